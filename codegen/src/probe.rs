@@ -1,0 +1,87 @@
+//! A tiny executable of each target that does nothing but exit with [`EXIT_STATUS`](crate::targets::EXIT_STATUS).
+//!
+//! Whether it runs tells whether programs of the target run: natively while no handler is in place, or through one.
+
+use object::Endianness;
+use object::elf;
+use object::write::elf::{FileHeader, ProgramHeader, Writer};
+
+use crate::targets::{Class, Machine, Target};
+
+/// Where the program is loaded: above `vm.mmap_min_addr`, in every target's address space.
+const LOAD_ADDRESS: u64 = 0x40_0000;
+
+/// The largest page size of any target, so that every loader accepts the segment.
+const ALIGNMENT: u64 = 0x1_0000;
+
+/// A static executable of `target`, with one of its machine numbers, that exits with [`EXIT_STATUS`](crate::targets::EXIT_STATUS): a header, one segment, a few instructions.
+///
+/// # Errors
+/// Only if `object` refuses the header, which a test over all targets rules out.
+pub fn executable(target: &Target, machine: Machine) -> object::write::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(target.endian, target.class == Class::Elf64, &mut bytes);
+    writer.reserve_file_header();
+    writer.reserve_program_headers(1);
+    let code = writer.reserve(target.exit.len() as u64, 4);
+    let size = writer.reserved_len();
+    writer.write_file_header(&FileHeader {
+        os_abi: elf::ELFOSABI_NONE,
+        abi_version: 0,
+        e_type: elf::ET_EXEC,
+        e_machine: elf::Machine(machine.number),
+        e_entry: LOAD_ADDRESS + code,
+        e_flags: elf::FileFlags(target.e_flags),
+    })?;
+    writer.write_align_program_headers();
+    writer.write_program_header(&ProgramHeader {
+        p_type: elf::PT_LOAD,
+        p_flags: elf::PF_R | elf::PF_X,
+        p_offset: 0,
+        p_vaddr: LOAD_ADDRESS,
+        p_paddr: LOAD_ADDRESS,
+        p_filesz: size,
+        p_memsz: size,
+        p_align: ALIGNMENT,
+    });
+    writer.pad_until(code);
+    writer.write(target.exit);
+    Ok(bytes)
+}
+
+/// How a program of `target` looks to the kernel: the first 64 bytes, of the given type, before a toolchain's marks.
+///
+/// `e_type` is 2 (`ET_EXEC`) or 3 (`ET_DYN`).
+pub fn header(target: &Target, machine: u16, e_type: u16) -> [u8; 64] {
+    let mut header = [0; 64];
+    header[..4].copy_from_slice(b"\x7fELF");
+    header[4] = match target.class {
+        Class::Elf32 => 1,
+        Class::Elf64 => 2,
+    };
+    header[5] = match target.endian {
+        Endianness::Little => 1,
+        Endianness::Big => 2,
+    };
+    header[6] = 1;
+    header[16..18].copy_from_slice(&half(target.endian, e_type));
+    header[18..20].copy_from_slice(&half(target.endian, machine));
+    let flags = match target.endian {
+        Endianness::Little => target.e_flags.to_le_bytes(),
+        Endianness::Big => target.e_flags.to_be_bytes(),
+    };
+    let offset = match target.class {
+        Class::Elf32 => 36,
+        Class::Elf64 => 48,
+    };
+    header[offset..offset + 4].copy_from_slice(&flags);
+    header
+}
+
+/// A 16-bit field in the target's byte order.
+pub(crate) fn half(endian: Endianness, value: u16) -> [u8; 2] {
+    match endian {
+        Endianness::Little => value.to_le_bytes(),
+        Endianness::Big => value.to_be_bytes(),
+    }
+}

@@ -1,0 +1,55 @@
+//! `cargo xtask codegen`: the committed table, from `codegen::targets` alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use codegen::emit;
+use codegen::table::{Inputs, Table};
+
+/// Options of `cargo xtask codegen`.
+#[derive(Debug, clap::Args)]
+pub struct CodegenArgs {
+    /// Change nothing; fail if the committed table is not what would be written
+    #[arg(long)]
+    check: bool,
+}
+
+/// Writes the committed table, or checks it.
+///
+/// # Errors
+/// If the table is stale under `--check`, or cannot be made or written.
+pub fn codegen(args: &CodegenArgs) -> Result<()> {
+    let path = workspace_root().join("registrar/src/table/generated.rs");
+    let text = committed_table()?;
+    let fresh = fs::read_to_string(&path).is_ok_and(|current| current == text);
+    match (fresh, args.check) {
+        (true, _) => println!("{} is fresh", path.display()),
+        (false, true) => bail!("{} is not what codegen/src makes; run `cargo xtask codegen`", path.display()),
+        (false, false) => {
+            fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+            println!("wrote {}", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// Text of the committed table.
+///
+/// # Errors
+/// If `codegen::targets` contradicts itself.
+pub fn committed_table() -> Result<String> {
+    let table = Table::build(Inputs::from_targets()).context("making the table of all targets")?;
+    emit::table(&table).context("writing the table of all targets as Rust")
+}
+
+/// The folder of the workspace's `Cargo.toml`.
+pub fn workspace_root() -> &'static Path {
+    // The parent of this crate's folder, known when it was compiled: `cargo xtask` always runs from a checkout.
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// Where everything made by a build is kept: cargo's target folder.
+pub fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from)
+}
