@@ -323,13 +323,13 @@ impl Rule {
             }
         }
         if let Some(bit) = target.flag_bit {
-            // Nothing between the machine number and the flags counts, and of the flags only the one byte.
-            let (at, length) = match target.endian {
-                Endianness::Little => (36, 37),
-                Endianness::Big => (39, 40),
+            // Nothing between the machine number and the flags counts, and of the flags only their low byte.
+            let at = match target.endian {
+                Endianness::Little => 36,
+                Endianness::Big => 39,
             };
-            magic.resize(length, 0);
-            mask.resize(length, 0);
+            magic.resize(40, 0);
+            mask.resize(40, 0);
             magic[at] = bit.value as u8;
             mask[at] = bit.mask as u8;
         }
