@@ -2,7 +2,20 @@
 
 use clap::{Parser, Subcommand};
 
+pub mod compile;
+pub mod digest;
+pub mod download;
+pub mod extract;
+pub mod fetch_and_build;
+pub mod host;
+pub mod package;
+pub mod progress;
+pub mod repo;
+pub mod rootfs;
+pub mod source;
+pub mod summary;
 pub mod tables;
+pub mod verify;
 
 /// Everything that a maintainer or CI runs.
 #[derive(Debug, Parser)]
@@ -14,6 +27,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Fetch packages, prove them, and make the image's root file system
+    FetchAndBuild(fetch_and_build::Args),
     /// Write the committed table from what the source knows of the targets
     Codegen(tables::CodegenArgs),
 }
@@ -25,6 +40,7 @@ impl Cli {
     /// The first failure, with what was being done.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::FetchAndBuild(args) => fetch_and_build::run(&args),
             Command::Codegen(args) => tables::codegen(&args),
         }
     }

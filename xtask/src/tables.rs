@@ -43,6 +43,17 @@ pub fn committed_table() -> Result<String> {
     emit::table(&table).context("writing the table of all targets as Rust")
 }
 
+/// Writes a generated file only if its text changes, so that nothing that depends on it is made again for nothing.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_if_changed(path: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(path).is_ok_and(|current| current == text) {
+        return Ok(());
+    }
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
 /// The folder of the workspace's `Cargo.toml`.
 pub fn workspace_root() -> &'static Path {
     // The parent of this crate's folder, known when it was compiled: `cargo xtask` always runs from a checkout.

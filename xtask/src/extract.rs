@@ -1,0 +1,439 @@
+//! Emulators, conf lines and licence texts out of packages: verified, by an allow-list, under names chosen here.
+//!
+//! All into a temporary folder that gets its name when everything in it is good, together with a record of what came
+//! from where. Nothing else of a package is written anywhere.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+
+use anyhow::{Context, Result, anyhow, bail};
+use codegen::elf;
+use codegen::table::Emulator;
+use codegen::targets;
+use object::ReadCache;
+use rpm::{FileType, PackageReader};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sha256;
+use crate::host::Host;
+use crate::package::{Format, Package};
+use crate::progress;
+use crate::verify::{self, Proof, Trust};
+
+/// Largest accepted emulator, in bytes; the largest known has 20 MB, an unstripped one 60 MB.
+const LARGEST_EMULATOR: u64 = 256 << 20;
+
+/// Largest accepted conf file or licence text, in bytes; the largest known has 35 kB.
+const LARGEST_TEXT: u64 = 1 << 20;
+
+/// Name of the record inside the folder.
+const RECORD: &str = "record.json";
+
+/// What the folder holds, and what it was made from.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// Digest of all that decided its content.
+    key: Sha256,
+    /// The packages, sorted by name.
+    pub packages: Vec<Proof>,
+    /// The emulators, sorted by target.
+    pub emulators: Vec<EmulatorRecord>,
+    /// Paths of the conf files below the folder, sorted.
+    pub confs: Vec<String>,
+    /// Paths of the licence texts below the folder, sorted.
+    pub licences: Vec<String>,
+}
+
+/// One emulator in the folder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EmulatorRecord {
+    /// QEMU's name of its target.
+    pub target: String,
+    /// Path below the folder.
+    pub path: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// GNU build id, in hexadecimal digits.
+    pub build_id: Option<String>,
+    /// Which of [`Record::packages`] it comes from.
+    pub nevra: String,
+}
+
+/// A folder of extracted files.
+#[derive(Debug)]
+pub struct Stage {
+    /// The folder.
+    pub dir: PathBuf,
+    /// What is in it.
+    pub record: Record,
+}
+
+/// What to extract for whom.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    /// The machine that the emulators must run on.
+    pub host: Host,
+    /// QEMU's names of the wanted targets; all if empty.
+    pub targets: &'a [String],
+    /// Whose word is taken.
+    pub trust: &'a Trust,
+}
+
+/// Verifies `packages` and extracts them into `dir`. If `dir` was made from the same before, nothing is done.
+///
+/// # Errors
+/// The first package that fails a check, or holds an emulator that would not run. `dir` is then as it was.
+pub fn stage(packages: &[Package], wanted: &Wanted<'_>, dir: &Path) -> Result<(Stage, bool)> {
+    let key = key(packages, wanted)?;
+    if let Some(record) = read_record(dir).filter(|record| record.key == key) {
+        return Ok((Stage { dir: dir.into(), record }, false));
+    }
+    let parent = dir.parent().context("a stage without a parent folder")?;
+    fs::create_dir_all(parent).with_context(|| format!("making the folder {}", parent.display()))?;
+    let temporary = tempfile::Builder::new()
+        .prefix(".extracting-")
+        .tempdir_in(parent)
+        .with_context(|| format!("making a folder in {}", parent.display()))?;
+    let record = extract_all(packages, wanted, temporary.path(), key)?;
+    let text = serde_json::to_vec_pretty(&record).context("writing the record of extracted files")?;
+    fs::write(temporary.path().join(RECORD), text).context("writing the record of extracted files")?;
+    replace(temporary, dir)?;
+    Ok((Stage { dir: dir.into(), record }, true))
+}
+
+/// Puts a finished temporary folder in the place of `dir`.
+///
+/// # Errors
+/// If the old folder cannot be removed or the new one renamed.
+pub fn replace(finished: tempfile::TempDir, dir: &Path) -> Result<()> {
+    let context = || format!("replacing {}", dir.display());
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(context),
+        _ => {}
+    }
+    fs::rename(finished.path(), dir).with_context(context)?;
+    // Renamed away: there is nothing left to delete under the temporary name.
+    let _ = finished.keep();
+    Ok(())
+}
+
+/// Digest of all that decides what the folder holds.
+fn key(packages: &[Package], wanted: &Wanted<'_>) -> Result<Sha256> {
+    let mut text = format!("1 {} {} {:?}\n", wanted.host.name, wanted.trust.describe(), wanted.targets);
+    for package in packages {
+        let sha256 = match &package.promise {
+            Some(promise) => promise.sha256.clone(),
+            None => File::open(&package.path)
+                .and_then(Sha256::of_reader)
+                .with_context(|| format!("reading the package {}", package.path.display()))?,
+        };
+        text += &format!("{sha256} {}\n", package.name);
+    }
+    Ok(Sha256::of(text.as_bytes()))
+}
+
+fn read_record(dir: &Path) -> Option<Record> {
+    let record: Record = serde_json::from_slice(&fs::read(dir.join(RECORD)).ok()?).ok()?;
+    let whole = record
+        .emulators
+        .iter()
+        .all(|emulator| fs::metadata(dir.join(&emulator.path)).is_ok_and(|metadata| metadata.len() == emulator.size));
+    whole.then_some(record)
+}
+
+/// One package's share of the record.
+struct Extracted {
+    proof: Proof,
+    emulators: Vec<EmulatorRecord>,
+    confs: Vec<String>,
+    licences: Vec<String>,
+}
+
+/// Takes the packages in parallel, largest first.
+fn extract_all(packages: &[Package], wanted: &Wanted<'_>, dir: &Path, key: Sha256) -> Result<Record> {
+    for folder in ["emulators", "binfmt.d", "licenses"] {
+        fs::create_dir(dir.join(folder)).context("making the folder of extracted files")?;
+    }
+    let size = |package: &Package| fs::metadata(&package.path).map_or(0, |metadata| metadata.len());
+    let mut queue: Vec<_> = packages.iter().map(|package| (size(package), package)).collect();
+    queue.sort_by_key(|&(size, _)| size);
+    let bar = progress::bytes(queue.iter().map(|&(size, _)| size).sum(), "extracting");
+    let queue = Mutex::new(queue);
+    let results = Mutex::new(Vec::new());
+    let next = || queue.lock().ok()?.pop();
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((size, package)) = next() {
+                    let result = extract(package, wanted, dir);
+                    let failed = result.is_err();
+                    if let Ok(mut results) = results.lock() {
+                        results.push(result);
+                    }
+                    if let (true, Ok(mut queue)) = (failed, queue.lock()) {
+                        queue.clear();
+                    }
+                    bar.inc(size);
+                }
+            });
+        }
+    });
+    let results = results.into_inner().map_err(|_| anyhow!("extracting a package panicked"))?;
+    let mut record = Record { key, packages: vec![], emulators: vec![], confs: vec![], licences: vec![] };
+    for result in results {
+        let Extracted { proof, emulators, confs, licences } = result?;
+        record.packages.push(proof);
+        record.emulators.extend(emulators);
+        record.confs.extend(confs);
+        record.licences.extend(licences);
+    }
+    record.packages.sort_by(|a, b| a.nevra.cmp(&b.nevra));
+    record.emulators.sort_by(|a, b| a.target.cmp(&b.target));
+    record.confs.sort();
+    record.licences.sort();
+    check_complete(&record, wanted)?;
+    Ok(record)
+}
+
+/// That every wanted target came out, and something at all.
+fn check_complete(record: &Record, wanted: &Wanted<'_>) -> Result<()> {
+    let held = |target: &String| record.emulators.iter().any(|emulator| emulator.target == *target);
+    if let Some(missing) = wanted.targets.iter().find(|target| !held(target)) {
+        bail!("no package holds an emulator for {missing}");
+    }
+    if record.emulators.is_empty() {
+        bail!("no package holds an emulator (/usr/bin/qemu-*-static)");
+    }
+    Ok(())
+}
+
+fn extract(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Extracted> {
+    match package.format {
+        Format::Rpm => extract_rpm(package, wanted, dir),
+        Format::Deb => extract_deb(package, wanted, dir),
+    }
+}
+
+fn extract_rpm(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Extracted> {
+    let (file, proof) = verify::rpm(&package.path, package.promise.as_ref(), wanted.trust)?;
+    let context = || format!("unpacking {}", package.name);
+    let mut sink = Sink::new(package, wanted, dir, proof);
+    let mut reader = PackageReader::parse(BufReader::with_capacity(1 << 17, file)).with_context(context)?;
+    while let Some(mut entry) = reader.next_file().with_context(context)? {
+        let path = entry.metadata.path();
+        let is_file = entry.metadata.mode().file_type() == FileType::Regular && entry.has_payload();
+        let size = entry.metadata.size() as u64;
+        if let Some(item) = path.to_str().and_then(|path| Item::of(path, wanted.targets)) {
+            sink.take(&item, is_file, size, &mut entry)?;
+        }
+        entry.finish().with_context(context)?;
+    }
+    Ok(sink.extracted)
+}
+
+/// Debian's packages: apt has verified them, dpkg opens them, and the same allow-list holds.
+fn extract_deb(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Extracted> {
+    let context = || format!("unpacking {}", package.name);
+    let proof = verify::deb(package)?;
+    let mut sink = Sink::new(package, wanted, dir, proof);
+    let mut dpkg = Command::new("dpkg-deb")
+        .arg("--fsys-tarfile")
+        .arg(&package.path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("running dpkg-deb")?;
+    let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 17, dpkg.stdout.take().with_context(context)?));
+    for entry in archive.entries().with_context(context)? {
+        let mut entry = entry.with_context(context)?;
+        let path = entry.path().with_context(context)?.to_string_lossy().trim_start_matches('.').to_owned();
+        let (is_file, size) = (entry.header().entry_type().is_file(), entry.size());
+        // Later releases ship links from the old names to the emulators: those carry no bytes of their own.
+        let is_link = entry.header().entry_type().is_symlink();
+        if let Some(item) = Item::of(&path, wanted.targets).filter(|_| !is_link) {
+            sink.take(&item, is_file, size, &mut entry)?;
+        }
+    }
+    let mut rest = archive.into_inner();
+    io::copy(&mut rest, &mut io::sink()).with_context(context)?;
+    if !dpkg.wait().context("waiting for dpkg-deb")?.success() {
+        bail!("unpacking {}: dpkg-deb failed; the package is damaged", package.name);
+    }
+    Ok(sink.extracted)
+}
+
+/// A file of a package that is wanted.
+#[derive(Debug, PartialEq, Eq)]
+enum Item {
+    Emulator(Emulator),
+    Conf { target: String },
+    Licence { name: String },
+}
+
+impl Item {
+    /// The allow-list. Names must be plain, and none is used to write a file without being taken apart first.
+    fn of(path: &str, targets: &[String]) -> Option<Self> {
+        let selected = |target: &str| targets.is_empty() || targets.iter().any(|wanted| wanted == target);
+        let (folder, name) = path.rsplit_once('/')?;
+        match folder {
+            "/usr/bin" => {
+                let emulator = Emulator::from_file_name(name)?;
+                selected(&emulator.target).then_some(Self::Emulator(emulator))
+            }
+            "/usr/lib/binfmt.d" => {
+                let entry = Emulator::from_file_name(name.strip_suffix(".conf")?)?.target;
+                let target = targets::by_entry_name(&entry).map_or(entry.as_str(), |(target, _)| target.qemu);
+                selected(target).then_some(Self::Conf { target: entry })
+            }
+            _ => {
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte);
+                let parent = folder.strip_prefix("/usr/share/licenses/");
+                let debian = folder.strip_prefix("/usr/share/doc/").filter(|_| name == "copyright");
+                let package = parent.or(debian)?;
+                let good = |text: &str| !text.is_empty() && !text.starts_with('.') && text.bytes().all(plain);
+                (package.starts_with("qemu-user") && good(package) && good(name))
+                    .then(|| Self::Licence { name: name.into() })
+            }
+        }
+    }
+}
+
+/// Writes what comes out of one package.
+struct Sink<'a> {
+    package: &'a Package,
+    host: Host,
+    dir: &'a Path,
+    extracted: Extracted,
+}
+
+impl<'a> Sink<'a> {
+    fn new(package: &'a Package, wanted: &Wanted<'_>, dir: &'a Path, proof: Proof) -> Self {
+        let extracted = Extracted { proof, emulators: vec![], confs: vec![], licences: vec![] };
+        Self { package, host: wanted.host, dir, extracted }
+    }
+
+    fn take(&mut self, item: &Item, is_file: bool, size: u64, content: &mut dyn Read) -> Result<()> {
+        let package = &self.package.name;
+        let (relative, limit, mode) = match item {
+            Item::Emulator(emulator) => (format!("emulators/{}", emulator.file_name()), LARGEST_EMULATOR, 0o755),
+            Item::Conf { target } => (format!("binfmt.d/qemu-{target}.conf"), LARGEST_TEXT, 0o644),
+            Item::Licence { name } => (format!("licenses/{package}/{name}"), LARGEST_TEXT, 0o644),
+        };
+        let context = || format!("unpacking {relative} of {package}");
+        if !is_file || size > limit {
+            bail!("unpacking {package}: {relative} is not a plain file of at most {limit} bytes");
+        }
+        let path = self.dir.join(&relative);
+        if let Item::Licence { .. } = item {
+            fs::create_dir_all(self.dir.join("licenses").join(package)).with_context(context)?;
+        }
+        // A second file of the same name, from whichever package, must not pass unnoticed.
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).with_context(context)?;
+        let written = copy(content, &mut file, limit).with_context(context)?;
+        if written != size {
+            bail!("unpacking {package}: {relative} has {written} bytes, the header says {size}");
+        }
+        match item {
+            Item::Emulator(emulator) => {
+                let build_id = self.check_emulator(emulator, &path)?;
+                self.extracted.emulators.push(EmulatorRecord {
+                    target: emulator.target.clone(),
+                    path: relative,
+                    size,
+                    build_id,
+                    nevra: self.extracted.proof.nevra.clone(),
+                });
+            }
+            Item::Conf { .. } => self.extracted.confs.push(relative),
+            Item::Licence { .. } => self.extracted.licences.push(relative),
+        }
+        Ok(())
+    }
+
+    /// That it is a static executable of the host; its build id.
+    fn check_emulator(&self, emulator: &Emulator, path: &Path) -> Result<Option<String>> {
+        let context = || format!("{} of {}", emulator.file_name(), self.package.name);
+        let host = self.host.target().with_context(context)?;
+        let cache = ReadCache::new(File::open(path).with_context(context)?);
+        let facts = elf::facts(&cache).with_context(context)?;
+        facts.check_emulator(host).with_context(context)?;
+        Ok(facts.build_id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+}
+
+/// Copies at most `limit` bytes and one.
+fn copy(from: &mut dyn Read, to: &mut File, limit: u64) -> io::Result<u64> {
+    let mut from = from.take(limit + 1);
+    let mut buffer = vec![0; 1 << 18];
+    let mut written = 0;
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(written),
+            length => {
+                to.write_all(&buffer[..length])?;
+                written += length as u64;
+            }
+        }
+    }
+}
+
+impl Stage {
+    /// The emulators by target.
+    pub fn emulators(&self) -> BTreeMap<&str, &EmulatorRecord> {
+        self.record.emulators.iter().map(|emulator| (emulator.target.as_str(), emulator)).collect()
+    }
+
+    /// The package that an emulator comes from.
+    pub fn proof_of(&self, emulator: &EmulatorRecord) -> Option<&Proof> {
+        self.record.packages.iter().find(|proof| proof.nevra == emulator.nevra)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Item;
+
+    #[test]
+    fn only_listed_files_come_out() {
+        for path in [
+            "/usr/bin/qemu-aarch64-static",
+            "/usr/bin/qemu-aarch64",
+            "/usr/lib/binfmt.d/qemu-i486-static.conf",
+            "/usr/share/licenses/qemu-user-static/COPYING.LIB",
+            "/usr/share/doc/qemu-user-static/copyright",
+        ] {
+            assert!(Item::of(path, &[]).is_some(), "{path}");
+        }
+        for path in [
+            "/usr/bin/qemu-../../../etc/passwd-static",
+            "/usr/bin/qemu-a b-static",
+            "/usr/bin/python3",
+            "/usr/sbin/qemu-aarch64-static",
+            "/usr/share/systemtap/tapset/qemu-aarch64-static.stp",
+            "/usr/lib/.build-id/ab/cdef",
+            "/usr/lib/binfmt.d/python3.11.conf",
+            "/usr/share/licenses/qemu-user-static/../../../../etc/cron.d/x",
+            "/usr/share/licenses/qemu-user-static/.hidden",
+            "/usr/share/licenses/other/COPYING",
+            "/usr/share/doc/qemu-user-static/changelog.gz",
+            "qemu-aarch64-static",
+        ] {
+            assert_eq!(Item::of(path, &[]), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_selection_takes_all_entries_of_its_targets() {
+        let targets = ["i386".to_owned()];
+        assert!(Item::of("/usr/lib/binfmt.d/qemu-i486-static.conf", &targets).is_some());
+        assert!(Item::of("/usr/bin/qemu-i386-static", &targets).is_some());
+        assert!(Item::of("/usr/bin/qemu-arm-static", &targets).is_none());
+    }
+}

@@ -1,0 +1,27 @@
+//! What a person sees while something takes more than a second; nothing when nobody watches.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+fn target() -> ProgressDrawTarget {
+    if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
+}
+
+/// A bar that counts bytes up to `total`, gone when dropped.
+pub fn bytes(total: u64, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:24} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    let bar = ProgressBar::with_draw_target(Some(total), target());
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar.with_message(what.to_owned()).with_finish(indicatif::ProgressFinish::AndClear)
+}
+
+/// A sign of life for work of unknown length, gone when dropped.
+pub fn spinner(what: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, target());
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar.with_message(what.to_owned()).with_finish(indicatif::ProgressFinish::AndClear)
+}

@@ -1,0 +1,84 @@
+//! `repomd.xml`: where the list of packages is, and what it must look like.
+
+use anyhow::{Context, Result, bail};
+
+use super::{Node, Promise, attribute, check_href, walk};
+use crate::digest::Sha256;
+
+/// The entry of type `primary`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Primary {
+    /// Path below the repository's root.
+    pub href: String,
+    /// What the file must be.
+    pub promise: Promise,
+    /// Length of its content, decompressed, in bytes.
+    pub open_size: u64,
+}
+
+/// Finds `<data type="primary">`. Other types, known or not, are ignored.
+///
+/// # Errors
+/// If there is none, or it lacks its path, SHA-256 or size.
+pub fn primary(document: &[u8]) -> Result<Primary> {
+    let mut inside = false;
+    let mut text = String::new();
+    let mut checksum_type = None;
+    let (mut href, mut sha256, mut size, mut open_size) = (None, None, None, None);
+    walk(document, |node| {
+        match node {
+            Node::Start(start) => {
+                text.clear();
+                match start.local_name().as_ref() {
+                    "data" => inside = attribute(start, "type")?.as_deref() == Some("primary"),
+                    "location" if inside => href = attribute(start, "href")?,
+                    "checksum" if inside => checksum_type = attribute(start, "type")?,
+                    _ => {}
+                }
+            }
+            Node::Text(piece) => text.push_str(piece),
+            Node::End(name) if inside => match name {
+                "checksum" if checksum_type.as_deref() == Some("sha256") => sha256 = Some(Sha256::parse(text.trim())?),
+                "size" => size = Some(text.trim().parse().context("reading the size of primary")?),
+                "open-size" => open_size = Some(text.trim().parse().context("reading the open size of primary")?),
+                "data" => inside = false,
+                _ => {}
+            },
+            Node::End(_) => {}
+        }
+        Ok(())
+    })?;
+    let (Some(href), Some(sha256), Some(size), Some(open_size)) = (href, sha256, size, open_size) else {
+        bail!("no list of packages with path, SHA-256 and sizes (data type=\"primary\")");
+    };
+    Ok(Primary { href: check_href(&href)?.to_owned(), promise: Promise { sha256, size }, open_size })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::primary;
+
+    const DIGEST: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    fn document(kind: &str, href: &str, checksum: &str) -> String {
+        format!(
+            "<?xml version='1.0'?><repomd><data type='primary_zck'><location href='no'/></data><data type='{kind}'>\
+             <checksum type='{checksum}'>{DIGEST}</checksum><open-checksum type='sha256'>b</open-checksum>\
+             <location href='{href}'/><size>17</size><open-size>99</open-size></data></repomd>"
+        )
+    }
+
+    #[test]
+    fn takes_primary_and_nothing_like_it() {
+        let found = primary(document("primary", "repodata/p.xml.zst", "sha256").as_bytes()).expect("primary");
+        assert_eq!((found.href.as_str(), found.promise.size, found.open_size), ("repodata/p.xml.zst", 17, 99));
+        for bad in [
+            document("primary_db", "repodata/p.xml.zst", "sha256"),
+            document("primary", "../p.xml.zst", "sha256"),
+            document("primary", "repodata/p.xml.zst", "sha1"),
+            "<repomd>".to_owned(),
+        ] {
+            primary(bad.as_bytes()).expect_err(&bad);
+        }
+    }
+}

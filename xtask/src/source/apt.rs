@@ -1,0 +1,207 @@
+//! The machine's own `qemu-user-static` of Debian or Ubuntu: downloaded and verified by apt, never installed.
+//!
+//! apt works in folders of ours with the machine's sources and keys, so that neither root nor a change to the machine
+//! is needed, and another host's packages can be had too.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Fetched, Request};
+use crate::digest::Sha256;
+use crate::download::Fetcher;
+use crate::host::Host;
+use crate::package::{Format, Package, Stated};
+use crate::progress;
+use crate::repo::Promise;
+use crate::tables::target_dir;
+use crate::verify::Trust;
+
+/// The package, and what it needs to hold emulators (Debian 13 keeps them in `qemu-user`).
+const ROOT: &str = "qemu-user-static";
+const PREFIX: &str = "qemu-user";
+
+/// How old apt's lists may be before they are fetched again.
+const LISTS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether this machine has apt.
+pub(super) fn is_here() -> bool {
+    Command::new("apt-get").arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+/// The packages of the machine's distribution for the wanted host.
+pub(super) fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
+    let apt = Apt::new(request.host)?;
+    apt.update(fetcher.is_offline())?;
+    let mut packages = Vec::new();
+    let mut names = vec![ROOT.to_owned()];
+    while let Some(name) = names.pop() {
+        let (record, depends) = apt.show(&name)?;
+        let path = apt.download(&record, fetcher.is_offline())?;
+        for needed in depends.into_iter().filter(|needed| needed.starts_with(PREFIX)) {
+            if needed != name
+                && !names.contains(&needed)
+                && !packages.iter().any(|known: &Package| known.name == needed)
+            {
+                names.push(needed);
+            }
+        }
+        packages.push(Package {
+            name,
+            promise: Some(record.promise),
+            path,
+            format: Format::Deb,
+            stated: Some(record.stated),
+        });
+    }
+    packages.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Fetched { origin: distribution(), packages, trust: Trust::PackageManager })
+}
+
+/// `Debian GNU/Linux 12 (bookworm)`, as the machine calls itself.
+fn distribution() -> String {
+    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.map_or_else(|| "apt".to_owned(), |name| name.trim_matches('"').to_owned())
+}
+
+/// apt with folders of its own.
+struct Apt {
+    host: Host,
+    dir: PathBuf,
+}
+
+/// One package of apt's lists.
+struct Record {
+    name: String,
+    promise: Promise,
+    stated: Stated,
+}
+
+impl Apt {
+    fn new(host: Host) -> Result<Self> {
+        let dir = target_dir().join("fetch").join(host.name).join("apt");
+        for folder in ["lists/partial", "cache/archives/partial", "packages"] {
+            fs::create_dir_all(dir.join(folder))
+                .with_context(|| format!("making folders for apt in {}", dir.display()))?;
+        }
+        Ok(Self { host, dir })
+    }
+
+    fn run(&self, program: &str, arguments: &[&str], folder: &Path) -> Result<String> {
+        let option = |key: &str, value: &OsStr| {
+            let mut option = std::ffi::OsString::from(format!("{key}="));
+            option.push(value);
+            option
+        };
+        let mut command = Command::new(program);
+        command.current_dir(folder).env("LC_ALL", "C.UTF-8").arg("-q");
+        for option in [
+            option("Dir::State::lists", self.dir.join("lists").as_os_str()),
+            option("Dir::Cache", self.dir.join("cache").as_os_str()),
+            option("APT::Architecture", OsStr::new(self.host.debian)),
+            option("APT::Architectures", OsStr::new(self.host.debian)),
+            option("APT::Get::AllowUnauthenticated", OsStr::new("false")),
+            // The unprivileged user that apt would switch to cannot write into our folder.
+            option("APT::Sandbox::User", OsStr::new("")),
+        ] {
+            command.arg("-o").arg(option);
+        }
+        let output = command.args(arguments).output().with_context(|| format!("running {program}"))?;
+        if !output.status.success() {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            let cause = stderr.lines().rev().find(|line| line.starts_with("E:")).unwrap_or("no reason given");
+            bail!("running {program} {}: {cause}", arguments.join(" "));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Fetches the lists, unless they are young or there is no network.
+    fn update(&self, offline: bool) -> Result<()> {
+        let stamp = self.dir.join("updated");
+        let age = fs::metadata(&stamp).and_then(|metadata| metadata.modified()).ok();
+        let age = age.and_then(|time| SystemTime::now().duration_since(time).ok());
+        if offline || age.is_some_and(|age| age < LISTS_AGE) {
+            return Ok(());
+        }
+        let _spinner = progress::spinner("asking apt for its lists");
+        self.run("apt-get", &["update"], &self.dir)?;
+        fs::write(&stamp, "").with_context(|| format!("writing {}", stamp.display()))
+    }
+
+    /// What the lists say of the newest version of a package, and the names that it depends on.
+    fn show(&self, name: &str) -> Result<(Record, Vec<String>)> {
+        let text = self.run("apt-cache", &["show", "--no-all-versions", name], &self.dir).with_context(|| {
+            format!("looking for package {name}; does this machine's apt know Debian's main archive?")
+        })?;
+        let field = |key: &str| {
+            let mut lines = text.lines().map_while(|line| (!line.is_empty()).then_some(line));
+            lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(": "))
+        };
+        let need = |key: &str| field(key).with_context(|| format!("apt's lists have no {key} of package {name}"));
+        let version = need("Version")?;
+        let source = field("Source").unwrap_or(name);
+        let source = source.split(' ').next().unwrap_or(source);
+        let record = Record {
+            name: name.into(),
+            promise: Promise {
+                sha256: Sha256::parse(need("SHA256")?)?,
+                size: need("Size")?.parse().context("reading a package's size")?,
+            },
+            stated: Stated {
+                nevra: format!("{name}_{version}_{}", self.host.debian),
+                version: upstream_version(version).into(),
+                source: format!("{source}_{version}"),
+            },
+        };
+        let depends = field("Depends").unwrap_or_default();
+        let depends = depends.split(',').filter_map(|one| one.trim().split([' ', ':']).next());
+        Ok((record, depends.map(str::to_owned).collect()))
+    }
+
+    /// The package's file, from an earlier run or from the archive.
+    fn download(&self, record: &Record, offline: bool) -> Result<PathBuf> {
+        let path = self.dir.join("packages").join(format!("{}.deb", record.promise.sha256));
+        let cached = fs::File::open(&path).ok().map(Sha256::of_reader).transpose().ok().flatten();
+        if cached.as_ref() == Some(&record.promise.sha256) {
+            return Ok(path);
+        }
+        if offline {
+            bail!("package {} is not in the cache; run once without --offline", record.stated.nevra);
+        }
+        let _spinner = progress::spinner(&format!("fetching {}", record.stated.nevra));
+        let folder = tempfile::tempdir_in(self.dir.join("cache")).context("making a folder for apt")?;
+        self.run("apt-get", &["download", &record.name], folder.path())?;
+        let mut files = fs::read_dir(folder.path()).context("reading what apt downloaded")?;
+        let file = files.next().context("apt-get download left no file")?.context("reading what apt downloaded")?;
+        fs::rename(file.path(), &path).with_context(|| format!("writing {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+/// `7.2` of `1:7.2+dfsg-7+deb12u18`, `10.0.13` of `1:10.0.13+ds-0+deb13u1`.
+fn upstream_version(version: &str) -> &str {
+    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+    version.split(['+', '-', '~']).next().unwrap_or(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::upstream_version;
+
+    #[test]
+    fn versions_lose_epoch_and_revision() {
+        for (version, upstream) in [
+            ("1:7.2+dfsg-7+deb12u18+b3", "7.2"),
+            ("1:10.0.13+ds-0+deb13u1", "10.0.13"),
+            ("9.2~rc1-1", "9.2"),
+            ("8", "8"),
+        ] {
+            assert_eq!(upstream_version(version), upstream);
+        }
+    }
+}

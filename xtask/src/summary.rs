@@ -1,0 +1,72 @@
+//! What a person reads at the end of a build: what is in it, where it is, what to type next.
+
+use std::path::Path;
+
+use anyhow::Result;
+use codegen::table::Table;
+use indicatif::HumanBytes;
+
+use crate::extract::Stage;
+use crate::host::Host;
+use crate::verify::Trust;
+
+/// All that a summary tells of.
+#[derive(Debug)]
+pub struct Built<'a> {
+    /// The extracted files.
+    pub stage: &'a Stage,
+    /// The table.
+    pub table: &'a Table,
+    /// Whose word was taken.
+    pub trust: &'a Trust,
+    /// The root file system.
+    pub rootfs: &'a Path,
+    /// The machine that it is for.
+    pub host: Host,
+}
+
+/// Prints the summary.
+///
+/// # Errors
+/// If sizes cannot be read.
+pub fn print(built: &Built<'_>) -> Result<()> {
+    let Built { stage, table, trust, rootfs, host } = built;
+    println!("{:24} {:>10} {:>10}  package", "emulator", "version", "size");
+    for emulator in &stage.record.emulators {
+        let version = stage.proof_of(emulator).map_or("", |proof| proof.version.as_str());
+        let size = HumanBytes(emulator.size).to_string();
+        println!("{:24} {version:>10} {size:>10}  {}", format!("qemu-{}-static", emulator.target), emulator.nevra);
+    }
+    let total = stage.record.emulators.iter().map(|emulator| emulator.size).sum();
+    let registrar = std::fs::metadata(rootfs.join("registrar"))?.len();
+    println!();
+    println!(
+        "{} emulators of QEMU {} from {}, {}; registrar {}",
+        stage.record.emulators.len(),
+        table.provenance.qemu_version,
+        table.provenance.origin,
+        HumanBytes(total),
+        HumanBytes(registrar)
+    );
+    println!("proven by {}{}", trust.describe(), signers(stage));
+    println!("made {}", rootfs.display());
+    println!();
+    if host.is_this_machine() {
+        println!(
+            "next, as root: {} register --bindir {}",
+            rootfs.join("registrar").display(),
+            rootfs.join("usr/bin").display()
+        );
+    } else {
+        println!("next: copy {} to a {} machine and run its registrar there", rootfs.display(), host.name);
+    }
+    Ok(())
+}
+
+/// The fingerprints whose signatures were good.
+fn signers(stage: &Stage) -> String {
+    let mut signers: Vec<_> = stage.record.packages.iter().filter_map(|proof| proof.signer.as_deref()).collect();
+    signers.sort_unstable();
+    signers.dedup();
+    if signers.is_empty() { String::new() } else { format!("; signed by {}", signers.join(", ")) }
+}

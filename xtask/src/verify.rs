@@ -1,0 +1,259 @@
+//! A package is what its repository and its signers say, or it is not opened.
+//!
+//! In this order, so that nothing unproven is parsed by more than a hash: length and SHA-256 against the promise (if
+//! there is one), the lengths in the file's two headers against the file, the signature over the header, the payload
+//! digest that the signed header holds. Files come out in [`crate::extract`].
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use rpm::signature::pgp::Verifier;
+use rpm::{DigestStatus, IndexTag, PackageMetadata};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{Hasher, Sha256};
+use crate::download::broken;
+use crate::repo::Promise;
+
+/// Whose word is taken for the packages.
+#[derive(Debug)]
+pub enum Trust {
+    /// A signature of one of these keys is required.
+    Keys(Keys),
+    /// Digests suffice: the user typed that no signature is wanted.
+    NoSignature,
+    /// The machine's package manager has checked them.
+    PackageManager,
+}
+
+impl Trust {
+    /// A word for stamps and records.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Keys(keys) => format!("signature by a key of {}", keys.names.join(", ")),
+            Self::NoSignature => "digests only (--no-signature)".into(),
+            Self::PackageManager => "the package manager".into(),
+        }
+    }
+}
+
+/// OpenPGP certificates whose signatures count.
+#[derive(Debug)]
+pub struct Keys {
+    verifier: Verifier,
+    /// Where they were read from, with the digest of what was read.
+    names: Vec<String>,
+}
+
+impl Keys {
+    /// Reads files of ASCII-armoured public keys.
+    ///
+    /// # Errors
+    /// If one cannot be read, or holds no key that can check signatures.
+    pub fn from_files(paths: &[PathBuf]) -> Result<Self> {
+        let mut keys = Self { verifier: Verifier::new(), names: Vec::new() };
+        for path in paths {
+            let bytes = std::fs::read(path).with_context(|| format!("reading the key {}", path.display()))?;
+            keys.verifier.load_from_asc_bytes(&bytes).with_context(|| {
+                format!("reading the key {}: not an ASCII-armoured OpenPGP public key", path.display())
+            })?;
+            keys.names.push(format!("{} ({})", path.display(), Sha256::of(&bytes)));
+        }
+        Ok(keys)
+    }
+
+    /// The one key of an ASCII-armoured keyring that has this fingerprint (40 or 64 hexadecimal digits).
+    ///
+    /// # Errors
+    /// If the keyring does not hold it.
+    pub fn pinned(keyring: &[u8], name: &str, fingerprint: &str) -> Result<Self> {
+        let mut verifier = Verifier::new();
+        verifier.load_from_asc_bytes(keyring).with_context(|| format!("reading the keys of {name}"))?;
+        let verifier = verifier
+            .with_key(&unhex(fingerprint)?)
+            .with_context(|| format!("{name} does not hold the key {fingerprint} that this release is signed with"))?;
+        Ok(Self { verifier, names: vec![fingerprint.into()] })
+    }
+}
+
+fn unhex(text: &str) -> Result<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
+    let digits =
+        digits.filter(|digits| digits.len() % 2 == 0).with_context(|| format!("{text:?} is not hexadecimal"))?;
+    Ok(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+/// What was found out about a package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// Name, epoch, version, release, architecture.
+    pub nevra: String,
+    /// Upstream's version alone.
+    pub version: String,
+    /// The source package that it was built from.
+    pub source: String,
+    /// Its licence, as the package says.
+    pub licence: String,
+    /// Digest of the file.
+    pub sha256: Sha256,
+    /// Length of the file in bytes.
+    pub size: u64,
+    /// Fingerprint of the key whose signature was good.
+    pub signer: Option<String>,
+}
+
+/// Length of the obsolete lead before the first header.
+const LEAD: u64 = 96;
+
+/// Largest accepted header: magic, counts, index and store, in bytes. Fedora's largest has about 20 MB; rpm itself
+/// takes 256 MB.
+const LARGEST_HEADER: u64 = 64 << 20;
+
+/// Checks an RPM package. The file is left open, at its start.
+///
+/// # Errors
+/// The first check that fails, with the file's name and what to do.
+pub fn rpm(path: &Path, promise: Option<&Promise>, trust: &Trust) -> Result<(File, Proof)> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let mut file = File::open(path).with_context(|| format!("opening the package {}", path.display()))?;
+    let (digests, size) = hash(&mut file, promise).with_context(|| format!("reading the package {name}"))?;
+    if let Some(promise) = promise.filter(|promise| promise.size != size || promise.sha256 != digests.file) {
+        return Err(broken(&name, promise, size, &digests.file));
+    }
+    let Some(payload) = digests.payload else {
+        bail!("{name} is not an RPM package, or a damaged one; do not use it");
+    };
+    file.rewind().with_context(|| format!("reading the package {name}"))?;
+    let metadata = PackageMetadata::parse(&mut BufReader::new(&mut file))
+        .with_context(|| format!("reading the header of {name}: a damaged package; do not use it"))?;
+    let signer = check_header(&name, &metadata, trust)?;
+    match metadata.header.get_entry_data_as_string(IndexTag::RPMTAG_PAYLOADSHA256) {
+        Ok(promised) if promised == payload.to_string() => {}
+        Ok(promised) => {
+            bail!("{name} was tampered with: payload SHA-256 {payload} instead of {promised}; do not use it")
+        }
+        Err(_) => bail!("{name} holds no SHA-256 of its payload, so that its signature proves nothing; do not use it"),
+    }
+    file.rewind().with_context(|| format!("reading the package {name}"))?;
+    let text = |value: Result<&str, rpm::Error>| value.map(str::to_owned).unwrap_or_default();
+    let proof = Proof {
+        nevra: metadata.get_nevra().with_context(|| format!("reading the name of {name}"))?.nevra(),
+        version: text(metadata.get_version()),
+        source: text(metadata.get_source_rpm()),
+        licence: text(metadata.get_license()),
+        sha256: digests.file,
+        size,
+        signer,
+    };
+    Ok((file, proof))
+}
+
+/// Digests and signature of the header.
+fn check_header(name: &str, metadata: &PackageMetadata, trust: &Trust) -> Result<Option<String>> {
+    let digests = metadata.check_digests().with_context(|| format!("reading the digests of {name}"))?;
+    let header = [&digests.header_sha1, &digests.header_sha256, &digests.header_sha3_256];
+    if header.iter().any(|status| matches!(status, DigestStatus::Mismatch { .. })) {
+        bail!("{name} was tampered with: its header does not have the digest that it carries; do not use it");
+    }
+    let Trust::Keys(keys) = trust else { return Ok(None) };
+    let report =
+        metadata.check_signatures(&keys.verifier).with_context(|| format!("reading the signatures of {name}"))?;
+    if let Some(good) = report.signatures.iter().find(|signature| signature.is_verified()) {
+        return Ok(Some(good.info.fingerprint().unwrap_or("unknown").to_ascii_uppercase()));
+    }
+    match report.signatures.first() {
+        None => bail!("{name} is not signed; get a signed package, or type --no-signature to go without"),
+        Some(bad) => match bad.error.as_ref() {
+            Some(rpm::Error::KeyNotFoundError { .. }) => bail!(
+                "{name} is signed by {}, not by a key of {}; do not use it, or add that key with --key",
+                bad.info.fingerprint().or(bad.info.key_id()).unwrap_or("an unknown key").to_ascii_uppercase(),
+                keys.names.join(", ")
+            ),
+            _ => bail!("{name} was tampered with: its signature does not fit its header; do not use it"),
+        },
+    }
+}
+
+struct Digests {
+    file: Sha256,
+    /// Of what follows the headers; absent where these make no sense.
+    payload: Option<Sha256>,
+}
+
+/// Reads the file once. With a promise, no more than promised and one byte is read.
+fn hash(file: &mut File, promise: Option<&Promise>) -> Result<(Digests, u64)> {
+    let length = file.metadata()?.len();
+    let payload_at = payload_offset(file, length)?;
+    file.rewind()?;
+    let limit = promise.map_or(length, |promise| promise.size.saturating_add(1));
+    let mut whole = Hasher::default();
+    let mut payload = Hasher::default();
+    let mut at = 0;
+    let mut buffer = vec![0; 1 << 18];
+    while at < limit {
+        let wanted = buffer.len().min(usize::try_from(limit - at).unwrap_or(usize::MAX));
+        let read = match file.read(&mut buffer[..wanted])? {
+            0 => break,
+            read => read,
+        };
+        whole.update(&buffer[..read]);
+        if let Some(start) = payload_at {
+            let skip = start.saturating_sub(at).min(read as u64) as usize;
+            payload.update(&buffer[skip..read]);
+        }
+        at += read as u64;
+    }
+    Ok((Digests { file: whole.finish(), payload: payload_at.map(|_| payload.finish()) }, at))
+}
+
+/// Where the payload begins: after the lead and two headers, of which only magic and counts are looked at. `None` if
+/// they do not fit the file.
+fn payload_offset(file: &mut File, length: u64) -> Result<Option<u64>> {
+    let mut at = LEAD;
+    for is_signature in [true, false] {
+        let mut intro = [0; 16];
+        file.seek(SeekFrom::Start(at))?;
+        if at + 16 > length || file.read_exact(&mut intro).is_err() || !intro.starts_with(&[0x8e, 0xad, 0xe8, 1]) {
+            return Ok(None);
+        }
+        let number =
+            |at: usize| u64::from(u32::from_be_bytes([intro[at], intro[at + 1], intro[at + 2], intro[at + 3]]));
+        let size = 16 + 16 * number(8) + number(12);
+        if size > LARGEST_HEADER || at + size > length {
+            return Ok(None);
+        }
+        at += size;
+        if is_signature {
+            at = at.next_multiple_of(8);
+        }
+    }
+    Ok(Some(at))
+}
+
+/// Checks a Debian package against the lists that apt has verified.
+///
+/// # Errors
+/// If the file is not the one that the lists name.
+pub fn deb(package: &crate::package::Package) -> Result<Proof> {
+    let name = &package.name;
+    let (Some(promise), Some(stated)) = (&package.promise, &package.stated) else {
+        bail!("nothing is known of the Debian package {name}; use --source apt");
+    };
+    let file = File::open(&package.path).with_context(|| format!("opening {}", package.path.display()))?;
+    let size = file.metadata().with_context(|| format!("reading {name}"))?.len();
+    let sha256 = Sha256::of_reader(file).with_context(|| format!("reading {name}"))?;
+    if (size, &sha256) != (promise.size, &promise.sha256) {
+        return Err(broken(name, promise, size, &sha256));
+    }
+    Ok(Proof {
+        nevra: stated.nevra.clone(),
+        version: stated.version.clone(),
+        source: stated.source.clone(),
+        licence: "see its copyright file".into(),
+        sha256,
+        size,
+        signer: None,
+    })
+}
