@@ -138,6 +138,11 @@ fn key(packages: &[Package], wanted: &Wanted<'_>) -> Result<Sha256> {
     Ok(Sha256::of(text.as_bytes()))
 }
 
+/// Whether a folder was made here.
+pub fn is_stage(dir: &Path) -> bool {
+    dir.join(RECORD).is_file()
+}
+
 fn read_record(dir: &Path) -> Option<Record> {
     let record: Record = serde_json::from_slice(&fs::read(dir.join(RECORD)).ok()?).ok()?;
     let whole = record

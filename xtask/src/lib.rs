@@ -6,6 +6,7 @@ pub mod compile;
 pub mod digest;
 pub mod download;
 pub mod extract;
+pub mod extract_command;
 pub mod fetch_and_build;
 pub mod host;
 pub mod package;
@@ -29,6 +30,8 @@ pub struct Cli {
 enum Command {
     /// Fetch packages, prove them, and make the image's root file system
     FetchAndBuild(fetch_and_build::Args),
+    /// Fetch packages, prove them, and extract the emulators into a folder
+    Extract(extract_command::Args),
     /// Write the committed table from what the source knows of the targets
     Codegen(tables::CodegenArgs),
 }
@@ -41,6 +44,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::FetchAndBuild(args) => fetch_and_build::run(&args),
+            Command::Extract(args) => extract_command::run(&args),
             Command::Codegen(args) => tables::codegen(&args),
         }
     }

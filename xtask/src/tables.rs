@@ -64,3 +64,15 @@ pub fn workspace_root() -> &'static Path {
 pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{committed_table, workspace_root};
+
+    #[test]
+    fn the_committed_table_is_fresh() {
+        let path = workspace_root().join("registrar/src/table/generated.rs");
+        let committed = std::fs::read_to_string(path).expect("the committed table");
+        assert!(committed == committed_table().expect("a table"), "stale; run `cargo xtask codegen`");
+    }
+}

@@ -67,7 +67,11 @@ fn list(location: &Location, fetcher: &Fetcher) -> Result<Vec<Entry>> {
 
 fn package(entry: &Entry, location: &Location, fetcher: &Fetcher, bar: &indicatif::ProgressBar) -> Result<Package> {
     let promise = entry.promise.as_ref().with_context(|| format!("nothing is promised of {}", entry.name))?;
-    let path = fetcher.file(location, &entry.href, promise, bar)?;
+    let path = match location {
+        // Where it is, it is verified when it is opened; once is enough.
+        Location::Folder(folder) => folder.join(&entry.href),
+        Location::Url(_) => fetcher.file(location, &entry.href, promise, bar)?,
+    };
     Ok(Package { name: entry.name.clone(), promise: Some(promise.clone()), path, format: Format::Rpm, stated: None })
 }
 

@@ -1,0 +1,54 @@
+//! `cargo xtask extract`: the first half of the pipeline alone, from packages to verified files in a folder.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use indicatif::HumanBytes;
+
+use crate::extract::{self, Wanted};
+use crate::fetch_and_build::FetchArgs;
+
+/// Options of `cargo xtask extract`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    fetch: FetchArgs,
+
+    /// The folder to make; it must not exist, or be the result of an earlier run
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Fetches, verifies, extracts.
+///
+/// # Errors
+/// The first step that fails; the folder is then as it was.
+pub fn run(args: &Args) -> Result<()> {
+    if args.out.exists() && !extract::is_stage(&args.out) {
+        bail!("{} was not made by this command; name a folder that does not exist", args.out.display());
+    }
+    let start = Instant::now();
+    let request = args.fetch.request()?;
+    let fetched = args.fetch.fetch(&request)?;
+    let wanted = Wanted { host: request.host, targets: &request.targets, trust: &fetched.trust };
+    let (stage, made) = extract::stage(&fetched.packages, &wanted, &args.out)?;
+    let size = stage.record.emulators.iter().map(|emulator| emulator.size).sum();
+    println!(
+        "{} emulators, {}, {} in {:.2} s, peak memory {}",
+        stage.record.emulators.len(),
+        HumanBytes(size),
+        if made { "verified and extracted" } else { "unchanged" },
+        start.elapsed().as_secs_f64(),
+        HumanBytes(peak_memory()?)
+    );
+    Ok(())
+}
+
+/// The largest resident size of this process so far, in bytes.
+fn peak_memory() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc/self/status")?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("reading VmHWM")?;
+    Ok(kilobytes * 1024)
+}
