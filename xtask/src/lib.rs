@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand};
 
+pub mod mirror;
+pub mod system;
 pub mod tables;
+pub mod test;
 
 /// Everything that a maintainer or CI runs.
 #[derive(Debug, Parser)]
@@ -16,6 +19,10 @@ pub struct Cli {
 enum Command {
     /// Write the committed table from what the source knows of the targets
     Codegen(tables::CodegenArgs),
+    /// Make a Fedora-shaped mirror of this machine's own emulators, and serve it
+    Mirror(mirror::MirrorArgs),
+    /// Put in place what the tests need, then run them all
+    Test(test::TestArgs),
 }
 
 impl Cli {
@@ -26,6 +33,8 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Codegen(args) => tables::codegen(&args),
+            Command::Mirror(args) => mirror::run(&args),
+            Command::Test(args) => test::run(&args),
         }
     }
 }
