@@ -10,11 +10,12 @@
 //! OUT/.stamp         what all that was made of; written last
 //! ```
 //!
-//! Here: what is asked for, whether it is there already, and the order of the steps. The parts: [`emulators`] finds
-//! them, [`spec`] says what the packages hold, `build` runs the tools, [`key`] signs, [`serve`] is nginx.
+//! Here: what a mirror is, whether it is there already, and the order of the steps. The parts: [`emulators`] finds
+//! them, [`spec`] says what the packages hold, `build` runs the tools, [`key`] signs, `partial` puts it in place,
+//! [`serve`] is nginx.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, IsTerminal};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,49 +23,20 @@ use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 
 use crate::system::{self, Tool};
-use crate::tables;
+use partial::Partial;
 
 mod build;
+mod cli;
 pub mod emulators;
 pub mod key;
+mod partial;
 pub mod serve;
 pub mod spec;
 
+pub use cli::{MirrorArgs, run};
 pub use emulators::Emulator;
 pub use key::{Key, unsign};
 pub use serve::{Server, serve};
-
-/// Options of `cargo xtask mirror`.
-#[derive(Debug, clap::Args)]
-pub struct MirrorArgs {
-    /// Where to make it [default: mirror/ in the workspace]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Fedora release that it takes the shape of
-    #[arg(long, value_name = "NN", default_value_t = Options::RELEASE)]
-    release: u32,
-    /// Folder of the static emulators
-    #[arg(long, value_name = "DIR", default_value = Options::EMULATORS)]
-    emulators: PathBuf,
-    /// Only these targets, by QEMU's names
-    #[arg(long, value_name = "ARCH", num_args = 1.., value_delimiter = ',')]
-    target: Option<Vec<String>>,
-    /// Compression of the packages' payload, as rpm writes it; Fedora's takes minutes, w3.zstdio seconds
-    #[arg(long, value_name = "MODE", default_value = Options::PAYLOAD)]
-    payload: String,
-    /// Compression of the repository's index, as createrepo_c names it
-    #[arg(long, value_name = "TYPE", default_value = Options::METADATA)]
-    metadata: String,
-    /// What the updates repository holds
-    #[arg(long, value_enum, default_value_t)]
-    updates: Updates,
-    /// Serve it on 127.0.0.1 until interrupted
-    #[arg(long)]
-    serve: bool,
-    /// Port to serve it on
-    #[arg(long, default_value_t = 8045)]
-    port: u16,
-}
 
 /// What the updates repository holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -181,47 +153,6 @@ impl Mirror {
     }
 }
 
-/// Runs `cargo xtask mirror`.
-///
-/// # Errors
-/// The first failure, with what was being done.
-pub fn run(args: &MirrorArgs) -> Result<()> {
-    let mirror = make(&Options {
-        out: args.out.clone().unwrap_or_else(|| tables::workspace_root().join("mirror")),
-        release: args.release,
-        emulators: args.emulators.clone(),
-        targets: args.target.clone(),
-        payload: args.payload.clone(),
-        metadata: args.metadata.clone(),
-        updates: args.updates,
-        quiet: false,
-    })?;
-    let packages = mirror.packages()?.len();
-    println!(
-        "{} {}: {packages} packages, {} emulators of QEMU {}\nkey {} in {}",
-        mirror.repo().display(),
-        if mirror.reused { "is up to date" } else { "made" },
-        mirror.emulators.len(),
-        mirror.version,
-        mirror.key.fingerprint,
-        mirror.key.public.display()
-    );
-    if !args.serve {
-        println!("next: {}", fetch_line(&mirror.repo().display().to_string(), &mirror.key));
-        return Ok(());
-    }
-    system::require(&[Tool::NGINX])?;
-    let server = serve::serve_on(&mirror.root, args.port)?;
-    let url = server.url(&mirror.repo_path);
-    println!("serving {url} until interrupted\nnext: {}", fetch_line(&url, &mirror.key));
-    server.wait_for_interrupt()
-}
-
-/// The command that builds from this mirror.
-fn fetch_line(source: &str, key: &Key) -> String {
-    format!("cargo xtask fetch-and-build --source {source} --key {}", key.public.display())
-}
-
 /// Makes a mirror, or finds it made of the same already.
 ///
 /// # Errors
@@ -250,11 +181,6 @@ pub fn make(options: &Options) -> Result<Mirror> {
 
     let reused = fs::read_to_string(out.join(STAMP)).is_ok_and(|made_of| made_of == stamp);
     if !reused {
-        ensure!(
-            is_replaceable(&out)?,
-            "{} is neither empty nor a mirror that this command made; name another folder",
-            out.display()
-        );
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+~@:,=".contains(&byte);
         ensure!(
             out.as_os_str().as_encoded_bytes().iter().copied().all(plain),
@@ -262,11 +188,8 @@ pub fn make(options: &Options) -> Result<Mirror> {
             out.display()
         );
         system::require(&[Tool::RPMBUILD, Tool::RPMSIGN, Tool::CREATEREPO_C, Tool::GPG])?;
-        // Under a fixed name, so that what an interrupted run has left is found and removed.
-        let mut partial = out.clone().into_os_string();
-        partial.push(".partial");
-        let partial = Partial::begin(partial.into())?;
-        let root = &partial.path;
+        let partial = Partial::begin(&out)?;
+        let root = partial.path();
         let progress = Progress { quiet: options.quiet };
         let key = progress.step("making a throwaway key", || Key::generate(root, KEY_NAME, KEY_BITS))?;
         let size: u64 = emulators.iter().map(|emulator| emulator.size).sum();
@@ -282,7 +205,7 @@ pub fn make(options: &Options) -> Result<Mirror> {
             progress.step(&format!("indexing {path}"), || build::index(&repo, &options.metadata))?;
         }
         fs::write(root.join(STAMP), stamp).context("writing the mirror's stamp")?;
-        partial.finish(&out)?;
+        partial.finish()?;
     }
     let key = Key::load(&out)?;
     Ok(Mirror { root: out, repo_path, updates_path, key, emulators, host: host.qemu, version, reused })
@@ -313,49 +236,6 @@ fn stamp(options: &Options, emulators: &[Emulator], spec: &spec::Spec<'_>) -> St
         }
     }
     text
-}
-
-/// Whether this folder may be replaced: absent, empty, or made by us.
-fn is_replaceable(out: &Path) -> Result<bool> {
-    match fs::read_dir(out) {
-        Ok(mut entries) => Ok(entries.next().is_none() || out.join(STAMP).is_file()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(error).with_context(|| format!("reading {}", out.display())),
-    }
-}
-
-/// A folder in the making: removed unless finished.
-struct Partial {
-    path: PathBuf,
-}
-
-impl Partial {
-    fn begin(path: PathBuf) -> Result<Self> {
-        remove(&path)?;
-        fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
-        Ok(Self { path })
-    }
-
-    fn finish(self, out: &Path) -> Result<()> {
-        remove(out)?;
-        fs::rename(&self.path, out).with_context(|| format!("renaming {} to {}", self.path.display(), out.display()))
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // After a rename there is nothing; after a failure that failure is what is told.
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("removing {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Tells what is being done: a spinner on a terminal, a line elsewhere.
