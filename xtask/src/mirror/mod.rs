@@ -12,7 +12,7 @@
 //!
 //! Here: what a mirror is, whether it is there already, and the order of the steps. The parts: [`emulators`] finds
 //! them, [`spec`] says what the packages hold, `build` runs the tools, [`key`] signs, `partial` puts it in place,
-//! [`serve`] is nginx.
+//! [`mod@serve`] is nginx.
 
 use std::fs::{self, File};
 use std::io::IsTerminal;
