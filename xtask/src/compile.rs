@@ -68,6 +68,14 @@ fn cargo_home() -> PathBuf {
     env::var_os("CARGO_HOME").map_or_else(default, PathBuf::from)
 }
 
+/// Puts the standard library for a host's programs in place.
+///
+/// # Errors
+/// If it is missing and cannot be had.
+pub fn prepare(host: Host) -> Result<()> {
+    rust_target(host).map(drop)
+}
+
 /// The Rust target to compile for: the host's, if it is installed or can be; else its substitute.
 fn rust_target(host: Host) -> Result<&'static str> {
     if is_installed(host.rust_target)? {

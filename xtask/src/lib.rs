@@ -9,13 +9,16 @@ pub mod extract;
 pub mod extract_command;
 pub mod fetch_and_build;
 pub mod host;
+pub mod mirror;
 pub mod package;
 pub mod progress;
 pub mod repo;
 pub mod rootfs;
 pub mod source;
 pub mod summary;
+pub mod system;
 pub mod tables;
+pub mod test;
 pub mod verify;
 
 /// Everything that a maintainer or CI runs.
@@ -34,6 +37,10 @@ enum Command {
     Extract(extract_command::Args),
     /// Write the committed table from what the source knows of the targets
     Codegen(tables::CodegenArgs),
+    /// Make a Fedora-shaped mirror of this machine's own emulators, and serve it
+    Mirror(mirror::MirrorArgs),
+    /// Put in place what the tests need, then run them
+    Test(test::TestArgs),
 }
 
 impl Cli {
@@ -46,6 +53,8 @@ impl Cli {
             Command::FetchAndBuild(args) => fetch_and_build::run(&args),
             Command::Extract(args) => extract_command::run(&args),
             Command::Codegen(args) => tables::codegen(&args),
+            Command::Mirror(args) => mirror::run(&args),
+            Command::Test(args) => test::run(&args),
         }
     }
 }

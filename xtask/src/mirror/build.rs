@@ -1,0 +1,103 @@
+//! Packages and index: lays out the files that the spec names, and runs `rpmbuild` and `createrepo_c` over them.
+//! Signing is `key`'s.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::emulators::Emulator;
+use super::spec::{self, BIN, BINFMT, BUILD_ID, LICENSE_FILES, LICENSES, Spec, TAPSET};
+use crate::system;
+
+/// Where a repository keeps packages whose names begin with `q`.
+const PACKAGES: &str = "Packages/q";
+
+/// Makes the packages of `spec` in a repository.
+pub(super) fn packages_into(repo: &Path, spec: &Spec<'_>, number: u32) -> Result<()> {
+    let packages = repo.join(PACKAGES);
+    fs::create_dir_all(&packages).with_context(|| format!("making {}", packages.display()))?;
+    // Below the mirror in the making, so that files are moved within one file system, and all goes if this fails.
+    let top = tempfile::Builder::new().prefix(".rpmbuild-").tempdir_in(repo).context("making a folder for rpmbuild")?;
+    let (top, stage, file) = (top.path(), top.path().join("stage"), top.path().join("qemu.spec"));
+    lay_out(&stage, spec).context("laying out the packages' files")?;
+    fs::write(&file, spec.text(number, &stage)).context("writing the spec file")?;
+    let definitions = [
+        format!("_topdir {}", top.display()),
+        format!("_tmppath {}", top.display()),
+        format!("_rpmdir {}", packages.display()),
+        "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm".into(),
+    ];
+    let mut rpmbuild = system::command("rpmbuild");
+    rpmbuild.arg("-bb").args(["--target", &format!("{}-linux", spec.host)]).arg("--nodeps");
+    for definition in &definitions {
+        rpmbuild.args(["--define", definition]);
+    }
+    // A user's own macros would change what is built.
+    system::run(rpmbuild.arg(&file).env("HOME", top).current_dir(top)).map(drop)
+}
+
+/// Writes a repository's index.
+pub(super) fn index(repo: &Path, compression: &str) -> Result<()> {
+    fs::create_dir_all(repo.join(PACKAGES)).with_context(|| format!("making {}", repo.display()))?;
+    let mut createrepo = system::command("createrepo_c");
+    // The databases stand beside what is to be read, as in Fedora's repositories up to 40.
+    createrepo.args(["--quiet", "--database", "--checksum", "sha256", "--general-compress-type", compression]);
+    system::run(createrepo.arg(repo)).map(drop)
+}
+
+/// The packages of a repository, sorted.
+pub(super) fn packages(repo: &Path) -> Result<Vec<PathBuf>> {
+    let folder = repo.join(PACKAGES);
+    let entries = fs::read_dir(&folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    let mut packages: Vec<PathBuf> = entries.with_context(|| format!("listing {}", folder.display()))?;
+    packages.sort();
+    Ok(packages)
+}
+
+/// Lays out all files below `stage`, as they are to be installed below `/`.
+fn lay_out(stage: &Path, spec: &Spec<'_>) -> Result<()> {
+    let below = |path: &str| stage.join(path.trim_start_matches('/'));
+    for folder in [BIN, BINFMT, TAPSET, BUILD_ID, LICENSES] {
+        fs::create_dir_all(below(folder))?;
+    }
+    for name in LICENSE_FILES {
+        fs::write(below(LICENSES).join(name), license(name))?;
+    }
+    for emulator in spec.families.iter().flat_map(|family| &family.emulators) {
+        let target = &emulator.target;
+        let binary = below(BIN).join(format!("qemu-{target}-static"));
+        fs::copy(&emulator.path, &binary).with_context(|| format!("copying {}", emulator.path.display()))?;
+        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755))?;
+        for (name, text) in spec::confs(target, spec.host) {
+            fs::write(below(BINFMT).join(name), text)?;
+        }
+        for (kind, name) in spec::tapsets(target).iter().enumerate() {
+            fs::write(below(TAPSET).join(name), spec::tapset(target, kind))?;
+        }
+        link_build_id(&below(BUILD_ID), emulator)?;
+    }
+    Ok(())
+}
+
+fn link_build_id(folder: &Path, emulator: &Emulator) -> Result<()> {
+    let Some((first, rest)) = spec::build_id_link(emulator) else { return Ok(()) };
+    let folder = folder.join(first);
+    fs::create_dir_all(&folder)?;
+    let binary = format!("../../../../usr/bin/qemu-{}-static", emulator.target);
+    symlink(binary, folder.join(rest)).context("linking a build id")
+}
+
+/// A licence text, from where Debian and Fedora keep it; one line in its place on a machine without.
+fn license(name: &str) -> Vec<u8> {
+    let elsewhere = match name {
+        "COPYING" => "/usr/share/common-licenses/GPL-2",
+        "COPYING.LIB" => "/usr/share/common-licenses/LGPL-2.1",
+        _ => "/usr/share/doc/qemu-user-static/copyright",
+    };
+    let places = [format!("{LICENSES}/{name}"), elsewhere.into()];
+    places.iter().find_map(|place| fs::read(place).ok()).unwrap_or_else(|| {
+        format!("{name} of QEMU: not on the machine that made this test mirror; see https://www.qemu.org/\n").into()
+    })
+}

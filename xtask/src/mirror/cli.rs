@@ -1,0 +1,85 @@
+//! The command line of `cargo xtask mirror`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::{Key, Options, Updates, make, serve};
+use crate::system::{self, Tool};
+use crate::tables;
+
+/// Options of `cargo xtask mirror`.
+#[derive(Debug, clap::Args)]
+pub struct MirrorArgs {
+    /// Where to make it [default: mirror/ in the workspace]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Fedora release that it takes the shape of
+    #[arg(long, value_name = "NN", default_value_t = Options::RELEASE)]
+    release: u32,
+    /// Folder of the static emulators
+    #[arg(long, value_name = "DIR", default_value = Options::EMULATORS)]
+    emulators: PathBuf,
+    /// Only these targets, by QEMU's names
+    #[arg(long, value_name = "ARCH", num_args = 1.., value_delimiter = ',')]
+    target: Option<Vec<String>>,
+    /// Compression of the packages' payload, as rpm writes it; Fedora's takes minutes, w3.zstdio seconds
+    #[arg(long, value_name = "MODE", default_value = Options::PAYLOAD)]
+    payload: String,
+    /// Compression of the repository's index, as createrepo_c names it
+    #[arg(long, value_name = "TYPE", default_value = Options::METADATA)]
+    metadata: String,
+    /// What the updates repository holds
+    #[arg(long, value_enum, default_value_t)]
+    updates: Updates,
+    /// Serve it on 127.0.0.1 until interrupted
+    #[arg(long)]
+    serve: bool,
+    /// Port to serve it on
+    #[arg(long, default_value_t = 8045)]
+    port: u16,
+}
+
+/// Runs `cargo xtask mirror`.
+///
+/// # Errors
+/// The first failure, with what was being done.
+pub fn run(args: &MirrorArgs) -> Result<()> {
+    if args.emulators == Path::new(Options::EMULATORS) {
+        system::require(&[Tool::EMULATORS])?;
+    }
+    let mirror = make(&Options {
+        out: args.out.clone().unwrap_or_else(|| tables::workspace_root().join("mirror")),
+        release: args.release,
+        emulators: args.emulators.clone(),
+        targets: args.target.clone(),
+        payload: args.payload.clone(),
+        metadata: args.metadata.clone(),
+        updates: args.updates,
+        quiet: false,
+    })?;
+    let packages = mirror.packages()?.len();
+    println!(
+        "{} {}: {packages} packages, {} emulators of QEMU {}\nkey {} in {}",
+        mirror.repo().display(),
+        if mirror.reused { "is up to date" } else { "made" },
+        mirror.emulators.len(),
+        mirror.version,
+        mirror.key.fingerprint,
+        mirror.key.public.display()
+    );
+    if !args.serve {
+        println!("next: {}", fetch_line(&mirror.repo().display().to_string(), &mirror.key));
+        return Ok(());
+    }
+    system::require(&[Tool::NGINX])?;
+    let server = serve::serve_on(&mirror.root, args.port)?;
+    let url = server.url(&mirror.repo_path);
+    println!("serving {url} until interrupted\nnext: {}", fetch_line(&url, &mirror.key));
+    server.wait_for_interrupt()
+}
+
+/// The command that builds from this mirror.
+fn fetch_line(source: &str, key: &Key) -> String {
+    format!("cargo xtask fetch-and-build --source {source} --key {}", key.public.display())
+}

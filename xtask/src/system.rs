@@ -1,0 +1,209 @@
+//! Programs and files that commands and tests need from the system, as data: what must be there, and which package of
+//! which distribution brings it. [`require`] puts in place what is missing, or names the one line to type.
+//!
+//! Which package manager does that, and how, is in `install`.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, bail};
+
+mod install;
+
+pub use install::require;
+
+/// One thing that must be there for a tool to work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A program on `PATH`, or in a folder of system programs that an ordinary user's `PATH` lacks.
+    Program(&'static str),
+    /// A file.
+    File(&'static str),
+    /// A static C library for this GNU triple.
+    Libc(&'static str),
+}
+
+/// A tool of the system: what it consists of, and the packages that bring it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tool {
+    /// All of these must be there.
+    pub needs: &'static [Need],
+    /// Debian's and Ubuntu's packages.
+    pub debian: &'static [&'static str],
+    /// Fedora's packages; none where Fedora does not have it.
+    pub fedora: &'static [&'static str],
+    /// Its installation tells a running system's kernel of foreign architectures.
+    pub registers: bool,
+}
+
+/// A program with a package of its own in each distribution.
+const fn tool(needs: &'static [Need], debian: &'static [&'static str], fedora: &'static [&'static str]) -> Tool {
+    Tool { needs, debian, fedora, registers: false }
+}
+
+use Need::{File, Libc, Program};
+
+/// The table. Fedora's cross compilers come without a C library, so they are not listed.
+impl Tool {
+    /// Queries and checks packages.
+    pub const RPM: Self = tool(&[Program("rpm"), Program("rpmkeys")], &["rpm"], &["rpm"]);
+    /// Builds packages.
+    pub const RPMBUILD: Self = tool(&[Program("rpmbuild")], &["rpm"], &["rpm-build"]);
+    /// Signs packages.
+    pub const RPMSIGN: Self = tool(&[Program("rpmsign")], &["rpm"], &["rpm-sign"]);
+    /// Writes a repository's index.
+    pub const CREATEREPO_C: Self = tool(&[Program("createrepo_c")], &["createrepo-c"], &["createrepo_c"]);
+    /// Makes keys.
+    pub const GPG: Self = tool(&[Program("gpg"), Program("gpgconf")], &["gnupg"], &["gnupg2"]);
+    /// Serves a mirror.
+    pub const NGINX: Self = tool(&[Program("nginx")], &["nginx"], &["nginx-core"]);
+    /// Static emulators of QEMU's user mode.
+    pub const EMULATORS: Self = Self {
+        registers: true,
+        ..tool(&[File("/usr/bin/qemu-aarch64-static")], &["qemu-user-static"], &["qemu-user-static"])
+    };
+    /// Links against musl.
+    pub const MUSL_GCC: Self = tool(&[Program("musl-gcc")], &["musl-tools"], &["musl-gcc"]);
+    /// A C compiler for the host.
+    pub const CC: Self = tool(&[Program("cc")], &["gcc", "libc6-dev"], &["gcc"]);
+    /// Counts system calls.
+    pub const STRACE: Self = tool(&[Program("strace")], &["strace"], &["strace"]);
+    /// Unpacks packages without verifying anything: what extraction is compared with.
+    pub const BSDTAR: Self = tool(&[Program("bsdtar")], &["libarchive-tools"], &["bsdtar"]);
+    /// Measures commands.
+    pub const HYPERFINE: Self = tool(&[Program("hyperfine")], &["hyperfine"], &["hyperfine"]);
+    /// Builds and runs images.
+    pub const PODMAN: Self = tool(&[Program("podman")], &["podman"], &["podman"]);
+    /// Builds images.
+    pub const BUILDAH: Self = tool(&[Program("buildah")], &["buildah"], &["buildah"]);
+    /// Copies images.
+    pub const SKOPEO: Self = tool(&[Program("skopeo")], &["skopeo"], &["skopeo"]);
+    /// Runs containers.
+    pub const RUNC: Self = tool(&[Program("runc")], &["runc"], &["runc"]);
+    /// Gives ordinary users ranges of ids.
+    pub const UIDMAP: Self = tool(&[Program("newuidmap"), Program("newgidmap")], &["uidmap"], &["shadow-utils"]);
+    /// Network of ordinary users' containers.
+    pub const SLIRP4NETNS: Self = tool(&[Program("slirp4netns")], &["slirp4netns"], &["slirp4netns"]);
+    /// Makes a base image.
+    pub const DEBOOTSTRAP: Self = tool(&[Program("debootstrap")], &["debootstrap"], &["debootstrap"]);
+
+    /// Compiles for aarch64.
+    pub const GCC_AARCH64: Self = tool(
+        &[Program("aarch64-linux-gnu-gcc"), Libc("aarch64-linux-gnu")],
+        &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+        &[],
+    );
+    /// Compiles for 32-bit ARM.
+    pub const GCC_ARM: Self = tool(
+        &[Program("arm-linux-gnueabihf-gcc"), Libc("arm-linux-gnueabihf")],
+        &["gcc-arm-linux-gnueabihf", "libc6-dev-armhf-cross"],
+        &[],
+    );
+    /// Compiles for m68k.
+    pub const GCC_M68K: Self = tool(
+        &[Program("m68k-linux-gnu-gcc"), Libc("m68k-linux-gnu")],
+        &["gcc-m68k-linux-gnu", "libc6-dev-m68k-cross"],
+        &[],
+    );
+    /// Compiles for 64-bit little-endian MIPS.
+    pub const GCC_MIPS64EL: Self = tool(
+        &[Program("mips64el-linux-gnuabi64-gcc"), Libc("mips64el-linux-gnuabi64")],
+        &["gcc-mips64el-linux-gnuabi64", "libc6-dev-mips64el-cross"],
+        &[],
+    );
+    /// Compiles for ppc64le.
+    pub const GCC_PPC64LE: Self = tool(
+        &[Program("powerpc64le-linux-gnu-gcc"), Libc("powerpc64le-linux-gnu")],
+        &["gcc-powerpc64le-linux-gnu", "libc6-dev-ppc64el-cross"],
+        &[],
+    );
+    /// Compiles for riscv64.
+    pub const GCC_RISCV64: Self = tool(
+        &[Program("riscv64-linux-gnu-gcc"), Libc("riscv64-linux-gnu")],
+        &["gcc-riscv64-linux-gnu", "libc6-dev-riscv64-cross"],
+        &[],
+    );
+    /// Compiles for s390x.
+    pub const GCC_S390X: Self = tool(
+        &[Program("s390x-linux-gnu-gcc"), Libc("s390x-linux-gnu")],
+        &["gcc-s390x-linux-gnu", "libc6-dev-s390x-cross"],
+        &[],
+    );
+    /// Compiles for sparc64.
+    pub const GCC_SPARC64: Self = tool(
+        &[Program("sparc64-linux-gnu-gcc"), Libc("sparc64-linux-gnu")],
+        &["gcc-sparc64-linux-gnu", "libc6-dev-sparc64-cross"],
+        &[],
+    );
+}
+
+impl Need {
+    fn is_there(self) -> bool {
+        match self {
+            Self::Program(name) => find(name).is_some(),
+            Self::File(path) => Path::new(path).exists(),
+            // Debian's cross packages, and where the host itself is of that architecture.
+            Self::Libc(triple) => [format!("/usr/{triple}/lib/libc.a"), format!("/usr/lib/{triple}/libc.a")]
+                .iter()
+                .any(|path| Path::new(path).exists()),
+        }
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program(name) | Self::File(name) => f.write_str(name),
+            Self::Libc(triple) => write!(f, "a static C library for {triple}"),
+        }
+    }
+}
+
+/// Folders of system programs that an ordinary user's `PATH` may lack.
+const SYSTEM_FOLDERS: &str = "/usr/local/sbin:/usr/sbin:/sbin";
+
+/// Full path of a program.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = std::env::split_paths(&path).chain(std::env::split_paths(SYSTEM_FOLDERS)).collect();
+    folders.into_iter().map(|folder| folder.join(program)).find(|candidate| {
+        fs::metadata(candidate).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    })
+}
+
+/// A command of a program, wherever it is.
+pub fn command(program: &str) -> Command {
+    Command::new(find(program).unwrap_or_else(|| program.into()))
+}
+
+/// Runs a command to its end, quietly.
+///
+/// # Errors
+/// If it cannot be started or fails; then with the last lines of what it said.
+pub fn run(command: &mut Command) -> Result<Output> {
+    let name = Path::new(command.get_program()).file_name().map(OsStr::to_owned).unwrap_or_default();
+    let name = name.display();
+    let output = command.output().with_context(|| format!("starting {name}"))?;
+    if !output.status.success() {
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        bail!("running {name}: {}: {}", output.status, lines[lines.len().saturating_sub(3)..].join("; "));
+    }
+    Ok(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_command_is_named_with_its_last_words() {
+        let error = run(command("sh").args(["-c", "echo first; echo last >&2; exit 3"])).expect_err("a failure");
+        assert_eq!(error.to_string(), "running sh: exit status: 3: first; last");
+    }
+}

@@ -1,0 +1,65 @@
+//! `cargo xtask test`: puts in place what the tests need, then runs them all. The tests themselves are in the crates
+//! and in `tests/`.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::host::Host;
+use crate::system::{self, Tool};
+use crate::{compile, tables};
+
+/// Options of `cargo xtask test`.
+#[derive(Debug, clap::Args)]
+pub struct TestArgs {
+    /// Run the container tests instead: they build the image with podman and register it on this machine
+    #[arg(long)]
+    containers: bool,
+
+    /// Passed on to `cargo test`
+    #[arg(last = true)]
+    args: Vec<String>,
+}
+
+/// What the container tests need.
+const CONTAINER_TOOLS: &[Tool] = &[Tool::PODMAN, Tool::BUILDAH, Tool::RUNC, Tool::DEBOOTSTRAP, Tool::GCC_AARCH64];
+
+/// What the workspace's tests need.
+pub const TOOLS: &[Tool] = &[
+    Tool::CC,
+    Tool::RPM,
+    Tool::RPMBUILD,
+    Tool::RPMSIGN,
+    Tool::CREATEREPO_C,
+    Tool::GPG,
+    Tool::NGINX,
+    Tool::EMULATORS,
+    Tool::MUSL_GCC,
+    Tool::STRACE,
+    Tool::BSDTAR,
+    Tool::GCC_AARCH64,
+    Tool::GCC_ARM,
+    Tool::GCC_M68K,
+    Tool::GCC_MIPS64EL,
+    Tool::GCC_PPC64LE,
+    Tool::GCC_RISCV64,
+    Tool::GCC_S390X,
+    Tool::GCC_SPARC64,
+];
+
+/// Runs the tests; cargo takes this process over, so its exit code is ours.
+///
+/// # Errors
+/// If something that the tests need cannot be put in place.
+pub fn run(args: &TestArgs) -> Result<()> {
+    let (tools, selection): (_, &[&str]) = match args.containers {
+        true => (CONTAINER_TOOLS, &["test", "--package", "tests", "--test", "containers"]),
+        false => (TOOLS, &["test", "--workspace"]),
+    };
+    system::require(tools)?;
+    compile::prepare(Host::named(None)?)?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let error = Command::new(cargo).args(selection).args(&args.args).current_dir(tables::workspace_root()).exec();
+    Err(error).context("starting cargo test")
+}
