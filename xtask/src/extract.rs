@@ -13,9 +13,8 @@ use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail};
-use codegen::elf;
-use codegen::table::Emulator;
-use codegen::targets;
+use codegen::table::{Conf, Emulator};
+use codegen::{elf, rule, targets};
 use object::ReadCache;
 use rpm::{FileType, PackageReader};
 use serde::{Deserialize, Serialize};
@@ -356,7 +355,10 @@ impl<'a> Sink<'a> {
                     nevra: self.extracted.proof.nevra.clone(),
                 });
             }
-            Item::Conf { .. } => self.extracted.confs.push(relative),
+            Item::Conf { .. } => {
+                read_conf(self.dir, &relative).with_context(|| format!("the rules of {package}"))?;
+                self.extracted.confs.push(relative);
+            }
             Item::Licence { .. } => self.extracted.licences.push(relative),
         }
         Ok(())
@@ -371,6 +373,20 @@ impl<'a> Sink<'a> {
         facts.check_emulator(host).with_context(context)?;
         Ok(facts.build_id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
+}
+
+/// The rules of an extracted conf file.
+///
+/// # Errors
+/// If it holds a line that the kernel would refuse.
+pub fn read_conf(dir: &Path, relative: &str) -> Result<Vec<Conf>> {
+    let context = || format!("reading {relative}");
+    let bytes = fs::read(dir.join(relative)).with_context(context)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| anyhow!("not UTF-8 text; other bytes are written as \\x.."))
+        .with_context(context)?;
+    let rules = rule::parse_conf(relative, &text)?;
+    Ok(rules.into_iter().map(|rule| Conf { file: relative.to_owned(), rule }).collect())
 }
 
 /// Copies at most `limit` bytes and one.

@@ -35,12 +35,12 @@ pub fn run(args: &Args) -> Result<()> {
     let (stage, made) = extract::stage(&fetched.packages, &wanted, &args.out)?;
     let size = stage.record.emulators.iter().map(|emulator| emulator.size).sum();
     println!(
-        "{} emulators, {}, {} in {:.2} s, peak memory {}",
+        "{} emulators, {}, {} in {:.2} s, peak memory {} bytes",
         stage.record.emulators.len(),
         HumanBytes(size),
         if made { "verified and extracted" } else { "unchanged" },
         start.elapsed().as_secs_f64(),
-        HumanBytes(peak_memory()?)
+        peak_memory()?
     );
     Ok(())
 }

@@ -1,12 +1,11 @@
 //! `cargo xtask fetch-and-build`: the whole way from packages to a root file system, as a pipeline of its steps.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use codegen::rule::{self, Masks};
-use codegen::table::{Conf, Emulator, Inputs, Provenance, Remark, Table};
+use codegen::rule::Masks;
+use codegen::table::{Emulator, Inputs, Provenance, Remark, Table};
 use codegen::{emit, targets};
 
 use crate::download::Fetcher;
@@ -147,7 +146,7 @@ fn table(stage: &Stage, request: &Request, origin: &str, masks: Masks) -> Result
         stage.record.emulators.iter().map(|record| Emulator { target: record.target.clone() }).collect();
     let mut confs = Vec::new();
     for path in &stage.record.confs {
-        confs.extend(read_conf(&stage.dir, path)?);
+        confs.extend(extract::read_conf(&stage.dir, path)?);
     }
     let versions: std::collections::BTreeSet<_> = stage
         .record
@@ -162,17 +161,6 @@ fn table(stage: &Stage, request: &Request, origin: &str, masks: Masks) -> Result
     let provenance = Provenance { qemu_version: version.into(), origin: origin.into() };
     let inputs = Inputs { host: request.host.target(), emulators, confs, masks, provenance };
     Table::build(inputs).context("making the table of handlers")
-}
-
-/// The rules of one conf file.
-fn read_conf(dir: &Path, path: &str) -> Result<Vec<Conf>> {
-    let context = || format!("reading {path}");
-    let bytes = fs::read(dir.join(path)).with_context(context)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| anyhow::anyhow!("not UTF-8 text; bytes are written as \\x.."))
-        .with_context(context)?;
-    let rules = rule::parse_conf(path, &text)?;
-    Ok(rules.into_iter().map(|rule| Conf { file: path.to_owned(), rule }).collect())
 }
 
 /// What a maintainer should know of the table.

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+pub mod bench;
 pub mod compile;
 pub mod digest;
 pub mod download;
@@ -39,6 +40,8 @@ enum Command {
     Codegen(tables::CodegenArgs),
     /// Make a Fedora-shaped mirror of this machine's own emulators, and serve it
     Mirror(mirror::MirrorArgs),
+    /// Measure this project beside what does the same
+    Bench(bench::BenchArgs),
     /// Put in place what the tests need, then run them
     Test(test::TestArgs),
 }
@@ -54,6 +57,7 @@ impl Cli {
             Command::Extract(args) => extract_command::run(&args),
             Command::Codegen(args) => tables::codegen(&args),
             Command::Mirror(args) => mirror::run(&args),
+            Command::Bench(args) => bench::run(&args),
             Command::Test(args) => test::run(&args),
         }
     }

@@ -1,0 +1,93 @@
+//! `xtask extract`, run as a user runs it, into a folder of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// What a run said and left.
+pub(crate) struct Ran {
+    folder: TempDir,
+    pub(crate) good: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// Runs the command in a new folder.
+    pub(crate) fn new(arguments: &[&str]) -> Self {
+        Self::again(tempfile::tempdir().expect("a temporary folder"), arguments)
+    }
+
+    /// Runs the command in the folder of an earlier run.
+    pub(crate) fn again(folder: TempDir, arguments: &[&str]) -> Self {
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .arg("extract")
+            .args(arguments)
+            .arg("--out")
+            .arg(folder.path().join("out"))
+            // The cache and apt's folders too: a test that finds what another has fetched proves nothing.
+            .env("CARGO_TARGET_DIR", folder.path().join("target"))
+            .output()
+            .expect("running xtask");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { good: output.status.success(), stdout: text(&output.stdout), stderr: text(&output.stderr), folder }
+    }
+
+    /// The folder, for a further run.
+    pub(crate) fn into_folder(self) -> TempDir {
+        self.folder
+    }
+
+    /// What the run has made.
+    pub(crate) fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+
+    /// Asserts that it went well; gives the emulators that came out, by file name.
+    #[track_caller]
+    pub(crate) fn emulators(&self) -> Vec<String> {
+        assert!(self.good, "{}", self.stderr);
+        names(&self.out().join("emulators"))
+    }
+
+    /// Asserts that it failed with one line that holds all of `words`, and left nothing that it was making.
+    #[track_caller]
+    pub(crate) fn assert_refused(&self, words: &[&str]) {
+        assert!(!self.good, "it went well: {}", self.stdout);
+        assert_eq!(self.stdout, "");
+        let Some(line) = self.stderr.strip_prefix("error: ").and_then(|line| line.strip_suffix('\n')) else {
+            panic!("not one line: {}", self.stderr)
+        };
+        assert!(!line.contains('\n'), "not one line: {line}");
+        for word in words {
+            assert!(line.contains(word), "no {word:?} in: {line}");
+        }
+        let left: Vec<_> = names(self.folder.path()).into_iter().filter(|name| name != "target").collect();
+        assert_eq!(left, Vec::<String>::new());
+        let parts: Vec<_> =
+            files(&self.folder.path().join("target")).into_iter().filter(|name| name.starts_with('.')).collect();
+        assert_eq!(parts, Vec::<String>::new(), "temporary files are left in the cache");
+    }
+}
+
+/// Names in a folder, sorted.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("a folder entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Names of all files below a folder.
+pub(crate) fn files(folder: &Path) -> Vec<String> {
+    names(folder)
+        .into_iter()
+        .flat_map(|name| match folder.join(&name) {
+            path if path.is_dir() => files(&path),
+            _ => vec![name],
+        })
+        .collect()
+}

@@ -1,0 +1,201 @@
+//! Whatever is wrong is refused with one line that names it, and nothing is left behind.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::Command;
+use std::thread;
+
+use xtask::mirror;
+use xtask::system;
+
+use crate::command::Ran;
+use crate::fixture::Content::{Bytes, Link};
+use crate::fixture::{Copy, MIRROR, key, other_key, package, text};
+
+/// Runs against a folder or URL with the mirror's key.
+fn extract(source: &str) -> Ran {
+    Ran::new(&["--source", source, "--key", key()])
+}
+
+/// Brings the index of a spoilt repository up to date, as an attacker would.
+fn reindex(copy: &Copy) {
+    let mut command = Command::new("createrepo_c");
+    system::run(command.arg("--quiet").arg(copy.path())).expect("indexing the spoilt repository");
+}
+
+#[test]
+fn a_package_that_its_index_does_not_know() {
+    let copy = Copy::repository();
+    copy.flip(&copy.package("alpha"), |length| length / 2);
+    extract(text(&copy.path())).assert_refused(&[
+        "qemu-user-static-alpha",
+        "not what its repository promises",
+        "SHA-256",
+    ]);
+}
+
+#[test]
+fn a_tampered_payload() {
+    let copy = Copy::repository();
+    copy.flip(&copy.package("alpha"), |length| length / 2);
+    reindex(&copy);
+    extract(text(&copy.path())).assert_refused(&["qemu-user-static-alpha", "was tampered with", "payload SHA-256"]);
+}
+
+#[test]
+fn a_tampered_payload_without_a_signature() {
+    let copy = Copy::packages();
+    copy.flip(&copy.package("alpha"), |length| length - 10);
+    let ran = Ran::new(&["--source", text(&copy.path()), "--no-signature"]);
+    ran.assert_refused(&["qemu-user-static-alpha", "was tampered with", "payload SHA-256"]);
+}
+
+#[test]
+fn a_tampered_header() {
+    let copy = Copy::packages();
+    let path = copy.package("alpha");
+    let bytes = fs::read(&path).expect("a package");
+    let at = bytes.windows(7).rposition(|window| window == b"1.fc45\0").expect("the release in the header");
+    copy.flip(&path, |_| at);
+    extract(text(&copy.path())).assert_refused(&["qemu-user-static-alpha", "was tampered with", "header"]);
+}
+
+#[test]
+fn an_unsigned_package() {
+    let copy = Copy::repository();
+    mirror::unsign(&copy.package("arm")).expect("an unsigned package");
+    reindex(&copy);
+    extract(text(&copy.path())).assert_refused(&["qemu-user-static-arm", "is not signed", "--no-signature"]);
+    let ran = Ran::new(&["--source", text(&copy.path()), "--no-signature"]);
+    assert_eq!(ran.emulators().len(), 4, "typed, it is accepted");
+}
+
+#[test]
+fn a_package_signed_by_another_key() {
+    let copy = Copy::repository();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let other = other_key(folder.path());
+    let path = copy.package("arm");
+    mirror::unsign(&path).expect("an unsigned package");
+    other.sign(&[&path]).expect("another signature");
+    reindex(&copy);
+    extract(text(&copy.path())).assert_refused(&["qemu-user-static-arm", "is signed by", &other.fingerprint, key()]);
+    let path = copy.path();
+    let both = ["--source", text(&path), "--key", key(), "--key", text(&other.public)];
+    assert_eq!(Ran::new(&both).emulators().len(), 4, "with both keys, it is accepted");
+}
+
+#[test]
+fn no_key_and_no_word_of_it() {
+    let ran = Ran::new(&["--source", text(&MIRROR.repo())]);
+    ran.assert_refused(&["--key FILE", "--no-signature"]);
+}
+
+#[test]
+fn a_key_that_is_none() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("key.asc");
+    fs::write(&file, "hello").expect("writing a file");
+    let ran = Ran::new(&["--source", text(&MIRROR.repo()), "--key", text(&file)]);
+    ran.assert_refused(&["reading the key", "key.asc", "not an ASCII-armoured OpenPGP public key"]);
+    let ran = Ran::new(&["--source", text(&MIRROR.repo()), "--key", "/no/such/key"]);
+    ran.assert_refused(&["reading the key /no/such/key", "No such file"]);
+}
+
+#[test]
+fn a_shortened_package() {
+    let copy = Copy::repository();
+    let path = copy.package("alpha");
+    let length = fs::metadata(&path).expect("a package").len();
+    fs::File::options().write(true).open(&path).and_then(|file| file.set_len(length / 2)).expect("shortening it");
+    let expected = format!("truncated: {} of {length} bytes", length / 2);
+    extract(text(&copy.path())).assert_refused(&["qemu-user-static-alpha", &expected]);
+    let server = mirror::serve(copy.path().parent().expect("a folder")).expect("a server");
+    extract(&server.url("os")).assert_refused(&["qemu-user-static-alpha", &expected]);
+}
+
+#[test]
+fn a_lengthened_package() {
+    let copy = Copy::repository();
+    let path = copy.package("alpha");
+    fs::File::options().append(true).open(&path).and_then(|mut file| file.write_all(b"more")).expect("lengthening it");
+    extract(text(&copy.path())).assert_refused(&["qemu-user-static-alpha", "longer than"]);
+}
+
+#[test]
+fn a_connection_that_is_cut_off() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/os", listener.local_addr().expect("an address"));
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request).expect("a request");
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6000\r\n\r\n<repomd>").expect("half an answer");
+    });
+    extract(&url).assert_refused(&["fetching", "repomd.xml", "cut off after 8 of 6000 bytes"]);
+    server.join().expect("the server");
+}
+
+#[test]
+fn nobody_there() {
+    extract("http://127.0.0.1:9/os").assert_refused(&["fetching http://127.0.0.1:9/os/repodata/repomd.xml", "refused"]);
+}
+
+#[test]
+fn a_folder_without_packages() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    extract(text(folder.path())).assert_refused(&["holds neither an RPM repository", "qemu-user-static*.rpm"]);
+    extract("/no/such/folder").assert_refused(&["/no/such/folder", "No such file"]);
+}
+
+#[test]
+fn something_that_is_no_package() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("qemu-user-static-x-1-1.x86_64.rpm"), "hello").expect("writing a file");
+    extract(text(folder.path())).assert_refused(&["qemu-user-static-x-1-1.x86_64.rpm", "not an RPM package"]);
+}
+
+#[test]
+fn a_header_that_asks_for_more_than_there_is() {
+    let copy = Copy::packages();
+    let path = copy.package("alpha");
+    let mut bytes = fs::read(&path).expect("a package");
+    bytes[96 + 8..96 + 12].copy_from_slice(&[0x0f, 0xff, 0xff, 0xff]);
+    fs::write(&path, bytes).expect("spoiling the package");
+    extract(text(&copy.path())).assert_refused(&["qemu-user-static-alpha", "not an RPM package, or a damaged one"]);
+}
+
+#[test]
+fn a_dynamic_emulator() {
+    let program = fs::read("/bin/true").expect("a dynamic program");
+    let folder = package(&[("/usr/bin/qemu-m68k-static", Bytes(&program))]);
+    extract(text(folder.path())).assert_refused(&["qemu-m68k-static", "dynamically linked", "static build"]);
+}
+
+#[test]
+fn an_emulator_for_another_machine() {
+    let target = codegen::targets::by_qemu_name("s390x").expect("s390x");
+    let program = codegen::probe::executable(target, target.machines[0]).expect("a foreign program");
+    let folder = package(&[("/usr/bin/qemu-m68k-static", Bytes(&program))]);
+    extract(text(folder.path())).assert_refused(&["qemu-m68k-static", "another machine"]);
+}
+
+#[test]
+fn an_emulator_that_is_a_link() {
+    let folder = package(&[("/usr/bin/qemu-m68k-static", Link("/etc/passwd"))]);
+    extract(text(folder.path())).assert_refused(&["qemu-m68k-static", "not a plain file"]);
+}
+
+#[test]
+fn a_conf_line_that_the_kernel_refuses() {
+    let emulator = fs::read("/usr/bin/qemu-m68k-static").expect("an emulator");
+    let line = format!(":qemu-m68k:M::m::/{}:F", "i".repeat(1921 - 20));
+    assert_eq!(line.len(), 1921);
+    let folder = package(&[
+        ("/usr/bin/qemu-m68k-static", Bytes(&emulator)),
+        ("/usr/lib/binfmt.d/qemu-m68k-static.conf", Bytes(line.as_bytes())),
+    ]);
+    let ran = extract(text(folder.path()));
+    ran.assert_refused(&["qemu-m68k.conf:1", "1921 bytes, the kernel takes at most 1920"]);
+}

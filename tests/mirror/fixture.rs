@@ -1,0 +1,136 @@
+//! A small mirror that all tests share, copies of it that a test may spoil, and packages that nobody would publish.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use tempfile::TempDir;
+use xtask::mirror::{self, Key, Mirror, Options, Updates};
+use xtask::system::{self, Tool};
+
+/// The emulators of the mirror: a family of two, one with a second entry, and one by itself.
+pub(crate) const TARGETS: &[&str] = &["alpha", "arm", "armeb", "i386"];
+
+/// The shared mirror; nothing may be changed in it.
+pub(crate) static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
+    system::require(&[Tool::RPM, Tool::EMULATORS, Tool::NGINX]).expect("the tools of these tests");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mirror");
+    let options = Options { updates: Updates::Newer, ..Options::quick(folder, TARGETS) };
+    mirror::make(&options).expect("a mirror")
+});
+
+/// Text of a path.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("a path that is text")
+}
+
+/// The public key of the shared mirror.
+pub(crate) fn key() -> &'static str {
+    text(&MIRROR.key.public)
+}
+
+/// A copy of the shared mirror's release repository, to be spoilt.
+pub(crate) struct Copy {
+    folder: TempDir,
+}
+
+impl Copy {
+    /// The whole repository.
+    pub(crate) fn repository() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut copy = Command::new("cp");
+        copy.arg("-r").arg(MIRROR.repo()).arg(folder.path().join("os"));
+        system::run(&mut copy).expect("a copy of the mirror");
+        Self { folder }
+    }
+
+    /// The packages without an index.
+    pub(crate) fn packages() -> Self {
+        let copy = Self::repository();
+        fs::remove_dir_all(copy.path().join("repodata")).expect("removing the index");
+        let packages = copy.package("alpha").parent().expect("a folder of packages").to_owned();
+        for package in fs::read_dir(&packages).expect("the packages") {
+            let from = package.expect("a package").path();
+            fs::rename(&from, copy.path().join(from.file_name().expect("a name"))).expect("moving a package");
+        }
+        copy
+    }
+
+    /// Its root: what a user would name.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("os")
+    }
+
+    /// The package of a family.
+    pub(crate) fn package(&self, family: &str) -> PathBuf {
+        let start = format!("qemu-user-static-{family}-");
+        let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start));
+        packages(&self.path()).into_iter().find(is_it).expect("a package of that family")
+    }
+
+    /// Changes one byte of a file, `from_end` bytes before its end.
+    pub(crate) fn flip(&self, path: &Path, at: impl FnOnce(usize) -> usize) {
+        let mut bytes = fs::read(path).expect("a package");
+        let at = at(bytes.len());
+        bytes[at] ^= 0x40;
+        fs::write(path, bytes).expect("spoiling the package");
+    }
+}
+
+/// All packages below a folder.
+fn packages(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("a folder entry").path())
+        .flat_map(|path| if path.is_dir() { packages(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rpm"))
+        .collect()
+}
+
+/// What a file of a spoilt package is.
+pub(crate) enum Content<'a> {
+    /// A plain, executable file.
+    Bytes(&'a [u8]),
+    /// A symbolic link.
+    Link(&'a str),
+}
+
+/// A package with the given files, built by rpmbuild and signed with the mirror's key, alone in a folder.
+pub(crate) fn package(files: &[(&str, Content<'_>)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let tree = folder.path().join("tree");
+    for (path, content) in files {
+        let path = tree.join(path.trim_start_matches('/'));
+        fs::create_dir_all(path.parent().expect("a folder")).expect("making a folder");
+        match content {
+            Content::Bytes(bytes) => fs::write(&path, bytes).expect("writing a file"),
+            Content::Link(target) => symlink(target, &path).expect("making a link"),
+        }
+    }
+    let spec = folder.path().join("package.spec");
+    let text = format!(
+        "%global debug_package %{{nil}}\n%global __os_install_post %{{nil}}\n%global _build_id_links none\n\
+         Name: qemu-user-static-spoilt\nVersion: 1\nRelease: 1\nSummary: Spoilt\nLicense: MIT\nAutoReqProv: no\n\
+         %description\nSpoilt.\n%install\ncp -a {}/. %{{buildroot}}/\n%files\n/usr\n",
+        tree.display()
+    );
+    fs::write(&spec, text).expect("writing the spec");
+    let mut build = Command::new("rpmbuild");
+    build
+        .args(["-bb", "--quiet", "--define"])
+        .arg(format!("_topdir {}", folder.path().join("top").display()))
+        .arg(&spec);
+    system::run(&mut build).expect("building a package");
+    let built = packages(&folder.path().join("top/RPMS")).pop().expect("a built package");
+    MIRROR.key.sign(&[&built]).expect("signing the package");
+    let alone = tempfile::tempdir().expect("a temporary folder");
+    fs::copy(&built, alone.path().join(built.file_name().expect("a name"))).expect("copying the package");
+    alone
+}
+
+/// A key that signed nothing of the mirror.
+pub(crate) fn other_key(folder: &Path) -> Key {
+    Key::generate(folder, "Somebody else", 2048).expect("another key")
+}

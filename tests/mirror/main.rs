@@ -1,0 +1,9 @@
+//! Fetching, proving and extracting: real packages in a real repository, served by a real server, and what becomes of
+//! them when somebody or something has been at them.
+//!
+//! The command is run as a user runs it; what it says and what it leaves behind is what is looked at.
+
+mod command;
+mod faults;
+mod fixture;
+mod sources;

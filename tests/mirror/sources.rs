@@ -1,0 +1,145 @@
+//! Every kind of source gives the same emulators, byte for byte those that were packaged.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use xtask::mirror;
+
+use crate::command::{Ran, files, names};
+use crate::fixture::Content::Bytes;
+use crate::fixture::{Copy, MIRROR, TARGETS, key, package, text};
+
+/// File names of the mirror's emulators.
+fn all() -> Vec<String> {
+    TARGETS.iter().map(|target| format!("qemu-{target}-static")).collect()
+}
+
+/// That what came out is what the machine's emulators are.
+#[track_caller]
+fn assert_original(ran: &Ran) {
+    for name in ran.emulators() {
+        let read = |folder: &Path| fs::read(folder.join(&name)).expect("an emulator");
+        assert!(read(&ran.out().join("emulators")) == read(Path::new("/usr/bin")), "{name} differs");
+    }
+}
+
+#[test]
+fn a_folder_with_a_repository() {
+    let ran = Ran::new(&["--source", text(&MIRROR.repo()), "--key", key()]);
+    assert_eq!(ran.emulators(), all());
+    assert_original(&ran);
+    let confs: Vec<_> =
+        TARGETS.iter().filter(|target| **target != "i386").map(|target| format!("qemu-{target}.conf")).collect();
+    assert_eq!(names(&ran.out().join("binfmt.d")), confs, "confs of the host's own family are not packaged");
+    let unwanted: Vec<_> = files(&ran.out()).into_iter().filter(|name| name.ends_with(".stp")).collect();
+    assert_eq!(unwanted, Vec::<String>::new());
+    assert!(!files(&ran.out().join("licenses")).is_empty());
+    let record = fs::read_to_string(ran.out().join("record.json")).expect("the record");
+    assert!(record.contains(&format!("\"signer\": \"{}\"", MIRROR.key.fingerprint)), "{record}");
+}
+
+#[test]
+fn a_folder_of_packages() {
+    let copy = Copy::packages();
+    let ran = Ran::new(&["--source", text(&copy.path()), "--key", key()]);
+    assert_eq!(ran.emulators(), all());
+    assert_original(&ran);
+}
+
+#[test]
+fn a_url_and_then_its_cache() {
+    let server = mirror::serve(&MIRROR.root).expect("a server");
+    let url = server.url(&MIRROR.repo_path);
+    let arguments = ["--source", url.as_str(), "--key", key()];
+    let first = Ran::new(&arguments);
+    assert_eq!(first.emulators(), all());
+    assert_original(&first);
+    let again = Ran::again(first.into_folder(), &arguments);
+    assert!(again.stdout.contains(", unchanged in "), "{}", again.stdout);
+    drop(server);
+    fs::remove_dir_all(again.out()).expect("removing what was extracted");
+    let offline = Ran::again(again.into_folder(), &[&arguments[..], &["--offline"]].concat());
+    assert_eq!(offline.emulators(), all());
+    assert_original(&offline);
+}
+
+#[test]
+fn a_damaged_cache_is_fetched_again() {
+    let server = mirror::serve(&MIRROR.root).expect("a server");
+    let url = server.url(&MIRROR.repo_path);
+    let arguments = ["--source", url.as_str(), "--key", key()];
+    let first = Ran::new(&arguments);
+    first.emulators();
+    let folder = first.into_folder();
+    let cache = folder.path().join("target/fetch/cache/files");
+    for name in names(&cache) {
+        fs::write(cache.join(name), "damaged").expect("damaging the cache");
+    }
+    fs::remove_dir_all(folder.path().join("out")).expect("removing what was extracted");
+    let again = Ran::again(folder, &arguments);
+    assert_eq!(again.emulators(), all());
+    assert_original(&again);
+}
+
+#[test]
+fn offline_without_a_cache() {
+    let ran = Ran::new(&["--source", "http://127.0.0.1:9/os", "--key", key(), "--offline"]);
+    ran.assert_refused(&["repomd.xml", "not in the cache", "without --offline"]);
+}
+
+#[test]
+fn a_selection_fetches_only_what_it_needs() {
+    let server = mirror::serve(&MIRROR.root).expect("a server");
+    let url = server.url(&MIRROR.repo_path);
+    let ran = Ran::new(&["--source", &url, "--key", key(), "--target", "linux/386,armhf"]);
+    assert_eq!(ran.emulators(), ["qemu-arm-static", "qemu-i386-static"]);
+    let fetched = files(&ran.out().join("../target/fetch/cache/files"));
+    assert!(fetched.iter().any(|name| name.contains("qemu-user-static-arm-")), "{fetched:?}");
+    assert!(!fetched.iter().any(|name| name.contains("qemu-user-static-alpha-")), "{fetched:?}");
+}
+
+#[test]
+fn fedoras_servers_by_a_stand_in_with_updates() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir_all(root.path().join("pub/fedora")).expect("making a folder");
+    symlink(MIRROR.root.join("linux"), root.path().join("pub/fedora/linux")).expect("linking the mirror");
+    fs::write(root.path().join("releases.json"), r#"[{"version":"45"},{"version":"44"},{"version":"46 Beta"}]"#)
+        .expect("writing a release list");
+    let server = mirror::serve(root.path()).expect("a server");
+    let ran = Ran::new(&["--source", "fedora", "--servers", &server.url(""), "--key", key()]);
+    assert_eq!(ran.emulators(), all());
+    let record = fs::read_to_string(ran.out().join("record.json")).expect("the record");
+    assert!(record.contains("-2.fc45.") && !record.contains("-1.fc45."), "updates win: {record}");
+
+    // The key that such a server offers is not the pinned one.
+    fs::copy(&MIRROR.key.public, root.path().join("fedora.gpg")).expect("publishing a key");
+    let ran = Ran::new(&["--source", "fedora", "--servers", &server.url("")]);
+    ran.assert_refused(&["fedora.gpg", "does not hold the key 4F50A6114CD5C6976A7F1179655A4B02F577861E"]);
+}
+
+#[test]
+fn fedora_out_of_reach() {
+    let servers = "http://no-such-host.invalid";
+    let ran = Ran::new(&["--source", "fedora", "--servers", servers]);
+    ran.assert_refused(&["asking Fedora for its releases", "no-such-host.invalid"]);
+
+    // A server that is there and refuses is no reason to take other packages.
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let server = mirror::serve(root.path()).expect("a server");
+    let ran = Ran::new(&["--source", "auto", "--servers", &server.url("")]);
+    ran.assert_refused(&["asking Fedora for its releases", "404"]);
+}
+
+#[test]
+fn an_unknown_target_still_comes_out() {
+    let emulator = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let conf = br":qemu-z80:M::\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xdc\x00::/usr/bin/qemu-z80-static:F";
+    let folder = package(&[
+        ("/usr/bin/qemu-z80-static", Bytes(&emulator)),
+        ("/usr/lib/binfmt.d/qemu-z80-static.conf", Bytes(conf)),
+    ]);
+    let ran = Ran::new(&["--source", text(folder.path()), "--key", key()]);
+    assert_eq!(ran.emulators(), ["qemu-z80-static"]);
+    assert_eq!(names(&ran.out().join("binfmt.d")), ["qemu-z80.conf"]);
+}
