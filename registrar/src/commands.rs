@@ -32,7 +32,7 @@ fn register(asked: &Asked) -> Result<Told, Error> {
     }
     let folder = kernel::find(asked.mount.as_deref(), Mount::Allowed)?;
     let told = register_in(&folder, asked);
-    if !told.as_ref().is_ok_and(Told::is_success) {
+    if !told.as_ref().is_ok_and(Told::is_success) && folder.entries().is_ok_and(|entries| entries.is_empty()) {
         folder.unmount_if_mounted_here();
     }
     told

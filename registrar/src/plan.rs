@@ -175,6 +175,9 @@ mod tests {
     use super::*;
     use crate::table::{EMULATOR_DIR, TABLE};
 
+    /// The own entry, the temporary one, and what is to be done.
+    type Case = (Option<Entry>, Option<Entry>, Outcome, &'static [Change]);
+
     fn handler() -> &'static Handler {
         TABLE.handlers_of("s390x").next().expect("the committed table holds all targets")
     }
@@ -206,7 +209,7 @@ mod tests {
         let flags = Entry { flags: "POCF".into(), ..entry() };
         let pattern = Entry { pattern: "offset 0\nmagic 7f\n".into(), ..entry() };
         let taken = || Outcome::Taken(other().interpreter);
-        let cases: [(Option<Entry>, Option<Entry>, Outcome, &[Change]); 11] = [
+        let cases: [Case; 11] = [
             (None, None, Outcome::Registered, &[Add(Own)]),
             (None, Some(entry()), Outcome::Registered, &[Add(Own), Remove(Temporary)]),
             (Some(entry()), None, Outcome::Unchanged, &[]),
@@ -248,7 +251,7 @@ mod tests {
     fn what_unregister_does() {
         let elsewhere = Entry { interpreter: handler().interpreter("/opt"), ..entry() };
         let taken = Outcome::Taken(other().interpreter);
-        let cases: [(Option<Entry>, Option<Entry>, Outcome, &[Change]); 6] = [
+        let cases: [Case; 6] = [
             (None, None, Outcome::Absent, &[]),
             (Some(entry()), None, Outcome::Unregistered, &[Remove(Own)]),
             (Some(elsewhere), Some(entry()), Outcome::Unregistered, &[Remove(Own), Remove(Temporary)]),

@@ -66,6 +66,10 @@ impl Entries {
         Some(&self.sorted[found].1)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sorted.is_empty()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.sorted.iter().map(|(name, entry)| (name.as_str(), entry))
     }

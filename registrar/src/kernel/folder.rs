@@ -84,12 +84,10 @@ impl Folder {
     }
 
     /// Takes back the mount if this run made it.
-    pub(crate) fn unmount_if_mounted_here(self) {
-        let Self { fd, path, mounted_here, .. } = self;
-        drop(ManuallyDrop::into_inner(fd));
-        if mounted_here {
-            // Busy if somebody else uses it already, which is a reason to leave it.
-            let _ = unmount(path, UnmountFlags::empty());
+    pub(crate) fn unmount_if_mounted_here(&self) {
+        if self.mounted_here {
+            // Detached, since this process has files of it open. If it fails, an empty folder too many is mounted.
+            let _ = unmount(&self.path, UnmountFlags::DETACH);
         }
     }
 
