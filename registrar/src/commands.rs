@@ -1,14 +1,14 @@
 //! Each command from what is asked to what is told: finds the folder, has the plan made, has it carried out.
 
+use std::fs;
 use std::path::Path;
 
-use rustix::fs::{FileType, stat};
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use crate::apply::Writer;
 use crate::cli::{Asked, Command, HELP};
 use crate::kernel::{self, Entries, Error, Folder, Mount};
-use crate::native::{self, HOST, Trials};
+use crate::native::{HOST, Verdicts};
 use crate::plan::{self, Step};
 use crate::report::{Report, Told, Verb};
 use crate::status::Status;
@@ -39,16 +39,14 @@ fn register(asked: &Asked) -> Result<Told, Error> {
 }
 
 fn register_in(folder: &Folder, asked: &Asked) -> Result<Told, Error> {
-    if !folder.is_switched_on() {
+    if !folder.is_switched_on()? {
         return Err(Error::SwitchedOff { at: folder.path().into() });
     }
     let entries = folder.entries()?;
     let mut wanted = handlers(asked);
     wanted.retain(|handler| handler.target != HOST);
-    let mut trials = Trials::start(wanted.iter().copied(), &entries);
-    // The trials run while the others are registered.
-    wanted.sort_by_key(|handler| native::is_relative(handler));
-    let plan = |handler| plan::register(handler, &asked.emulators, &entries, trials.verdict(handler));
+    let mut verdicts = Verdicts::new(&entries);
+    let plan = |handler| plan::register(handler, &asked.emulators, &entries, verdicts.of(handler));
     Ok(carry_out(Verb::Register, folder, asked, wanted.into_iter().map(plan)))
 }
 
@@ -66,11 +64,10 @@ fn unregister(asked: &Asked) -> Result<Told, Error> {
 fn status(asked: &Asked, json: bool) -> Result<Told, Error> {
     let folder = kernel::find(asked.mount.as_deref(), Mount::Never)?;
     let entries = folder.entries()?;
-    let mut status = Status::new(folder.path(), folder.is_switched_on());
-    let handlers = handlers(asked);
-    let mut trials = Trials::start(handlers.iter().copied(), &entries);
-    for handler in handlers {
-        status.add(handler, &asked.emulators, &entries, trials.verdict(handler));
+    let mut status = Status::new(folder.path(), folder.is_switched_on()?);
+    let mut verdicts = Verdicts::new(&entries);
+    for handler in handlers(asked) {
+        status.add(handler, &asked.emulators, &entries, verdicts.of(handler));
     }
     Ok(Told::success(if json { status.json() } else { status.text() }))
 }
@@ -99,10 +96,10 @@ fn handlers(asked: &Asked) -> Vec<&'static Handler> {
 /// A folder that is not there is one mistake, not one of each handler.
 fn check_emulators(folder: &Path) -> Result<(), Error> {
     let error = |errno| Err(Error::Emulators { folder: folder.into(), errno });
-    match stat(folder) {
-        Ok(found) if FileType::from_raw_mode(found.st_mode).is_dir() => Ok(()),
-        Ok(_) => error(Errno::NOTDIR),
-        Err(errno) => error(errno),
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => error(Errno::ENOTDIR),
+        Err(cause) => error(kernel::errno(&cause)),
     }
 }
 

@@ -9,4 +9,4 @@ mod folder;
 pub(crate) use entry::{Entries, Entry};
 pub(crate) use error::Error;
 pub(crate) use find::{Mount, find};
-pub(crate) use folder::{Folder, Register};
+pub(crate) use folder::{Folder, Register, errno};

@@ -1,13 +1,18 @@
 //! What this machine runs itself: its own architecture, known when this program is compiled, and the members of its
-//! family, which only a trial tells, since an aarch64 CPU may lack 32-bit ARM and a kernel may lack its support.
+//! family, which only the kernel can tell, since an aarch64 CPU may lack 32-bit ARM and a kernel may lack its support.
+//!
+//! The kernel is asked by an exec of this very process that cannot succeed: a program whose header is good but whose
+//! file ends too early. A loader that takes the architecture reads on and reports EIO; if none does, it is ENOEXEC.
+//! Running a whole program would say the same, but its process would take longer than all the rest of a registration.
 
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::IntoRawFd;
-use std::process::{Child, Command};
+use std::io::Write;
 
-use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::io::Errno;
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::libc;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::execveat;
 
 use crate::kernel::Entries;
 use crate::plan;
@@ -48,86 +53,116 @@ pub(crate) enum Verdict {
     Needed,
     /// They run natively.
     Native,
-    /// Somebody else's entry of this name serves them, so that a trial would tell nothing of the machine.
+    /// Somebody else's entry of this name serves them, so that the kernel cannot be asked.
     Served(String),
-    /// The trial failed in another way.
+    /// The kernel gave another answer.
     Unknown(String),
 }
 
-/// One trial of each target that needs one, started together and awaited when the rest of the work is done.
-#[derive(Default)]
-pub(crate) struct Trials {
-    of: Vec<(&'static str, State)>,
+/// What is known of each target; the kernel is asked once for each.
+pub(crate) struct Verdicts<'e> {
+    entries: &'e Entries,
+    known: Vec<(&'static str, Verdict)>,
 }
 
-enum State {
-    Running(Child),
-    Done(Verdict),
-}
-
-/// Whether only a trial can tell if `handler` is needed.
-pub(crate) fn is_relative(handler: &Handler) -> bool {
-    handler.family == FAMILY && handler.target != HOST
-}
-
-impl Trials {
-    /// Starts the trials of those of `handlers` that need one.
-    pub(crate) fn start(handlers: impl Iterator<Item = &'static Handler>, entries: &Entries) -> Self {
-        let mut trials = Self::default();
-        for handler in handlers {
-            if is_relative(handler) && !trials.of.iter().any(|(target, _)| *target == handler.target) {
-                trials.of.push((handler.target, begin(handler, entries)));
-            }
-        }
-        trials
+impl<'e> Verdicts<'e> {
+    /// With the entries that the kernel would use.
+    pub(crate) fn new(entries: &'e Entries) -> Self {
+        Self { entries, known: Vec::new() }
     }
 
-    /// Waits for the trial of a target.
-    pub(crate) fn verdict(&mut self, handler: &Handler) -> Verdict {
-        let Some((_, state)) = self.of.iter_mut().find(|(target, _)| *target == handler.target) else {
+    /// Whether programs of the handler's target need it.
+    pub(crate) fn of(&mut self, handler: &Handler) -> Verdict {
+        if handler.family != FAMILY || handler.target == HOST {
             return Verdict::Needed;
-        };
-        let verdict = match state {
-            State::Running(child) => judge(child),
-            State::Done(verdict) => return verdict.clone(),
-        };
-        *state = State::Done(verdict.clone());
+        }
+        if let Some((_, verdict)) = self.known.iter().find(|(target, _)| *target == handler.target) {
+            return verdict.clone();
+        }
+        let verdict = judge(handler, self.entries);
+        self.known.push((handler.target, verdict.clone()));
         verdict
     }
 }
 
-fn begin(handler: &Handler, entries: &Entries) -> State {
+fn judge(handler: &Handler, entries: &Entries) -> Verdict {
     if TABLE.handlers_of(handler.target).any(|twin| plan::in_place(twin, entries)) {
-        return State::Done(Verdict::Needed);
+        return Verdict::Needed;
     }
     if let Some((name, _)) = entries.iter().find(|(_, entry)| entry.serves(handler.probe)) {
-        return State::Done(Verdict::Served(name.into()));
+        return Verdict::Served(name.into());
     }
-    match spawn(handler.probe) {
-        Ok(child) => State::Running(child),
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::NOEXEC) => State::Done(Verdict::Needed),
-        Err(error) => State::Done(Verdict::Unknown(error.to_string().to_lowercase())),
+    match ask_kernel(&unfinished(handler.probe)) {
+        Errno::EIO => Verdict::Native,
+        Errno::ENOEXEC => Verdict::Needed,
+        Errno::ENOENT => Verdict::Unknown("a handler that is not in this folder serves it".into()),
+        errno => Verdict::Unknown(errno.desc().to_lowercase()),
     }
 }
 
-/// Starts a program that is a file in memory only: neither a folder nor a mount option is in its way.
-fn spawn(program: &[u8]) -> io::Result<Child> {
-    // A machine that wants memory not to be executable (vm.memfd_noexec) must be told; Linux before 6.3 must not.
-    let memory = match memfd_create(c"probe", MemfdFlags::CLOEXEC | MemfdFlags::EXEC) {
-        Err(Errno::INVAL) => memfd_create(c"probe", MemfdFlags::CLOEXEC),
-        other => other,
-    }?;
-    let mut memory = File::from(memory);
-    memory.write_all(program)?;
-    // The kernel does not count a memfd as open for writing, so this exec is not refused with ETXTBSY.
-    // It stays open; closing it would be a system call that the end of this process saves.
-    Command::new(format!("/proc/self/fd/{}", memory.into_raw_fd())).spawn()
+/// The test program with its only segment made the name of an ELF interpreter, which the missing last byte is part of.
+/// Loaders read that name right after they have accepted the header, and before anything of this process is gone.
+fn unfinished(probe: &[u8]) -> Vec<u8> {
+    const PT_INTERP: u8 = 3;
+    let mut program = probe.to_vec();
+    program.pop();
+    if let Some(kind) = program.get_mut(segment_kind(probe)) {
+        *kind = PT_INTERP;
+    }
+    program
 }
 
-fn judge(child: &mut Child) -> Verdict {
-    match child.wait() {
-        Ok(status) if status.code() == Some(i32::from(TABLE.probe_status)) => Verdict::Native,
-        Ok(status) => Verdict::Unknown(format!("its test program ended with {status}")),
-        Err(error) => Verdict::Unknown(error.to_string()),
+/// Where the low byte of the first segment's type is: the program header follows the file header, and begins with it.
+fn segment_kind(probe: &[u8]) -> usize {
+    let is_64_bit = probe.get(4) == Some(&2);
+    let is_big_endian = probe.get(5) == Some(&2);
+    (if is_64_bit { 64 } else { 52 }) + (if is_big_endian { 3 } else { 0 })
+}
+
+/// What the kernel says to a program that is a file in memory only.
+///
+/// Close-on-exec keeps a handler that is not among the entries (of another user namespace's folder, say) from replacing
+/// this process by its emulator: `binfmt_misc` answers ENOENT where the emulator could not open the program.
+fn ask_kernel(program: &[u8]) -> Errno {
+    let ask = || {
+        // A machine that wants memory not to be executable (vm.memfd_noexec) must be told; Linux before 6.3 must not.
+        let executable = MFdFlags::MFD_CLOEXEC | MFdFlags::from_bits_retain(libc::MFD_EXEC);
+        let memory = match memfd_create(c"probe", executable) {
+            Err(Errno::EINVAL) => memfd_create(c"probe", MFdFlags::MFD_CLOEXEC),
+            other => other,
+        }?;
+        let mut memory = File::from(memory);
+        memory.write_all(program).map_err(|_| Errno::ENOSPC)?;
+        execveat(&memory, c"", &[c"probe"], &[] as &[&std::ffi::CStr], AtFlags::AT_EMPTY_PATH)
+    };
+    match ask() {
+        Err(errno) => errno,
+        Ok(never) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_probe_has_its_segment_where_it_is_sought() {
+        const PT_LOAD: u8 = 1;
+        for handler in TABLE.handlers {
+            assert_eq!(handler.probe[segment_kind(handler.probe)], PT_LOAD, "{}", handler.name);
+        }
+    }
+
+    #[test]
+    fn the_kernel_knows_its_own_architecture_and_no_other_family() {
+        for handler in TABLE.handlers {
+            let answer = ask_kernel(&unfinished(handler.probe));
+            if handler.target == HOST {
+                assert_eq!(answer, Errno::EIO);
+            } else if handler.family != FAMILY {
+                // The latter where this machine has a handler already.
+                assert!(matches!(answer, Errno::ENOEXEC | Errno::ENOENT), "{}: {answer}", handler.name);
+            }
+        }
     }
 }

@@ -50,6 +50,7 @@ pub(crate) struct Report<'a> {
     /// Targets that are not registered, and why not.
     notes: Vec<(&'static str, String)>,
     failures: Vec<String>,
+    is_stopped: bool,
 }
 
 struct Row {
@@ -72,7 +73,16 @@ impl<'a> Report<'a> {
         if verb == Verb::Register && asked.targets.contains(&HOST) {
             notes.push((HOST, "this machine's own".into()));
         }
-        Self { verb, folder, asked, rows: Vec::new(), counts: Counts::default(), notes, failures: Vec::new() }
+        Self {
+            verb,
+            folder,
+            asked,
+            rows: Vec::new(),
+            counts: Counts::default(),
+            notes,
+            failures: Vec::new(),
+            is_stopped: false,
+        }
     }
 
     /// How a step ended.
@@ -119,6 +129,7 @@ impl<'a> Report<'a> {
     /// What made every further step pointless.
     pub(crate) fn stopped(&mut self, error: &Error) {
         self.failures.push(error.to_string());
+        self.is_stopped = true;
     }
 
     fn skipped(&mut self, name: &str, target: &'static str, skip: &Skip) -> String {
@@ -165,9 +176,13 @@ impl<'a> Report<'a> {
             Verb::Unregister if unregistered == 0 && self.failures.is_empty() => "nothing was registered".into(),
             Verb::Unregister => format!("{unregistered} unregistered"),
         };
-        if !self.failures.is_empty() {
-            // Writing to a String cannot fail.
-            let _ = write!(sum, ", {} failed", self.failures.len());
+        // Writing to a String cannot fail.
+        let _ = match self.failures.len() - usize::from(self.is_stopped) {
+            0 => Ok(()),
+            failed => write!(sum, ", {failed} failed"),
+        };
+        if self.is_stopped {
+            sum.push_str(", stopped");
         }
         for (target, cause) in &self.notes {
             let _ = write!(sum, "; {target} skipped: {cause}");

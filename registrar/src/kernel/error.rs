@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 /// Gives a container the host's folder: the cure for most of what follows.
 const BIND: &str = "-v /proc/sys/fs/binfmt_misc:/binfmt_misc";
@@ -34,8 +34,8 @@ impl fmt::Display for Error {
         match self {
             Self::Emulators { folder, errno } => {
                 let cause = match *errno {
-                    Errno::NOENT => "no such directory".into(),
-                    Errno::NOTDIR => "not a directory".into(),
+                    Errno::ENOENT => "no such directory".into(),
+                    Errno::ENOTDIR => "not a directory".into(),
                     errno => plain(errno),
                 };
                 write!(f, "emulator folder {}: {cause}", folder.display())
@@ -68,38 +68,38 @@ impl fmt::Display for Error {
 
 fn mounting(at: &Path, errno: Errno) -> String {
     match errno {
-        Errno::PERM | Errno::ACCESS => format!("not permitted; run as root, or in a container with {BIND}"),
-        Errno::NODEV => "this kernel has none; on the host: modprobe binfmt_misc".into(),
-        Errno::NOENT if at.starts_with("/proc") => "no such directory; on the host: modprobe binfmt_misc".into(),
-        Errno::NOENT => "no such directory; create it".into(),
+        Errno::EPERM | Errno::EACCES => format!("not permitted; run as root, or in a container with {BIND}"),
+        Errno::ENODEV => "this kernel has none; on the host: modprobe binfmt_misc".into(),
+        Errno::ENOENT if at.starts_with("/proc") => "no such directory; on the host: modprobe binfmt_misc".into(),
+        Errno::ENOENT => "no such directory; create it".into(),
         _ => plain(errno),
     }
 }
 
 fn writing(errno: Errno) -> String {
     match errno {
-        Errno::PERM | Errno::ACCESS => "permission denied; run as root".into(),
-        Errno::ROFS => format!("mounted read-only; mount it writable, in a container with {BIND}"),
+        Errno::EPERM | Errno::EACCES => "permission denied; run as root".into(),
+        Errno::EROFS => format!("mounted read-only; mount it writable, in a container with {BIND}"),
         _ => plain(errno),
     }
 }
 
 fn adding(interpreter: &str, errno: Errno) -> String {
     match errno {
-        Errno::NOENT => format!("{interpreter}: no such file; --bindir names the folder of the emulators"),
-        Errno::ACCESS => format!("{interpreter}: not executable, or on a file system mounted noexec"),
-        Errno::NOTDIR => format!("{interpreter}: part of the path is no directory; check --bindir"),
-        Errno::TXTBSY => format!("{interpreter}: open for writing; try again when it is complete"),
-        Errno::INVAL => "the kernel does not take the rule; flag F needs Linux 4.8".into(),
-        Errno::EXIST => "registered by somebody else at this moment; run this again".into(),
-        Errno::PERM => "not permitted; run as root".into(),
-        Errno::ROFS => format!("mounted read-only; mount it writable, in a container with {BIND}"),
-        Errno::NOSPC => "the kernel's limit of entries is reached; remove some, or raise it with sysctl".into(),
+        Errno::ENOENT => format!("{interpreter}: no such file; --bindir names the folder of the emulators"),
+        Errno::EACCES => format!("{interpreter}: not executable, or on a file system mounted noexec"),
+        Errno::ENOTDIR => format!("{interpreter}: part of the path is no directory; check --bindir"),
+        Errno::ETXTBSY => format!("{interpreter}: open for writing; try again when it is complete"),
+        Errno::EINVAL => "the kernel does not take the rule; flag F needs Linux 4.8".into(),
+        Errno::EEXIST => "registered by somebody else at this moment; run this again".into(),
+        Errno::EPERM => "not permitted; run as root".into(),
+        Errno::EROFS => format!("mounted read-only; mount it writable, in a container with {BIND}"),
+        Errno::ENOSPC => "the kernel's limit of entries is reached; remove some, or raise it with sysctl".into(),
         _ => format!("{interpreter}: {}", plain(errno)),
     }
 }
 
 /// The C library's words in this program's style.
 fn plain(errno: Errno) -> String {
-    std::io::Error::from(errno).to_string().to_lowercase()
+    errno.desc().to_lowercase()
 }
