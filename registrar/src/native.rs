@@ -3,7 +3,8 @@
 //!
 //! The kernel is asked by an exec of this very process that cannot succeed: a program whose header is good but whose
 //! file ends too early. A loader that takes the architecture reads on and reports EIO; if none does, it is ENOEXEC.
-//! Running a whole program would say the same, but its process would take longer than all the rest of a registration.
+//! Running a whole program would say the same for five times the system calls and a wait for the scheduler, which on a
+//! busy machine takes longer than all the rest of a registration.
 
 use std::fs::File;
 use std::io::Write;
