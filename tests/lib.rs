@@ -1,1 +1,5 @@
-//! What the tests of the whole share.
+//! What the tests of the whole share: an instance of `binfmt_misc` that is nobody else's, and the built `registrar`.
+
+pub mod binfmt_misc;
+pub mod namespace;
+pub mod registrar;

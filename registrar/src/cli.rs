@@ -1,0 +1,223 @@
+//! The command line of this program, checked as far as the table and the words themselves tell. Other images' command
+//! lines are not read here.
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+use crate::table::{EMULATOR_DIR, LONGEST_LINE, TABLE};
+
+pub(crate) const HELP: &str = "\
+Tells the kernel's binfmt_misc which QEMU emulator runs which programs.
+
+Usage: registrar [COMMAND] [OPTIONS] [ARCH...]
+
+Commands:
+  register    register handlers: of each ARCH, or of all that this machine does not run itself
+  unregister  remove our handlers: of each ARCH, or all; entries of others stay
+  status      show what serves each target (without a command: the same)
+
+ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; several may stand in one word: arm64,s390x
+
+Options:
+      --mount DIR   binfmt_misc is mounted at DIR, or is to be mounted there
+      --bindir DIR  folder of the emulators, also BINDIR in the environment [/usr/bin]
+      --json        status as JSON
+  -V, --version     versions of this program and of QEMU, and where QEMU comes from
+  -h, --help        this text
+
+Exit status: 0 if what was asked for is so, 1 if not, with the cause as the last line of standard error.
+";
+
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Register(Asked),
+    Unregister(Asked),
+    Status { asked: Asked, json: bool },
+    Help,
+    Version,
+}
+
+/// Of which targets, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// QEMU's names, each once; empty if none is named.
+    pub(crate) targets: Vec<&'static str>,
+    /// The only place for `binfmt_misc`.
+    pub(crate) mount: Option<PathBuf>,
+    /// Folder of the emulators: absolute, without a slash at the end.
+    pub(crate) emulators: String,
+}
+
+/// A command line that cannot be meant. Nothing was done.
+#[derive(Debug)]
+pub(crate) enum Error {
+    Words(lexopt::Error),
+    Command(String),
+    Architectures(Vec<String>),
+    Missing(Vec<String>),
+    Json,
+    Emulators { folder: String, why: &'static str },
+}
+
+impl From<lexopt::Error> for Error {
+    fn from(error: lexopt::Error) -> Self {
+        Self::Words(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Words(error) => write!(f, "{error}; see registrar --help"),
+            Self::Command(word) => write!(f, "unknown command: {word}; see registrar --help"),
+            Self::Architectures(names) => {
+                f.write_str("unknown architecture: ")?;
+                for (index, name) in names.iter().enumerate() {
+                    f.write_str(if index == 0 { "" } else { ", " })?;
+                    match TABLE.closest(name) {
+                        Some(closest) => write!(f, "'{name}' (did you mean {closest}?)")?,
+                        None => write!(f, "'{name}'")?,
+                    }
+                }
+                Ok(())
+            }
+            Self::Missing(names) => {
+                write!(f, "not in this image: {}; registrar status shows what is", names.join(", "))
+            }
+            Self::Json => f.write_str("--json is for status alone; see registrar --help"),
+            Self::Emulators { folder, why } => write!(f, "emulator folder '{folder}': {why}"),
+        }
+    }
+}
+
+/// Reads the command line, the program's own name first.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
+    let mut parser = lexopt::Parser::from_iter(arguments);
+    let (mut command, mut names, mut mount, mut emulators, mut json) = (None, Vec::new(), None, None, false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('V') | Long("version") => return Ok(Command::Version),
+            Long("json") => json = true,
+            Long("mount") => mount = Some(PathBuf::from(parser.value()?)),
+            Long("bindir") => emulators = Some(parser.value()?),
+            Value(word) if command.is_none() => command = Some(word.string()?),
+            Value(word) => names.extend(word.string()?.split(',').map(str::to_ascii_lowercase)),
+            unknown => return Err(unknown.unexpected().into()),
+        }
+    }
+    let emulators = match emulators.or_else(|| env::var_os("BINDIR").filter(|folder| !folder.is_empty())) {
+        Some(folder) => emulator_folder(&folder.string()?)?,
+        None => EMULATOR_DIR.into(),
+    };
+    let asked = Asked { targets: targets(names)?, mount, emulators };
+    match command.as_deref() {
+        None | Some("status") => Ok(Command::Status { asked, json }),
+        Some("register" | "unregister") if json => Err(Error::Json),
+        Some("register") => Ok(Command::Register(asked)),
+        Some("unregister") => Ok(Command::Unregister(asked)),
+        Some(word) => Err(Error::Command(word.into())),
+    }
+}
+
+/// The targets that the names mean, each once.
+fn targets(names: Vec<String>) -> Result<Vec<&'static str>, Error> {
+    let (mut targets, mut unknown, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for name in names {
+        match TABLE.target(&name) {
+            None => unknown.push(name),
+            Some(target) if !is_in_image(target) => missing.push(name),
+            Some(target) if targets.contains(&target) => {}
+            Some(target) => targets.push(target),
+        }
+    }
+    if !unknown.is_empty() {
+        Err(Error::Architectures(unknown))
+    } else if !missing.is_empty() {
+        Err(Error::Missing(missing))
+    } else {
+        Ok(targets)
+    }
+}
+
+/// The host's own architecture needs no emulator, so no image lacks it.
+fn is_in_image(target: &str) -> bool {
+    target == crate::native::HOST || TABLE.handlers_of(target).next().is_some()
+}
+
+/// A folder that can stand in a rule.
+fn emulator_folder(folder: &str) -> Result<String, Error> {
+    let refused = |why| Err(Error::Emulators { folder: folder.into(), why });
+    let trimmed = folder.trim_end_matches('/');
+    let too_long = || TABLE.handlers.iter().any(|handler| handler.temporary_line_in(trimmed).len() > LONGEST_LINE);
+    if !folder.starts_with('/') {
+        refused("not an absolute path")
+    } else if folder.contains(|letter: char| letter == ':' || letter.is_control()) {
+        refused("a colon or control character cannot stand in a rule")
+    } else if too_long() {
+        refused("too long for a rule")
+    } else {
+        Ok(trimmed.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(line.split(' ').map(OsString::from)).map_err(|error| error.to_string())
+    }
+
+    fn asked(targets: &[&'static str]) -> Asked {
+        Asked { targets: targets.into(), mount: None, emulators: "/usr/bin".into() }
+    }
+
+    #[test]
+    fn command_lines() {
+        let elsewhere = || Asked { mount: Some("/m".into()), emulators: "/opt".into(), ..asked(&[]) };
+        let cases = [
+            ("registrar", Command::Status { asked: asked(&[]), json: false }),
+            ("registrar --json", Command::Status { asked: asked(&[]), json: true }),
+            ("registrar status arm64", Command::Status { asked: asked(&["aarch64"]), json: false }),
+            ("registrar register", Command::Register(asked(&[]))),
+            ("registrar register arm64,S390X linux/arm64", Command::Register(asked(&["aarch64", "s390x"]))),
+            ("registrar --mount /m unregister --bindir=/opt/", Command::Unregister(elsewhere())),
+            ("registrar register --version", Command::Version),
+            ("registrar -h", Command::Help),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(parsed(line), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_an_image_lacks_is_not_unknown() {
+        let error = Error::Missing(vec!["arm64".into(), "cris".into()]);
+        assert_eq!(error.to_string(), "not in this image: arm64, cris; registrar status shows what is");
+    }
+
+    #[test]
+    fn refused_command_lines() {
+        let cases = [
+            ("registrar regsiter", "unknown command: regsiter; see registrar --help"),
+            ("registrar register --jsno", "invalid option '--jsno'; see registrar --help"),
+            ("registrar register --json", "--json is for status alone; see registrar --help"),
+            ("registrar register arm46 s390x,pdp11", "unknown architecture: 'arm46' (did you mean arm64?), 'pdp11'"),
+            ("registrar register arm64,", "unknown architecture: ''"),
+            ("registrar register --bindir opt", "emulator folder 'opt': not an absolute path"),
+            (
+                "registrar register --bindir /a:b",
+                "emulator folder '/a:b': a colon or control character cannot stand in a rule",
+            ),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(parsed(line), Err(expected.into()), "{line}");
+        }
+    }
+}

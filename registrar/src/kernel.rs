@@ -1,0 +1,12 @@
+//! `binfmt_misc` as the kernel shows it: where it is mounted, what its entries say, how entries come and go, and what
+//! the kernel means by an error. Whose entries they are and what should become of them is [`crate::plan`]'s business.
+
+mod entry;
+mod error;
+mod find;
+mod folder;
+
+pub(crate) use entry::{Entries, Entry};
+pub(crate) use error::Error;
+pub(crate) use find::{Mount, find};
+pub(crate) use folder::{Folder, Register, errno};

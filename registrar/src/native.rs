@@ -1,0 +1,169 @@
+//! What this machine runs itself: its own architecture, known when this program is compiled, and the members of its
+//! family, which only the kernel can tell, since an aarch64 CPU may lack 32-bit ARM and a kernel may lack its support.
+//!
+//! The kernel is asked by an exec of this very process that cannot succeed: a program whose header is good but whose
+//! file ends too early. A loader that takes the architecture reads on and reports EIO; if none does, it is ENOEXEC.
+//! Running a whole program would say the same for five times the system calls and a wait for the scheduler, which on a
+//! busy machine takes longer than all the rest of a registration.
+
+use std::fs::File;
+use std::io::Write;
+
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::libc;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::execveat;
+
+use crate::kernel::Entries;
+use crate::plan;
+use crate::table::{Handler, TABLE};
+
+/// QEMU's name of the architecture that this program is compiled for.
+pub(crate) const HOST: &str = if cfg!(target_arch = "x86_64") {
+    "x86_64"
+} else if cfg!(target_arch = "aarch64") {
+    "aarch64"
+} else if cfg!(all(target_arch = "powerpc64", target_endian = "little")) {
+    "ppc64le"
+} else if cfg!(target_arch = "s390x") {
+    "s390x"
+} else if cfg!(target_arch = "riscv64") {
+    "riscv64"
+} else {
+    panic!("add this architecture here, with its family")
+};
+
+/// Its [`Handler::family`]. Not looked up: the table of an image may hold no handler of its own host.
+const FAMILY: &str = if cfg!(target_arch = "x86_64") {
+    "x86"
+} else if cfg!(target_arch = "aarch64") {
+    "arm"
+} else if cfg!(target_arch = "powerpc64") {
+    "ppcle"
+} else if cfg!(target_arch = "s390x") {
+    "s390x"
+} else {
+    "riscv"
+};
+
+/// Whether programs of a family member need a handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// They do not run by themselves, or a handler of ours says that they did not.
+    Needed,
+    /// They run natively.
+    Native,
+    /// Somebody else's entry of this name serves them, so that the kernel cannot be asked.
+    Served(String),
+    /// The kernel gave another answer.
+    Unknown(String),
+}
+
+/// What is known of each target; the kernel is asked once for each.
+pub(crate) struct Verdicts<'e> {
+    entries: &'e Entries,
+    known: Vec<(&'static str, Verdict)>,
+}
+
+impl<'e> Verdicts<'e> {
+    /// With the entries that the kernel would use.
+    pub(crate) fn new(entries: &'e Entries) -> Self {
+        Self { entries, known: Vec::new() }
+    }
+
+    /// Whether programs of the handler's target need it.
+    pub(crate) fn of(&mut self, handler: &Handler) -> Verdict {
+        if handler.family != FAMILY || handler.target == HOST {
+            return Verdict::Needed;
+        }
+        if let Some((_, verdict)) = self.known.iter().find(|(target, _)| *target == handler.target) {
+            return verdict.clone();
+        }
+        let verdict = judge(handler, self.entries);
+        self.known.push((handler.target, verdict.clone()));
+        verdict
+    }
+}
+
+fn judge(handler: &Handler, entries: &Entries) -> Verdict {
+    if TABLE.handlers_of(handler.target).any(|twin| plan::in_place(twin, entries)) {
+        return Verdict::Needed;
+    }
+    if let Some((name, _)) = entries.iter().find(|(_, entry)| entry.serves(handler.probe)) {
+        return Verdict::Served(name.into());
+    }
+    match ask_kernel(&unfinished(handler.probe)) {
+        Errno::EIO => Verdict::Native,
+        Errno::ENOEXEC => Verdict::Needed,
+        Errno::ENOENT => Verdict::Unknown("a handler that is not in this folder serves it".into()),
+        errno => Verdict::Unknown(errno.desc().to_lowercase()),
+    }
+}
+
+/// The test program with its only segment made the name of an ELF interpreter, which the missing last byte is part of.
+/// Loaders read that name right after they have accepted the header, and before anything of this process is gone.
+fn unfinished(probe: &[u8]) -> Vec<u8> {
+    const PT_INTERP: u8 = 3;
+    let mut program = probe.to_vec();
+    program.pop();
+    if let Some(kind) = program.get_mut(segment_kind(probe)) {
+        *kind = PT_INTERP;
+    }
+    program
+}
+
+/// Where the low byte of the first segment's type is: the program header follows the file header, and begins with it.
+fn segment_kind(probe: &[u8]) -> usize {
+    let is_64_bit = probe.get(4) == Some(&2);
+    let is_big_endian = probe.get(5) == Some(&2);
+    (if is_64_bit { 64 } else { 52 }) + (if is_big_endian { 3 } else { 0 })
+}
+
+/// What the kernel says to a program that is a file in memory only.
+///
+/// Close-on-exec keeps a handler that is not among the entries (of another user namespace's folder, say) from replacing
+/// this process by its emulator: `binfmt_misc` answers ENOENT where the emulator could not open the program.
+fn ask_kernel(program: &[u8]) -> Errno {
+    let ask = || {
+        // A machine that wants memory not to be executable (vm.memfd_noexec) must be told; Linux before 6.3 must not.
+        let executable = MFdFlags::MFD_CLOEXEC | MFdFlags::from_bits_retain(libc::MFD_EXEC);
+        let memory = match memfd_create(c"probe", executable) {
+            Err(Errno::EINVAL) => memfd_create(c"probe", MFdFlags::MFD_CLOEXEC),
+            other => other,
+        }?;
+        let mut memory = File::from(memory);
+        memory.write_all(program).map_err(|_| Errno::ENOSPC)?;
+        execveat(&memory, c"", &[c"probe"], &[] as &[&std::ffi::CStr], AtFlags::AT_EMPTY_PATH)
+    };
+    match ask() {
+        Err(errno) => errno,
+        Ok(never) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_probe_has_its_segment_where_it_is_sought() {
+        const PT_LOAD: u8 = 1;
+        for handler in TABLE.handlers {
+            assert_eq!(handler.probe[segment_kind(handler.probe)], PT_LOAD, "{}", handler.name);
+        }
+    }
+
+    #[test]
+    fn the_kernel_knows_its_own_architecture_and_no_other_family() {
+        for handler in TABLE.handlers {
+            let answer = ask_kernel(&unfinished(handler.probe));
+            if handler.target == HOST {
+                assert_eq!(answer, Errno::EIO);
+            } else if handler.family != FAMILY {
+                // The latter where this machine has a handler already.
+                assert!(matches!(answer, Errno::ENOEXEC | Errno::ENOENT), "{}: {answer}", handler.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Holds `registrar register` against a bare C program that writes the same lines, and fails if a limit is missed.
+//!
+//! Both run by turns in an instance of `binfmt_misc` that is nobody else's; it is emptied between runs, untimed.
+//! Usage: `bench-register [--registrar PATH] [--runs N]`
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use tests::{binfmt_misc, namespace, registrar};
+
+/// How many times as long as the bare program.
+const RATIO: f64 = 2.0;
+/// System calls beyond the bare program's.
+const SYSTEM_CALLS: u64 = 40;
+/// In kB.
+const PEAK_MEMORY: u64 = 2048;
+/// In bytes.
+const SIZE: u64 = 700 * 1024;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("bench-register: a limit is missed");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("bench-register: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all limits are kept.
+fn run() -> Result<bool> {
+    let Options { registrar, runs } = options()?;
+    let registrar = match registrar {
+        Some(path) => fs::canonicalize(&path).map_err(|error| format!("{}: {error}", path.display()))?,
+        None => registrar::build()?,
+    };
+    let scratch = tempfile::tempdir()?;
+    let folder = Path::new(binfmt_misc::USUAL);
+    namespace::enter(0).map_err(|error| format!("entering a user namespace: {error}"))?;
+    namespace::mount_binfmt_misc(folder).map_err(|error| format!("mounting binfmt_misc there: {error}"))?;
+
+    let ours = Program { path: registrar, argument: "register".into() };
+    let lines = lines_written_by(&ours, scratch.path(), folder)?;
+    let bare = scratch.path().join("bare");
+    fs::write(scratch.path().join("lines.h"), &lines.text)?;
+    compile("bare.c", &bare, scratch.path())?;
+    let bare = Program { path: bare, argument: folder.join("register").display().to_string() };
+    let peak = scratch.path().join("peak");
+    compile("peak.c", &peak, scratch.path())?;
+
+    let programs = [&bare, &ours];
+    let [bare_time, ours_time] = times(programs, runs, folder, lines.count)?;
+    let mut calls = [0; 2];
+    let mut memory = [0; 2];
+    let mut size = [0; 2];
+    for (index, program) in programs.into_iter().enumerate() {
+        calls[index] = system_calls(program, scratch.path())?;
+        binfmt_misc::clear(folder)?;
+        memory[index] = peak_memory(program, &peak)?;
+        binfmt_misc::clear(folder)?;
+        size[index] = fs::metadata(&program.path)?.len();
+    }
+
+    let ratio = ours_time.as_secs_f64() / bare_time.as_secs_f64();
+    let milliseconds = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
+    println!("{} entries, medians of {runs} runs by turns", lines.count);
+    println!("{:22}{:>10}{:>12}   limit", "", "bare", "registrar");
+    let rows = [
+        (
+            "time in ms",
+            [bare_time, ours_time].map(milliseconds),
+            format!("{ratio:.2} times, of {RATIO:.2}"),
+            ratio <= RATIO,
+        ),
+        (
+            "system calls",
+            calls.map(|calls| calls.to_string()),
+            format!("{:+}, of +{SYSTEM_CALLS}", i128::from(calls[1]) - i128::from(calls[0])),
+            calls[1] <= calls[0] + SYSTEM_CALLS,
+        ),
+        ("peak memory in kB", memory.map(|kb| kb.to_string()), format!("of {PEAK_MEMORY}"), memory[1] <= PEAK_MEMORY),
+        ("size in bytes", size.map(|bytes| bytes.to_string()), format!("of {SIZE}"), size[1] <= SIZE),
+    ];
+    for (name, [bare, ours], limit, is_kept) in &rows {
+        println!("{name:22}{bare:>10}{ours:>12}   {limit}{}", if *is_kept { "" } else { "  MISSED" });
+    }
+    Ok(rows.iter().all(|(.., is_kept)| *is_kept))
+}
+
+struct Options {
+    registrar: Option<PathBuf>,
+    runs: usize,
+}
+
+fn options() -> Result<Options> {
+    use lexopt::prelude::*;
+    let mut options = Options { registrar: None, runs: 2000 };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("registrar") => options.registrar = Some(parser.value()?.into()),
+            Long("runs") => options.runs = parser.value()?.parse()?,
+            unknown => return Err(unknown.unexpected().into()),
+        }
+    }
+    if options.runs == 0 { Err("--runs 0 measures nothing".into()) } else { Ok(options) }
+}
+
+struct Program {
+    path: PathBuf,
+    argument: String,
+}
+
+impl Program {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg(&self.argument).env_remove("BINDIR").stdin(Stdio::null()).stdout(Stdio::null());
+        command
+    }
+}
+
+struct Lines {
+    /// C string literals, each with a comma.
+    text: String,
+    count: usize,
+}
+
+/// What `program` writes to `register`, as strace(1) shows it: C string literals.
+fn lines_written_by(program: &Program, scratch: &Path, folder: &Path) -> Result<Lines> {
+    let log = scratch.join("writes");
+    traced(program, &log, &["-e", "trace=write", "-s", "4096"])?;
+    let log = fs::read_to_string(&log)?;
+    let literal = |line: &str| {
+        let (_, written) = line.split_once(", \":")?;
+        let (written, _) = written.rsplit_once("\", ")?;
+        Some(format!("\":{written}\",\n"))
+    };
+    let literals: Vec<_> = log.lines().filter_map(literal).collect();
+    let count = binfmt_misc::entries(folder)?.len();
+    binfmt_misc::clear(folder)?;
+    if literals.len() != count || count == 0 {
+        return Err(format!("registrar wrote {} lines for {count} entries", literals.len()).into());
+    }
+    Ok(Lines { text: literals.concat(), count })
+}
+
+fn compile(source: &str, program: &Path, include: &Path) -> Result<()> {
+    let output = Command::new("musl-gcc")
+        .args(["-static", "-Os", "-s", "-Wall", "-Werror", "-DLINES=\"lines.h\"", "-I"])
+        .arg(include)
+        .arg("-o")
+        .arg(program)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("bench").join(source))
+        .output()
+        .map_err(|error| format!("musl-gcc: {error}; install musl-tools"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("compiling {source}: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+/// Medians of fork, exec and wait.
+fn times(programs: [&Program; 2], runs: usize, folder: &Path, count: usize) -> Result<[Duration; 2]> {
+    let mut times = [Vec::new(), Vec::new()];
+    for run in 0..runs {
+        // By turns in both orders, so that neither always follows the other.
+        for turn in [run % 2, 1 - run % 2] {
+            let mut command = programs[turn].command();
+            let start = Instant::now();
+            let status = command.status()?;
+            times[turn].push(start.elapsed());
+            let registered = binfmt_misc::entries(folder)?.len();
+            if !status.success() || registered != count {
+                let path = programs[turn].path.display();
+                return Err(format!("{path}: {status}, {registered} of {count} entries").into());
+            }
+            binfmt_misc::clear(folder)?;
+        }
+    }
+    Ok(times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    }))
+}
+
+/// The number of system calls, with those of child processes.
+fn system_calls(program: &Program, scratch: &Path) -> Result<u64> {
+    let log = scratch.join("counts");
+    traced(program, &log, &["-c"])?;
+    let log = fs::read_to_string(&log)?;
+    // Share, seconds, microseconds a call, calls, errors if there are any, `total`.
+    let total = log.lines().find(|line| line.ends_with(" total")).and_then(|line| line.split_whitespace().nth(3));
+    Ok(total.ok_or("strace shows no total")?.parse()?)
+}
+
+fn traced(program: &Program, log: &Path, options: &[&str]) -> Result<()> {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-o"]).arg(log).args(options).arg(&program.path).arg(&program.argument);
+    let output = command.env_remove("BINDIR").output().map_err(|error| format!("strace: {error}; install strace"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{}: {}", program.path.display(), String::from_utf8_lossy(&output.stderr)).into())
+}
+
+/// In kB.
+fn peak_memory(program: &Program, peak: &Path) -> Result<u64> {
+    let output = Command::new(peak).arg(&program.path).arg(&program.argument).env_remove("BINDIR").output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    text.trim().parse().map_err(|_| format!("{}: {text}", program.path.display()).into())
+}

@@ -1,0 +1,33 @@
+//! Plain reading and writing of `binfmt_misc`, independent of how `registrar` does it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// The kernel's own mount point.
+pub const USUAL: &str = "/proc/sys/fs/binfmt_misc";
+
+/// Name and text of every entry.
+///
+/// # Errors
+/// What cannot be read.
+pub fn entries(folder: &Path) -> io::Result<BTreeMap<String, String>> {
+    let mut entries = BTreeMap::new();
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        let name = file.file_name().to_string_lossy().into_owned();
+        if name != "register" && name != "status" {
+            entries.insert(name, fs::read_to_string(file.path())?);
+        }
+    }
+    Ok(entries)
+}
+
+/// Removes every entry.
+///
+/// # Errors
+/// What cannot be removed.
+pub fn clear(folder: &Path) -> io::Result<()> {
+    entries(folder)?.keys().try_for_each(|name| fs::write(folder.join(name), "-1"))
+}

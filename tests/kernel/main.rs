@@ -1,0 +1,89 @@
+//! `registrar` against the real kernel. Each test runs in a process of its own, in a user and mount namespace of its
+//! own, so that it needs no root, disturbs nobody and runs beside the others. One that cannot run fails.
+
+mod faults;
+mod find;
+mod names;
+mod register;
+mod sandbox;
+mod status;
+mod unregister;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::OnceLock;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use tests::{binfmt_misc, registrar};
+
+use sandbox::Sandbox;
+
+/// First argument of a process that is one test.
+const INSIDE: &str = "--inside";
+
+/// Where the tested program is, for that process.
+const REGISTRAR: &str = "TESTED_REGISTRAR";
+
+/// A folder for that process to write to. It is not its own to remove: it may have mounted something there.
+const SCRATCH: &str = "TEST_SCRATCH";
+
+/// A test: its name, whom it runs as, what is mounted when it starts, and what it does.
+struct Test {
+    name: &'static str,
+    uid: u32,
+    mounted: bool,
+    run: fn(&Sandbox),
+}
+
+/// A test as root of the namespace, with its `binfmt_misc` mounted at the usual place.
+const fn test(name: &'static str, run: fn(&Sandbox)) -> Test {
+    Test { name, uid: 0, mounted: true, run }
+}
+
+fn tests() -> impl Iterator<Item = &'static Test> {
+    [faults::TESTS, find::TESTS, names::TESTS, register::TESTS, status::TESTS, unregister::TESTS].into_iter().flatten()
+}
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    if arguments.next().as_deref() == Some(INSIDE) {
+        let name = arguments.next().unwrap_or_default();
+        let test = tests().find(|test| test.name == name).expect("a test of that name");
+        let path = |name| PathBuf::from(env::var_os(name).expect(name));
+        (test.run)(&Sandbox::enter(test.uid, test.mounted, path(REGISTRAR), path(SCRATCH)));
+        return ExitCode::SUCCESS;
+    }
+    let before = hosts_entries();
+    let trials = tests().map(|test| Trial::test(test.name, || run_apart(test))).collect();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    if hosts_entries() != before {
+        eprintln!("the tests changed the host's binfmt_misc: {before:?} became {:?}", hosts_entries());
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+/// Runs one test in a process of its own: only one with a single thread may enter a user namespace.
+fn run_apart(test: &Test) -> Result<(), Failed> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let registrar = BUILT.get_or_init(registrar::build).as_ref()?;
+    let scratch = tempfile::tempdir()?;
+    let output = Command::new(env::current_exe()?)
+        .args([INSIDE, test.name])
+        .env(REGISTRAR, registrar)
+        .env(SCRATCH, scratch.path())
+        .env_remove("BINDIR")
+        .stdin(Stdio::null())
+        .output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr)).into())
+}
+
+/// What the tests must leave as it is; nothing if it is not mounted.
+fn hosts_entries() -> BTreeMap<String, String> {
+    binfmt_misc::entries(Path::new(binfmt_misc::USUAL)).unwrap_or_default()
+}

@@ -1,0 +1,137 @@
+//! What every test works with: its namespace, its `binfmt_misc`, the tested program, and what it says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use codegen::rule::{Masks, Rule};
+use codegen::targets::{self, TARGETS, Target};
+use tests::{binfmt_misc, namespace};
+
+/// An entry that is none of ours: what Debian's python3.11 package registers.
+pub(crate) const PYTHON: (&str, &str) = ("python3.11", r":python3.11:M::\xa7\x0d\x0d\x0a::/usr/bin/python3.11:");
+
+/// The namespace of one test.
+pub(crate) struct Sandbox {
+    registrar: PathBuf,
+    folder: PathBuf,
+    scratch: PathBuf,
+}
+
+/// How a run of `registrar` ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Sandbox {
+    pub(crate) fn enter(uid: u32, mounted: bool, registrar: PathBuf, scratch: PathBuf) -> Self {
+        let folder = PathBuf::from(binfmt_misc::USUAL);
+        namespace::enter(uid).expect("a user namespace; are they switched off on this machine?");
+        if mounted {
+            namespace::mount_binfmt_misc(&folder).expect("binfmt_misc in a user namespace, which needs Linux 6.7");
+        }
+        assert!(
+            Path::new("/usr/bin/qemu-aarch64-static").exists(),
+            "no emulators in /usr/bin; install qemu-user-static"
+        );
+        Self { registrar, folder, scratch }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
+    pub(crate) fn registrar(&self) -> &Path {
+        &self.registrar
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        ran(Command::new(&self.registrar).args(arguments))
+    }
+
+    /// Runs what must succeed without a word on standard error, and returns what it says.
+    pub(crate) fn succeeds(&self, arguments: &[&str]) -> String {
+        let Ran { code, out, err } = self.run(arguments);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{arguments:?}: {out}");
+        out
+    }
+
+    /// Runs what must fail with exactly this on standard error, changing no entry. Returns standard output.
+    pub(crate) fn fails(&self, arguments: &[&str], err: &str) -> String {
+        let before = self.entries();
+        let ran = self.run(arguments);
+        assert_eq!((ran.code, ran.err.trim_end()), (Some(1), err), "{arguments:?}: {}", ran.out);
+        assert_eq!(self.entries(), before, "{arguments:?}");
+        ran.out
+    }
+
+    /// Name and text of every entry.
+    pub(crate) fn entries(&self) -> BTreeMap<String, String> {
+        binfmt_misc::entries(&self.folder).expect("entries can be read")
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.entries().into_keys().collect()
+    }
+
+    /// Registers behind the back of `registrar`.
+    pub(crate) fn add(&self, line: &str) {
+        fs::write(self.folder.join("register"), line).expect(line);
+    }
+
+    /// Writes to an entry's file, or to `status`.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.join(name), text).expect(name);
+    }
+
+    /// A folder with the emulators of these targets, as links.
+    pub(crate) fn emulators(&self, targets: &[&str]) -> PathBuf {
+        let folder = self.scratch().join("emulators");
+        fs::create_dir(&folder).expect("a folder for emulators");
+        for target in targets {
+            let name = format!("qemu-{target}-static");
+            std::os::unix::fs::symlink(Path::new("/usr/bin").join(&name), folder.join(&name)).expect("a link");
+        }
+        folder
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn ran(command: &mut Command) -> Ran {
+    let output = command.stdin(Stdio::inherit()).output().expect("the program starts");
+    Ran {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).expect("text"),
+        err: String::from_utf8(output.stderr).expect("text"),
+    }
+}
+
+/// The rule of a target, for an entry of this name with this interpreter and these flags.
+pub(crate) fn line(target: &str, name: &str, interpreter: &str, flags: &str) -> String {
+    let target = targets::by_qemu_name(target).expect("a known target");
+    let mut rule = Rule::for_target(target, target.machines[0], Masks::Corrected, interpreter);
+    rule.name = name.into();
+    let line = rule.to_string();
+    format!("{}{flags}", line.strip_suffix('F').expect("computed rules have flag F"))
+}
+
+/// This machine's own target.
+pub(crate) fn host() -> &'static Target {
+    targets::by_any_name(std::env::consts::ARCH).expect("a known host")
+}
+
+/// Names of the entries of these targets, sorted.
+pub(crate) fn entry_names(is_meant: impl Fn(&Target) -> bool) -> Vec<String> {
+    let machines = TARGETS.iter().filter(|target| is_meant(target)).flat_map(|target| target.machines);
+    let mut names: Vec<_> = machines.map(|machine| format!("qemu-{}", machine.name)).collect();
+    names.sort();
+    names
+}
