@@ -66,6 +66,11 @@ pub fn header(target: &Target, machine: u16, e_type: u16) -> [u8; 64] {
     header[6] = 1;
     header[16..18].copy_from_slice(&half(target.endian, e_type));
     header[18..20].copy_from_slice(&half(target.endian, machine));
+    let version = match target.endian {
+        Endianness::Little => 20,
+        Endianness::Big => 23,
+    };
+    header[version] = 1;
     let flags = match target.endian {
         Endianness::Little => target.e_flags.to_le_bytes(),
         Endianness::Big => target.e_flags.to_be_bytes(),

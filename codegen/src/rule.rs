@@ -328,6 +328,8 @@ impl Rule {
                 Endianness::Little => 36,
                 Endianness::Big => 39,
             };
+            magic.extend_from_slice(&header[20..24]);
+            mask.extend_from_slice(if masks == Masks::Upstream { &[0xff; 4] } else { &[0; 4] });
             magic.resize(40, 0);
             mask.resize(40, 0);
             magic[at] = bit.value as u8;
@@ -474,11 +476,14 @@ pub enum Correction {
     Type,
     /// Bytes 18 and 19: the machine number is compared in full (half of it was not, for ppc64le).
     Machine,
+    /// Bytes 20 to 23, for 32-bit MIPS since QEMU 9: the ELF version, which is 1 everywhere, tells nothing apart.
+    Version,
 }
 
 impl Correction {
     /// All, in the order of the bytes.
-    pub const ALL: [Self; 5] = [Self::Ident, Self::OsAbi, Self::AbiVersionAndPadding, Self::Type, Self::Machine];
+    pub const ALL: [Self; 6] =
+        [Self::Ident, Self::OsAbi, Self::AbiVersionAndPadding, Self::Type, Self::Machine, Self::Version];
 
     /// Sets the bytes that this correction is about; says whether that changed them. `mask` has at least 20 bytes.
     fn apply(self, target: &Target, mask: &mut [u8]) -> bool {
@@ -491,8 +496,10 @@ impl Correction {
                 Endianness::Big => (16, &[0xff, 0xfe]),
             },
             Self::Machine => (18, &[0xff, 0xff]),
+            Self::Version => (20, &[0; 4]),
         };
-        let bytes = &mut mask[at..at + corrected.len()];
+        // Most rules end before the version.
+        let Some(bytes) = mask.get_mut(at..at + corrected.len()) else { return false };
         let changes = bytes != corrected;
         bytes.copy_from_slice(corrected);
         changes
@@ -506,6 +513,7 @@ impl Correction {
             Self::AbiVersionAndPadding => "ABI version and padding",
             Self::Type => "executable type",
             Self::Machine => "machine number",
+            Self::Version => "ELF version",
         }
     }
 }

@@ -263,7 +263,7 @@ pub static TARGETS: &[Target] = &[
     Target {
         names: Names { oci: &[("mips", &[])], debian: &[], machine: &[], gnu: &["mips-linux-gnu"] },
         flag_bit: Some(FlagBit { mask: EF_MIPS_ABI2, value: 0 }),
-        upstream_mask: &[(8, 0xfe)],
+        upstream_mask: &[(8, 0x00)],
         // li $a0, 29; li $v0, 4001; syscall. Flags: o32, MIPS32r2.
         ..target(
             "mips",
@@ -277,7 +277,7 @@ pub static TARGETS: &[Target] = &[
     },
     Target {
         names: Names { oci: &[("mips64", &[])], debian: &[], machine: &[], gnu: &["mips64-linux-gnuabi64"] },
-        upstream_mask: &[(8, 0xfe)],
+        upstream_mask: &[(8, 0x00)],
         // li $a0, 29; li $v0, 5058; syscall. Flags: MIPS64r2.
         ..target(
             "mips64",
@@ -291,7 +291,7 @@ pub static TARGETS: &[Target] = &[
     },
     Target {
         names: Names { oci: &[("mips64le", &[])], debian: &[], machine: &[], gnu: &["mips64el-linux-gnuabi64"] },
-        upstream_mask: &[(8, 0xfe)],
+        upstream_mask: &[(8, 0x00)],
         // As mips64, in the other byte order.
         ..target(
             "mips64el",
@@ -306,7 +306,7 @@ pub static TARGETS: &[Target] = &[
     Target {
         names: Names { oci: &[("mipsle", &[])], debian: &[], machine: &[], gnu: &["mipsel-linux-gnu"] },
         flag_bit: Some(FlagBit { mask: EF_MIPS_ABI2, value: 0 }),
-        upstream_mask: &[(8, 0xfe)],
+        upstream_mask: &[(8, 0x00)],
         // As mips, in the other byte order.
         ..target(
             "mipsel",
@@ -321,7 +321,7 @@ pub static TARGETS: &[Target] = &[
     Target {
         names: Names { oci: &[("mips64p32", &[])], debian: &[], machine: &[], gnu: &["mips64-linux-gnuabin32"] },
         flag_bit: Some(FlagBit { mask: EF_MIPS_ABI2, value: EF_MIPS_ABI2 }),
-        upstream_mask: &[(8, 0xfe)],
+        upstream_mask: &[(8, 0x00)],
         // li $a0, 29; li $v0, 6058; syscall. Flags: n32, MIPS64r2.
         ..target(
             "mipsn32",
@@ -336,7 +336,7 @@ pub static TARGETS: &[Target] = &[
     Target {
         names: Names { oci: &[("mips64p32le", &[])], debian: &[], machine: &[], gnu: &["mips64el-linux-gnuabin32"] },
         flag_bit: Some(FlagBit { mask: EF_MIPS_ABI2, value: EF_MIPS_ABI2 }),
-        upstream_mask: &[(8, 0xfe)],
+        upstream_mask: &[(8, 0x00)],
         // As mipsn32, in the other byte order.
         ..target(
             "mipsn32el",

@@ -82,6 +82,21 @@ fn corrections_turn_upstream_rules_into_computed_ones() {
     }
 }
 
+/// MIPS rules of QEMU 7 and of QEMU 10, as Debian 12 and 13 package them: the ELF version is new, a byte of padding
+/// no longer compared.
+#[test]
+fn rules_of_old_and_new_versions_are_the_same_after_correction() {
+    const OLD: &str = r":qemu-mips:M::\x7fELF\x01\x02\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xfe\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x20:/usr/bin/qemu-mips-static:F";
+    const NEW: &str = r":qemu-mips:M::\x7fELF\x01\x02\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x08\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00:\xff\xff\xff\xff\xff\xff\xff\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x20:/usr/bin/qemu-mips-static:F";
+    let (mips, machine) = targets::by_entry_name("mips").expect("mips");
+    assert_eq!(rule(mips, machine, Masks::Upstream).to_string(), NEW);
+    for line in [OLD, NEW] {
+        let mut rule = Rule::parse(line).expect(line);
+        assert!(rule.correct(mips).contains(&Correction::AbiVersionAndPadding));
+        assert_eq!(rule.compared(), self::rule(mips, machine, Masks::Corrected).compared());
+    }
+}
+
 /// The longest and shortest of Fedora's lines have 364 and 192 bytes.
 #[test]
 fn upstream_rules_have_the_length_of_packaged_ones() {

@@ -290,7 +290,8 @@ impl Item {
                 let emulator = Emulator::from_file_name(name)?;
                 selected(&emulator.target).then_some(Self::Emulator(emulator))
             }
-            "/usr/lib/binfmt.d" => {
+            // Debian 13 keeps the files themselves in the second and links to them from the first.
+            "/usr/lib/binfmt.d" | "/usr/share/qemu/binfmt.d" => {
                 let entry = Emulator::from_file_name(name.strip_suffix(".conf")?)?.target;
                 let target = targets::by_entry_name(&entry).map_or(entry.as_str(), |(target, _)| target.qemu);
                 selected(target).then_some(Self::Conf { target: entry })
@@ -427,6 +428,7 @@ mod tests {
             "/usr/bin/qemu-aarch64-static",
             "/usr/bin/qemu-aarch64",
             "/usr/lib/binfmt.d/qemu-i486-static.conf",
+            "/usr/share/qemu/binfmt.d/qemu-arm.conf",
             "/usr/share/licenses/qemu-user-static/COPYING.LIB",
             "/usr/share/doc/qemu-user-static/copyright",
         ] {

@@ -1,11 +1,13 @@
 //! `cargo xtask fetch-and-build`: the whole way from packages to a root file system, as a pipeline of its steps.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use codegen::rule::Masks;
-use codegen::table::{Emulator, Inputs, Provenance, Remark, Table};
+use codegen::table::{Emulator, Handler, Inputs, Provenance, Remark, Table};
 use codegen::{emit, targets};
 
 use crate::download::Fetcher;
@@ -130,14 +132,26 @@ pub fn run(args: &Args) -> Result<()> {
     let registrar = compile::registrar(request.host, Some(&table_path), args.fetch.offline)?;
     let out = args.out.join(request.host.name);
     rootfs::assemble(&stage, &table, &registrar, &out.join("rootfs"))?;
+    let sample = write_sample(&table, request.host, &out)?;
     report(&table, args.verbose);
-    summary::print(&summary::Built {
-        stage: &stage,
-        table: &table,
-        trust: &fetched.trust,
-        rootfs: &out.join("rootfs"),
-        host: request.host,
-    })
+    let rootfs = &out.join("rootfs");
+    let (trust, host) = (&fetched.trust, request.host);
+    summary::print(&summary::Built { stage: &stage, table: &table, trust, rootfs, host, sample: sample.as_deref() })
+}
+
+/// A foreign program to try the handlers with, beside the root file system; none if the table has no foreign target.
+fn write_sample(table: &Table, host: Host, out: &Path) -> Result<Option<PathBuf>> {
+    let family = host.target().map_or("", |target| target.family);
+    let foreign = |handler: &&Handler| handler.family != family && !handler.probe.is_empty();
+    let handlers = || table.handlers.iter().filter(foreign);
+    let Some(handler) = handlers().find(|handler| handler.target == "aarch64").or(handlers().next()) else {
+        return Ok(None);
+    };
+    let path = out.join(format!("try-{}", handler.target));
+    let context = || format!("writing {}", path.display());
+    fs::write(&path, &handler.probe).with_context(context)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).with_context(context)?;
+    Ok(Some(path))
 }
 
 /// The table of what was extracted.

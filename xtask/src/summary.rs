@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use codegen::table::Table;
+use codegen::targets::EXIT_STATUS;
 use indicatif::HumanBytes;
 
 use crate::extract::Stage;
@@ -23,6 +24,8 @@ pub struct Built<'a> {
     pub rootfs: &'a Path,
     /// The machine that it is for.
     pub host: Host,
+    /// A foreign program that exits with [`EXIT_STATUS`].
+    pub sample: Option<&'a Path>,
 }
 
 /// Prints the summary.
@@ -30,7 +33,7 @@ pub struct Built<'a> {
 /// # Errors
 /// If sizes cannot be read.
 pub fn print(built: &Built<'_>) -> Result<()> {
-    let Built { stage, table, trust, rootfs, host } = built;
+    let Built { stage, table, trust, rootfs, host, sample } = built;
     println!("{:24} {:>10} {:>10}  package", "emulator", "version", "size");
     for emulator in &stage.record.emulators {
         let version = stage.proof_of(emulator).map_or("", |proof| proof.version.as_str());
@@ -52,11 +55,11 @@ pub fn print(built: &Built<'_>) -> Result<()> {
     println!("made {}", rootfs.display());
     println!();
     if host.is_this_machine() {
-        println!(
-            "next, as root: {} register --bindir {}",
-            rootfs.join("registrar").display(),
-            rootfs.join("usr/bin").display()
-        );
+        println!("next, as root:");
+        println!("    {} register --bindir {}", rootfs.join("registrar").display(), rootfs.join("usr/bin").display());
+        if let Some(sample) = sample {
+            println!("    {}; echo $?     # {EXIT_STATUS}: a foreign program has run", sample.display());
+        }
     } else {
         println!("next: copy {} to a {} machine and run its registrar there", rootfs.display(), host.name);
     }

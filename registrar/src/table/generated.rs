@@ -151,8 +151,8 @@ pub(crate) static TABLE: Table = Table {
             platform: "linux/mips",
             family: "mips",
             emulator: "qemu-mips-static",
-            line: ":qemu-mips:M::\\x7fELF\\x01\\x02\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\x08\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00:\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\xff\\xfe\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x20:/usr/bin/qemu-mips-static:F",
-            pattern: "offset 0\nmagic 7f454c46010201000000000000000000000200080000000000000000000000000000000000000000\nmask ffffffffffffff000000000000000000fffeffff0000000000000000000000000000000000000020\n",
+            line: ":qemu-mips:M::\\x7fELF\\x01\\x02\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\x08\\x00\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00:\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\xff\\xfe\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x20:/usr/bin/qemu-mips-static:F",
+            pattern: "offset 0\nmagic 7f454c46010201000000000000000000000200080000000100000000000000000000000000000000\nmask ffffffffffffff000000000000000000fffeffff0000000000000000000000000000000000000020\n",
             probe: b"\x7FELF\x01\x02\x01\0\0\0\0\0\0\0\0\0\0\x02\0\x08\0\0\0\x01\0@\0T\0\0\x004\0\0\0\0p\0\x10\0\x004\0 \0\x01\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0@\0\0\0@\0\0\0\0\0`\0\0\0`\0\0\0\x05\0\x01\0\0$\x04\0\x1D$\x02\x0F\xA1\0\0\0\x0C",
         },
         Handler {
@@ -181,8 +181,8 @@ pub(crate) static TABLE: Table = Table {
             platform: "linux/mipsle",
             family: "mipsel",
             emulator: "qemu-mipsel-static",
-            line: ":qemu-mipsel:M::\\x7fELF\\x01\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\x08\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00:\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\xfe\\xff\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x20\\x00\\x00\\x00:/usr/bin/qemu-mipsel-static:F",
-            pattern: "offset 0\nmagic 7f454c46010101000000000000000000020008000000000000000000000000000000000000000000\nmask ffffffffffffff000000000000000000feffffff0000000000000000000000000000000020000000\n",
+            line: ":qemu-mipsel:M::\\x7fELF\\x01\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\x08\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00:\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\xfe\\xff\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x20\\x00\\x00\\x00:/usr/bin/qemu-mipsel-static:F",
+            pattern: "offset 0\nmagic 7f454c46010101000000000000000000020008000100000000000000000000000000000000000000\nmask ffffffffffffff000000000000000000feffffff0000000000000000000000000000000020000000\n",
             probe: b"\x7FELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x08\0\x01\0\0\0T\0@\x004\0\0\0\0\0\0\0\0\x10\0p4\0 \0\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0@\0\0\0@\0`\0\0\0`\0\0\0\x05\0\0\0\0\0\x01\0\x1D\0\x04$\xA1\x0F\x02$\x0C\0\0\0",
         },
         Handler {
@@ -191,8 +191,8 @@ pub(crate) static TABLE: Table = Table {
             platform: "linux/mips64p32",
             family: "mips",
             emulator: "qemu-mipsn32-static",
-            line: ":qemu-mipsn32:M::\\x7fELF\\x01\\x02\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\x08\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x20:\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\xff\\xfe\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x20:/usr/bin/qemu-mipsn32-static:F",
-            pattern: "offset 0\nmagic 7f454c46010201000000000000000000000200080000000000000000000000000000000000000020\nmask ffffffffffffff000000000000000000fffeffff0000000000000000000000000000000000000020\n",
+            line: ":qemu-mipsn32:M::\\x7fELF\\x01\\x02\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\x08\\x00\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x20:\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\xff\\xfe\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x20:/usr/bin/qemu-mipsn32-static:F",
+            pattern: "offset 0\nmagic 7f454c46010201000000000000000000000200080000000100000000000000000000000000000020\nmask ffffffffffffff000000000000000000fffeffff0000000000000000000000000000000000000020\n",
             probe: b"\x7FELF\x01\x02\x01\0\0\0\0\0\0\0\0\0\0\x02\0\x08\0\0\0\x01\0@\0T\0\0\x004\0\0\0\0\x80\0\0 \x004\0 \0\x01\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0@\0\0\0@\0\0\0\0\0`\0\0\0`\0\0\0\x05\0\x01\0\0$\x04\0\x1D$\x02\x17\xAA\0\0\0\x0C",
         },
         Handler {
@@ -201,8 +201,8 @@ pub(crate) static TABLE: Table = Table {
             platform: "linux/mips64p32le",
             family: "mipsel",
             emulator: "qemu-mipsn32el-static",
-            line: ":qemu-mipsn32el:M::\\x7fELF\\x01\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\x08\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x20\\x00\\x00\\x00:\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\xfe\\xff\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x20\\x00\\x00\\x00:/usr/bin/qemu-mipsn32el-static:F",
-            pattern: "offset 0\nmagic 7f454c46010101000000000000000000020008000000000000000000000000000000000020000000\nmask ffffffffffffff000000000000000000feffffff0000000000000000000000000000000020000000\n",
+            line: ":qemu-mipsn32el:M::\\x7fELF\\x01\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\x08\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x20\\x00\\x00\\x00:\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\xfe\\xff\\xff\\xff\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x20\\x00\\x00\\x00:/usr/bin/qemu-mipsn32el-static:F",
+            pattern: "offset 0\nmagic 7f454c46010101000000000000000000020008000100000000000000000000000000000020000000\nmask ffffffffffffff000000000000000000feffffff0000000000000000000000000000000020000000\n",
             probe: b"\x7FELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x08\0\x01\0\0\0T\0@\x004\0\0\0\0\0\0\0 \0\0\x804\0 \0\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0@\0\0\0@\0`\0\0\0`\0\0\0\x05\0\0\0\0\0\x01\0\x1D\0\x04$\xAA\x17\x02$\x0C\0\0\0",
         },
         Handler {

@@ -37,6 +37,10 @@ pub(super) fn is_here() -> bool {
 pub(super) fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
     let apt = Apt::new(request.host)?;
     apt.update(fetcher.is_offline())?;
+    if apt.show(ROOT).is_err() && !fetcher.is_offline() {
+        // The machine's sources may have changed since.
+        apt.update_now()?;
+    }
     let mut packages = Vec::new();
     let mut names = vec![ROOT.to_owned()];
     while let Some(name) = names.pop() {
@@ -122,15 +126,20 @@ impl Apt {
 
     /// Fetches the lists, unless they are young or there is no network.
     fn update(&self, offline: bool) -> Result<()> {
-        let stamp = self.dir.join("updated");
-        let age = fs::metadata(&stamp).and_then(|metadata| metadata.modified()).ok();
+        let age = fs::metadata(self.stamp()).and_then(|metadata| metadata.modified()).ok();
         let age = age.and_then(|time| SystemTime::now().duration_since(time).ok());
-        if offline || age.is_some_and(|age| age < LISTS_AGE) {
-            return Ok(());
-        }
+        if offline || age.is_some_and(|age| age < LISTS_AGE) { Ok(()) } else { self.update_now() }
+    }
+
+    fn update_now(&self) -> Result<()> {
         let _spinner = progress::spinner("asking apt for its lists");
         self.run("apt-get", &["update"], &self.dir)?;
-        fs::write(&stamp, "").with_context(|| format!("writing {}", stamp.display()))
+        fs::write(self.stamp(), "").with_context(|| format!("writing {}", self.stamp().display()))
+    }
+
+    /// The file whose age is the lists'.
+    fn stamp(&self) -> PathBuf {
+        self.dir.join("updated")
     }
 
     /// What the lists say of the newest version of a package, and the names that it depends on.

@@ -1,0 +1,63 @@
+//! A builder image of this machine's distribution and Rust toolchain, standing in for the Fedora image that the
+//! Containerfile names, which a test could not do without its registry.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::podman::Podman;
+
+/// Certificates that this machine trusts; a proxy's among them where there is one.
+const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
+
+/// Makes the image `localhost/builder`, unless an earlier run has.
+pub(crate) fn import(podman: &Podman, folder: &Path) {
+    let known = podman.command().args(["image", "exists", "localhost/builder"]).status().expect("running podman");
+    if known.success() {
+        return;
+    }
+    let root = folder.join("root");
+    if root.exists() {
+        fs::remove_dir_all(&root).expect("removing what an interrupted run has left");
+    }
+    let mut debootstrap = Command::new("debootstrap");
+    debootstrap.args(["--variant=minbase", "--include=gcc,libc6-dev,ca-certificates", &release()]).arg(&root);
+    run(debootstrap.stdout(Stdio::null()));
+    fs::copy(Path::new("/").join(CERTIFICATES), root.join(CERTIFICATES)).expect("copying this machine's certificates");
+    install_rust(&root);
+    let archive = folder.join("root.tar");
+    run(Command::new("tar").arg("--create").arg("--file").arg(&archive).arg("--directory").arg(&root).arg("."));
+    fs::remove_dir_all(&root).expect("removing the base's files");
+    podman.run(&["import", "--quiet", archive.to_str().expect("a path that is text"), "localhost/builder"]);
+    fs::remove_file(&archive).expect("removing the base's archive");
+}
+
+/// Debian's release of this machine, or the newest elsewhere.
+fn release() -> String {
+    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let field = |key: &str| {
+        text.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim_matches('"').to_owned())
+    };
+    field("VERSION_CODENAME=").filter(|_| field("ID=").as_deref() == Some("debian")).unwrap_or_else(|| "stable".into())
+}
+
+/// Puts the toolchain that runs this test into the base, without its documentation.
+fn install_rust(root: &Path) {
+    let output = Command::new("rustc").args(["--print", "sysroot"]).output().expect("running rustc");
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end());
+    let to = root.join("usr/local/rust");
+    fs::create_dir_all(&to).expect("making a folder for Rust");
+    for part in ["bin", "lib"] {
+        run(Command::new("cp").arg("--archive").arg(sysroot.join(part)).arg(&to));
+    }
+    for program in ["cargo", "rustc"] {
+        symlink(Path::new("/usr/local/rust/bin").join(program), root.join("usr/local/bin").join(program))
+            .expect("linking Rust's programs");
+    }
+}
+
+fn run(command: &mut Command) {
+    let status = command.stdin(Stdio::null()).status().unwrap_or_else(|error| panic!("running {command:?}: {error}"));
+    assert!(status.success(), "{command:?}: {status}");
+}

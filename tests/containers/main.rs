@@ -1,0 +1,128 @@
+//! The image as a user builds and runs it: `podman build` from the Containerfile, `podman run … register`, a foreign
+//! program on the host, `unregister`.
+//!
+//! Needs root, podman and the package registries; changes the host's `binfmt_misc` and puts it back. Not part of
+//! `cargo test --workspace`: `cargo xtask test --containers` runs it.
+
+mod base;
+mod podman;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use tests::binfmt_misc::{self, USUAL};
+use xtask::tables::{target_dir, workspace_root};
+
+use podman::Podman;
+
+/// The host's `binfmt_misc`, mounted for the test if it was not, and unmounted again in that case.
+struct Host {
+    mounted: bool,
+    before: BTreeMap<String, String>,
+}
+
+impl Host {
+    fn new() -> Self {
+        let folder = Path::new(USUAL);
+        let mounted = !folder.join("register").exists();
+        if mounted {
+            let kind = Some("binfmt_misc");
+            mount(kind, folder, kind, MsFlags::empty(), None::<&str>).expect("mounting binfmt_misc; are you root?");
+        }
+        let before = binfmt_misc::entries(folder).expect("the host's entries");
+        assert!(
+            !before.keys().any(|name| name.starts_with("qemu-")),
+            "the host has handlers already: {:?}",
+            before.keys()
+        );
+        Self { mounted, before }
+    }
+
+    fn entries(&self) -> BTreeMap<String, String> {
+        binfmt_misc::entries(Path::new(USUAL)).expect("the host's entries")
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // After a failed assertion, what the container has registered is still there.
+        for name in self.entries().keys().filter(|name| !self.before.contains_key(*name)) {
+            let _ = fs::write(Path::new(USUAL).join(name), "-1");
+        }
+        if self.mounted {
+            let _ = umount2(USUAL, MntFlags::MNT_DETACH);
+        }
+    }
+}
+
+/// A static arm64 program that says what it runs on.
+fn hello(folder: &Path) -> std::path::PathBuf {
+    let source = folder.join("hello.c");
+    let program = folder.join("hello");
+    let text = "#include <stdio.h>\n#include <sys/utsname.h>\n\
+                int main(void) { struct utsname u; uname(&u); return puts(u.machine) < 0; }\n";
+    fs::write(&source, text).expect("writing a program");
+    let compiled = Command::new("aarch64-linux-gnu-gcc").arg("-static").arg("-o").arg(&program).arg(&source).status();
+    assert!(compiled.expect("running aarch64-linux-gnu-gcc").success());
+    program
+}
+
+#[test]
+fn the_image_is_built_registers_and_unregisters() {
+    let scratch = target_dir().join("containers");
+    fs::create_dir_all(&scratch).expect("a folder for podman");
+    let podman = Podman::new(&scratch);
+    base::import(&podman, &scratch);
+    podman.run(&[
+        "build",
+        "--isolation=chroot",
+        "--layers=false",
+        "--build-arg=BUILDER=localhost/builder",
+        "--build-arg=FETCH=--source apt",
+        "--tag=localhost/registrar",
+        workspace_root().to_str().expect("a path that is text"),
+    ]);
+
+    let host = Host::new();
+    let hello = hello(&scratch);
+    let runs = || Command::new(&hello).output().is_ok_and(|output| output.stdout == b"aarch64\n");
+    assert!(!runs(), "arm64 programs run before anything is registered");
+
+    let volume = format!("--volume={USUAL}:/binfmt_misc");
+    let image = |arguments: &[&str]| {
+        let options =
+            ["run", "--rm", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=none", "--read-only"];
+        podman.run(&[&options[..], &[&volume, "localhost/registrar"], arguments].concat())
+    };
+    let version = image(&["--version"]);
+    assert!(version.contains("QEMU ") && version.contains("36 handlers of 35 targets"), "{version}");
+
+    let said = image(&["register"]);
+    assert!(said.contains("33 registered"), "{said}");
+    assert!(runs(), "arm64 programs do not run although the container is gone and said: {said}");
+    let said = image(&["register"]);
+    assert!(said.contains("33 unchanged"), "{said}");
+    let said = image(&["unregister"]);
+    assert!(said.contains("33 unregistered"), "{said}");
+    assert!(!runs());
+    assert_eq!(host.entries(), host.before);
+
+    let files = podman.files("localhost/registrar");
+    let unexpected: Vec<_> = files.iter().filter(|path| !is_expected(path)).collect();
+    assert!(files.iter().any(|path| path == "usr/bin/qemu-aarch64-static"), "{files:?}");
+    assert_eq!(unexpected, Vec::<&String>::new(), "files in the image that nobody asked for");
+}
+
+/// Emulators, registrar, licence texts, the list of packages, and the folders that hold them.
+fn is_expected(path: &str) -> bool {
+    let folder = path.trim_end_matches('/');
+    ["registrar", "usr", "usr/bin", "usr/bin/binfmt", "usr/share", "usr/share/doc", "usr/share/licenses"]
+        .contains(&folder)
+        || path.starts_with("usr/bin/qemu-")
+        || path.starts_with("usr/share/doc/registrar")
+        || path.starts_with("usr/share/licenses/registrar")
+        || path.starts_with("usr/share/licenses/qemu-user")
+}

@@ -1,0 +1,52 @@
+//! podman with a storage of its own, so that the user's images stay as they are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// podman, its storage and its settings.
+pub(crate) struct Podman {
+    folder: PathBuf,
+}
+
+impl Podman {
+    /// With storage below `folder`.
+    pub(crate) fn new(folder: &Path) -> Self {
+        // runc also runs where both kinds of control groups are mounted; limits below the session's own can be set by
+        // root without CAP_SYS_RESOURCE, which a build machine may lack.
+        let settings =
+            "[containers]\ndefault_ulimits = [\"nofile=512:512\", \"nproc=100:100\"]\n\n[engine]\nruntime = \"runc\"\n";
+        fs::write(folder.join("containers.conf"), settings).expect("writing podman's settings");
+        Self { folder: folder.into() }
+    }
+
+    /// A call of podman.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new("podman");
+        command.env("CONTAINERS_CONF", self.folder.join("containers.conf"));
+        command.arg("--root").arg(self.folder.join("storage")).arg("--runroot").arg(self.folder.join("run"));
+        command
+    }
+
+    /// Calls podman; gives its standard output. Fails the test if podman fails.
+    #[track_caller]
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        let output = self.command().args(arguments).stdin(Stdio::null()).output().expect("running podman");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "podman {arguments:?}: {}\n{stdout}{stderr}", output.status);
+        stdout
+    }
+
+    /// Paths of all files and folders of an image.
+    pub(crate) fn files(&self, image: &str) -> Vec<String> {
+        let container = self.run(&["create", image]);
+        let archive = self.folder.join("image.tar");
+        let archive = archive.to_str().expect("a path that is text");
+        self.run(&["export", "--output", archive, container.trim()]);
+        self.run(&["rm", container.trim()]);
+        let list = Command::new("tar").args(["--list", "--file", archive]).output().expect("running tar");
+        fs::remove_file(archive).expect("removing the exported image");
+        String::from_utf8_lossy(&list.stdout).lines().map(str::to_owned).collect()
+    }
+}
