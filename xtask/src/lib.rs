@@ -12,6 +12,7 @@ pub mod fetch_and_build;
 pub mod host;
 pub mod mirror;
 pub mod package;
+pub mod partial;
 pub mod progress;
 pub mod repo;
 pub mod rootfs;

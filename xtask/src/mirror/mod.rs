@@ -11,10 +11,9 @@
 //! ```
 //!
 //! Here: what a mirror is, whether it is there already, and the order of the steps. The parts: [`emulators`] finds
-//! them, [`spec`] says what the packages hold, `build` runs the tools, [`key`] signs, `partial` puts it in place,
-//! [`mod@serve`] is nginx.
+//! them, [`spec`] says what the packages hold, `build` runs the tools, [`key`] signs, [`mod@serve`] is nginx.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,14 +21,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 
+use crate::partial::{self, Partial};
 use crate::system::{self, Tool};
-use partial::Partial;
 
 mod build;
 mod cli;
 pub mod emulators;
 pub mod key;
-mod partial;
 pub mod serve;
 pub mod spec;
 
@@ -173,12 +171,8 @@ pub fn make(options: &Options) -> Result<Mirror> {
     let (repo_path, updates_path) = (repository("releases", "/os"), repository("updates", ""));
     let stamp = stamp(options, &emulators, &spec);
 
-    // One at a time makes what is in this folder, so that tests may share a mirror.
-    let parent = out.parent().with_context(|| format!("{} is no place for a mirror", out.display()))?;
-    fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
-    let lock = File::open(parent).with_context(|| format!("opening {}", parent.display()))?;
-    lock.lock().with_context(|| format!("waiting for another mirror in {}", parent.display()))?;
-
+    // Held until it is in place, so that tests may share a mirror.
+    let _lock = partial::lock(&out)?;
     let reused = fs::read_to_string(out.join(STAMP)).is_ok_and(|made_of| made_of == stamp);
     if !reused {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+~@:,=".contains(&byte);
@@ -188,7 +182,7 @@ pub fn make(options: &Options) -> Result<Mirror> {
             out.display()
         );
         system::require(&[Tool::RPMBUILD, Tool::RPMSIGN, Tool::CREATEREPO_C, Tool::GPG])?;
-        let partial = Partial::begin(&out)?;
+        let partial = Partial::begin(&out, |out| out.join(STAMP).is_file())?;
         let root = partial.path();
         let progress = Progress { quiet: options.quiet };
         let key = progress.step("making a throwaway key", || Key::generate(root, KEY_NAME, KEY_BITS))?;

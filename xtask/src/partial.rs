@@ -1,0 +1,123 @@
+//! Folders that are put in place whole, or not at all, by one process at a time.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+/// Makes the folder that `out` is in, and waits until nobody else makes something there. Held until dropped: what is
+/// found of `out` in that time stays so.
+///
+/// # Errors
+/// If there is no such folder and it cannot be made, or it cannot be locked.
+pub fn lock(out: &Path) -> Result<File> {
+    let parent = out.parent().with_context(|| format!("{} cannot be made or replaced", out.display()))?;
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    fs::create_dir_all(parent).with_context(|| format!("making the folder {}", parent.display()))?;
+    let lock = File::open(parent).with_context(|| format!("opening {}", parent.display()))?;
+    lock.lock().with_context(|| format!("waiting for another run in {}", parent.display()))?;
+    Ok(lock)
+}
+
+/// A folder in the making: removed unless finished.
+#[derive(Debug)]
+pub struct Partial<'a> {
+    path: PathBuf,
+    out: &'a Path,
+}
+
+impl<'a> Partial<'a> {
+    /// Begins what is to replace `out`, which is absent, empty, or `is_ours`. The caller holds the [`lock`].
+    ///
+    /// # Errors
+    /// If `out` is somebody else's folder, or the new one cannot be made.
+    pub fn begin(out: &'a Path, is_ours: impl Fn(&Path) -> bool) -> Result<Self> {
+        let is_free = match fs::read_dir(out) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) if error.kind() == ErrorKind::NotFound => true,
+            Err(error) => return Err(error).with_context(|| format!("reading {}", out.display())),
+        };
+        ensure!(
+            is_free || is_ours(out),
+            "{} is neither empty nor what this command has made; name another folder",
+            out.display()
+        );
+        // Under a fixed name, so that what a killed run has left is found and removed.
+        let mut path = out.as_os_str().to_owned();
+        path.push(".partial");
+        let path = PathBuf::from(path);
+        remove(&path)?;
+        fs::create_dir(&path).with_context(|| format!("making {}", path.display()))?;
+        Ok(Self { path, out })
+    }
+
+    /// Where it is in the making.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts it in place: at every moment `out` is all of the old or all of the new.
+    ///
+    /// # Errors
+    /// If it cannot be renamed; or if the old one, out of the way by then, cannot be removed.
+    pub fn finish(self) -> Result<()> {
+        let context = || format!("putting {} in place", self.out.display());
+        match renameat2(AT_FDCWD, &self.path, AT_FDCWD, self.out, RenameFlags::RENAME_EXCHANGE) {
+            Ok(()) => return remove(&self.path),
+            Err(Errno::ENOENT) => {}
+            // A file system that cannot exchange.
+            Err(Errno::EINVAL | Errno::ENOSYS) => remove(self.out)?,
+            Err(errno) => return Err(errno).with_context(context),
+        }
+        fs::rename(&self.path, self.out).with_context(context)
+    }
+}
+
+impl Drop for Partial<'_> {
+    fn drop(&mut self) {
+        // After a rename there is nothing; after a failure that failure is what is told.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Partial, lock};
+
+    #[test]
+    fn the_new_replaces_the_old_or_is_not_there() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let out = folder.path().join("made/out");
+        let is_ours = |out: &std::path::Path| out.join("stamp").exists();
+        for text in ["first", "second"] {
+            let _lock = lock(&out).expect("the lock");
+            let partial = Partial::begin(&out, is_ours).expect("a folder in the making");
+            fs::write(partial.path().join("stamp"), text).expect("a file");
+            partial.finish().expect("in place");
+            assert_eq!(fs::read_to_string(out.join("stamp")).expect("the file"), text);
+        }
+        let unfinished = Partial::begin(&out, is_ours).expect("a folder in the making");
+        fs::write(unfinished.path().join("stamp"), "third").expect("a file");
+        drop(unfinished);
+        assert_eq!(fs::read_to_string(out.join("stamp")).expect("the file"), "second");
+        assert_eq!(fs::read_dir(out.parent().expect("a parent")).expect("the folder").count(), 1, "nothing is left");
+
+        fs::remove_file(out.join("stamp")).expect("removing the stamp");
+        fs::write(out.join("thesis.txt"), "mine").expect("a file of the user's");
+        Partial::begin(&out, is_ours).expect_err("a folder of the user's");
+    }
+}
