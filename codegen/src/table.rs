@@ -358,13 +358,11 @@ fn check(handlers: &[Handler], host: Option<&'static Target>) -> Result<(), Tabl
         }
     }
     let Some(host) = host else { return Ok(()) };
-    let own_programs = [2, 3].map(|e_type| probe::header(host, host.machines[0].number, e_type));
-    for handler in handlers.iter().filter(|handler| handler.target != host.qemu) {
-        if own_programs.iter().any(|header| handler.rule.matches(header)) {
-            return Err(TableError::MatchesHost { entry: handler.rule.name.clone(), host: host.qemu });
-        }
+    let own = Rule::for_target(host, host.machines[0], Masks::Corrected, "");
+    match handlers.iter().find(|handler| handler.target != host.qemu && handler.rule.overlaps(&own)) {
+        Some(handler) => Err(TableError::MatchesHost { entry: handler.rule.name.clone(), host: host.qemu }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Every name of every known target, whether the table holds it or not (so that "not in this image" can be told from

@@ -61,6 +61,9 @@ fn contradictions_are_refused() {
     let wrong_machine = arm.replacen("\\x28", "\\x29", 1);
     let file = || "some.conf".to_owned();
     let host_rule = packaged("x86_64").replace(":qemu-x86_64:", ":qemu-mine:");
+    // Only the host's static glibc programs, which are marked with GNU's OSABI.
+    let gnu_host_rule =
+        r":qemu-mine:M::\x7fELF\x02\x01\x01\x03\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x3e\x00::/x:F".to_owned();
     for (emulators, confs, expected) in [
         (
             vec!["i386"],
@@ -71,6 +74,11 @@ fn contradictions_are_refused() {
         (vec!["arm"], vec![arm.as_str(), arm.as_str()], TableError::Twice { entry: "qemu-arm".into() }),
         (vec!["py"], vec![":qemu-py:E::py::/usr/bin/qemu-py-static:"], TableError::NotMagic { file: file() }),
         (vec!["mine"], vec![host_rule.as_str()], TableError::MatchesHost { entry: "qemu-mine".into(), host: "x86_64" }),
+        (
+            vec!["mine"],
+            vec![gnu_host_rule.as_str()],
+            TableError::MatchesHost { entry: "qemu-mine".into(), host: "x86_64" },
+        ),
         (
             vec!["x86_64", "mine"],
             vec![host_rule.as_str()],

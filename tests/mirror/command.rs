@@ -1,4 +1,4 @@
-//! `xtask extract`, run as a user runs it, into a folder of its own.
+//! `xtask`, run as a user runs it, into a folder of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,20 +15,31 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Runs the command in a new folder.
+    /// Runs `xtask extract` in a new folder.
     pub(crate) fn new(arguments: &[&str]) -> Self {
         Self::again(tempfile::tempdir().expect("a temporary folder"), arguments)
     }
 
-    /// Runs the command in the folder of an earlier run.
+    /// Runs `xtask extract` in the folder of an earlier run.
     pub(crate) fn again(folder: TempDir, arguments: &[&str]) -> Self {
+        // The cache and apt's folders are there too: a test that finds what another has fetched proves nothing.
+        let target = folder.path().join("target");
+        Self::command("extract", folder, &target, arguments)
+    }
+
+    /// Runs `xtask fetch-and-build` in the folder of an earlier run, with a target folder that is kept, so that what
+    /// `registrar` depends on is compiled once.
+    pub(crate) fn build(folder: TempDir, arguments: &[&str]) -> Self {
+        Self::command("fetch-and-build", folder, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("builds"), arguments)
+    }
+
+    fn command(command: &str, folder: TempDir, target: &Path, arguments: &[&str]) -> Self {
         let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
-            .arg("extract")
+            .arg(command)
             .args(arguments)
             .arg("--out")
             .arg(folder.path().join("out"))
-            // The cache and apt's folders too: a test that finds what another has fetched proves nothing.
-            .env("CARGO_TARGET_DIR", folder.path().join("target"))
+            .env("CARGO_TARGET_DIR", target)
             .output()
             .expect("running xtask");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -157,6 +157,93 @@ fn something_that_is_no_package() {
 }
 
 #[test]
+fn a_name_in_the_index_that_is_a_path() {
+    let copy = Copy::repository();
+    let primary = plain_primary(&copy);
+    spoil_primary(
+        &copy,
+        &primary.replace("<name>qemu-user-static</name>", "<name>qemu-user-static/../../climbed</name>"),
+    );
+    extract(text(&copy.path())).assert_refused(&["qemu-user-static/../../climbed", "no name or version of a package"]);
+}
+
+#[test]
+fn a_package_under_anothers_name() {
+    let copy = Copy::repository();
+    let primary = plain_primary(&copy);
+    spoil_primary(
+        &copy,
+        &primary.replace("<name>qemu-user-static-alpha</name>", "<name>qemu-user-static-other</name>"),
+    );
+    // The provided name still leads to it.
+    extract(text(&copy.path())).assert_refused(&["is package qemu-user-static-alpha", "says qemu-user-static-other"]);
+}
+
+#[test]
+fn sizes_that_no_file_has() {
+    let copy = Copy::repository();
+    let index = copy.path().join("repodata/repomd.xml");
+    let huge = fs::read_to_string(&index).expect("the index").replace("<size>", "<size>99999999999");
+    fs::write(&index, huge).expect("spoiling the index");
+    let server = mirror::serve(copy.path().parent().expect("a folder")).expect("a server");
+    extract(&server.url("os")).assert_refused(&["repomd.xml", "which no such file has"]);
+}
+
+#[test]
+fn a_folder_of_the_users() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("out");
+    fs::create_dir(&out).expect("a folder");
+    for name in ["thesis.txt", "record.json"] {
+        fs::write(out.join(name), "mine").expect("a file of the user's");
+    }
+    let ran = Ran::again(folder, &["--source", text(&MIRROR.repo()), "--key", key()]);
+    assert!(!ran.good && ran.stderr.contains("neither empty nor what this command has made"), "{}", ran.stderr);
+    assert_eq!(fs::read_to_string(ran.out().join("thesis.txt")).expect("the user's file"), "mine");
+}
+
+#[test]
+fn two_builds_of_a_package_in_a_folder() {
+    let copy = Copy::packages();
+    let path = copy.package("arm");
+    fs::copy(&path, path.with_file_name("qemu-user-static-arm-0-0.x86_64.rpm")).expect("a second one");
+    extract(text(&copy.path())).assert_refused(&["another package holds", "keep only one build"]);
+}
+
+/// The list of packages of a repository, as text.
+fn plain_primary(copy: &Copy) -> String {
+    let folder = copy.path().join("repodata");
+    let is_primary = |path: &std::path::PathBuf| text(path).ends_with("-primary.xml.gz");
+    let mut files = fs::read_dir(&folder).expect("the index").map(|entry| entry.expect("a file").path());
+    let path = files.find(is_primary).expect("the list of packages");
+    let output = Command::new("gzip").args(["--decompress", "--stdout"]).arg(path).output().expect("running gzip");
+    String::from_utf8(output.stdout).expect("XML")
+}
+
+/// Puts another list of packages in place, with an index that promises it.
+fn spoil_primary(copy: &Copy, primary: &str) {
+    let digest = xtask::digest::Sha256::of(primary.as_bytes());
+    fs::write(copy.path().join("repodata/spoilt.xml"), primary).expect("the spoilt list");
+    let index = format!(
+        "<repomd><data type='primary'><checksum type='sha256'>{digest}</checksum><location href='repodata/spoilt.xml'/>\
+         <size>{0}</size><open-size>{0}</open-size></data></repomd>",
+        primary.len()
+    );
+    fs::write(copy.path().join("repodata/repomd.xml"), index).expect("the spoilt index");
+}
+
+#[test]
+fn a_header_that_points_outside_itself() {
+    let copy = Copy::packages();
+    let path = copy.package("alpha");
+    let mut bytes = fs::read(&path).expect("a package");
+    // The offset of the first index entry of the first header.
+    bytes[96 + 16 + 8..96 + 16 + 12].copy_from_slice(&[0x00, 0xff, 0xff, 0xff]);
+    fs::write(&path, bytes).expect("spoiling the package");
+    extract(text(&copy.path())).assert_refused(&["qemu-user-static-alpha", "not an RPM package, or a damaged one"]);
+}
+
+#[test]
 fn a_header_that_asks_for_more_than_there_is() {
     let copy = Copy::packages();
     let path = copy.package("alpha");

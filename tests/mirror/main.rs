@@ -3,6 +3,7 @@
 //!
 //! The command is run as a user runs it; what it says and what it leaves behind is what is looked at.
 
+mod build;
 mod command;
 mod faults;
 mod fixture;

@@ -132,6 +132,23 @@ fn fedora_out_of_reach() {
 }
 
 #[test]
+fn this_machines_packages_where_fedora_has_no_address() {
+    let arguments = ["--source", "auto", "--servers", "http://no-such-host.invalid", "--target", "alpha"];
+    let ran = Ran::new(&arguments);
+    assert_eq!(ran.emulators(), ["qemu-alpha-static"]);
+    assert!(ran.stderr.starts_with("warning: Fedora's packages cannot be had"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("proven by the package manager"), "{}", ran.stdout);
+
+    let offline = Ran::again(ran.into_folder(), &[&arguments[..], &["--offline"]].concat());
+    assert_eq!(offline.emulators(), ["qemu-alpha-static"]);
+
+    let ran = Ran::new(&[&arguments[..], &["--key", key()]].concat());
+    ran.assert_refused(&["packages that --key has signed", "no-such-host.invalid"]);
+    let ran = Ran::new(&["--source", "apt", "--key", key()]);
+    ran.assert_refused(&["leave out --key"]);
+}
+
+#[test]
 fn an_unknown_target_still_comes_out() {
     let emulator = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
     let conf = br":qemu-z80:M::\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xdc\x00::/usr/bin/qemu-z80-static:F";

@@ -57,15 +57,27 @@ impl Location {
 /// That no server could be reached at all: no address, no route, no answer to a connection. Never the outcome of a
 /// check.
 #[derive(Debug)]
-pub struct Unreachable(ureq::Error);
+pub struct Unreachable(String);
 
 impl std::fmt::Display for Unreachable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+        f.write_str(&self.0)
     }
 }
 
 impl std::error::Error for Unreachable {}
+
+/// That a file would have to be fetched, which the user forbids.
+#[derive(Debug)]
+pub struct NotCached(String);
+
+impl std::fmt::Display for NotCached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is not in the cache; run once without --offline", self.0)
+    }
+}
+
+impl std::error::Error for NotCached {}
 
 /// Fetches files and keeps them.
 #[derive(Debug)]
@@ -155,9 +167,23 @@ impl Fetcher {
 
     fn missing(&self, error: io::Error, name: &str) -> anyhow::Error {
         if self.offline && error.kind() == io::ErrorKind::NotFound {
-            anyhow!("{name} is not in the cache; run once without --offline")
+            NotCached(name.to_owned()).into()
         } else {
             anyhow!(error).context(format!("reading {name}"))
+        }
+    }
+
+    /// That the host of `url` has an address. The standard library gives that failure no kind of its own, so it is
+    /// looked for apart; a proxy looks for itself.
+    fn check_address(&self, url: &str) -> Result<()> {
+        let uri: ureq::http::Uri = url.parse().context("not a URL")?;
+        let host = uri.host().context("a URL without a host")?;
+        if self.agent.config().proxy().is_some() {
+            return Ok(());
+        }
+        match (host.trim_matches(['[', ']']), 443).to_socket_addrs() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Unreachable(error.to_string()).into()),
         }
     }
 
@@ -166,10 +192,13 @@ impl Fetcher {
         let context = || format!("fetching {url}");
         let folder = path.parent().context("a cache path without a folder")?;
         fs::create_dir_all(folder).with_context(|| format!("making the cache folder {}", folder.display()))?;
-        let mut response = self.agent.get(url).call().map_err(|error| classify(url, error)).with_context(context)?;
+        self.check_address(url).with_context(context)?;
+        // What was asked for by https must not be answered by http, by way of a redirect.
+        let request = self.agent.get(url).config().https_only(url.starts_with("https:")).build();
+        let mut response = request.call().map_err(classify).with_context(context)?;
         let announced = response.body().content_length();
         let limit = promise.map_or(LONGEST_UNPROMISED, |promise| promise.size);
-        let mut body = response.body_mut().as_reader().take(limit + 1);
+        let mut body = response.body_mut().as_reader().take(limit.saturating_add(1));
         let mut part = tempfile::NamedTempFile::new_in(folder).context("making a file in the cache")?;
         let mut hasher = Hasher::default();
         let mut buffer = vec![0; 1 << 16];
@@ -218,23 +247,15 @@ pub fn broken(name: &str, promise: &Promise, size: u64, sha256: &Sha256) -> anyh
 }
 
 /// Tells "nobody there" from every other failure.
-fn classify(url: &str, error: ureq::Error) -> anyhow::Error {
+fn classify(error: ureq::Error) -> anyhow::Error {
     let nobody = match &error {
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
         ureq::Error::Timeout(timeout) => matches!(timeout, ureq::Timeout::Resolve | ureq::Timeout::Connect),
-        ureq::Error::Io(error) => {
-            matches!(
-                error.kind(),
-                io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkDown
-            ) || has_no_address(url)
-        }
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkDown
+        ),
         _ => false,
     };
-    if nobody { Unreachable(error).into() } else { error.into() }
-}
-
-/// Whether the host of `url` has no address. The standard library gives that failure no kind of its own.
-fn has_no_address(url: &str) -> bool {
-    let host = url.parse::<ureq::http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
-    host.is_some_and(|host| (host.as_str(), 443).to_socket_addrs().is_err())
+    if nobody { Unreachable(error.to_string()).into() } else { error.into() }
 }

@@ -3,13 +3,11 @@
 //! All into a temporary folder that gets its name when everything in it is good, together with a record of what came
 //! from where. Nothing else of a package is written anywhere.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -19,11 +17,12 @@ use object::ReadCache;
 use rpm::{FileType, PackageReader};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Sha256;
+use crate::digest::{Hasher, Sha256};
 use crate::host::Host;
 use crate::package::{Format, Package};
-use crate::progress;
+use crate::partial::Partial;
 use crate::verify::{self, Proof, Trust};
+use crate::{parallel, progress};
 
 /// Largest accepted emulator, in bytes; the largest known has 20 MB, an unstripped one 60 MB.
 const LARGEST_EMULATOR: u64 = 256 << 20;
@@ -58,6 +57,8 @@ pub struct EmulatorRecord {
     pub path: String,
     /// Length in bytes.
     pub size: u64,
+    /// Digest of its content.
+    pub sha256: Sha256,
     /// GNU build id, in hexadecimal digits.
     pub build_id: Option<String>,
     /// Which of [`Record::packages`] it comes from.
@@ -84,47 +85,27 @@ pub struct Wanted<'a> {
     pub trust: &'a Trust,
 }
 
-/// Verifies `packages` and extracts them into `dir`. If `dir` was made from the same before, nothing is done.
+/// Verifies `packages` and extracts them into `dir`. If `dir` was made from the same before, nothing is done. The caller
+/// holds the [`lock`](crate::partial::lock) of `dir`.
 ///
 /// # Errors
 /// The first package that fails a check, or holds an emulator that would not run. `dir` is then as it was.
 pub fn stage(packages: &[Package], wanted: &Wanted<'_>, dir: &Path) -> Result<(Stage, bool)> {
     let key = key(packages, wanted)?;
-    if let Some(record) = read_record(dir).filter(|record| record.key == key) {
+    if let Some(record) = read_record(dir).filter(|record| record.key == key && record.is_whole(dir)) {
         return Ok((Stage { dir: dir.into(), record }, false));
     }
-    let parent = dir.parent().context("a stage without a parent folder")?;
-    fs::create_dir_all(parent).with_context(|| format!("making the folder {}", parent.display()))?;
-    let temporary = tempfile::Builder::new()
-        .prefix(".extracting-")
-        .tempdir_in(parent)
-        .with_context(|| format!("making a folder in {}", parent.display()))?;
-    let record = extract_all(packages, wanted, temporary.path(), key)?;
+    let partial = Partial::begin(dir, |dir| read_record(dir).is_some())?;
+    let record = extract_all(packages, wanted, partial.path(), key)?;
     let text = serde_json::to_vec_pretty(&record).context("writing the record of extracted files")?;
-    fs::write(temporary.path().join(RECORD), text).context("writing the record of extracted files")?;
-    replace(temporary, dir)?;
+    fs::write(partial.path().join(RECORD), text).context("writing the record of extracted files")?;
+    partial.finish()?;
     Ok((Stage { dir: dir.into(), record }, true))
-}
-
-/// Puts a finished temporary folder in the place of `dir`.
-///
-/// # Errors
-/// If the old folder cannot be removed or the new one renamed.
-pub fn replace(finished: tempfile::TempDir, dir: &Path) -> Result<()> {
-    let context = || format!("replacing {}", dir.display());
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(context),
-        _ => {}
-    }
-    fs::rename(finished.path(), dir).with_context(context)?;
-    // Renamed away: there is nothing left to delete under the temporary name.
-    let _ = finished.keep();
-    Ok(())
 }
 
 /// Digest of all that decides what the folder holds.
 fn key(packages: &[Package], wanted: &Wanted<'_>) -> Result<Sha256> {
-    let mut text = format!("1 {} {} {:?}\n", wanted.host.name, wanted.trust.describe(), wanted.targets);
+    let mut text = format!("2 {} {} {:?}\n", wanted.host.name, wanted.trust.identity(), wanted.targets);
     for package in packages {
         let sha256 = match &package.promise {
             Some(promise) => promise.sha256.clone(),
@@ -137,18 +118,25 @@ fn key(packages: &[Package], wanted: &Wanted<'_>) -> Result<Sha256> {
     Ok(Sha256::of(text.as_bytes()))
 }
 
-/// Whether a folder was made here.
-pub fn is_stage(dir: &Path) -> bool {
-    dir.join(RECORD).is_file()
+fn read_record(dir: &Path) -> Option<Record> {
+    serde_json::from_slice(&fs::read(dir.join(RECORD)).ok()?).ok()
 }
 
-fn read_record(dir: &Path) -> Option<Record> {
-    let record: Record = serde_json::from_slice(&fs::read(dir.join(RECORD)).ok()?).ok()?;
-    let whole = record
-        .emulators
-        .iter()
-        .all(|emulator| fs::metadata(dir.join(&emulator.path)).is_ok_and(|metadata| metadata.len() == emulator.size));
-    whole.then_some(record)
+impl Record {
+    /// Whether all that is recorded is there. What the emulators hold is checked when they are used.
+    fn is_whole(&self, dir: &Path) -> bool {
+        let size = |path: &String| fs::metadata(dir.join(path)).map(|metadata| metadata.len()).ok();
+        self.emulators.iter().all(|emulator| size(&emulator.path) == Some(emulator.size))
+            && self.confs.iter().chain(&self.licences).all(|path| size(path).is_some())
+    }
+
+    /// Fingerprints of the keys whose signatures were good.
+    pub fn signers(&self) -> Vec<&str> {
+        let mut signers: Vec<_> = self.packages.iter().filter_map(|proof| proof.signer.as_deref()).collect();
+        signers.sort_unstable();
+        signers.dedup();
+        signers
+    }
 }
 
 /// One package's share of the record.
@@ -165,34 +153,18 @@ fn extract_all(packages: &[Package], wanted: &Wanted<'_>, dir: &Path, key: Sha25
         fs::create_dir(dir.join(folder)).context("making the folder of extracted files")?;
     }
     let size = |package: &Package| fs::metadata(&package.path).map_or(0, |metadata| metadata.len());
+    // The largest first, so that none is left over at the end for one worker alone.
     let mut queue: Vec<_> = packages.iter().map(|package| (size(package), package)).collect();
-    queue.sort_by_key(|&(size, _)| size);
+    queue.sort_by_key(|&(size, _)| std::cmp::Reverse(size));
     let bar = progress::bytes(queue.iter().map(|&(size, _)| size).sum(), "extracting");
-    let queue = Mutex::new(queue);
-    let results = Mutex::new(Vec::new());
-    let next = || queue.lock().ok()?.pop();
     let workers = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some((size, package)) = next() {
-                    let result = extract(package, wanted, dir);
-                    let failed = result.is_err();
-                    if let Ok(mut results) = results.lock() {
-                        results.push(result);
-                    }
-                    if let (true, Ok(mut queue)) = (failed, queue.lock()) {
-                        queue.clear();
-                    }
-                    bar.inc(size);
-                }
-            });
-        }
-    });
-    let results = results.into_inner().map_err(|_| anyhow!("extracting a package panicked"))?;
+    let shares = parallel::each(&queue, workers, |&(size, package)| {
+        let share = extract(package, wanted, dir)?;
+        bar.inc(size);
+        Ok(share)
+    })?;
     let mut record = Record { key, packages: vec![], emulators: vec![], confs: vec![], licences: vec![] };
-    for result in results {
-        let Extracted { proof, emulators, confs, licences } = result?;
+    for Extracted { proof, emulators, confs, licences } in shares {
         record.packages.push(proof);
         record.emulators.extend(emulators);
         record.confs.extend(confs);
@@ -226,7 +198,7 @@ fn extract(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Extract
 }
 
 fn extract_rpm(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Extracted> {
-    let (file, proof) = verify::rpm(&package.path, package.promise.as_ref(), wanted.trust)?;
+    let (file, proof) = verify::rpm(package, wanted.trust)?;
     let context = || format!("unpacking {}", package.name);
     let mut sink = Sink::new(package, wanted, dir, proof);
     let mut reader = PackageReader::parse(BufReader::with_capacity(1 << 17, file)).with_context(context)?;
@@ -244,29 +216,20 @@ fn extract_rpm(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Ext
 
 /// Debian's packages: apt has verified them, dpkg opens them, and the same allow-list holds.
 fn extract_deb(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Extracted> {
-    let context = || format!("unpacking {}", package.name);
-    let proof = verify::deb(package)?;
+    let (file, proof) = verify::deb(package)?;
     let mut sink = Sink::new(package, wanted, dir, proof);
     let mut dpkg = Command::new("dpkg-deb")
-        .arg("--fsys-tarfile")
-        .arg(&package.path)
+        .args(["--fsys-tarfile", "-"])
+        .stdin(file)
         .stdout(Stdio::piped())
+        // Of a failure in here, our own line is the one to be read.
+        .stderr(Stdio::null())
         .spawn()
         .context("running dpkg-deb")?;
-    let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 17, dpkg.stdout.take().with_context(context)?));
-    for entry in archive.entries().with_context(context)? {
-        let mut entry = entry.with_context(context)?;
-        let path = entry.path().with_context(context)?.to_string_lossy().trim_start_matches('.').to_owned();
-        let (is_file, size) = (entry.header().entry_type().is_file(), entry.size());
-        // Later releases ship links from the old names to the emulators: those carry no bytes of their own.
-        let is_link = entry.header().entry_type().is_symlink();
-        if let Some(item) = Item::of(&path, wanted.targets).filter(|_| !is_link) {
-            sink.take(&item, is_file, size, &mut entry)?;
-        }
-    }
-    let mut rest = archive.into_inner();
-    io::copy(&mut rest, &mut io::sink()).with_context(context)?;
-    if !dpkg.wait().context("waiting for dpkg-deb")?.success() {
+    let result = dpkg.stdout.take().context("reading from dpkg-deb").and_then(|tar| sink.take_all(tar, wanted.targets));
+    let status = dpkg.wait().context("waiting for dpkg-deb")?;
+    result?;
+    if !status.success() {
         bail!("unpacking {}: dpkg-deb failed; the package is damaged", package.name);
     }
     Ok(sink.extracted)
@@ -277,7 +240,7 @@ fn extract_deb(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Ext
 enum Item {
     Emulator(Emulator),
     Conf { target: String },
-    Licence { name: String },
+    Licence { folder: String, name: String },
 }
 
 impl Item {
@@ -303,7 +266,7 @@ impl Item {
                 let package = parent.or(debian)?;
                 let good = |text: &str| !text.is_empty() && !text.starts_with('.') && text.bytes().all(plain);
                 (package.starts_with("qemu-user") && good(package) && good(name))
-                    .then(|| Self::Licence { name: name.into() })
+                    .then(|| Self::Licence { folder: package.into(), name: name.into() })
             }
         }
     }
@@ -328,20 +291,23 @@ impl<'a> Sink<'a> {
         let (relative, limit, mode) = match item {
             Item::Emulator(emulator) => (format!("emulators/{}", emulator.file_name()), LARGEST_EMULATOR, 0o755),
             Item::Conf { target } => (format!("binfmt.d/qemu-{target}.conf"), LARGEST_TEXT, 0o644),
-            Item::Licence { name } => (format!("licenses/{package}/{name}"), LARGEST_TEXT, 0o644),
+            Item::Licence { folder, name } => (format!("licenses/{folder}/{name}"), LARGEST_TEXT, 0o644),
         };
         let context = || format!("unpacking {relative} of {package}");
         if !is_file || size > limit {
             bail!("unpacking {package}: {relative} is not a plain file of at most {limit} bytes");
         }
         let path = self.dir.join(&relative);
-        if let Item::Licence { .. } = item {
-            fs::create_dir_all(self.dir.join("licenses").join(package)).with_context(context)?;
+        if let Item::Licence { folder, .. } = item {
+            fs::create_dir_all(self.dir.join("licenses").join(folder)).with_context(context)?;
         }
-        // A second file of the same name, from whichever package, must not pass unnoticed.
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).with_context(context)?;
-        let written = copy(content, &mut file, limit).with_context(context)?;
+        let mut file = match fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                bail!("unpacking {package}: another package holds {relative} too; keep only one build of each package")
+            }
+            other => other.with_context(context)?,
+        };
+        let (written, sha256) = copy(content, &mut file, limit).with_context(context)?;
         if written != size {
             bail!("unpacking {package}: {relative} has {written} bytes, the header says {size}");
         }
@@ -352,6 +318,7 @@ impl<'a> Sink<'a> {
                     target: emulator.target.clone(),
                     path: relative,
                     size,
+                    sha256,
                     build_id,
                     nevra: self.extracted.proof.nevra.clone(),
                 });
@@ -362,6 +329,25 @@ impl<'a> Sink<'a> {
             }
             Item::Licence { .. } => self.extracted.licences.push(relative),
         }
+        Ok(())
+    }
+
+    /// Takes what is wanted of a tar archive, and reads it to its end.
+    fn take_all(&mut self, tar: impl Read, targets: &[String]) -> Result<()> {
+        let package = self.package.name.clone();
+        let context = || format!("unpacking {package}");
+        let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 17, tar));
+        for entry in archive.entries().with_context(context)? {
+            let mut entry = entry.with_context(context)?;
+            let path = entry.path().with_context(context)?.to_string_lossy().trim_start_matches('.').to_owned();
+            let (is_file, size) = (entry.header().entry_type().is_file(), entry.size());
+            // Later releases ship links from the old names to the emulators: those carry no bytes of their own.
+            let is_link = entry.header().entry_type().is_symlink();
+            if let Some(item) = Item::of(&path, targets).filter(|_| !is_link) {
+                self.take(&item, is_file, size, &mut entry)?;
+            }
+        }
+        io::copy(&mut archive.into_inner(), &mut io::sink()).with_context(context)?;
         Ok(())
     }
 
@@ -390,16 +376,18 @@ pub fn read_conf(dir: &Path, relative: &str) -> Result<Vec<Conf>> {
     Ok(rules.into_iter().map(|rule| Conf { file: relative.to_owned(), rule }).collect())
 }
 
-/// Copies at most `limit` bytes and one.
-fn copy(from: &mut dyn Read, to: &mut File, limit: u64) -> io::Result<u64> {
+/// Copies at most `limit` bytes and one; their number and digest.
+fn copy(from: &mut dyn Read, to: &mut File, limit: u64) -> io::Result<(u64, Sha256)> {
     let mut from = from.take(limit + 1);
+    let mut hasher = Hasher::default();
     let mut buffer = vec![0; 1 << 18];
     let mut written = 0;
     loop {
         match from.read(&mut buffer)? {
-            0 => return Ok(written),
+            0 => return Ok((written, hasher.finish())),
             length => {
                 to.write_all(&buffer[..length])?;
+                hasher.update(&buffer[..length]);
                 written += length as u64;
             }
         }
@@ -407,11 +395,6 @@ fn copy(from: &mut dyn Read, to: &mut File, limit: u64) -> io::Result<u64> {
 }
 
 impl Stage {
-    /// The emulators by target.
-    pub fn emulators(&self) -> BTreeMap<&str, &EmulatorRecord> {
-        self.record.emulators.iter().map(|emulator| (emulator.target.as_str(), emulator)).collect()
-    }
-
     /// The package that an emulator comes from.
     pub fn proof_of(&self, emulator: &EmulatorRecord) -> Option<&Proof> {
         self.record.packages.iter().find(|proof| proof.nevra == emulator.nevra)

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use indicatif::HumanBytes;
 
 use crate::extract::{self, Wanted};
 use crate::fetch_and_build::FetchArgs;
+use crate::partial;
 
 /// Options of `cargo xtask extract`.
 #[derive(Debug, clap::Args)]
@@ -15,7 +16,7 @@ pub struct Args {
     #[command(flatten)]
     fetch: FetchArgs,
 
-    /// The folder to make; it must not exist, or be the result of an earlier run
+    /// The folder to make: absent, empty, or the result of an earlier run
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -25,13 +26,11 @@ pub struct Args {
 /// # Errors
 /// The first step that fails; the folder is then as it was.
 pub fn run(args: &Args) -> Result<()> {
-    if args.out.exists() && !extract::is_stage(&args.out) {
-        bail!("{} was not made by this command; name a folder that does not exist", args.out.display());
-    }
     let start = Instant::now();
     let request = args.fetch.request()?;
     let fetched = args.fetch.fetch(&request)?;
     let wanted = Wanted { host: request.host, targets: &request.targets, trust: &fetched.trust };
+    let _lock = partial::lock(&args.out)?;
     let (stage, made) = extract::stage(&fetched.packages, &wanted, &args.out)?;
     let size = stage.record.emulators.iter().map(|emulator| emulator.size).sum();
     println!(
@@ -42,6 +41,10 @@ pub fn run(args: &Args) -> Result<()> {
         start.elapsed().as_secs_f64(),
         peak_memory()?
     );
+    match stage.record.signers()[..] {
+        [] => println!("proven by {}", fetched.trust.describe()),
+        ref signers => println!("signed by {}", signers.join(", ")),
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::source::{self, Fetched, Request, Source};
 use crate::summary;
 use crate::tables::{target_dir, workspace_root, write_if_changed};
-use crate::{compile, rootfs};
+use crate::{compile, partial, rootfs};
 
 /// What to fetch, from where, and how it is proven.
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ pub struct FetchArgs {
     source: Source,
 
     /// Only these architectures, by any of their names
-    #[arg(long, value_name = "ARCH", value_delimiter = ',')]
+    #[arg(long, value_name = "ARCH", value_delimiter = ',', num_args = 1..)]
     target: Vec<String>,
 
     /// The machine that the image runs on [default: this one's architecture]
@@ -115,11 +115,12 @@ impl FetchArgs {
 /// The first step that fails, with what it was about. What earlier runs made is then as it was.
 pub fn run(args: &Args) -> Result<()> {
     let request = args.fetch.request()?;
+    let work = target_dir().join("fetch").join(request.host.name);
+    let _lock = partial::lock(&work.join("stage"))?;
     let fetched = args.fetch.fetch(&request)?;
     if args.fetch_only {
         return compile::fetch_dependencies(args.fetch.offline);
     }
-    let work = target_dir().join("fetch").join(request.host.name);
     let wanted = Wanted { host: request.host, targets: &request.targets, trust: &fetched.trust };
     let (stage, _) = extract::stage(&fetched.packages, &wanted, &work.join("stage"))?;
     let masks = match args.masks {

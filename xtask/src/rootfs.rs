@@ -5,67 +5,97 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use codegen::table::Table;
 
 use crate::digest::Sha256;
-use crate::extract::{Stage, replace};
+use crate::extract::Stage;
+use crate::partial::Partial;
+use crate::progress;
 use crate::tables::workspace_root;
 
 /// Lays out `dir`, all or nothing. If it was made from the same before, nothing is done.
 ///
 /// # Errors
-/// If something cannot be written; `dir` is then as it was.
+/// If something cannot be written, or an emulator is not what was extracted; `dir` is then as it was.
 pub fn assemble(stage: &Stage, table: &Table, registrar: &Path, dir: &Path) -> Result<bool> {
     let parent = dir.parent().context("a root file system without a parent folder")?;
     let packages = packages(stage, table);
     let program = fs::read(registrar).with_context(|| format!("reading {}", registrar.display()))?;
-    let key = format!("{} {}\n{packages}", Sha256::of(&program), dir.display());
     let stamp = parent.join("rootfs.stamp");
-    if dir.exists() && fs::read_to_string(&stamp).is_ok_and(|known| known == key) {
+    let inputs = format!("{}\n{packages}", Sha256::of(&program));
+    if dir.is_dir() && fs::read_to_string(&stamp).is_ok_and(|known| known == format!("{inputs}{}", listing(dir))) {
         return Ok(false);
     }
     fs::create_dir_all(parent).with_context(|| format!("making the folder {}", parent.display()))?;
-    let temporary = tempfile::Builder::new()
-        .prefix(".rootfs-")
-        .tempdir_in(parent)
-        .with_context(|| format!("making a folder in {}", parent.display()))?;
-    fill(temporary.path(), stage, &packages, registrar).context("laying out the root file system")?;
-    // Gone first: a run that is cut off between the two must not leave a stamp that speaks of another folder.
-    let _ = fs::remove_file(&stamp);
-    replace(temporary, dir)?;
-    fs::write(&stamp, key).with_context(|| format!("writing {}", stamp.display()))?;
+    let _progress = progress::spinner("laying out the root file system");
+    let partial = Partial::begin(dir, |_| stamp.exists())?;
+    fill(partial.path(), stage, &packages, &program).context("laying out the root file system")?;
+    let made_of = format!("{inputs}{}", listing(partial.path()));
+    partial.finish()?;
+    fs::write(&stamp, made_of).with_context(|| format!("writing {}", stamp.display()))?;
     Ok(true)
 }
 
-fn fill(root: &Path, stage: &Stage, packages: &str, registrar: &Path) -> Result<()> {
-    for folder in ["usr/bin", "usr/share/doc/registrar", "usr/share/licenses/registrar"] {
-        fs::create_dir_all(root.join(folder))?;
+/// Paths and sizes of all that is in a folder, as text.
+fn listing(dir: &Path) -> String {
+    let mut names: Vec<_> = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    names.sort();
+    let mut text = String::new();
+    for path in names {
+        let metadata = path.symlink_metadata();
+        let size = metadata.as_ref().map_or(0, |metadata| if metadata.is_file() { metadata.len() } else { 0 });
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        text += &format!("{name} {size}\n");
+        if metadata.is_ok_and(|metadata| metadata.is_dir()) {
+            text += &listing(&path);
+        }
     }
-    fs::set_permissions(root, fs::Permissions::from_mode(0o755))?;
-    install(registrar, &root.join("registrar"), 0o755)?;
+    text
+}
+
+fn fill(root: &Path, stage: &Stage, packages: &str, program: &[u8]) -> Result<()> {
+    let folders = ["", "usr", "usr/bin", "usr/share", "usr/share/doc", "usr/share/doc/registrar", "usr/share/licenses"];
+    for folder in folders {
+        make_folder(&root.join(folder))?;
+    }
+    write(&root.join("registrar"), program, 0o755)?;
     symlink("/registrar", root.join("usr/bin/binfmt"))?;
     for emulator in &stage.record.emulators {
         let name = format!("qemu-{}-static", emulator.target);
-        install(&stage.dir.join(&emulator.path), &root.join("usr/bin").join(&name), 0o755)?;
+        let from = stage.dir.join(&emulator.path);
+        let bytes = fs::read(&from).with_context(|| format!("reading {}", from.display()))?;
+        ensure!(
+            Sha256::of(&bytes) == emulator.sha256,
+            "{} has changed since it was extracted; remove {} and run again",
+            from.display(),
+            stage.dir.display()
+        );
+        write(&root.join("usr/bin").join(&name), &bytes, 0o755)?;
         symlink(&name, root.join("usr/bin").join(format!("qemu-{}", emulator.target)))?;
     }
-    for licence in &stage.record.licences {
-        let to = root.join("usr/share").join(licence);
-        fs::create_dir_all(to.parent().context("a licence text without a folder")?)?;
-        install(&stage.dir.join(licence), &to, 0o644)?;
+    let texts = stage.record.licences.iter().map(|path| (stage.dir.join(path), path.clone()));
+    let own = ["LICENSE-APACHE", "LICENSE-MIT"]
+        .map(|name| (workspace_root().join(name), format!("licenses/registrar/{name}")));
+    for (from, to) in texts.chain(own) {
+        let to = root.join("usr/share").join(to);
+        make_folder(to.parent().context("a licence text without a folder")?)?;
+        write(&to, &fs::read(&from).with_context(|| format!("reading {}", from.display()))?, 0o644)?;
     }
-    for text in ["LICENSE-APACHE", "LICENSE-MIT"] {
-        install(&workspace_root().join(text), &root.join("usr/share/licenses/registrar").join(text), 0o644)?;
-    }
-    fs::write(root.join("usr/share/doc/registrar/packages"), packages)?;
-    Ok(())
+    write(&root.join("usr/share/doc/registrar/packages"), packages.as_bytes(), 0o644)
 }
 
-fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
-    fs::copy(from, to).with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
-    fs::set_permissions(to, fs::Permissions::from_mode(mode))
-        .with_context(|| format!("setting modes of {}", to.display()))
+/// Modes are set, so that they do not depend on the user's umask.
+fn make_folder(path: &Path) -> Result<()> {
+    let context = || format!("making the folder {}", path.display());
+    fs::create_dir_all(path).with_context(context)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).with_context(context)
+}
+
+fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    let context = || format!("writing {}", path.display());
+    fs::write(path, content).with_context(context)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).with_context(context)
 }
 
 /// The list that the image carries: what each package is, where it comes from, and which emulators it gave.

@@ -51,7 +51,10 @@ pub fn print(built: &Built<'_>) -> Result<()> {
         HumanBytes(total),
         HumanBytes(registrar)
     );
-    println!("proven by {}{}", trust.describe(), signers(stage));
+    match stage.record.signers()[..] {
+        [] => println!("proven by {}", trust.describe()),
+        ref signers => println!("proven by {}; signed by {}", trust.describe(), signers.join(", ")),
+    }
     println!("made {}", rootfs.display());
     println!();
     if host.is_this_machine() {
@@ -64,12 +67,4 @@ pub fn print(built: &Built<'_>) -> Result<()> {
         println!("next: copy {} to a {} machine and run its registrar there", rootfs.display(), host.name);
     }
     Ok(())
-}
-
-/// The fingerprints whose signatures were good.
-fn signers(stage: &Stage) -> String {
-    let mut signers: Vec<_> = stage.record.packages.iter().filter_map(|proof| proof.signer.as_deref()).collect();
-    signers.sort_unstable();
-    signers.dedup();
-    if signers.is_empty() { String::new() } else { format!("; signed by {}", signers.join(", ")) }
 }

@@ -1,12 +1,12 @@
 //! A package is what its repository and its signers say, or it is not opened.
 //!
 //! In this order, so that nothing unproven is parsed by more than a hash: length and SHA-256 against the promise (if
-//! there is one), the lengths in the file's two headers against the file, the signature over the header, the payload
+//! there is one), counts and offsets in the file's headers against the file, the signature over the header, the payload
 //! digest that the signed header holds. Files come out in [`crate::extract`].
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::io::{BufReader, Read, Seek};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use rpm::signature::pgp::Verifier;
@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{Hasher, Sha256};
 use crate::download::broken;
+use crate::package::Package;
 use crate::repo::Promise;
+use crate::rpm_layout;
 
 /// Whose word is taken for the packages.
 #[derive(Debug)]
@@ -29,7 +31,16 @@ pub enum Trust {
 }
 
 impl Trust {
-    /// A word for stamps and records.
+    /// All that decides what passes, for stamps.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Keys(keys) => format!("keys {}", keys.digests.join(" ")),
+            Self::NoSignature => "digests".into(),
+            Self::PackageManager => "package manager".into(),
+        }
+    }
+
+    /// In words.
     pub fn describe(&self) -> String {
         match self {
             Self::Keys(keys) => format!("signature by a key of {}", keys.names.join(", ")),
@@ -43,8 +54,10 @@ impl Trust {
 #[derive(Debug)]
 pub struct Keys {
     verifier: Verifier,
-    /// Where they were read from, with the digest of what was read.
+    /// Where they were read from.
     names: Vec<String>,
+    /// What was read, or the fingerprint that was wanted.
+    digests: Vec<String>,
 }
 
 impl Keys {
@@ -53,13 +66,14 @@ impl Keys {
     /// # Errors
     /// If one cannot be read, or holds no key that can check signatures.
     pub fn from_files(paths: &[PathBuf]) -> Result<Self> {
-        let mut keys = Self { verifier: Verifier::new(), names: Vec::new() };
+        let mut keys = Self { verifier: Verifier::new(), names: Vec::new(), digests: Vec::new() };
         for path in paths {
             let bytes = std::fs::read(path).with_context(|| format!("reading the key {}", path.display()))?;
             keys.verifier.load_from_asc_bytes(&bytes).with_context(|| {
                 format!("reading the key {}: not an ASCII-armoured OpenPGP public key", path.display())
             })?;
-            keys.names.push(format!("{} ({})", path.display(), Sha256::of(&bytes)));
+            keys.names.push(path.display().to_string());
+            keys.digests.push(Sha256::of(&bytes).to_string());
         }
         Ok(keys)
     }
@@ -74,7 +88,7 @@ impl Keys {
         let verifier = verifier
             .with_key(&unhex(fingerprint)?)
             .with_context(|| format!("{name} does not hold the key {fingerprint} that this release is signed with"))?;
-        Ok(Self { verifier, names: vec![fingerprint.into()] })
+        Ok(Self { verifier, names: vec![name.into()], digests: vec![fingerprint.into()] })
     }
 }
 
@@ -104,18 +118,13 @@ pub struct Proof {
     pub signer: Option<String>,
 }
 
-/// Length of the obsolete lead before the first header.
-const LEAD: u64 = 96;
-
-/// Largest accepted header: magic, counts, index and store, in bytes. Fedora's largest has about 20 MB; rpm itself
-/// takes 256 MB.
-const LARGEST_HEADER: u64 = 64 << 20;
-
 /// Checks an RPM package. The file is left open, at its start.
 ///
 /// # Errors
 /// The first check that fails, with the file's name and what to do.
-pub fn rpm(path: &Path, promise: Option<&Promise>, trust: &Trust) -> Result<(File, Proof)> {
+pub fn rpm(package: &Package, trust: &Trust) -> Result<(File, Proof)> {
+    let Package { path, promise, .. } = package;
+    let promise = promise.as_ref();
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let mut file = File::open(path).with_context(|| format!("opening the package {}", path.display()))?;
     let (digests, size) = hash(&mut file, promise).with_context(|| format!("reading the package {name}"))?;
@@ -135,6 +144,11 @@ pub fn rpm(path: &Path, promise: Option<&Promise>, trust: &Trust) -> Result<(Fil
             bail!("{name} was tampered with: payload SHA-256 {payload} instead of {promised}; do not use it")
         }
         Err(_) => bail!("{name} holds no SHA-256 of its payload, so that its signature proves nothing; do not use it"),
+    }
+    // A genuine package under another one's name would pass all checks above.
+    let header_name = metadata.get_name().with_context(|| format!("reading the name of {name}"))?;
+    if promise.is_some() && header_name != package.name {
+        bail!("{name} is package {header_name}, its repository says {}; do not use it", package.name);
     }
     file.rewind().with_context(|| format!("reading the package {name}"))?;
     let text = |value: Result<&str, rpm::Error>| value.map(str::to_owned).unwrap_or_default();
@@ -185,7 +199,7 @@ struct Digests {
 /// Reads the file once. With a promise, no more than promised and one byte is read.
 fn hash(file: &mut File, promise: Option<&Promise>) -> Result<(Digests, u64)> {
     let length = file.metadata()?.len();
-    let payload_at = payload_offset(file, length)?;
+    let payload_at = rpm_layout::payload_offset(file)?;
     file.rewind()?;
     let limit = promise.map_or(length, |promise| promise.size.saturating_add(1));
     let mut whole = Hasher::default();
@@ -208,46 +222,23 @@ fn hash(file: &mut File, promise: Option<&Promise>) -> Result<(Digests, u64)> {
     Ok((Digests { file: whole.finish(), payload: payload_at.map(|_| payload.finish()) }, at))
 }
 
-/// Where the payload begins: after the lead and two headers, of which only magic and counts are looked at. `None` if
-/// they do not fit the file.
-fn payload_offset(file: &mut File, length: u64) -> Result<Option<u64>> {
-    let mut at = LEAD;
-    for is_signature in [true, false] {
-        let mut intro = [0; 16];
-        file.seek(SeekFrom::Start(at))?;
-        if at + 16 > length || file.read_exact(&mut intro).is_err() || !intro.starts_with(&[0x8e, 0xad, 0xe8, 1]) {
-            return Ok(None);
-        }
-        let number =
-            |at: usize| u64::from(u32::from_be_bytes([intro[at], intro[at + 1], intro[at + 2], intro[at + 3]]));
-        let size = 16 + 16 * number(8) + number(12);
-        if size > LARGEST_HEADER || at + size > length {
-            return Ok(None);
-        }
-        at += size;
-        if is_signature {
-            at = at.next_multiple_of(8);
-        }
-    }
-    Ok(Some(at))
-}
-
 /// Checks a Debian package against the lists that apt has verified.
 ///
 /// # Errors
 /// If the file is not the one that the lists name.
-pub fn deb(package: &crate::package::Package) -> Result<Proof> {
+pub fn deb(package: &Package) -> Result<(File, Proof)> {
     let name = &package.name;
     let (Some(promise), Some(stated)) = (&package.promise, &package.stated) else {
         bail!("nothing is known of the Debian package {name}; use --source apt");
     };
-    let file = File::open(&package.path).with_context(|| format!("opening {}", package.path.display()))?;
+    let mut file = File::open(&package.path).with_context(|| format!("opening {}", package.path.display()))?;
     let size = file.metadata().with_context(|| format!("reading {name}"))?.len();
-    let sha256 = Sha256::of_reader(file).with_context(|| format!("reading {name}"))?;
+    let sha256 = Sha256::of_reader(&file).with_context(|| format!("reading {name}"))?;
+    file.rewind().with_context(|| format!("reading {name}"))?;
     if (size, &sha256) != (promise.size, &promise.sha256) {
         return Err(broken(name, promise, size, &sha256));
     }
-    Ok(Proof {
+    let proof = Proof {
         nevra: stated.nevra.clone(),
         version: stated.version.clone(),
         source: stated.source.clone(),
@@ -255,5 +246,6 @@ pub fn deb(package: &crate::package::Package) -> Result<Proof> {
         sha256,
         size,
         signer: None,
-    })
+    };
+    Ok((file, proof))
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Node, Promise, attribute, check_href, walk};
+use super::{LARGEST_FILE, Node, Promise, attribute, check_href, check_word, walk};
 use crate::digest::Sha256;
 
 /// One package as the metadata describe it.
@@ -89,8 +89,12 @@ pub fn packages(compressed: impl Read, open_size: u64, prefix: &str) -> Result<V
                     let (Some(size), Some(sha256)) = (size.take(), sha256.take()) else {
                         bail!("package {} has no SHA-256 or no size", entry.name);
                     };
-                    check_href(&entry.href).with_context(|| format!("package {}", entry.name))?;
-                    let size = size.parse().with_context(|| format!("reading the size of package {}", entry.name))?;
+                    for word in [&entry.name, &entry.arch, &entry.epoch, &entry.version, &entry.release] {
+                        check_word(word)?;
+                    }
+                    let context = || format!("package {}", entry.name);
+                    check_href(&entry.href).with_context(context)?;
+                    let size = super::size(&size, LARGEST_FILE).with_context(context)?;
                     entry.promise = Some(Promise { sha256, size });
                     kept.push(entry);
                 }

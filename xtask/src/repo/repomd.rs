@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::{Node, Promise, attribute, check_href, walk};
+use super::{LARGEST_FILE, LARGEST_OPEN, Node, Promise, attribute, check_href, walk};
 use crate::digest::Sha256;
 
 /// The entry of type `primary`.
@@ -39,8 +39,10 @@ pub fn primary(document: &[u8]) -> Result<Primary> {
             Node::Text(piece) => text.push_str(piece),
             Node::End(name) if inside => match name {
                 "checksum" if checksum_type.as_deref() == Some("sha256") => sha256 = Some(Sha256::parse(text.trim())?),
-                "size" => size = Some(text.trim().parse().context("reading the size of primary")?),
-                "open-size" => open_size = Some(text.trim().parse().context("reading the open size of primary")?),
+                "size" => size = Some(super::size(&text, LARGEST_FILE).context("reading the size of primary")?),
+                "open-size" => {
+                    open_size = Some(super::size(&text, LARGEST_OPEN).context("reading the open size of primary")?);
+                }
                 "data" => inside = false,
                 _ => {}
             },

@@ -110,6 +110,8 @@ impl Apt {
             option("APT::Architecture", OsStr::new(self.host.debian)),
             option("APT::Architectures", OsStr::new(self.host.debian)),
             option("APT::Get::AllowUnauthenticated", OsStr::new("false")),
+            // Lists that cannot be fetched are a failure, not a warning.
+            option("APT::Update::Error-Mode", OsStr::new("any")),
             // The unprivileged user that apt would switch to cannot write into our folder.
             option("APT::Sandbox::User", OsStr::new("")),
         ] {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
-use crate::download::{Fetcher, Location, Unreachable};
+use crate::download::{Fetcher, Location, NotCached, Unreachable};
 use crate::host::Host;
 use crate::package::Package;
 use crate::verify::{Keys, Trust};
@@ -77,13 +77,19 @@ pub struct Fetched {
 pub fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
     match &request.source {
         Source::Auto => match fedora::fetch(request, fetcher) {
-            Err(error) if error.is::<Unreachable>() || error.chain().any(|cause| cause.is::<Unreachable>()) => {
-                fall_back(request, fetcher, &error)
+            Err(error) if error.chain().any(|cause| cause.is::<Unreachable>() || cause.is::<NotCached>()) => {
+                fall_back(request, fetcher, error)
             }
             result => result,
         },
         Source::Fedora => fedora::fetch(request, fetcher),
-        Source::Apt => apt::fetch(request, fetcher),
+        Source::Apt => {
+            ensure!(
+                request.keys.is_empty() && !request.no_signature,
+                "apt verifies packages with this machine's own keys; leave out --key and --no-signature"
+            );
+            apt::fetch(request, fetcher)
+        }
         Source::Place(Location::Folder(folder)) if !folder.join("repodata").exists() => {
             let trust = request.trust()?;
             folder::fetch(folder, trust)
@@ -97,17 +103,18 @@ pub fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
 }
 
 /// The machine's own packages, loudly.
-fn fall_back(request: &Request, fetcher: &Fetcher, error: &anyhow::Error) -> Result<Fetched> {
+fn fall_back(request: &Request, fetcher: &Fetcher, error: anyhow::Error) -> Result<Fetched> {
+    if !request.keys.is_empty() {
+        return Err(error.context("packages that --key has signed"));
+    }
     if !apt::is_here() {
         bail!(
             "{error:#}; and there is no apt-get to take this machine's packages with. \
              Check the network, or name a source: --source DIR or URL"
         );
     }
-    eprintln!("warning: Fedora cannot be reached ({error:#})");
-    eprintln!(
-        "warning: taking this distribution's own qemu-user-static through apt instead; --source fedora forbids that"
-    );
+    eprintln!("warning: Fedora's packages cannot be had ({error:#})");
+    eprintln!("warning: taking this distribution's own qemu-user-static through apt; --source fedora forbids that");
     apt::fetch(request, fetcher)
 }
 

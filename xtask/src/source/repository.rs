@@ -1,17 +1,14 @@
 //! RPM repositories in a folder or at a URL: metadata, choice, packages side by side.
 
-use std::sync::Mutex;
-use std::thread;
-
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use codegen::table::Emulator;
 
 use super::Request;
 use crate::download::{Fetcher, Location};
 use crate::package::{Format, Package};
-use crate::progress;
 use crate::repo::primary::Entry;
 use crate::repo::{closure, primary, repomd};
+use crate::{parallel, progress};
 
 /// How many packages are fetched at once; more would only be rude to a mirror.
 const CONNECTIONS: usize = 4;
@@ -28,29 +25,8 @@ pub(super) fn fetch(locations: &[Location], request: &Request, fetcher: &Fetcher
         .with_context(|| format!("choosing packages of {}", locations[0].of("")))?;
     chosen.retain(|entry| is_wanted(entry, &request.targets));
     let sizes = chosen.iter().filter_map(|entry| entry.promise.as_ref()).map(|promise| promise.size);
-    let bar = progress::bytes(sizes.sum(), "fetching packages");
-    let queue = Mutex::new(chosen.iter());
-    let fetched = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..CONNECTIONS {
-            scope.spawn(|| {
-                while let Some(entry) = queue.lock().ok().and_then(|mut queue| queue.next()) {
-                    let result = package(entry, &locations[place(entry)], fetcher, &bar);
-                    let failed = result.is_err();
-                    if let Ok(mut fetched) = fetched.lock() {
-                        fetched.push(result);
-                    }
-                    if failed {
-                        break;
-                    }
-                }
-            });
-        }
-    });
-    let fetched = fetched.into_inner().map_err(|_| anyhow!("fetching a package panicked"))?;
-    let mut packages: Vec<Package> = fetched.into_iter().collect::<Result<_>>()?;
-    packages.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(packages)
+    let bar = progress::bytes(sizes.fold(0, u64::saturating_add), "fetching packages");
+    parallel::each(&chosen, CONNECTIONS, |entry| package(entry, &locations[place(entry)], fetcher, &bar))
 }
 
 /// The emulator packages that a repository lists.
