@@ -117,7 +117,7 @@ pub fn run(args: &Args) -> Result<()> {
     let request = args.fetch.request()?;
     let fetched = args.fetch.fetch(&request)?;
     if args.fetch_only {
-        return compile::fetch_dependencies(args.fetch.offline);
+        return compile::fetch_dependencies(request.host, args.fetch.offline);
     }
     let work = target_dir().join("fetch").join(request.host.name);
     let wanted = Wanted { host: request.host, targets: &request.targets, trust: &fetched.trust };
