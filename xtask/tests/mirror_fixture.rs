@@ -216,7 +216,7 @@ fn a_failure_leaves_nothing_behind() {
 
     fs::create_dir(&out).and_then(|()| fs::write(out.join("precious"), "")).expect("a folder of the user's");
     let error = mirror::make(&quick()).expect_err("not ours to replace").to_string();
-    assert!(error.ends_with("is neither empty nor a mirror that this command made; name another folder"), "{error}");
+    assert!(error.ends_with("is neither empty nor what this command has made; name another folder"), "{error}");
     assert!(out.join("precious").exists());
 }
 
