@@ -2,9 +2,12 @@
 //! Containerfile names, which a test could not do without its registry.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use nix::mount::{MntFlags, umount2};
 
 use crate::podman::Podman;
 
@@ -17,20 +20,41 @@ pub(crate) fn import(podman: &Podman, folder: &Path) {
     if known.success() {
         return;
     }
-    let root = folder.join("root");
-    if root.exists() {
-        fs::remove_dir_all(&root).expect("removing what an interrupted run has left");
-    }
+    let root = Root(folder.join("root"));
+    root.remove().expect("removing what an interrupted run has left");
+    let root = &root.0;
     let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--variant=minbase", "--include=gcc,libc6-dev,ca-certificates", &release()]).arg(&root);
+    debootstrap.args(["--variant=minbase", "--include=gcc,libc6-dev,ca-certificates", &release()]).arg(root);
     run(debootstrap.stdout(Stdio::null()));
     fs::copy(Path::new("/").join(CERTIFICATES), root.join(CERTIFICATES)).expect("copying this machine's certificates");
-    install_rust(&root);
+    install_rust(root);
     let archive = folder.join("root.tar");
-    run(Command::new("tar").arg("--create").arg("--file").arg(&archive).arg("--directory").arg(&root).arg("."));
-    fs::remove_dir_all(&root).expect("removing the base's files");
+    run(Command::new("tar").arg("--create").arg("--file").arg(&archive).arg("--directory").arg(root).arg("."));
     podman.run(&["import", "--quiet", archive.to_str().expect("a path that is text"), "localhost/builder"]);
     fs::remove_file(&archive).expect("removing the base's archive");
+}
+
+/// The base's files, removed at the end, however that comes.
+struct Root(PathBuf);
+
+impl Root {
+    fn remove(&self) -> io::Result<()> {
+        // debootstrap's, if it was killed: of a kernel's folder no file can be removed.
+        for folder in ["proc", "sys"] {
+            let _ = umount2(&self.0.join(folder), MntFlags::MNT_DETACH);
+        }
+        match fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        // The next run tries again, and says what stands in the way.
+        let _ = self.remove();
+    }
 }
 
 /// Debian's release of this machine, or the newest elsewhere.

@@ -32,13 +32,12 @@ impl Host {
             let kind = Some("binfmt_misc");
             mount(kind, folder, kind, MsFlags::empty(), None::<&str>).expect("mounting binfmt_misc; are you root?");
         }
-        let before = binfmt_misc::entries(folder).expect("the host's entries");
-        assert!(
-            !before.keys().any(|name| name.starts_with("qemu-")),
-            "the host has handlers already: {:?}",
-            before.keys()
-        );
-        Self { mounted, before }
+        // From here on unmounted again, whatever fails.
+        let mut host = Self { mounted, before: BTreeMap::new() };
+        host.before = host.entries();
+        let names: Vec<_> = host.before.keys().collect();
+        assert!(!names.iter().any(|name| name.starts_with("qemu-")), "the host has handlers already: {names:?}");
+        host
     }
 
     fn entries(&self) -> BTreeMap<String, String> {
@@ -49,12 +48,44 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         // After a failed assertion, what the container has registered is still there.
-        for name in self.entries().keys().filter(|name| !self.before.contains_key(*name)) {
+        let now = binfmt_misc::entries(Path::new(USUAL)).unwrap_or_default();
+        for name in now.keys().filter(|name| !self.before.contains_key(*name)) {
             let _ = fs::write(Path::new(USUAL).join(name), "-1");
         }
         if self.mounted {
             let _ = umount2(USUAL, MntFlags::MNT_DETACH);
         }
+    }
+}
+
+/// What the image's build downloads and compiles of the dependencies, kept for the next run.
+struct Cache {
+    volumes: [String; 2],
+}
+
+impl Cache {
+    fn new(scratch: &Path) -> Self {
+        let folder = |name: &str| {
+            let folder = scratch.join("cache").join(name);
+            fs::create_dir_all(&folder).expect("a folder for cargo");
+            folder
+        };
+        let (registry, debug) = (folder("registry"), folder("debug"));
+        // The workspace itself is compiled anew: cargo knows a changed source by its age, and another checkout's may be
+        // older. Each crate's files begin with its name.
+        let fingerprints = debug.join(".fingerprint");
+        for entry in fs::read_dir(&fingerprints).into_iter().flatten() {
+            let entry = entry.expect("what cargo keeps");
+            if entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| ["xtask-", "codegen-"].iter().any(|ours| name.starts_with(ours)))
+            {
+                fs::remove_dir_all(entry.path()).expect("forgetting the workspace");
+            }
+        }
+        let volume = |from: &Path, to: &str| format!("--volume={}:{to}", from.display());
+        Self { volumes: [volume(&registry, "/root/.cargo/registry"), volume(&debug, "/source/target/debug")] }
     }
 }
 
@@ -76,15 +107,26 @@ fn the_image_is_built_registers_and_unregisters() {
     fs::create_dir_all(&scratch).expect("a folder for podman");
     let podman = Podman::new(&scratch);
     base::import(&podman, &scratch);
+    let cache = Cache::new(&scratch);
     podman.run(&[
         "build",
         "--isolation=chroot",
         "--layers=false",
+        &cache.volumes[0],
+        &cache.volumes[1],
         "--build-arg=BUILDER=localhost/builder",
-        "--build-arg=FETCH=--source apt",
+        "--build-arg=SOURCE=apt",
+        "--build-arg=REVISION=abcdef",
         "--tag=localhost/registrar",
         workspace_root().to_str().expect("a path that is text"),
     ]);
+    // The image of an earlier run has lost its name.
+    podman.run(&["image", "prune", "--force"]);
+    let labels = podman.run(&["image", "inspect", "--format={{json .Labels}}", "localhost/registrar"]);
+    for label in ["\"registrar.qemu.origin\":\"apt\"", "\"org.opencontainers.image.revision\":\"abcdef\""] {
+        assert!(labels.contains(label), "{labels}");
+    }
+    assert!(!labels.contains("image.version"), "a label without a value: {labels}");
 
     let host = Host::new();
     let hello = hello(&scratch);

@@ -43,10 +43,15 @@ impl Podman {
         let container = self.run(&["create", image]);
         let archive = self.folder.join("image.tar");
         let archive = archive.to_str().expect("a path that is text");
-        self.run(&["export", "--output", archive, container.trim()]);
+        let exported = self.command().args(["export", "--output", archive, container.trim()]).output();
         self.run(&["rm", container.trim()]);
-        let list = Command::new("tar").args(["--list", "--file", archive]).output().expect("running tar");
-        fs::remove_file(archive).expect("removing the exported image");
+        let list = Command::new("tar").args(["--list", "--file", archive]).output();
+        // Absent if it could not be exported.
+        let _ = fs::remove_file(archive);
+        let exported = exported.expect("running podman");
+        assert!(exported.status.success(), "podman export: {}", String::from_utf8_lossy(&exported.stderr));
+        let list = list.expect("running tar");
+        assert!(list.status.success(), "tar: {}", String::from_utf8_lossy(&list.stderr));
         String::from_utf8_lossy(&list.stdout).lines().map(str::to_owned).collect()
     }
 }

@@ -57,8 +57,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
 fn register(runs: usize) -> Result<()> {
     system::require(&[Tool::MUSL_GCC, Tool::STRACE, Tool::EMULATORS])?;
     let registrar = compile::registrar(Host::named(None)?, None, false)?;
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(tables::workspace_root())
+    let status = compile::cargo()
         .args(["run", "--quiet", "--package", "tests", "--bin", "bench-register", "--", "--registrar"])
         .arg(registrar)
         .args(["--runs", &runs.to_string()])

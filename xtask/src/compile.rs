@@ -1,63 +1,122 @@
-//! `registrar` with a table compiled in: a static executable for a host.
+//! `registrar` with a table compiled in: a static executable for a host. Everything that runs cargo runs it from here.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
+use std::{env, fs, io};
 
 use anyhow::{Context, Result, bail};
+use codegen::elf;
+use object::read::ReadCache;
 
 use crate::host::Host;
+use crate::progress;
+use crate::system::{self, Tool};
 use crate::tables::{target_dir, workspace_root};
+
+/// The cargo that runs this program, in the workspace.
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace_root());
+    // Inherited from `cargo xtask` itself, and wrong for another build.
+    command.env_remove("CARGO_MANIFEST_DIR");
+    // It may be relative to the folder that the user is in.
+    if env::var_os("CARGO_TARGET_DIR").is_some() {
+        command.env("CARGO_TARGET_DIR", target_dir());
+    }
+    command
+}
 
 /// Compiles `registrar` with the table in `table` (the committed one if there is none) and says where it is. Cargo
 /// does nothing when nothing has changed.
 ///
 /// # Errors
-/// If the Rust target cannot be had, or compilation fails.
+/// If the Rust target cannot be had, compilation fails, or what it makes is not a static executable of the host.
 pub fn registrar(host: Host, table: Option<&Path>, offline: bool) -> Result<PathBuf> {
-    let target = rust_target(host)?;
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(workspace_root()).args(["build", "--quiet", "--locked", "--package", "registrar"]);
-    command.args(["--profile", "dist", "--target", target]).arg("--target-dir").arg(target_dir());
+    let target = prepare(host, offline)?;
+    let folder = build_folder(host, table.is_some());
+    let mut command = build_command(host, target, &folder);
     if offline {
         command.arg("--offline");
-    }
-    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    let mut flags = vec![remap(workspace_root(), "/registrar"), remap(&cargo_home(), "/cargo")];
-    if target.ends_with("-gnu") {
-        flags.extend(["-Ctarget-feature=+crt-static".into(), "-Crelocation-model=static".into()]);
-    }
-    // Joined by cargo to the flags of .cargo/config.toml; without them, the binary would hold this machine's paths.
-    command.arg("--config").arg(format!("target.{target}.rustflags={flags:?}"));
-    let linker = format!("CARGO_TARGET_{}_LINKER", target.to_ascii_uppercase().replace('-', "_"));
-    if !host.is_this_machine() && env::var_os(&linker).is_none() {
-        command.env(&linker, format!("{}-gcc", host.gnu));
     }
     match table {
         Some(table) => command.env("REGISTRAR_TABLE", table),
         None => command.env_remove("REGISTRAR_TABLE"),
     };
-    // Inherited from `cargo xtask` itself, and wrong for another build.
-    command.env_remove("CARGO_MANIFEST_DIR");
-    let status = command.status().context("running cargo")?;
-    if !status.success() {
-        bail!("compiling registrar for {target}: cargo failed, see above");
-    }
-    Ok(target_dir().join(target).join("dist/registrar"))
+    run(&mut command, &format!("compiling registrar for {target}"))?;
+    let program = folder.join(target).join("dist/registrar");
+    check(&program, host).with_context(|| format!("checking {}", program.display()))?;
+    Ok(program)
 }
 
-/// Fetches what a later build with `--offline` needs.
+/// Where cargo keeps what it makes. A fetched table has a folder of its own: tests and measurements are of the
+/// committed one, and neither is to be compiled anew, or taken, because of the other.
+fn build_folder(host: Host, fetched: bool) -> PathBuf {
+    if fetched { target_dir().join("fetch").join(host.name).join("cargo") } else { target_dir() }
+}
+
+/// The build, but for its table.
+fn build_command(host: Host, target: &str, folder: &Path) -> Command {
+    let mut command = cargo();
+    command.args(["build", "--quiet", "--locked", "--package", "registrar"]);
+    command.args(["--profile", "dist", "--target", target]).arg("--target-dir").arg(folder);
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    // The last that fits counts, and each of the others may be in the workspace.
+    let mut flags = vec![
+        remap(workspace_root(), "/registrar"),
+        remap(&cargo_home(), "/cargo"),
+        remap(&target_dir(), "/registrar/target"),
+    ];
+    if target.ends_with("-gnu") {
+        flags.extend(["-Ctarget-feature=+crt-static".into(), "-Crelocation-model=static".into()]);
+    }
+    // Joined by cargo to the flags of .cargo/config.toml; without them, the binary would hold this machine's paths.
+    command.arg("--config").arg(format!("target.{target}.rustflags={flags:?}"));
+    // Each would replace all of these flags.
+    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    let linker = linker_variable(target);
+    if !host.is_this_machine() && env::var_os(&linker).is_none() {
+        command.env(&linker, format!("{}-gcc", host.gnu));
+    }
+    command
+}
+
+/// Where a user names the linker of a Rust target.
+fn linker_variable(target: &str) -> String {
+    format!("CARGO_TARGET_{}_LINKER", target.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// Whether a program runs on the host with nothing else there.
+fn check(program: &Path, host: Host) -> Result<()> {
+    let facts = elf::facts(&ReadCache::new(fs::File::open(program)?))?;
+    let target = host.target().with_context(|| format!("nothing is known of {}", host.name))?;
+    Ok(facts.check_emulator(target)?)
+}
+
+/// Puts in place what a later build with `--offline` needs: the sources of all dependencies, and what [`prepare`] does.
 ///
 /// # Errors
-/// If cargo cannot.
-pub fn fetch_dependencies(offline: bool) -> Result<()> {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(workspace_root()).args(["fetch", "--quiet", "--locked"]);
+/// If any of it cannot be had.
+pub fn fetch_dependencies(host: Host, offline: bool) -> Result<()> {
+    prepare(host, offline)?;
+    let mut command = cargo();
+    command.args(["fetch", "--quiet", "--locked"]);
     if offline {
         command.arg("--offline");
     }
-    if !command.status().context("running cargo")?.success() {
-        bail!("fetching dependencies: cargo failed, see above");
+    run(&mut command, "fetching dependencies")
+}
+
+/// Runs cargo to its end; what it says comes after the sign of life, which would be torn by it.
+fn run(command: &mut Command, what: &str) -> Result<()> {
+    if io::IsTerminal::is_terminal(&io::stderr()) {
+        command.env("CARGO_TERM_COLOR", "always");
+    }
+    let output = progress::step(what, || command.output()).context("starting cargo")?;
+    // Nobody can be told that nobody can be told.
+    let _ = io::stderr().write_all(&output.stderr);
+    if !output.status.success() {
+        bail!("{what}: cargo failed, see above");
     }
     Ok(())
 }
@@ -68,34 +127,52 @@ fn cargo_home() -> PathBuf {
     env::var_os("CARGO_HOME").map_or_else(default, PathBuf::from)
 }
 
-/// Puts the standard library for a host's programs in place.
+/// Puts in place what compiling and linking a host's static programs takes, and names the Rust target to compile for:
+/// the host's, or its substitute. With `offline` only looks what is there.
 ///
 /// # Errors
-/// If it is missing and cannot be had.
-pub fn prepare(host: Host) -> Result<()> {
-    rust_target(host).map(drop)
+/// If something is missing and cannot be had.
+pub fn prepare(host: Host, offline: bool) -> Result<&'static str> {
+    let target = rust_target(host, offline)?;
+    if !offline && env::var_os(linker_variable(target)).is_none() {
+        if !host.is_this_machine() {
+            // Any compiler of that name will do; a C library does not come with every one, nor does musl need it.
+            if system::find(&format!("{}-gcc", host.gnu)).is_none() {
+                system::require(&[host.compiler])?;
+            }
+        } else if target.ends_with("-gnu") {
+            system::require(&[Tool::CC, Tool::STATIC_LIBC])?;
+        }
+    }
+    Ok(target)
 }
 
 /// The Rust target to compile for: the host's, if it is installed or can be; else its substitute.
-fn rust_target(host: Host) -> Result<&'static str> {
-    if is_installed(host.rust_target)? {
-        return Ok(host.rust_target);
+fn rust_target(host: Host, offline: bool) -> Result<&'static str> {
+    let target = host.rust_target;
+    if is_installed(target)? {
+        return Ok(target);
     }
-    let rustup =
-        Command::new("rustup").current_dir(workspace_root()).args(["target", "add", host.rust_target]).output();
-    if rustup.is_ok_and(|output| output.status.success()) {
-        return Ok(host.rust_target);
+    if !offline && add_target(target) {
+        return Ok(target);
     }
     match host.fallback {
         Some(fallback) if is_installed(fallback)? => {
             eprintln!(
-                "warning: Rust's target {} cannot be had; using {fallback}, whose programs start more slowly",
-                host.rust_target
+                "warning: Rust's target {target} is not there; using {fallback}, whose programs start more slowly"
             );
             Ok(fallback)
         }
-        _ => bail!("Rust's target {} is not installed; run `rustup target add {0}`", host.rust_target),
+        _ => bail!("Rust's target {target} is not installed; run `rustup target add {target}`"),
     }
+}
+
+/// Whether rustup, if it is there, has installed a target.
+fn add_target(target: &str) -> bool {
+    let mut rustup = Command::new("rustup");
+    rustup.current_dir(workspace_root()).args(["target", "add", target]);
+    let output = progress::step(&format!("fetching Rust's target {target}"), || rustup.output());
+    output.is_ok_and(|output| output.status.success())
 }
 
 /// Whether Rust's standard library is there for a target.
@@ -108,4 +185,55 @@ fn is_installed(target: &str) -> Result<bool> {
         .context("running rustc")?;
     let libdir = String::from_utf8_lossy(&output.stdout);
     Ok(output.status.success() && fs::read_dir(libdir.trim()).is_ok_and(|mut entries| entries.next().is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use codegen::{probe, targets};
+
+    use super::*;
+
+    fn host(name: &str) -> Host {
+        Host::named(Some(name)).expect("a host")
+    }
+
+    #[test]
+    fn flags_from_outside_do_not_replace_those_of_the_target() {
+        let command = build_command(host("s390x"), "s390x-unknown-linux-gnu", Path::new("/target"));
+        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+        let flags = arguments.iter().find(|argument| argument.contains("rustflags")).expect("flags");
+        for flag in ["-Ctarget-feature=+crt-static", "-Crelocation-model=static", "=/registrar\"", "=/cargo\""] {
+            assert!(flags.contains(flag), "{flags}");
+        }
+        for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+            assert!(command.get_envs().any(|change| change == (OsStr::new(variable), None)), "{variable} is kept");
+        }
+    }
+
+    #[test]
+    fn a_fetched_table_is_compiled_apart() {
+        let (x86, arm) = (host("x86_64"), host("aarch64"));
+        assert_eq!(build_folder(x86, false), target_dir());
+        assert_eq!(build_folder(x86, true), target_dir().join("fetch/x86_64/cargo"));
+        assert_ne!(build_folder(x86, true), build_folder(arm, true));
+    }
+
+    #[test]
+    fn only_a_static_program_of_the_host_passes() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let program = folder.path().join("program");
+        let target = targets::by_qemu_name("s390x").expect("a target");
+        let bytes = probe::executable(target, target.machines[0]).expect("a program");
+        fs::write(&program, bytes).expect("writing the program");
+        check(&program, host("s390x")).expect("static, and the host's");
+        let error = check(&program, host("ppc64le")).expect_err("another machine's").to_string();
+        assert!(error.starts_with("made for another machine"), "{error}");
+
+        // This test is linked as most programs are.
+        let this = env::current_exe().expect("this program");
+        let error = check(&this, Host::named(None).expect("this machine")).expect_err("dynamic").to_string();
+        assert!(error.starts_with("dynamically linked (loaded by "), "{error}");
+    }
 }

@@ -119,7 +119,7 @@ pub fn run(args: &Args) -> Result<()> {
     let _lock = partial::lock(&work.join("stage"))?;
     let fetched = args.fetch.fetch(&request)?;
     if args.fetch_only {
-        return compile::fetch_dependencies(args.fetch.offline);
+        return compile::fetch_dependencies(request.host, args.fetch.offline);
     }
     let wanted = Wanted { host: request.host, targets: &request.targets, trust: &fetched.trust };
     let (stage, _) = extract::stage(&fetched.packages, &wanted, &work.join("stage"))?;

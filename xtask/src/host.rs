@@ -5,6 +5,8 @@ use std::env::consts::ARCH;
 use anyhow::{Result, bail};
 use codegen::targets::{self, Target};
 
+use crate::system::Tool;
+
 /// A host architecture.
 #[derive(Clone, Copy, Debug)]
 pub struct Host {
@@ -18,6 +20,8 @@ pub struct Host {
     pub fallback: Option<&'static str>,
     /// Prefix of a cross compiler's name.
     pub gnu: &'static str,
+    /// That compiler, which links elsewhere.
+    pub compiler: Tool,
 }
 
 const HOSTS: &[Host] = &[
@@ -27,6 +31,7 @@ const HOSTS: &[Host] = &[
         rust_target: "aarch64-unknown-linux-musl",
         fallback: Some("aarch64-unknown-linux-gnu"),
         gnu: "aarch64-linux-gnu",
+        compiler: Tool::GCC_AARCH64,
     },
     Host {
         name: "ppc64le",
@@ -34,6 +39,7 @@ const HOSTS: &[Host] = &[
         rust_target: "powerpc64le-unknown-linux-gnu",
         fallback: None,
         gnu: "powerpc64le-linux-gnu",
+        compiler: Tool::GCC_PPC64LE,
     },
     Host {
         name: "s390x",
@@ -41,6 +47,7 @@ const HOSTS: &[Host] = &[
         rust_target: "s390x-unknown-linux-gnu",
         fallback: None,
         gnu: "s390x-linux-gnu",
+        compiler: Tool::GCC_S390X,
     },
     Host {
         name: "x86_64",
@@ -48,6 +55,7 @@ const HOSTS: &[Host] = &[
         rust_target: "x86_64-unknown-linux-musl",
         fallback: Some("x86_64-unknown-linux-gnu"),
         gnu: "x86_64-linux-gnu",
+        compiler: Tool::GCC_X86_64,
     },
 ];
 

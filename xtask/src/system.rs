@@ -25,6 +25,8 @@ pub enum Need {
     File(&'static str),
     /// A static C library for this GNU triple.
     Libc(&'static str),
+    /// A static C library of the machine itself.
+    OwnLibc,
 }
 
 /// A tool of the system: what it consists of, and the packages that bring it.
@@ -45,7 +47,7 @@ const fn tool(needs: &'static [Need], debian: &'static [&'static str], fedora: &
     Tool { needs, debian, fedora, registers: false }
 }
 
-use Need::{File, Libc, Program};
+use Need::{File, Libc, OwnLibc, Program};
 
 /// The table. Fedora's cross compilers come without a C library, so they are not listed.
 impl Tool {
@@ -70,6 +72,8 @@ impl Tool {
     pub const MUSL_GCC: Self = tool(&[Program("musl-gcc")], &["musl-tools"], &["musl-gcc"]);
     /// A C compiler for the host.
     pub const CC: Self = tool(&[Program("cc")], &["gcc", "libc6-dev"], &["gcc"]);
+    /// Links against the machine's C library, statically.
+    pub const STATIC_LIBC: Self = tool(&[OwnLibc], &["libc6-dev"], &["glibc-static"]);
     /// Counts system calls.
     pub const STRACE: Self = tool(&[Program("strace")], &["strace"], &["strace"]);
     /// Unpacks packages without verifying anything: what extraction is compared with.
@@ -139,6 +143,12 @@ impl Tool {
         &["gcc-sparc64-linux-gnu", "libc6-dev-sparc64-cross"],
         &[],
     );
+    /// Compiles for x86_64, elsewhere.
+    pub const GCC_X86_64: Self = tool(
+        &[Program("x86_64-linux-gnu-gcc"), Libc("x86_64-linux-gnu")],
+        &["gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"],
+        &[],
+    );
 }
 
 impl Need {
@@ -150,6 +160,10 @@ impl Need {
             Self::Libc(triple) => [format!("/usr/{triple}/lib/libc.a"), format!("/usr/lib/{triple}/libc.a")]
                 .iter()
                 .any(|path| Path::new(path).exists()),
+            // A file that it knows has a folder in its name.
+            Self::OwnLibc => command("cc").arg("-print-file-name=libc.a").output().is_ok_and(|output| {
+                Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_absolute() && output.status.success()
+            }),
         }
     }
 }
@@ -159,6 +173,7 @@ impl fmt::Display for Need {
         match self {
             Self::Program(name) | Self::File(name) => f.write_str(name),
             Self::Libc(triple) => write!(f, "a static C library for {triple}"),
+            Self::OwnLibc => f.write_str("a static C library"),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `cargo xtask codegen`: the committed table, from `codegen::targets` alone.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail};
 use codegen::emit;
@@ -62,12 +64,27 @@ pub fn workspace_root() -> &'static Path {
 
 /// Where everything made by a build is kept: cargo's target folder.
 pub fn target_dir() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from)
+    /// Found once: what is relative is so to the folder that cargo was started in, as it is for cargo.
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| target_folder(std::env::var_os("CARGO_TARGET_DIR")));
+    FOLDER.clone()
+}
+
+fn target_folder(named: Option<OsString>) -> PathBuf {
+    let folder = named.map_or_else(|| workspace_root().join("target"), PathBuf::from);
+    std::path::absolute(&folder).unwrap_or(folder)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{committed_table, workspace_root};
+    use super::{committed_table, target_folder, workspace_root};
+
+    #[test]
+    fn the_target_folder_is_absolute() {
+        let here = std::env::current_dir().expect("the current folder");
+        assert_eq!(target_folder(Some("elsewhere".into())), here.join("elsewhere"));
+        assert_eq!(target_folder(Some("/elsewhere".into())), std::path::Path::new("/elsewhere"));
+        assert_eq!(target_folder(None), workspace_root().join("target"));
+    }
 
     #[test]
     fn the_committed_table_is_fresh() {

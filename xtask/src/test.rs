@@ -2,13 +2,12 @@
 //! and in `tests/`.
 
 use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::compile;
 use crate::host::Host;
 use crate::system::{self, Tool};
-use crate::{compile, tables};
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -58,8 +57,7 @@ pub fn run(args: &TestArgs) -> Result<()> {
         false => (TOOLS, &["test", "--workspace"]),
     };
     system::require(tools)?;
-    compile::prepare(Host::named(None)?)?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let error = Command::new(cargo).args(selection).args(&args.args).current_dir(tables::workspace_root()).exec();
+    compile::prepare(Host::named(None)?, false)?;
+    let error = compile::cargo().args(selection).args(&args.args).exec();
     Err(error).context("starting cargo test")
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use codegen::targets;
 
 use super::{Key, Options, Updates, make, serve};
 use crate::system::{self, Tool};
@@ -20,9 +21,9 @@ pub struct MirrorArgs {
     /// Folder of the static emulators
     #[arg(long, value_name = "DIR", default_value = Options::EMULATORS)]
     emulators: PathBuf,
-    /// Only these targets, by QEMU's names
+    /// Only these architectures, by any of their names
     #[arg(long, value_name = "ARCH", num_args = 1.., value_delimiter = ',')]
-    target: Option<Vec<String>>,
+    target: Vec<String>,
     /// Compression of the packages' payload, as rpm writes it; Fedora's takes minutes, w3.zstdio seconds
     #[arg(long, value_name = "MODE", default_value = Options::PAYLOAD)]
     payload: String,
@@ -52,7 +53,7 @@ pub fn run(args: &MirrorArgs) -> Result<()> {
         out: args.out.clone().unwrap_or_else(|| tables::workspace_root().join("mirror")),
         release: args.release,
         emulators: args.emulators.clone(),
-        targets: args.target.clone(),
+        targets: targets(&args.target),
         payload: args.payload.clone(),
         metadata: args.metadata.clone(),
         updates: args.updates,
@@ -79,7 +80,41 @@ pub fn run(args: &MirrorArgs) -> Result<()> {
     server.wait_for_interrupt()
 }
 
+/// QEMU's names of what a user has named; a name that nobody knows stays, and is not found.
+fn targets(names: &[String]) -> Option<Vec<String>> {
+    let name = |name: &String| targets::by_any_name(name).map_or(name.as_str(), |target| target.qemu).to_owned();
+    (!names.is_empty()).then(|| names.iter().map(name).collect())
+}
+
 /// The command that builds from this mirror.
 fn fetch_line(source: &str, key: &Key) -> String {
     format!("cargo xtask fetch-and-build --source {source} --key {}", key.public.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{MirrorArgs, targets};
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: MirrorArgs,
+    }
+
+    #[test]
+    fn targets_go_by_any_name_in_words_or_with_commas() {
+        for (line, expected) in [
+            ("mirror", None),
+            ("mirror --target arm64,s390x", Some(&["aarch64", "s390x"][..])),
+            ("mirror --target linux/arm64 ppc64el --serve", Some(&["aarch64", "ppc64le"])),
+            ("mirror --target arm64 --target pdp11", Some(&["aarch64", "pdp11"])),
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let found = targets(&cli.args.target);
+            let found = found.as_ref().map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(found.as_deref(), expected, "{line}");
+        }
+    }
 }

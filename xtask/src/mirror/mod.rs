@@ -14,14 +14,12 @@
 //! them, [`spec`] says what the packages hold, `build` runs the tools, [`key`] signs, [`mod@serve`] is nginx.
 
 use std::fs;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use indicatif::ProgressBar;
 
 use crate::partial::{self, Partial};
+use crate::progress;
 use crate::system::{self, Tool};
 
 mod build;
@@ -108,6 +106,10 @@ impl Options {
         let targets = Some(targets.iter().map(|&target| target.into()).collect());
         Self { targets, payload: "w1.zstdio".into(), quiet: true, ..Self::new(out) }
     }
+
+    fn step<T>(&self, what: &str, work: impl FnOnce() -> T) -> T {
+        if self.quiet { work() } else { progress::step(what, work) }
+    }
 }
 
 /// A mirror on disk.
@@ -184,8 +186,7 @@ pub fn make(options: &Options) -> Result<Mirror> {
         system::require(&[Tool::RPMBUILD, Tool::RPMSIGN, Tool::CREATEREPO_C, Tool::GPG])?;
         let partial = Partial::begin(&out, |out| out.join(STAMP).is_file())?;
         let root = partial.path();
-        let progress = Progress { quiet: options.quiet };
-        let key = progress.step("making a throwaway key", || Key::generate(root, KEY_NAME, KEY_BITS))?;
+        let key = options.step("making a throwaway key", || Key::generate(root, KEY_NAME, KEY_BITS))?;
         let size: u64 = emulators.iter().map(|emulator| emulator.size).sum();
         let repositories = [(&repo_path, Some(RELEASE_NUMBER)), (&updates_path, options.updates.release_number())];
         for (path, number) in repositories {
@@ -193,10 +194,10 @@ pub fn make(options: &Options) -> Result<Mirror> {
             if let Some(number) = number {
                 let what =
                     format!("packaging {} emulators, {} MB, {}", emulators.len(), size / 1_000_000, options.payload);
-                progress.step(&what, || build::packages_into(&repo, &spec, number))?;
-                progress.step("signing", || key.sign(&build::packages(&repo)?))?;
+                options.step(&what, || build::packages_into(&repo, &spec, number))?;
+                options.step("signing", || key.sign(&build::packages(&repo)?))?;
             }
-            progress.step(&format!("indexing {path}"), || build::index(&repo, &options.metadata))?;
+            options.step(&format!("indexing {path}"), || build::index(&repo, &options.metadata))?;
         }
         fs::write(root.join(STAMP), stamp).context("writing the mirror's stamp")?;
         partial.finish()?;
@@ -230,26 +231,4 @@ fn stamp(options: &Options, emulators: &[Emulator], spec: &spec::Spec<'_>) -> St
         }
     }
     text
-}
-
-/// Tells what is being done: a spinner on a terminal, a line elsewhere.
-struct Progress {
-    quiet: bool,
-}
-
-impl Progress {
-    fn step<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let terminal = std::io::stderr().is_terminal();
-        if self.quiet || !terminal {
-            if !self.quiet {
-                eprintln!("{what}");
-            }
-            return work();
-        }
-        let spinner = ProgressBar::new_spinner().with_message(what.to_owned());
-        spinner.enable_steady_tick(Duration::from_millis(100));
-        let result = work();
-        spinner.finish_and_clear();
-        result
-    }
 }

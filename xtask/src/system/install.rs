@@ -1,14 +1,15 @@
 //! Installs packages through apt or dnf. Starts no service, and leaves packages that would register handlers with a
 //! running system's kernel to its owner.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::fs::{self, File, Permissions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{Need, Tool, command, find, run};
+use crate::progress;
 
 /// A package manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +46,11 @@ impl Manager {
         match self {
             Self::Dnf => run(&mut install).map(drop),
             Self::Apt => {
-                let _services = NoServices::begin()?;
-                // Another installation may be under way: wait for it.
+                let _services = NoServices::begin(Path::new(POLICY))?;
+                // Another installation may be under way: wait for it. Nothing is asked: settings that somebody has
+                // changed stay as they are.
                 install.args(["-qq", "-o", "DPkg::Lock::Timeout=600"]).env("DEBIAN_FRONTEND", "noninteractive");
+                install.args(["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]);
                 // Package lists are absent in most container images, and old ones name files that are gone.
                 if package_lists_are_there() && run(&mut install).is_ok() {
                     return Ok(());
@@ -64,34 +67,64 @@ fn package_lists_are_there() -> bool {
         .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains("_Packages")))
 }
 
-/// While it lives, Debian's packages start no service when they are installed (nginx's would).
+/// What Debian's packages ask before they start a service.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// The answer: none is to be started (nginx's would). By this text ours is known.
+const NO_SERVICES: &str =
+    "#!/bin/sh\n# Of an installation by cargo xtask; may be removed when none is under way.\nexit 101\n";
+
+/// While it lives, packages start no service when they are installed.
+///
+/// The file is locked for as long, so that one which a killed process has left, which nobody locks, is taken over.
 struct NoServices {
-    policy: Option<&'static Path>,
+    ours: Option<(PathBuf, File)>,
 }
 
 impl NoServices {
-    const POLICY: &str = "/usr/sbin/policy-rc.d";
-
-    fn begin() -> Result<Self> {
-        let policy = Path::new(Self::POLICY);
-        match OpenOptions::new().write(true).create_new(true).mode(0o755).open(policy) {
-            Ok(mut file) => {
-                let guard = Self { policy: Some(policy) };
-                file.write_all(b"#!/bin/sh\n# Of an installation under way; may be removed when none is.\nexit 101\n")
-                    .with_context(|| format!("writing {}", policy.display()))?;
-                Ok(guard)
+    fn begin(policy: &Path) -> Result<Self> {
+        let attempt = || -> std::io::Result<Self> {
+            loop {
+                match Self::make(policy) {
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                    made => return made.map(|file| Self { ours: Some((policy.into(), file)) }),
+                }
+                let mut found = match File::open(policy) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    found => found?,
+                };
+                let mut text = Vec::new();
+                found.read_to_end(&mut text)?;
+                if text != NO_SERVICES.as_bytes() {
+                    // The machine's owner has a policy.
+                    return Ok(Self { ours: None });
+                }
+                found.lock()?;
+                // Whoever held it has removed the file at the end, unless it was killed.
+                if fs::metadata(policy).is_ok_and(|now| found.metadata().is_ok_and(|then| now.ino() == then.ino())) {
+                    return Ok(Self { ours: Some((policy.into(), found)) });
+                }
             }
-            // The machine's owner has a policy.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self { policy: None }),
-            Err(error) => Err(error).with_context(|| format!("writing {}", policy.display())),
-        }
+        };
+        attempt().with_context(|| format!("writing {}", policy.display()))
+    }
+
+    /// Puts the file in place, locked and whole from the first moment.
+    fn make(policy: &Path) -> std::io::Result<File> {
+        let folder = policy.parent().unwrap_or(Path::new("/"));
+        let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempfile_in(folder)?;
+        file.write_all(NO_SERVICES.as_bytes())?;
+        // The umask has been applied.
+        file.as_file().set_permissions(Permissions::from_mode(0o755))?;
+        file.as_file().lock()?;
+        file.persist_noclobber(policy).map_err(|error| error.error)
     }
 }
 
 impl Drop for NoServices {
     fn drop(&mut self) {
-        if let Some(policy) = self.policy {
-            // A policy that stays is said by what it contains.
+        if let Some((policy, _locked)) = &self.ours {
+            // One that stays is said by what it contains, and taken over by the next.
             let _ = fs::remove_file(policy);
         }
     }
@@ -127,6 +160,7 @@ pub fn require(tools: &[Tool]) -> Result<()> {
     }
     let (manager, packages) = plan(&missing, Machine::this())?;
     eprintln!("installing {}", packages.join(" "));
+    let _spinner = progress::spinner("installing; this may take minutes");
     manager.install(&packages).context("installing what is missing")?;
     let absent = absent(&missing);
     ensure!(absent.is_empty(), "{} installed, but still missing: {absent}", packages.join(" "));
@@ -208,6 +242,34 @@ mod tests {
             let error = plan(&tools, machine).expect_err(expected).to_string();
             assert_eq!(error, expected);
         }
+    }
+
+    #[test]
+    fn a_policy_is_taken_over_only_from_the_dead() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let policy = folder.path().join("policy-rc.d");
+        let held = NoServices::begin(&policy).expect("a policy");
+        let mode = fs::metadata(&policy).expect("the policy").permissions().mode();
+        assert_eq!(mode & 0o777, 0o755);
+
+        let other = std::thread::spawn({
+            let policy = policy.clone();
+            move || NoServices::begin(&policy).expect("a policy after the first").ours.is_some()
+        });
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(!other.is_finished(), "two at a time");
+        drop(held);
+        assert!(other.join().expect("the other"), "none after the first");
+        assert!(!policy.exists());
+
+        fs::write(&policy, NO_SERVICES).expect("what a killed process leaves");
+        drop(NoServices::begin(&policy).expect("taken over"));
+        assert!(!policy.exists());
+
+        fs::write(&policy, "#!/bin/sh\nexit 0\n").expect("the owner's policy");
+        drop(NoServices::begin(&policy).expect("left alone"));
+        assert!(policy.exists());
+        assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1, "nothing else is left");
     }
 
     #[test]
