@@ -127,7 +127,6 @@ fn this(mirror: &Mirror, out: &Path) -> Result<Run> {
     let output = system::run(&mut command)?;
     let time = start.elapsed();
     let text = String::from_utf8_lossy(&output.stdout);
-    let memory =
-        text.rsplit_once("peak memory ").and_then(|(_, bytes)| bytes.trim().strip_suffix(" bytes")?.parse().ok());
+    let memory = text.split_once("peak memory ").and_then(|(_, rest)| rest.split_once(" bytes")?.0.parse().ok());
     Ok(Run { time, memory: memory.with_context(|| format!("no peak memory in {text:?}"))? })
 }
