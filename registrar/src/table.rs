@@ -17,6 +17,9 @@ pub(crate) const FLAGS: &str = "F";
 /// Longest line that the kernel takes, in bytes.
 pub(crate) const LONGEST_LINE: usize = 1920;
 
+/// Longest name of an entry, in bytes.
+const LONGEST_NAME: usize = 255;
+
 /// Ends the name of the entry that serves while an entry is exchanged.
 const TEMPORARY: &str = ".new";
 
