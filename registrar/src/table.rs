@@ -14,6 +14,9 @@ pub(crate) const EMULATOR_DIR: &str = "/usr/bin";
 /// Flags of [`Handler::line`], as Fedora registers: the interpreter is opened once, at registration.
 pub(crate) const FLAGS: &str = "F";
 
+/// Stands for the emulators of all targets.
+pub(crate) const EMULATOR_OF_ANY: &str = "qemu-ARCH-static";
+
 /// Longest line that the kernel takes, in bytes.
 pub(crate) const LONGEST_LINE: usize = 1920;
 
