@@ -1,8 +1,10 @@
 //! `registrar` against the real kernel. Each test runs in a process of its own, in a user and mount namespace of its
 //! own, so that it needs no root, disturbs nobody and runs beside the others. One that cannot run fails.
 
+mod exchange;
 mod faults;
 mod find;
+mod lines;
 mod names;
 mod register;
 mod sandbox;
@@ -43,7 +45,17 @@ const fn test(name: &'static str, run: fn(&Sandbox)) -> Test {
 }
 
 fn tests() -> impl Iterator<Item = &'static Test> {
-    [faults::TESTS, find::TESTS, names::TESTS, register::TESTS, status::TESTS, unregister::TESTS].into_iter().flatten()
+    let kinds = [
+        exchange::TESTS,
+        faults::TESTS,
+        find::TESTS,
+        lines::TESTS,
+        names::TESTS,
+        register::TESTS,
+        status::TESTS,
+        unregister::TESTS,
+    ];
+    kinds.into_iter().flatten()
 }
 
 fn main() -> ExitCode {
