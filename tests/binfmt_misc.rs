@@ -8,6 +8,16 @@ use std::path::Path;
 /// The kernel's own mount point.
 pub const USUAL: &str = "/proc/sys/fs/binfmt_misc";
 
+/// Where it is mounted in this process's mount namespace.
+///
+/// # Errors
+/// If the kernel does not say.
+pub fn mounts() -> io::Result<Vec<String>> {
+    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    let mounts = table.lines().filter(|line| line.contains(" - binfmt_misc "));
+    Ok(mounts.filter_map(|line| line.split(' ').nth(4)).map(String::from).collect())
+}
+
 /// Name and text of every entry.
 ///
 /// # Errors

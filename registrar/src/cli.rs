@@ -2,7 +2,7 @@
 //! lines are not read here.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -17,7 +17,8 @@ Usage: registrar [COMMAND] [OPTIONS] [ARCH...]
 
 Commands:
   register    register handlers: of each ARCH, or of all that this machine does not run itself
-  unregister  remove our handlers: of each ARCH, or all; entries of others stay
+  unregister  remove our handlers: of each ARCH, or all; entries of others stay, but one with
+              our name and our emulator's file name is ours, whoever wrote it
   status      show what serves each target (without a command: the same)
 
 ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; several may stand in one word: arm64,s390x
@@ -49,8 +50,10 @@ pub(crate) struct Asked {
     pub(crate) targets: Vec<&'static str>,
     /// The only place for `binfmt_misc`.
     pub(crate) mount: Option<PathBuf>,
-    /// Folder of the emulators: absolute, without a slash at the end.
+    /// Folder of the emulators: absolute, without a slash at the end, so that the root folder is empty.
     pub(crate) emulators: String,
+    /// Where a user has named that folder.
+    pub(crate) emulators_from: &'static str,
 }
 
 /// A command line that cannot be meant. Nothing was done.
@@ -61,7 +64,8 @@ pub(crate) enum Error {
     Architectures(Vec<String>),
     Missing(Vec<String>),
     Json,
-    Emulators { folder: String, why: &'static str },
+    Emulators { source: &'static str, folder: String, why: &'static str },
+    Mount,
 }
 
 impl From<lexopt::Error> for Error {
@@ -90,7 +94,8 @@ impl fmt::Display for Error {
                 write!(f, "not in this image: {}; registrar status shows what is", names.join(", "))
             }
             Self::Json => f.write_str("--json is for status alone; see registrar --help"),
-            Self::Emulators { folder, why } => write!(f, "emulator folder '{folder}': {why}"),
+            Self::Emulators { source, folder, why } => write!(f, "{source} '{folder}': {why}"),
+            Self::Mount => f.write_str("--mount '': no folder"),
         }
     }
 }
@@ -101,8 +106,16 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
     let (mut command, mut names, mut mount, mut emulators, mut json) = (None, Vec::new(), None, None, false);
     while let Some(argument) = parser.next()? {
         match argument {
-            Short('h') | Long("help") => return Ok(Command::Help),
-            Short('V') | Long("version") => return Ok(Command::Version),
+            Short('h') => return Ok(Command::Help),
+            Short('V') => return Ok(Command::Version),
+            Long(option @ ("help" | "version")) => {
+                let answer = if option == "help" { Command::Help } else { Command::Version };
+                let option = format!("--{option}");
+                return match parser.optional_value() {
+                    None => Ok(answer),
+                    Some(value) => Err(lexopt::Error::UnexpectedValue { option, value }.into()),
+                };
+            }
             Long("json") => json = true,
             Long("mount") => mount = Some(PathBuf::from(parser.value()?)),
             Long("bindir") => emulators = Some(parser.value()?),
@@ -111,11 +124,17 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             unknown => return Err(unknown.unexpected().into()),
         }
     }
-    let emulators = match emulators.or_else(|| env::var_os("BINDIR").filter(|folder| !folder.is_empty())) {
-        Some(folder) => emulator_folder(&folder.string()?)?,
-        None => EMULATOR_DIR.into(),
+    if mount.as_ref().is_some_and(|folder| folder.as_os_str().is_empty()) {
+        return Err(Error::Mount);
+    }
+    // What is removed is in whatever folder: there the environment must not be in the way.
+    let environment = || env::var_os("BINDIR").filter(|_| command.as_deref() != Some("unregister"));
+    let (emulators, emulators_from) = match (emulators, environment()) {
+        (Some(folder), _) => (emulator_folder("--bindir", &folder)?, "--bindir"),
+        (None, Some(folder)) if !folder.is_empty() => (emulator_folder("BINDIR", &folder)?, "BINDIR"),
+        _ => (EMULATOR_DIR.into(), "--bindir"),
     };
-    let asked = Asked { targets: targets(names)?, mount, emulators };
+    let asked = Asked { targets: targets(names)?, mount, emulators, emulators_from };
     match command.as_deref() {
         None | Some("status") => Ok(Command::Status { asked, json }),
         Some("register" | "unregister") if json => Err(Error::Json),
@@ -150,11 +169,13 @@ fn is_in_image(target: &str) -> bool {
     target == crate::native::HOST || TABLE.handlers_of(target).next().is_some()
 }
 
-/// A folder that can stand in a rule.
-fn emulator_folder(folder: &str) -> Result<String, Error> {
-    let refused = |why| Err(Error::Emulators { folder: folder.into(), why });
-    let trimmed = folder.trim_end_matches('/');
-    let too_long = || TABLE.handlers.iter().any(|handler| handler.temporary_line_in(trimmed).len() > LONGEST_LINE);
+/// A folder that can stand in a rule, in the one spelling that entries are compared by.
+fn emulator_folder(source: &'static str, folder: &OsStr) -> Result<String, Error> {
+    let refused = |why| Err(Error::Emulators { source, folder: folder.to_string_lossy().into(), why });
+    let Some(folder) = folder.to_str() else { return refused("not UTF-8") };
+    let parts = folder.split('/').filter(|part| !matches!(*part, "" | "."));
+    let plain: String = parts.flat_map(|part| ["/", part]).collect();
+    let too_long = || TABLE.handlers.iter().any(|handler| handler.temporary_line_in(&plain).len() > LONGEST_LINE);
     if !folder.starts_with('/') {
         refused("not an absolute path")
     } else if folder.contains(|letter: char| letter == ':' || letter.is_control()) {
@@ -162,7 +183,7 @@ fn emulator_folder(folder: &str) -> Result<String, Error> {
     } else if too_long() {
         refused("too long for a rule")
     } else {
-        Ok(trimmed.into())
+        Ok(plain)
     }
 }
 
@@ -175,7 +196,7 @@ mod tests {
     }
 
     fn asked(targets: &[&'static str]) -> Asked {
-        Asked { targets: targets.into(), mount: None, emulators: "/usr/bin".into() }
+        Asked { targets: targets.into(), mount: None, emulators: "/usr/bin".into(), emulators_from: "--bindir" }
     }
 
     #[test]
@@ -197,6 +218,15 @@ mod tests {
     }
 
     #[test]
+    fn spellings_of_a_folder() {
+        let cases =
+            [("/", ""), ("//", ""), ("/opt//q/", "/opt/q"), ("/./opt/./q/.", "/opt/q"), ("/opt/../q", "/opt/../q")];
+        for (typed, expected) in cases {
+            assert_eq!(emulator_folder("--bindir", OsStr::new(typed)).ok().as_deref(), Some(expected), "{typed}");
+        }
+    }
+
+    #[test]
     fn what_an_image_lacks_is_not_unknown() {
         let error = Error::Missing(vec!["arm64".into(), "cris".into()]);
         assert_eq!(error.to_string(), "not in this image: arm64, cris; registrar status shows what is");
@@ -210,10 +240,12 @@ mod tests {
             ("registrar register --json", "--json is for status alone; see registrar --help"),
             ("registrar register arm46 s390x,pdp11", "unknown architecture: 'arm46' (did you mean arm64?), 'pdp11'"),
             ("registrar register arm64,", "unknown architecture: ''"),
-            ("registrar register --bindir opt", "emulator folder 'opt': not an absolute path"),
+            ("registrar register --bindir opt", "--bindir 'opt': not an absolute path"),
+            ("registrar --mount= status", "--mount '': no folder"),
+            ("registrar --help=yes", "unexpected argument for option '--help': \"yes\"; see registrar --help"),
             (
                 "registrar register --bindir /a:b",
-                "emulator folder '/a:b': a colon or control character cannot stand in a rule",
+                "--bindir '/a:b': a colon or control character cannot stand in a rule",
             ),
         ];
         for (line, expected) in cases {

@@ -7,12 +7,13 @@ use nix::errno::Errno;
 
 use crate::apply::Writer;
 use crate::cli::{Asked, Command, HELP};
-use crate::kernel::{self, Entries, Error, Folder, Mount};
+use crate::kernel::{self, Error, Folder, Mount};
 use crate::native::{HOST, Verdicts};
 use crate::plan::{self, Step};
-use crate::report::{Report, Told, Verb};
+use crate::report::{Report, Verb};
 use crate::status::Status;
 use crate::table::{EMULATOR_DIR, Handler, TABLE};
+use crate::told::Told;
 
 /// Does what is asked.
 pub(crate) fn run(command: &Command) -> Told {
@@ -23,17 +24,17 @@ pub(crate) fn run(command: &Command) -> Told {
         Command::Help => Ok(Told::success(HELP.into())),
         Command::Version => Ok(Told::success(version())),
     };
-    told.unwrap_or_else(|error| Told::failure(error.to_string()))
+    told.unwrap_or_else(|error| Told::failure(&error.to_string()))
 }
 
 fn register(asked: &Asked) -> Result<Told, Error> {
     if asked.emulators != EMULATOR_DIR {
-        check_emulators(Path::new(&asked.emulators))?;
+        check_emulators(asked)?;
     }
     let folder = kernel::find(asked.mount.as_deref(), Mount::Allowed)?;
     let told = register_in(&folder, asked);
-    if !told.as_ref().is_ok_and(Told::is_success) && folder.entries().is_ok_and(|entries| entries.is_empty()) {
-        folder.unmount_if_mounted_here();
+    if told.as_ref().map_or(true, |told| told.is_failure) {
+        folder.unmount_if_unused();
     }
     told
 }
@@ -45,19 +46,20 @@ fn register_in(folder: &Folder, asked: &Asked) -> Result<Told, Error> {
     let entries = folder.entries()?;
     let mut wanted = handlers(asked);
     wanted.retain(|handler| handler.target != HOST);
-    let mut verdicts = Verdicts::new(&entries);
+    let mut verdicts = Verdicts::default();
     let plan = |handler| plan::register(handler, &asked.emulators, &entries, verdicts.of(handler));
     Ok(carry_out(Verb::Register, folder, asked, wanted.into_iter().map(plan)))
 }
 
 fn unregister(asked: &Asked) -> Result<Told, Error> {
-    // Mounted if need be: until Linux 6.6 entries outlive the last mount.
+    // Mounted if need be: entries may be there all the same, since until Linux 6.6 they outlive the last mount, and
+    // later the host may hold the mount that a container lacks.
     let folder = kernel::find(asked.mount.as_deref(), Mount::Allowed)?;
-    let told = folder.entries().map(|entries: Entries| {
+    let told = folder.entries().map(|entries| {
         let steps = handlers(asked).into_iter().map(|handler| plan::unregister(handler, &entries));
         carry_out(Verb::Unregister, &folder, asked, steps)
     });
-    folder.unmount_if_mounted_here();
+    folder.unmount_if_unused();
     told
 }
 
@@ -65,7 +67,7 @@ fn status(asked: &Asked, json: bool) -> Result<Told, Error> {
     let folder = kernel::find(asked.mount.as_deref(), Mount::Never)?;
     let entries = folder.entries()?;
     let mut status = Status::new(folder.path(), folder.is_switched_on()?);
-    let mut verdicts = Verdicts::new(&entries);
+    let mut verdicts = Verdicts::default();
     for handler in handlers(asked) {
         status.add(handler, &asked.emulators, &entries, verdicts.of(handler));
     }
@@ -76,13 +78,7 @@ fn carry_out(verb: Verb, folder: &Folder, asked: &Asked, steps: impl Iterator<It
     let mut report = Report::new(verb, folder.path(), asked);
     let mut writer = Writer::new(folder, &asked.emulators);
     for step in steps {
-        match writer.apply(step) {
-            Ok(done) => report.add(done),
-            Err(error) => {
-                report.stopped(&error);
-                break;
-            }
-        }
+        report.add(writer.apply(step));
     }
     report.told()
 }
@@ -94,8 +90,10 @@ fn handlers(asked: &Asked) -> Vec<&'static Handler> {
 }
 
 /// A folder that is not there is one mistake, not one of each handler.
-fn check_emulators(folder: &Path) -> Result<(), Error> {
-    let error = |errno| Err(Error::Emulators { folder: folder.into(), errno });
+fn check_emulators(asked: &Asked) -> Result<(), Error> {
+    // The root folder's path is empty, so that a slash may follow it.
+    let folder = Path::new(if asked.emulators.is_empty() { "/" } else { &asked.emulators });
+    let error = |errno| Err(Error::Emulators { source: asked.emulators_from, folder: folder.into(), errno });
     match fs::metadata(folder) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => error(Errno::ENOTDIR),

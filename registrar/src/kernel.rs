@@ -5,8 +5,9 @@ mod entry;
 mod error;
 mod find;
 mod folder;
+mod user;
 
 pub(crate) use entry::{Entries, Entry};
-pub(crate) use error::Error;
+pub(crate) use error::{Error, plain};
 pub(crate) use find::{Mount, find};
 pub(crate) use folder::{Folder, Register, errno};

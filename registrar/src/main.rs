@@ -2,7 +2,8 @@
 //!
 //! In the order of the data's way: [`cli`] reads the command line, [`table`] knows the handlers, [`kernel`] reads and
 //! writes `binfmt_misc`, [`native`] asks what this machine runs itself, [`plan`] says what must change, [`apply`]
-//! carries it out, [`report`] tells. [`commands`] ties them together; [`status`] only looks.
+//! carries it out, [`report`] puts it into words, [`told`] into the form for the two outputs. [`commands`] ties them
+//! together; [`status`] only looks.
 
 mod apply;
 mod cli;
@@ -13,24 +14,35 @@ mod plan;
 mod report;
 mod status;
 mod table;
+mod told;
 
 use std::env;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use dlmalloc::GlobalDlmalloc;
+
+use told::Told;
 
 /// Takes memory from the kernel once; musl's own allocator asks a dozen times in a run this short.
 #[global_allocator]
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 fn main() -> ExitCode {
-    let told = match cli::parse(env::args_os()) {
+    let mut told = match cli::parse(env::args_os()) {
         Ok(command) => commands::run(&command),
-        Err(error) => report::Told::failure(error.to_string()),
+        Err(error) => Told::failure(&error.to_string()),
     };
-    // One write each; a reader that went away is no failure of what was done.
-    let _ = io::stdout().write_all(told.out.as_bytes());
+    // One write each.
+    let mut out = io::stdout();
+    match out.write_all(told.out.as_bytes()).and_then(|()| out.flush()) {
+        // A reader that went away wanted no more.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            told = told.and_failure(&format!("writing standard output: {}", kernel::plain(kernel::errno(&error))));
+        }
+        _ => {}
+    }
+    // Where this cannot be written there is nobody left to tell but the exit status.
     let _ = io::stderr().write_all(told.err.as_bytes());
-    if told.err.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if told.is_failure { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -1,11 +1,17 @@
 //! What must change for what is asked: the table's handlers and the kernel's entries in, steps out. Pure; carrying
 //! them out is the business of [`crate::apply`].
 
+mod left;
+
 use std::fmt;
+
+use nix::errno::Errno;
 
 use crate::kernel::{Entries, Entry};
 use crate::native::Verdict;
 use crate::table::{FLAGS, Handler};
+
+pub(crate) use left::{Left, OwnEntry};
 
 /// What becomes of one handler.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,17 +32,22 @@ pub(crate) enum Outcome {
     Absent,
     /// Not wanted on this machine, or not ours to do.
     Skipped(Skip),
-    /// Somebody else's entry, of this interpreter, has the name.
+    /// An entry of this owner has the name.
     Taken(String),
+    /// What is there must be replaced, but an entry of this owner has the temporary name.
+    Blocked(String),
+    /// An entry has the name, and it cannot be read whose it is.
+    Unreadable(Errno),
 }
 
 /// Why a handler is not registered although nothing failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Skip {
     Native,
-    /// By the entry of this name.
-    Served(String),
-    /// Why the trial told nothing.
+    /// It would run natively if an entry of ours were not there. That is left to `unregister`: nobody expects
+    /// `register` to take something away.
+    InTheWay,
+    /// Why the kernel's answer told nothing.
     Unknown(String),
 }
 
@@ -104,7 +115,7 @@ fn leftover(handler: &Handler, entries: &Entries) -> bool {
 }
 
 /// Whether an entry of ours, in order or not, is there.
-pub(crate) fn in_place(handler: &Handler, entries: &Entries) -> bool {
+fn in_place(handler: &Handler, entries: &Entries) -> bool {
     matches!(holder(handler, handler.name, entries), Holder::Us(_)) || leftover(handler, entries)
 }
 
@@ -113,8 +124,8 @@ pub(crate) fn register(handler: &'static Handler, folder: &str, entries: &Entrie
     let step = |outcome, changes| Step { handler, outcome, changes };
     match verdict {
         Verdict::Needed => {}
+        Verdict::Native if in_place(handler, entries) => return step(Outcome::Skipped(Skip::InTheWay), &[]),
         Verdict::Native => return step(Outcome::Skipped(Skip::Native), &[]),
-        Verdict::Served(by) => return step(Outcome::Skipped(Skip::Served(by)), &[]),
         Verdict::Unknown(cause) => return step(Outcome::Skipped(Skip::Unknown(cause)), &[]),
     }
     let leftover = leftover(handler, entries);
@@ -124,8 +135,11 @@ pub(crate) fn register(handler: &'static Handler, folder: &str, entries: &Entrie
         Current::Same if leftover => step(Outcome::Unchanged, &[Remove(Temporary)]),
         Current::Same => step(Outcome::Unchanged, &[]),
         Current::Different(difference) if leftover => step(Outcome::Replaced(difference), EXCHANGE_AFTER_LEFTOVER),
-        Current::Different(difference) => step(Outcome::Replaced(difference), EXCHANGE),
-        Current::Taken(entry) => step(Outcome::Taken(entry.interpreter.clone()), &[]),
+        Current::Different(difference) => match entries.get(&handler.temporary_name()) {
+            Some(blocking) => step(Outcome::Blocked(blocking.owner()), &[]),
+            None => step(Outcome::Replaced(difference), EXCHANGE),
+        },
+        Current::Taken(entry) => step(taken(entry), &[]),
     }
 }
 
@@ -137,8 +151,12 @@ pub(crate) fn unregister(handler: &'static Handler, entries: &Entries) -> Step {
         (Holder::Us(_), false) => step(Outcome::Unregistered, &[Remove(Own)]),
         (_, true) => step(Outcome::Unregistered, &[Remove(Temporary)]),
         (Holder::Nobody, false) => step(Outcome::Absent, &[]),
-        (Holder::Other(entry), false) => step(Outcome::Taken(entry.interpreter.clone()), &[]),
+        (Holder::Other(entry), false) => step(taken(entry), &[]),
     }
+}
+
+fn taken(entry: &Entry) -> Outcome {
+    entry.unreadable.map_or_else(|| Outcome::Taken(entry.owner()), Outcome::Unreadable)
 }
 
 /// How an entry compares with what would be registered.
@@ -189,6 +207,7 @@ mod tests {
             interpreter: handler.interpreter(EMULATOR_DIR),
             flags: FLAGS.into(),
             pattern: handler.pattern.into(),
+            unreadable: None,
         }
     }
 
@@ -207,9 +226,11 @@ mod tests {
         let disabled = Entry { enabled: false, ..entry() };
         let elsewhere = Entry { interpreter: handler().interpreter("/opt"), ..entry() };
         let flags = Entry { flags: "POCF".into(), ..entry() };
+        let other_flags = flags.clone();
         let pattern = Entry { pattern: "offset 0\nmagic 7f\n".into(), ..entry() };
         let taken = || Outcome::Taken(other().interpreter);
-        let cases: [Case; 11] = [
+        let unreadable = || Entry::unreadable(Errno::EIO);
+        let cases: [Case; 15] = [
             (None, None, Outcome::Registered, &[Add(Own)]),
             (None, Some(entry()), Outcome::Registered, &[Add(Own), Remove(Temporary)]),
             (Some(entry()), None, Outcome::Unchanged, &[]),
@@ -226,6 +247,10 @@ mod tests {
                 &[Remove(Temporary), Add(Temporary), Remove(Own), Add(Own), Remove(Temporary)],
             ),
             (Some(other()), None, taken(), &[]),
+            (None, Some(other()), Outcome::Registered, &[Add(Own)]),
+            (Some(other_flags), Some(other()), Outcome::Blocked(other().interpreter), &[]),
+            (Some(unreadable()), None, Outcome::Unreadable(Errno::EIO), &[]),
+            (None, Some(unreadable()), Outcome::Registered, &[Add(Own)]),
         ];
         for (own, temporary, outcome, changes) in cases {
             let entries = entries(own, temporary);
@@ -236,14 +261,15 @@ mod tests {
 
     #[test]
     fn register_leaves_alone_what_runs_already() {
-        let verdicts = [
-            (Verdict::Native, Skip::Native),
-            (Verdict::Served("wsl".into()), Skip::Served("wsl".into())),
-            (Verdict::Unknown("killed".into()), Skip::Unknown("killed".into())),
-        ];
+        let verdicts =
+            [(Verdict::Native, Skip::Native), (Verdict::Unknown("killed".into()), Skip::Unknown("killed".into()))];
         for (verdict, skip) in verdicts {
             let step = register(handler(), EMULATOR_DIR, &Entries::default(), verdict);
             assert_eq!((step.outcome, step.changes), (Outcome::Skipped(skip), &[][..]));
+        }
+        for entries in [entries(Some(entry()), None), entries(None, Some(entry()))] {
+            let step = register(handler(), EMULATOR_DIR, &entries, Verdict::Native);
+            assert_eq!((step.outcome, step.changes), (Outcome::Skipped(Skip::InTheWay), &[][..]));
         }
     }
 

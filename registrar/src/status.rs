@@ -13,10 +13,11 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use crate::kernel::{Entries, Entry};
+use crate::kernel::{Entries, Entry, plain};
 use crate::native::{HOST, Verdict};
 use crate::plan::{self, Current};
 use crate::table::{Handler, TABLE};
+use crate::told::escaped;
 
 /// The rows of the table.
 pub(crate) struct Status {
@@ -41,22 +42,23 @@ impl Status {
     pub(crate) fn add(&mut self, handler: &'static Handler, folder: &str, entries: &Entries, verdict: Verdict) {
         let entry = entries.get(handler.name).cloned();
         let (state, entry, detail) = match plan::current(handler, folder, entries) {
+            Current::Same if verdict == Verdict::Native => ("registered", entry, Some("runs natively too".into())),
             Current::Same => ("registered", entry, None),
             Current::Different(difference) => ("different", entry, Some(difference.to_string())),
-            Current::Taken(_) => ("taken", entry, None),
-            Current::Absent if handler.target == HOST => ("native", None, None),
-            Current::Absent => match verdict {
-                Verdict::Needed => ("absent", None, None),
-                Verdict::Native => ("native", None, None),
-                Verdict::Served(by) => ("served", entries.get(&by).cloned(), Some(format!("by {by}"))),
-                Verdict::Unknown(cause) => ("unknown", None, Some(cause)),
+            Current::Taken(holder) => ("taken", entry, holder.unreadable.map(plain)),
+            Current::Absent => match (entries.server_of(handler.probe), verdict) {
+                (Some(by), _) => ("served", entries.get(by).cloned(), Some(format!("by {by}"))),
+                (None, _) if handler.target == HOST => ("native", None, None),
+                (None, Verdict::Needed) => ("absent", None, None),
+                (None, Verdict::Native) => ("native", None, None),
+                (None, Verdict::Unknown(cause)) => ("unknown", None, Some(cause)),
             },
         };
         self.rows.push(Row { handler, state, entry, detail });
     }
 
     pub(crate) fn text(&self) -> String {
-        let mut text = format!("binfmt_misc at {}", self.folder.display());
+        let mut text = format!("binfmt_misc at {}", escaped(&self.folder.display().to_string()));
         text.push_str(if self.is_switched_on { "\n" } else { ", switched off: no entry is used\n" });
         let cells = |row: &Row| {
             let Handler { name, target, platform, .. } = row.handler;
@@ -67,7 +69,7 @@ impl Status {
             if let Some(detail) = &row.detail {
                 let _ = write!(last, " ({detail})");
             }
-            [(*name).into(), (*target).into(), (*platform).into(), row.state.into(), flags, last]
+            [(*name).into(), (*target).into(), (*platform).into(), row.state.into(), flags, escaped(&last)]
         };
         let heading = ["ENTRY", "TARGET", "PLATFORM", "STATE", "FLAGS", "INTERPRETER"].map(String::from);
         let table: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();

@@ -14,8 +14,14 @@ pub(crate) const EMULATOR_DIR: &str = "/usr/bin";
 /// Flags of [`Handler::line`], as Fedora registers: the interpreter is opened once, at registration.
 pub(crate) const FLAGS: &str = "F";
 
+/// Stands for the emulators of all targets.
+pub(crate) const EMULATOR_OF_ANY: &str = "qemu-ARCH-static";
+
 /// Longest line that the kernel takes, in bytes.
 pub(crate) const LONGEST_LINE: usize = 1920;
+
+/// Longest name of an entry, in bytes.
+const LONGEST_NAME: usize = 255;
 
 /// Ends the name of the entry that serves while an entry is exchanged.
 const TEMPORARY: &str = ".new";

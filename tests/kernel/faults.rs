@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 
-use crate::sandbox::{Sandbox, line};
+use crate::sandbox::{Ran, Sandbox, entry_names, host, line};
 use crate::{Test, test};
 
 /// A user who is not root in the namespace either.
@@ -23,6 +23,12 @@ pub(crate) const TESTS: &[Test] = &[
     test("faults/emulator_open_for_writing", emulator_open_for_writing),
     test("faults/emulator_folder", emulator_folder),
     test("faults/name_taken", name_taken),
+    test("faults/names_taken", names_taken),
+    test("faults/temporary_name_taken", temporary_name_taken),
+    test("faults/unreadable_entry", unreadable_entry),
+    test("faults/root_of_a_namespace", root_of_a_namespace),
+    Test { mounted: false, ..test("faults/root_of_a_namespace_mounting", root_of_a_namespace_mounting) },
+    test("faults/one_fails_the_others_are_tried", one_fails_the_others_are_tried),
     test("faults/failed_replacement_keeps_the_old", failed_replacement_keeps_the_old),
 ];
 
@@ -33,8 +39,12 @@ fn empty_folder(sandbox: &Sandbox) -> String {
 
 fn ordinary_user(sandbox: &Sandbox) {
     let err = "writing /proc/sys/fs/binfmt_misc/register: permission denied; run as root";
-    for arguments in [&["register"][..], &["register", "s390x"]] {
-        assert_eq!(sandbox.fails(arguments, err), "0 registered, 0 replaced, 0 unchanged, stopped\n");
+    let expected = "qemu-hppa   failed        /usr/bin/qemu-hppa-static\nqemu-m68k   not tried\nqemu-s390x  not tried\n\
+                    0 registered, 0 replaced, 0 unchanged, 1 failed, 2 not tried\n";
+    assert_eq!(sandbox.fails(&["register", "s390x,m68k,hppa"], err), expected);
+    let out = sandbox.fails(&["register"], err);
+    for name in entry_names(|target| target.family != host().family) {
+        assert!(out.lines().any(|line| line.starts_with(&format!("{name} "))), "{name}: {out}");
     }
     sandbox.succeeds(&["status"]);
 }
@@ -52,7 +62,12 @@ fn read_only(sandbox: &Sandbox) {
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
     mount(None::<&str>, sandbox.folder(), None::<&str>, flags, None::<&str>).expect("mounted read-only");
     let cure = "mounted read-only; mount it writable, in a container with -v /proc/sys/fs/binfmt_misc:/binfmt_misc";
-    sandbox.fails(&["register"], &format!("writing /proc/sys/fs/binfmt_misc/register: {cure}"));
+    let out =
+        sandbox.fails(&["register", "m68k,s390x,sh4"], &format!("writing /proc/sys/fs/binfmt_misc/register: {cure}"));
+    let expected = "qemu-m68k   failed        /usr/bin/qemu-m68k-static\n\
+                    qemu-s390x  unchanged     /usr/bin/qemu-s390x-static\nqemu-sh4    not tried\n\
+                    0 registered, 0 replaced, 1 unchanged, 1 failed, 1 not tried\n";
+    assert_eq!(out, expected, "what is so already is told");
     sandbox.fails(&["unregister"], &format!("writing /proc/sys/fs/binfmt_misc/qemu-s390x: {cure}"));
     // What is so already needs no writing.
     sandbox.succeeds(&["register", "s390x"]);
@@ -83,13 +98,11 @@ fn all_emulators_missing(sandbox: &Sandbox) {
     let ran = sandbox.run(&["register", "arm64,s390x,m68k", "--bindir", folder]);
     assert_eq!(ran.code, Some(1));
     assert_eq!(sandbox.names(), ["qemu-s390x"], "what can be done is done");
-    let lines: Vec<_> = ran.err.lines().collect();
-    assert_eq!(lines.len(), 3);
-    assert!(
-        lines[2].starts_with("2 failed, first: registering qemu-aarch64: ") && lines[2].len() < 200,
-        "{}",
-        lines[2]
+    let err = format!(
+        "registering 2 handlers (qemu-aarch64, qemu-m68k): {folder}/qemu-ARCH-static: no such file; \
+         --bindir names the folder of the emulators\n"
     );
+    assert_eq!(ran.err, err);
 }
 
 fn emulator_not_executable(sandbox: &Sandbox) {
@@ -115,11 +128,11 @@ fn emulator_open_for_writing(sandbox: &Sandbox) {
 fn emulator_folder(sandbox: &Sandbox) {
     let long = format!("/{}", "x".repeat(1920));
     let cases = [
-        ("/nonexistent".into(), "emulator folder /nonexistent: no such directory".into()),
-        ("/etc/passwd".into(), "emulator folder /etc/passwd: not a directory".into()),
-        ("bin".into(), "emulator folder 'bin': not an absolute path".into()),
-        ("/a:b".into(), "emulator folder '/a:b': a colon or control character cannot stand in a rule".into()),
-        (long.clone(), format!("emulator folder '{long}': too long for a rule")),
+        ("/nonexistent".into(), "--bindir /nonexistent: no such directory".into()),
+        ("/etc/passwd".into(), "--bindir /etc/passwd: not a directory".into()),
+        ("bin".into(), "--bindir 'bin': not an absolute path".into()),
+        ("/a:b".into(), "--bindir '/a:b': a colon or control character cannot stand in a rule".into()),
+        (long.clone(), format!("--bindir '/{}…{}': too long for a rule", "x".repeat(55), "x".repeat(111))),
     ];
     for (folder, err) in cases {
         let err: String = err;
@@ -153,4 +166,100 @@ fn failed_replacement_keeps_the_old(sandbox: &Sandbox) {
     );
     sandbox.fails(&["register", "s390x", "--bindir", &folder], &err);
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
+}
+
+/// As where a distribution has registered emulators of its own.
+fn names_taken(sandbox: &Sandbox) {
+    for target in ["aarch64", "m68k", "s390x", "sh4"] {
+        let theirs = format!("/usr/libexec/qemu-binfmt/{target}-binfmt-P");
+        sandbox.add(&line(target, &format!("qemu-{target}"), &theirs, "P"));
+    }
+    let cause = "the names belong to others, see registrar status; to remove one: \
+                 echo -1 > /proc/sys/fs/binfmt_misc/NAME";
+    let err = format!("registering 4 handlers (qemu-aarch64, qemu-m68k, qemu-s390x, …): {cause}");
+    let out = sandbox.fails(&["register", "arm64,m68k,s390x,sh4"], &err);
+    assert_eq!(out.lines().filter(|line| line.contains("  left alone ")).count(), 4);
+    // Another cause is another line, and the last one sums up.
+    let folder = empty_folder(sandbox);
+    let ran = sandbox.run(&["register", "arm64,hppa,m68k", "--bindir", &folder]);
+    let lines: Vec<_> = ran.err.lines().collect();
+    let expected = format!("registering 2 handlers (qemu-aarch64, qemu-m68k): {cause}");
+    assert_eq!((lines.len(), lines[0]), (3, expected.as_str()));
+    assert_eq!(lines[2], format!("3 failed, first: {expected}"));
+}
+
+fn temporary_name_taken(sandbox: &Sandbox) {
+    let folder = sandbox.emulators(&["s390x", "m68k"]);
+    let folder = folder.to_str().expect("text");
+    sandbox.add(&line("s390x", "qemu-s390x.new", "/opt/theirs", "P"));
+    sandbox.succeeds(&["register", "s390x"]);
+    let err = "registering qemu-s390x: the name qemu-s390x.new belongs to /opt/theirs; \
+               to remove that: echo -1 > /proc/sys/fs/binfmt_misc/qemu-s390x.new";
+    let out = sandbox.fails(&["register", "s390x", "--bindir", folder], err);
+    let expected = "qemu-s390x  failed        the entry that was there stays; qemu-s390x.new belongs to /opt/theirs\n\
+                    0 registered, 0 replaced, 0 unchanged, 1 failed\n";
+    assert_eq!(out, expected);
+}
+
+fn unreadable_entry(sandbox: &Sandbox) {
+    sandbox.add(crate::sandbox::PYTHON.1);
+    sandbox.succeeds(&["register", "m68k"]);
+    let unreadable = |name: &str, arguments: &[&str]| {
+        let path = sandbox.folder().join(name);
+        sandbox.run_injected("?open,openat:error=EIO", path.to_str(), arguments).0
+    };
+    for arguments in [&["register", "s390x"][..], &["status"], &["unregister", "s390x"]] {
+        let ran = unreadable("python3.11", arguments);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+    for (command, doing) in [("register", "registered"), ("unregister", "unregistered")] {
+        let Ran { code, out, err } = unreadable("qemu-m68k", &[command, "m68k,s390x"]);
+        assert_eq!((code, err.as_str()), (Some(1), "reading /proc/sys/fs/binfmt_misc/qemu-m68k: i/o error\n"));
+        let mut lines = out.lines();
+        assert_eq!(lines.next(), Some("qemu-m68k   failed        cannot tell whose entry it is: i/o error"));
+        assert!(
+            lines.next().is_some_and(
+                |line| line.starts_with(&format!("qemu-s390x  {doing} ")) || line == format!("qemu-s390x  {doing}")
+            ),
+            "{out}"
+        );
+    }
+    assert_eq!(sandbox.names(), ["python3.11", "qemu-m68k"]);
+}
+
+/// The folder is another user namespace's, whose root's id none in here has.
+fn root_of_a_namespace(sandbox: &Sandbox) {
+    let path = "/proc/sys/fs/binfmt_misc/register";
+    let (ran, _) = sandbox.run_injected("?open,openat:error=EACCES", Some(path), &["register", "s390x"]);
+    let namespace = fs::read_link("/proc/self/ns/user").expect("a namespace");
+    let err = format!(
+        "writing {path}: permission denied; this is root of {}, the folder is another's: run as the host's root\n",
+        namespace.display()
+    );
+    assert_eq!((ran.code, ran.err), (Some(1), err));
+}
+
+/// As before Linux 6.7.
+fn root_of_a_namespace_mounting(sandbox: &Sandbox) {
+    let (ran, _) = sandbox.run_injected("mount:error=EPERM", None, &["register", "s390x"]);
+    let namespace = fs::read_link("/proc/self/ns/user").expect("a namespace");
+    let err = format!(
+        "mounting binfmt_misc at /proc/sys/fs/binfmt_misc: not permitted; run as the host's root (this is root of {}), \
+         or with -v /proc/sys/fs/binfmt_misc:/binfmt_misc\n",
+        namespace.display()
+    );
+    assert_eq!((ran.code, ran.err), (Some(1), err));
+}
+
+fn one_fails_the_others_are_tried(sandbox: &Sandbox) {
+    let (ran, _) = sandbox.run_injected("write:error=ENOMEM:when=1", None, &["register", "m68k,s390x"]);
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(sandbox.names(), ["qemu-s390x"]);
+    sandbox.succeeds(&["register", "m68k,sh4"]);
+    let path = "/proc/sys/fs/binfmt_misc/qemu-m68k";
+    let (ran, _) = sandbox.run_injected("?open,openat:error=EACCES:when=2", Some(path), &["unregister"]);
+    let expected = "qemu-m68k   failed        the entry that was there stays\nqemu-s390x  unregistered\n\
+                    qemu-sh4    unregistered\n2 unregistered, 1 failed\n";
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), expected));
+    assert_eq!(sandbox.names(), ["qemu-m68k"]);
 }

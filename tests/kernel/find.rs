@@ -7,12 +7,24 @@ use std::process::Command;
 use nix::unistd::chroot;
 use tests::{binfmt_misc, namespace};
 
-use crate::sandbox::{Sandbox, ran};
+use crate::sandbox::{PYTHON, Ran, Sandbox, line, ran};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
     Test { mounted: false, ..test("find/mounts_when_absent", mounts_when_absent) },
     Test { mounted: false, ..test("find/takes_its_mount_back", takes_its_mount_back) },
+    Test {
+        mounted: false,
+        ..test("find/takes_its_mount_of_others_entries_back", takes_its_mount_of_others_entries_back)
+    },
+    Test {
+        mounted: false,
+        ..test("find/keeps_a_mount_with_what_it_registered", keeps_a_mount_with_what_it_registered)
+    },
+    Test { mounted: false, ..test("find/hides_nothing", hides_nothing) },
+    Test { mounted: false, ..test("find/bound_before_the_host_mounted", bound_before_the_host_mounted) },
+    Test { mounted: false, ..test("find/no_proc", no_proc) },
+    test("find/another_run_mounted_meanwhile", another_run_mounted_meanwhile),
     Test { mounted: false, ..test("find/unregister_leaves_no_mount", unregister_leaves_no_mount) },
     Test { mounted: false, ..test("find/status_never_mounts", status_never_mounts) },
     Test { mounted: false, ..test("find/bind_mount_first", bind_mount_first) },
@@ -24,6 +36,10 @@ fn is_mounted(folder: &Path) -> bool {
     folder.join("status").exists()
 }
 
+fn mounts() -> Vec<String> {
+    binfmt_misc::mounts().expect("mounts can be read")
+}
+
 fn mounts_when_absent(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
@@ -31,8 +47,65 @@ fn mounts_when_absent(sandbox: &Sandbox) {
 
 fn takes_its_mount_back(sandbox: &Sandbox) {
     let folder = sandbox.emulators(&[]);
-    sandbox.run(&["register", "s390x", "--bindir", folder.to_str().expect("text")]);
-    assert!(!is_mounted(sandbox.folder()));
+    let folder = folder.to_str().expect("text");
+    // A third call would fail; there are two.
+    let traced = "mount,umount2:error=EIO:when=3";
+    let (ran, calls) = sandbox.run_injected(traced, None, &["register", "s390x", "--bindir", folder]);
+    let err = format!(
+        "registering qemu-s390x: {folder}/qemu-s390x-static: no such file; --bindir names the folder of the emulators\n"
+    );
+    assert_eq!((ran.code, ran.err), (Some(1), err));
+    let calls: Vec<_> = calls.lines().map(|line| (line.split('(').next(), line.ends_with("= 0"))).collect();
+    assert_eq!(calls, [(Some("mount"), true), (Some("umount2"), true)]);
+    assert_eq!(mounts(), Vec::<String>::new());
+}
+
+/// The instance has entries, which another mount holds.
+fn takes_its_mount_of_others_entries_back(sandbox: &Sandbox) {
+    let held = sandbox.scratch().join("held");
+    fs::create_dir(&held).expect("created");
+    namespace::mount_binfmt_misc(&held).expect("mounted");
+    let register = |line: &str| fs::write(held.join("register"), line).expect("registered");
+    register(PYTHON.1);
+    register(&line("s390x", "qemu-s390x", "/usr/bin/qemu-s390x-static", "F"));
+    assert_eq!(sandbox.succeeds(&["unregister"]), "qemu-s390x  unregistered\n1 unregistered\n");
+    let held_alone = || {
+        assert_eq!(mounts(), [held.to_str().expect("text")]);
+        let entries = binfmt_misc::entries(&held).expect("read");
+        assert_eq!(entries.into_keys().collect::<Vec<_>>(), [PYTHON.0]);
+    };
+    held_alone();
+    fs::write(held.join("status"), "0").expect("switched off");
+    assert_eq!(sandbox.run(&["register"]).code, Some(1));
+    held_alone();
+}
+
+fn keeps_a_mount_with_what_it_registered(sandbox: &Sandbox) {
+    let folder = sandbox.emulators(&["s390x"]);
+    let ran = sandbox.run(&["register", "m68k,s390x", "--bindir", folder.to_str().expect("text")]);
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(sandbox.names(), ["qemu-s390x"]);
+}
+
+fn hides_nothing(sandbox: &Sandbox) {
+    let full = sandbox.emulators(&["s390x"]);
+    for folder in [full.to_str().expect("text"), "/etc", "/", "/etc/passwd"] {
+        for command in ["register", "unregister"] {
+            let err = format!("{folder}: neither binfmt_misc nor an empty folder; a mount would hide what is there");
+            assert_eq!(sandbox.fails(&[command, "--mount", folder], &err), "");
+            assert_eq!(mounts(), Vec::<String>::new());
+        }
+    }
+}
+
+/// What `statfs` says once about the usual place is as it was before the other run mounted.
+fn another_run_mounted_meanwhile(sandbox: &Sandbox) {
+    let before = mounts();
+    let (ran, calls) = sandbox.run_injected("statfs,mount:error=ENOENT:when=2", None, &["register", "s390x"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert!(calls.contains("EBUSY"), "{calls}");
+    assert_eq!(sandbox.names(), ["qemu-s390x"]);
+    assert_eq!(mounts(), before);
 }
 
 fn unregister_leaves_no_mount(sandbox: &Sandbox) {
@@ -49,20 +122,57 @@ fn status_never_mounts(sandbox: &Sandbox) {
     assert!(!is_mounted(sandbox.folder()));
 }
 
-/// In a root folder of its own, as in a container with `-v /proc/sys/fs/binfmt_misc:/binfmt_misc`.
-fn bind_mount_first(sandbox: &Sandbox) {
+/// A root folder with an emulator and these folders, as a container's.
+fn container<'s>(sandbox: &'s Sandbox, folders: &[&str]) -> &'s Path {
     let root = sandbox.scratch();
-    for folder in ["usr/bin", "binfmt_misc"] {
+    for folder in folders.iter().chain(&["usr/bin"]) {
         fs::create_dir_all(root.join(folder)).expect(folder);
     }
     fs::copy("/usr/bin/qemu-s390x-static", root.join("usr/bin/qemu-s390x-static")).expect("copied");
     fs::copy(sandbox.registrar(), root.join("registrar")).expect("copied");
-    namespace::mount_binfmt_misc(&root.join("binfmt_misc")).expect("mounted");
+    root
+}
+
+fn enter(root: &Path) {
     chroot(root).expect("another root");
     std::env::set_current_dir("/").expect("inside");
-    let ran = ran(Command::new("/registrar").args(["register", "s390x"]));
+}
+
+fn run_inside(arguments: &[&str]) -> Ran {
+    ran(Command::new("/registrar").args(arguments))
+}
+
+/// As with `-v /proc/sys/fs/binfmt_misc:/binfmt_misc`, in a container whose user namespace has an instance of its own.
+fn bind_mount_first(sandbox: &Sandbox) {
+    let root = container(sandbox, &["binfmt_misc", "proc/sys/fs/binfmt_misc"]);
+    namespace::mount_binfmt_misc(&root.join("binfmt_misc")).expect("mounted");
+    namespace::enter(0).expect("a namespace inside");
+    namespace::mount_binfmt_misc(&root.join("proc/sys/fs/binfmt_misc")).expect("mounted");
+    enter(root);
+    let ran = run_inside(&["register", "s390x"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-    assert!(Path::new("/binfmt_misc/qemu-s390x").exists());
+    let names = |folder| binfmt_misc::entries(Path::new(folder)).expect("read").into_keys().collect::<Vec<_>>();
+    assert_eq!(names("/binfmt_misc"), ["qemu-s390x"]);
+    assert_eq!(names(binfmt_misc::USUAL), Vec::<String>::new());
+}
+
+fn bound_before_the_host_mounted(sandbox: &Sandbox) {
+    enter(container(sandbox, &["binfmt_misc", "proc/sys/fs/binfmt_misc"]));
+    for command in ["register", "unregister", "status"] {
+        let ran = run_inside(&[command]);
+        let err = "/binfmt_misc is not binfmt_misc; on the host: mount -t binfmt_misc binfmt_misc \
+                   /proc/sys/fs/binfmt_misc, or systemctl start proc-sys-fs-binfmt_misc.mount; then run this again\n";
+        assert_eq!((ran.code, ran.err.as_str(), ran.out.as_str()), (Some(1), err, ""));
+        assert!(!is_mounted(Path::new(binfmt_misc::USUAL)));
+    }
+}
+
+fn no_proc(sandbox: &Sandbox) {
+    enter(container(sandbox, &[]));
+    let ran = run_inside(&["register"]);
+    let err = "mounting binfmt_misc at /proc/sys/fs/binfmt_misc: no /proc here; mount it, or run in a container with \
+               -v /proc/sys/fs/binfmt_misc:/binfmt_misc\n";
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), err));
 }
 
 fn mount_option(sandbox: &Sandbox) {
@@ -83,7 +193,7 @@ fn mount_option(sandbox: &Sandbox) {
 fn mount_option_without_folder(sandbox: &Sandbox) {
     let cases = [
         ("/nonexistent", "mounting binfmt_misc at /nonexistent: no such directory; create it"),
-        ("/etc/passwd", "mounting binfmt_misc at /etc/passwd: not a directory"),
+        ("", "--mount '': no folder"),
     ];
     for (folder, err) in cases {
         assert_eq!(sandbox.fails(&["register", "--mount", folder], err), "");

@@ -1,8 +1,10 @@
 //! `registrar` against the real kernel. Each test runs in a process of its own, in a user and mount namespace of its
 //! own, so that it needs no root, disturbs nobody and runs beside the others. One that cannot run fails.
 
+mod exchange;
 mod faults;
 mod find;
+mod lines;
 mod names;
 mod register;
 mod sandbox;
@@ -43,7 +45,17 @@ const fn test(name: &'static str, run: fn(&Sandbox)) -> Test {
 }
 
 fn tests() -> impl Iterator<Item = &'static Test> {
-    [faults::TESTS, find::TESTS, names::TESTS, register::TESTS, status::TESTS, unregister::TESTS].into_iter().flatten()
+    let kinds = [
+        exchange::TESTS,
+        faults::TESTS,
+        find::TESTS,
+        lines::TESTS,
+        names::TESTS,
+        register::TESTS,
+        status::TESTS,
+        unregister::TESTS,
+    ];
+    kinds.into_iter().flatten()
 }
 
 fn main() -> ExitCode {
@@ -55,11 +67,12 @@ fn main() -> ExitCode {
         (test.run)(&Sandbox::enter(test.uid, test.mounted, path(REGISTRAR), path(SCRATCH)));
         return ExitCode::SUCCESS;
     }
-    let before = hosts_entries();
+    let before = host();
     let trials = tests().map(|test| Trial::test(test.name, || run_apart(test))).collect();
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
-    if hosts_entries() != before {
-        eprintln!("the tests changed the host's binfmt_misc: {before:?} became {:?}", hosts_entries());
+    let after = host();
+    if after != before {
+        eprintln!("the tests changed the host's binfmt_misc: {before:?} became {after:?}");
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()
@@ -83,7 +96,12 @@ fn run_apart(test: &Test) -> Result<(), Failed> {
     Err(format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr)).into())
 }
 
-/// What the tests must leave as it is; nothing if it is not mounted.
-fn hosts_entries() -> BTreeMap<String, String> {
-    binfmt_misc::entries(Path::new(binfmt_misc::USUAL)).unwrap_or_default()
+/// What the tests must leave as it is: where `binfmt_misc` is mounted, and the entries there.
+fn host() -> Vec<(String, BTreeMap<String, String>)> {
+    let mounts = binfmt_misc::mounts().expect("mounts can be read");
+    let entries = |at: String| {
+        let entries = binfmt_misc::entries(Path::new(&at)).unwrap_or_else(|error| panic!("{at}: {error}"));
+        (at, entries)
+    };
+    mounts.into_iter().map(entries).collect()
 }

@@ -35,11 +35,12 @@ fn lists_and_repetition(sandbox: &Sandbox) {
 }
 
 fn unknown(sandbox: &Sandbox) {
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
         (&["register", "s390x", "arm46"], "unknown architecture: 'arm46' (did you mean arm64?)"),
         (&["register", ""], "unknown architecture: ''"),
         (&["unregister", "pdp11"], "unknown architecture: 'pdp11'"),
         (&["regsiter"], "unknown command: regsiter; see registrar --help"),
+        (&["--help=yes"], "unexpected argument for option '--help': \"yes\"; see registrar --help"),
         (&["register", "--bindir"], "missing argument for option '--bindir'; see registrar --help"),
     ];
     for (arguments, err) in cases {

@@ -31,9 +31,14 @@ pub(crate) const TESTS: &[Test] = &[
     #[cfg(target_arch = "x86_64")]
     test("register/native_is_skipped_by_name_too", native_is_skipped_by_name_too),
     #[cfg(target_arch = "x86_64")]
-    test("register/served_by_others_is_left_alone", served_by_others_is_left_alone),
+    test("register/entries_do_not_hide_what_is_native", entries_do_not_hide_what_is_native),
     #[cfg(target_arch = "x86_64")]
-    test("register/ours_in_place_was_needed", ours_in_place_was_needed),
+    test("register/ours_in_the_way_of_native", ours_in_the_way_of_native),
+    #[cfg(target_arch = "x86_64")]
+    test("register/undecidable", undecidable),
+    test("register/file_is_gone", file_is_gone),
+    test("register/spellings_of_a_folder", spellings_of_a_folder),
+    test("register/bad_folder_in_the_environment", bad_folder_in_the_environment),
 ];
 
 /// The file of a target's test program.
@@ -45,7 +50,7 @@ fn test_program(sandbox: &Sandbox, target: &Target) -> std::path::PathBuf {
 }
 
 /// Whether this machine runs a target's programs; asked before anything is registered.
-fn runs(sandbox: &Sandbox, target: &Target) -> bool {
+pub(crate) fn runs(sandbox: &Sandbox, target: &Target) -> bool {
     let status = Command::new(test_program(sandbox, target)).status();
     status.is_ok_and(|status| status.code() == Some(i32::from(EXIT_STATUS)))
 }
@@ -197,26 +202,84 @@ fn native_is_skipped_by_name_too(sandbox: &Sandbox) {
     assert_eq!(out == skipped, is_native, "{out}");
 }
 
+/// Entries that serve a target do not keep the kernel from telling whether it needs them.
 #[cfg(target_arch = "x86_64")]
-fn served_by_others_is_left_alone(sandbox: &Sandbox) {
+fn entries_do_not_hide_what_is_native(sandbox: &Sandbox) {
+    let is_native = runs(sandbox, targets::by_qemu_name("i386").expect("known"));
+    let corrected = line("i386", "box86", "/usr/bin/qemu-i386-static", "F");
+    // QEMU's own masks leave the lowest bit of the ELF version out.
+    let upstream = corrected.replacen(r"\xff\xff\xff\xff\xff\xff\xff\x00", r"\xff\xff\xff\xff\xff\xff\xfe\x00", 1);
+    assert_ne!(corrected, upstream);
     sandbox.add(PYTHON.1);
-    sandbox.add(&line("i386", "box86", "/usr/bin/qemu-i386-static", "F"));
-    let before = sandbox.entries();
-    let served = "qemu-i386  skipped       served by box86\nqemu-i486  skipped       served by box86\n\
-                  0 registered, 0 replaced, 0 unchanged; i386 skipped: served by box86\n";
-    assert_eq!(sandbox.succeeds(&["register", "386"]), served);
-    assert_eq!(sandbox.entries(), before);
-    // One that is disabled serves nothing, so the machine itself is asked.
-    sandbox.write("box86", "0");
-    assert_ne!(sandbox.succeeds(&["register", "386"]), served);
+    for theirs in [corrected, upstream] {
+        sandbox.add(&theirs);
+        let out = sandbox.succeeds(&["register", "386"]);
+        assert_eq!(out.contains("; i386 skipped: runs natively\n"), is_native, "{out}");
+        assert_eq!(sandbox.names() == ["box86", PYTHON.0], is_native);
+        sandbox.succeeds(&["unregister", "386"]);
+        sandbox.write("box86", "-1");
+    }
 }
 
+/// Left by another image, say.
 #[cfg(target_arch = "x86_64")]
-fn ours_in_place_was_needed(sandbox: &Sandbox) {
+fn ours_in_the_way_of_native(sandbox: &Sandbox) {
+    let is_native = runs(sandbox, targets::by_qemu_name("i386").expect("known"));
     sandbox.add(&line("i386", "qemu-i386", "/usr/bin/qemu-i386-static", "F"));
     let out = sandbox.succeeds(&["register", "386"]);
-    let expected = "qemu-i386  unchanged     /usr/bin/qemu-i386-static\n\
-                    qemu-i486  registered    /usr/bin/qemu-i386-static\n1 registered, 0 replaced, 1 unchanged\n";
-    assert_eq!(out, expected);
-    assert_eq!(sandbox.names(), ["qemu-i386", "qemu-i486"]);
+    let in_the_way = "runs natively, but an entry of ours is there; to remove it: registrar unregister i386";
+    let native = format!(
+        "qemu-i386  skipped       {in_the_way}\nqemu-i486  skipped       runs natively\n\
+         0 registered, 0 replaced, 0 unchanged; i386 skipped: {in_the_way}\n"
+    );
+    let needed = "qemu-i386  unchanged     /usr/bin/qemu-i386-static\n\
+                  qemu-i486  registered    /usr/bin/qemu-i386-static\n1 registered, 0 replaced, 1 unchanged\n";
+    assert_eq!(out, if is_native { native.as_str() } else { needed });
+    let out = sandbox.succeeds(&["register"]);
+    assert_eq!(out.contains(in_the_way), is_native);
+    assert_eq!(!sandbox.names().contains(&"qemu-i486".into()), is_native, "nothing is added");
+    assert_eq!(sandbox.succeeds(&["status", "386"]).contains("(runs natively too)"), is_native);
+}
+
+/// With an entry that takes any ELF file, the kernel cannot be asked: one cause, told once.
+#[cfg(target_arch = "x86_64")]
+fn undecidable(sandbox: &Sandbox) {
+    sandbox.add(r":any:M::\x7fELF\x01::/usr/bin/qemu-i386-static:F");
+    let err = "registering i386: cannot tell whether it runs natively: an entry takes any program of this kind";
+    let out = sandbox.fails(&["register", "386"], err);
+    assert!(out.ends_with("\n0 registered, 0 replaced, 0 unchanged, 1 failed\n"), "{out}");
+}
+
+fn file_is_gone(sandbox: &Sandbox) {
+    let folder = sandbox.emulators(&["s390x"]);
+    let option = folder.to_str().expect("text");
+    sandbox.succeeds(&["register", "s390x", "--bindir", option]);
+    fs::remove_file(folder.join("qemu-s390x-static")).expect("removed");
+    let expected = format!(
+        "qemu-s390x  unchanged     {option}/qemu-s390x-static (no such file here: the kernel uses the one that it \
+         opened)\n0 registered, 0 replaced, 1 unchanged\n"
+    );
+    assert_eq!(sandbox.succeeds(&["register", "s390x", "--bindir", option]), expected);
+    assert!(runs(sandbox, targets::by_qemu_name("s390x").expect("known")));
+}
+
+fn spellings_of_a_folder(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    for folder in ["/usr/bin/", "//usr/./bin", "/usr//bin/."] {
+        assert!(sandbox.succeeds(&["register", "s390x", "--bindir", folder]).contains("unchanged     /usr/bin/qemu"));
+    }
+    sandbox.fails(
+        &["register", "s390x", "--bindir", "/"],
+        "registering qemu-s390x: /qemu-s390x-static: no such file; --bindir names the folder of the emulators",
+    );
+}
+
+fn bad_folder_in_the_environment(sandbox: &Sandbox) {
+    let run = |arguments: &[&str]| ran(Command::new(sandbox.registrar()).args(arguments).env("BINDIR", "bin"));
+    sandbox.succeeds(&["register", "s390x"]);
+    let register = run(&["register", "s390x"]);
+    assert_eq!((register.code, register.err.as_str()), (Some(1), "BINDIR 'bin': not an absolute path\n"));
+    let unregister = run(&["unregister"]);
+    assert_eq!((unregister.code, unregister.err.as_str()), (Some(0), ""));
+    assert!(sandbox.names().is_empty());
 }

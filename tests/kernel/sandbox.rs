@@ -57,6 +57,18 @@ impl Sandbox {
         ran(Command::new(&self.registrar).args(arguments))
     }
 
+    /// Runs it while system calls fail as `inject` tells strace: only those on `path`, if one is given. Returns how it
+    /// ended, and the calls to which the expression applies.
+    pub(crate) fn run_injected(&self, inject: &str, path: Option<&str>, arguments: &[&str]) -> (Ran, String) {
+        let log = self.scratch.join("strace");
+        let calls = inject.split(':').next().unwrap_or_default();
+        let mut strace = Command::new("strace");
+        strace.arg("-qq").arg("-o").arg(&log).arg(format!("-etrace={calls}")).arg(format!("-einject={inject}"));
+        strace.args(path.iter().flat_map(|path| ["-P", path]));
+        let ran = ran(strace.arg(&self.registrar).args(arguments));
+        (ran, fs::read_to_string(log).expect("what strace saw"))
+    }
+
     /// Runs what must succeed without a word on standard error, and returns what it says.
     pub(crate) fn succeeds(&self, arguments: &[&str]) -> String {
         let Ran { code, out, err } = self.run(arguments);

@@ -11,6 +11,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("status/json", json),
     test("status/no_command_is_status", no_command_is_status),
     test("status/switched_off", switched_off),
+    test("status/served_under_another_name", served_under_another_name),
 ];
 
 /// One entry of each kind.
@@ -75,4 +76,18 @@ fn switched_off(sandbox: &Sandbox) {
     sandbox.write("status", "0");
     let out = sandbox.succeeds(&["status"]);
     assert_eq!(out.lines().next(), Some("binfmt_misc at /proc/sys/fs/binfmt_misc, switched off: no entry is used"));
+}
+
+fn served_under_another_name(sandbox: &Sandbox) {
+    sandbox.add(&line("s390x", "qemu-s390x.new", "/usr/bin/qemu-s390x-static", "F"));
+    sandbox.add(&line("m68k", "theirs", "/opt/m68k", ""));
+    sandbox.add(&line("hppa", "disabled", "/opt/hppa", ""));
+    sandbox.write("disabled", "0");
+    let out = sandbox.succeeds(&["status", "s390x", "m68k", "hppa"]);
+    let expected = [
+        "qemu-hppa   hppa    linux/hppa   absent",
+        "qemu-m68k   m68k    linux/m68k   served         /opt/m68k (by theirs)",
+        "qemu-s390x  s390x   linux/s390x  served  F      /usr/bin/qemu-s390x-static (by qemu-s390x.new)",
+    ];
+    assert_eq!(out.lines().skip(2).collect::<Vec<_>>(), expected);
 }

@@ -1,5 +1,9 @@
 //! What the file of an entry says, and whether its rule matches a program.
 
+use nix::errno::Errno;
+
+use super::plain;
+
 /// One registered rule. What this program does not understand of a newer kernel's text is left out, not refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -10,6 +14,8 @@ pub(crate) struct Entry {
     pub(crate) flags: String,
     /// The lines of offset, magic and mask, or of the extension.
     pub(crate) pattern: String,
+    /// Why all of the above is unknown, if it is.
+    pub(crate) unreadable: Option<Errno>,
 }
 
 impl Entry {
@@ -27,6 +33,19 @@ impl Entry {
             }
         }
         entry
+    }
+
+    pub(crate) fn unreadable(errno: Errno) -> Self {
+        Self { unreadable: Some(errno), ..Self::default() }
+    }
+
+    /// Whose it is, as far as it shows.
+    pub(crate) fn owner(&self) -> String {
+        match self.unreadable {
+            Some(errno) => format!("an entry that cannot be read ({})", plain(errno)),
+            None if self.interpreter.is_empty() => "an entry without an interpreter".into(),
+            None => self.interpreter.clone(),
+        }
     }
 
     /// File name of the interpreter.
@@ -66,12 +85,13 @@ impl Entries {
         Some(&self.sorted[found].1)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.sorted.is_empty()
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.sorted.iter().map(|(name, _)| name.as_str())
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        self.sorted.iter().map(|(name, entry)| (name.as_str(), entry))
+    /// The name of an entry that takes programs that start with `header`.
+    pub(crate) fn server_of(&self, header: &[u8]) -> Option<&str> {
+        self.sorted.iter().find(|(_, entry)| entry.serves(header)).map(|(name, _)| name.as_str())
     }
 }
 

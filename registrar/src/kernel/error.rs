@@ -7,38 +7,63 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+use super::user;
+use crate::table::EMULATOR_OF_ANY;
+
 /// Gives a container the host's folder: the cure for most of what follows.
 const BIND: &str = "-v /proc/sys/fs/binfmt_misc:/binfmt_misc";
 
 /// An operation that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Error {
-    /// The folder of the emulators cannot be used.
-    Emulators { folder: PathBuf, errno: Errno },
+    /// The folder of the emulators, which `source` names, cannot be used.
+    Emulators { source: &'static str, folder: PathBuf, errno: Errno },
     /// Nothing is mounted, and this command does not mount.
     NotMounted { at: PathBuf },
+    /// A bind mount, made while the host had nothing mounted.
+    Hollow { at: PathBuf },
+    /// A mount would hide what is there.
+    Occupied { at: PathBuf },
     /// mount(2) failed.
     Mount { at: PathBuf, errno: Errno },
     /// The folder or one of its files cannot be read.
     Read { path: PathBuf, errno: Errno },
     /// No entry is used, whatever is registered.
     SwitchedOff { at: PathBuf },
-    /// `register`, or the file of an entry, cannot be written: no rule's fault, and no other write would succeed.
-    NotWritable { path: PathBuf, errno: Errno },
+    /// `register` cannot be opened.
+    Register { path: PathBuf, errno: Errno },
+    /// The file of an entry cannot be written.
+    Remove { path: PathBuf, errno: Errno },
     /// The kernel refuses a rule.
-    Add { name: &'static str, interpreter: String, errno: Errno },
+    Add { name: &'static str, folder: String, interpreter: String, errno: Errno },
+}
+
+impl Error {
+    /// Whether it would meet every other handler as well, so that none need be tried.
+    pub(crate) fn stops_all(&self) -> bool {
+        matches!(self, Self::Register { errno: Errno::EACCES | Errno::EPERM | Errno::EROFS, .. })
+    }
+
+    /// The cause without what is of one handler alone, for several that failed alike.
+    pub(crate) fn of_many(&self) -> String {
+        match self {
+            Self::Remove { errno, .. } => writing(*errno),
+            Self::Add { folder, errno, .. } => adding(&[folder, "/", EMULATOR_OF_ANY].concat(), *errno),
+            other => other.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Emulators { folder, errno } => {
+            Self::Emulators { source, folder, errno } => {
                 let cause = match *errno {
                     Errno::ENOENT => "no such directory".into(),
                     Errno::ENOTDIR => "not a directory".into(),
                     errno => plain(errno),
                 };
-                write!(f, "emulator folder {}: {cause}", folder.display())
+                write!(f, "{source} {}: {cause}", folder.display())
             }
             Self::NotMounted { at } => {
                 let at = at.display();
@@ -46,6 +71,18 @@ impl fmt::Display for Error {
                     f,
                     "binfmt_misc is not mounted at {at}; `registrar register` as root mounts it, a container needs {BIND}"
                 )
+            }
+            Self::Hollow { at } => {
+                let at = at.display();
+                write!(
+                    f,
+                    "{at} is not binfmt_misc; on the host: mount -t binfmt_misc binfmt_misc \
+                     /proc/sys/fs/binfmt_misc, or systemctl start proc-sys-fs-binfmt_misc.mount; then run this again"
+                )
+            }
+            Self::Occupied { at } => {
+                let at = at.display();
+                write!(f, "{at}: neither binfmt_misc nor an empty folder; a mount would hide what is there")
             }
             Self::Mount { at, errno } => {
                 write!(f, "mounting binfmt_misc at {}: {}", at.display(), mounting(at, *errno))
@@ -58,8 +95,10 @@ impl fmt::Display for Error {
                     "binfmt_misc is switched off, so that no handler would be used; to switch it on: echo 1 > {at}/status"
                 )
             }
-            Self::NotWritable { path, errno } => write!(f, "writing {}: {}", path.display(), writing(*errno)),
-            Self::Add { name, interpreter, errno } => {
+            Self::Register { path, errno } | Self::Remove { path, errno } => {
+                write!(f, "writing {}: {}", path.display(), writing(*errno))
+            }
+            Self::Add { name, interpreter, errno, .. } => {
                 write!(f, "registering {name}: {}", adding(interpreter, *errno))
             }
         }
@@ -68,8 +107,16 @@ impl fmt::Display for Error {
 
 fn mounting(at: &Path, errno: Errno) -> String {
     match errno {
-        Errno::EPERM | Errno::EACCES => format!("not permitted; run as root, or in a container with {BIND}"),
+        Errno::EPERM | Errno::EACCES => match user::root_of() {
+            Some(namespace) => {
+                format!("not permitted; run as the host's root (this is root of {namespace}), or with {BIND}")
+            }
+            None => format!("not permitted; run as root, or in a container with {BIND}"),
+        },
         Errno::ENODEV => "this kernel has none; on the host: modprobe binfmt_misc".into(),
+        Errno::ENOENT if at.starts_with("/proc") && !Path::new("/proc/sys").exists() => {
+            format!("no /proc here; mount it, or run in a container with {BIND}")
+        }
         Errno::ENOENT if at.starts_with("/proc") => "no such directory; on the host: modprobe binfmt_misc".into(),
         Errno::ENOENT => "no such directory; create it".into(),
         _ => plain(errno),
@@ -78,7 +125,14 @@ fn mounting(at: &Path, errno: Errno) -> String {
 
 fn writing(errno: Errno) -> String {
     match errno {
-        Errno::EPERM | Errno::EACCES => "permission denied; run as root".into(),
+        Errno::EPERM | Errno::EACCES => match user::root_of() {
+            Some(namespace) => {
+                format!(
+                    "permission denied; this is root of {namespace}, the folder is another's: run as the host's root"
+                )
+            }
+            None => "permission denied; run as root".into(),
+        },
         Errno::EROFS => format!("mounted read-only; mount it writable, in a container with {BIND}"),
         _ => plain(errno),
     }
@@ -90,7 +144,7 @@ fn adding(interpreter: &str, errno: Errno) -> String {
         Errno::EACCES => format!("{interpreter}: not executable, or on a file system mounted noexec"),
         Errno::ENOTDIR => format!("{interpreter}: part of the path is no directory; check --bindir"),
         Errno::ETXTBSY => format!("{interpreter}: open for writing; try again when it is complete"),
-        Errno::EINVAL => "the kernel does not take the rule; flag F needs Linux 4.8".into(),
+        Errno::EINVAL => "the kernel does not take this rule; before Linux 4.8 it takes none with flag F".into(),
         Errno::EEXIST => "registered by somebody else at this moment; run this again".into(),
         Errno::EPERM => "not permitted; run as root".into(),
         Errno::EROFS => format!("mounted read-only; mount it writable, in a container with {BIND}"),
@@ -100,6 +154,6 @@ fn adding(interpreter: &str, errno: Errno) -> String {
 }
 
 /// The C library's words in this program's style.
-fn plain(errno: Errno) -> String {
+pub(crate) fn plain(errno: Errno) -> String {
     errno.desc().to_lowercase()
 }

@@ -2,12 +2,16 @@
 //!
 //! Whether a mount made here outlives this process is not judged here.
 
+use std::fs;
+use std::io::ErrorKind;
+
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{FsType, statfs};
 
-use super::{Error, Folder};
+use super::{Error, Folder, errno};
 
 /// A bind mount of the kernel's folder: container engines refuse one inside the container's own `/proc`.
 const BOUND: &str = "/binfmt_misc";
@@ -29,24 +33,47 @@ pub(crate) enum Mount {
 
 /// Finds the folder: `only` if it is given, else the bind mount, else the usual place.
 pub(crate) fn find(only: Option<&Path>, missing: Mount) -> Result<Folder, Error> {
-    if only.is_none() && is_binfmt_misc(Path::new(BOUND)) {
-        return Ok(Folder::new(BOUND, false));
+    if only.is_none() {
+        match file_system(Path::new(BOUND)) {
+            Some(BINFMTFS_MAGIC) => return Ok(Folder::found(BOUND)),
+            // Somebody meant to bring the host's folder: to mount one in the container instead would help nobody.
+            Some(_) => return Err(Error::Hollow { at: BOUND.into() }),
+            None => {}
+        }
     }
     let at = only.unwrap_or(Path::new(USUAL));
-    if is_binfmt_misc(at) {
-        return Ok(Folder::new(at, false));
+    let is_mounted = || file_system(at) == Some(BINFMTFS_MAGIC);
+    if is_mounted() {
+        return Ok(Folder::found(at));
     }
     if missing == Mount::Never {
         return Err(Error::NotMounted { at: at.into() });
     }
+    hides_nothing(at)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some(BINFMT_MISC), at, Some(BINFMT_MISC), flags, None::<&str>)
-        .map_err(|errno| Error::Mount { at: at.into(), errno })?;
-    Ok(Folder::new(at, true))
+    match mount(Some(BINFMT_MISC), at, Some(BINFMT_MISC), flags, None::<&str>) {
+        Ok(()) => Ok(Folder::mounted(at)),
+        // Another run was faster.
+        Err(Errno::EBUSY) if is_mounted() => Ok(Folder::found(at)),
+        Err(errno) => Err(Error::Mount { at: at.into(), errno }),
+    }
 }
 
-/// Asks the file system, which triggers an automount. What cannot be asked is no place that could be used: mounting
+/// Asks what is mounted, which triggers an automount. What cannot be asked is no place that could be used: mounting
 /// there says better why.
-fn is_binfmt_misc(path: &Path) -> bool {
-    statfs(path).is_ok_and(|found| found.filesystem_type() == BINFMTFS_MAGIC)
+fn file_system(path: &Path) -> Option<FsType> {
+    statfs(path).ok().map(|found| found.filesystem_type())
+}
+
+/// Refuses a place with anything in it, the kernel's own apart.
+fn hides_nothing(at: &Path) -> Result<(), Error> {
+    if at == Path::new(USUAL) {
+        return Ok(());
+    }
+    match fs::read_dir(at).map(|mut files| files.next().is_none()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::Occupied { at: at.into() }),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => Err(Error::Occupied { at: at.into() }),
+        Err(error) => Err(Error::Mount { at: at.into(), errno: errno(&error) }),
+    }
 }

@@ -16,15 +16,24 @@ const LONGEST_ENTRY: usize = 4096;
 /// A mounted `binfmt_misc`.
 pub(crate) struct Folder {
     path: PathBuf,
-    mounted_here: bool,
+    /// The entries that showed when this run mounted it, if it did.
+    found: Option<Entries>,
 }
 
 /// The open `register` file.
 pub(crate) struct Register(File);
 
 impl Folder {
-    pub(super) fn new(path: impl Into<PathBuf>, mounted_here: bool) -> Self {
-        Self { path: path.into(), mounted_here }
+    /// One that was mounted before.
+    pub(super) fn found(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), found: None }
+    }
+
+    /// One that this run has just mounted.
+    pub(super) fn mounted(path: impl Into<PathBuf>) -> Self {
+        let folder = Self::found(path);
+        // What cannot be listed now is not listed in the end either, and the mount stays.
+        Self { found: Some(folder.entries().unwrap_or_default()), ..folder }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -54,7 +63,8 @@ impl Folder {
                 Ok(text) => entries.push((name.to_string_lossy().into_owned(), Entry::parse(&text))),
                 // Removed since it was listed.
                 Err(Errno::ENOENT) => {}
-                Err(errno) => return Err(Error::Read { path, errno }),
+                // It may be anybody's, and only hinders who needs its name.
+                Err(errno) => entries.push((name.to_string_lossy().into_owned(), Entry::unreadable(errno))),
             }
         }
         Ok(entries.into_iter().collect())
@@ -65,7 +75,7 @@ impl Folder {
         let path = self.path.join("register");
         match File::options().write(true).open(&path) {
             Ok(file) => Ok(Register(file)),
-            Err(error) => Err(Error::NotWritable { path, errno: errno(&error) }),
+            Err(error) => Err(Error::Register { path, errno: errno(&error) }),
         }
     }
 
@@ -76,15 +86,21 @@ impl Folder {
             Ok(()) => Ok(()),
             Err(error) => match errno(&error) {
                 Errno::ENOENT => Ok(()),
-                errno => Err(Error::NotWritable { path, errno }),
+                errno => Err(Error::Remove { path, errno }),
             },
         }
     }
 
-    /// Takes back the mount if this run made it.
-    pub(crate) fn unmount_if_mounted_here(&self) {
-        if self.mounted_here {
-            // If it fails, an empty folder too many is mounted: no reason to hide what the user is to be told.
+    /// Takes back the mount if this run made it and nothing has been registered since.
+    ///
+    /// From Linux 6.7 on, entries go with the last mount. Those that were there at once have another mount, or a kernel
+    /// that needs none; those that came since may have only this one. Another run may register between this look and
+    /// the unmounting, and lose what it registered: to close that gap of some microseconds takes a lock that all runs
+    /// share.
+    pub(crate) fn unmount_if_unused(&self) {
+        let Some(found) = &self.found else { return };
+        if self.entries().is_ok_and(|entries| entries.names().all(|name| found.get(name).is_some())) {
+            // If it fails, a folder too many is mounted: no reason to hide what the user is to be told.
             let _ = umount2(&self.path, MntFlags::empty());
         }
     }
@@ -96,6 +112,7 @@ impl Register {
         // One write(2) is one rule, taken whole or refused.
         self.0.write_all(line.as_bytes()).map_err(|error| Error::Add {
             name: handler.name,
+            folder: emulators.into(),
             interpreter: handler.interpreter(emulators),
             errno: errno(&error),
         })

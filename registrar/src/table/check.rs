@@ -1,7 +1,7 @@
 //! What must hold of the generated table, so that look-up may search it and writing may slice it. A table that breaks
 //! one of these does not compile.
 
-use super::{EMULATOR_DIR, FLAGS, Handler, LONGEST_LINE, TABLE};
+use super::{EMULATOR_DIR, FLAGS, Handler, LONGEST_LINE, LONGEST_NAME, TABLE, TEMPORARY};
 
 const _: () = {
     let mut index = 0;
@@ -11,7 +11,9 @@ const _: () = {
             index == 0 || precedes(TABLE.handlers[index - 1].name, handler.name),
             "handlers unsorted or not unique"
         );
-        assert!(handler.line.len() <= LONGEST_LINE, "a line is longer than the kernel takes");
+        assert!(handler.line.len() + TEMPORARY.len() <= LONGEST_LINE, "a line is longer than the kernel takes");
+        assert!(handler.name.len() + TEMPORARY.len() <= LONGEST_NAME, "a name is longer than the kernel takes");
+        assert!(!ends_as_temporary(handler.name), "a name looks like another's temporary one");
         assert!(is_rule_of(handler), "a line is not `:name:M…:EMULATOR_DIR/emulator:FLAGS`");
         index += 1;
     }
@@ -24,6 +26,33 @@ const _: () = {
         index += 1;
     }
 };
+
+const _: () = {
+    let mut index = 0;
+    while index < TABLE.names.len() {
+        assert!(is_lower_case(TABLE.names[index].0), "the command line makes names lower case");
+        index += 1;
+    }
+};
+
+const fn ends_as_temporary(name: &str) -> bool {
+    match name.len().checked_sub(TEMPORARY.len()) {
+        Some(start) => stands_at(name.as_bytes(), start, TEMPORARY.as_bytes()),
+        None => false,
+    }
+}
+
+const fn is_lower_case(name: &str) -> bool {
+    let name = name.as_bytes();
+    let mut index = 0;
+    while index < name.len() {
+        if name[index].is_ascii_uppercase() {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}
 
 const fn is_rule_of(handler: &Handler) -> bool {
     let line = handler.line.as_bytes();
