@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<()> {
     let (stage, made) = extract::stage(&fetched.packages, &wanted, &args.out)?;
     let size = stage.record.emulators.iter().map(|emulator| emulator.size).sum();
     println!(
-        "{} emulators, {}, {} in {:.2} s, peak memory {} bytes",
+        "emulators: {}, {}, {} in {:.2} s, peak memory {} bytes",
         stage.record.emulators.len(),
         HumanBytes(size),
         if made { "verified and extracted" } else { "unchanged" },
