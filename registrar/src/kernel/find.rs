@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::io::ErrorKind;
-
 use std::path::Path;
 
 use nix::errno::Errno;

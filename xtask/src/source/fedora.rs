@@ -39,11 +39,16 @@ struct Release {
     version: String,
 }
 
-/// The packages of the newest release whose key is known, with its updates.
-pub(super) fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
+/// Fedora's list of releases: the first contact, which alone tells whether Fedora can be reached.
+pub(super) fn releases(request: &Request, fetcher: &Fetcher) -> Result<Vec<u8>> {
     let servers = Servers::new(request.servers.as_deref());
-    let list = fetcher.metadata(&servers.project, "releases.json").context("asking Fedora for its releases")?;
-    let (release, fingerprint) = newest(&list)?;
+    fetcher.metadata(&servers.project, "releases.json").context("asking Fedora for its releases")
+}
+
+/// The packages of the newest release of `list` whose key is known, with its updates.
+pub(super) fn fetch(list: &[u8], request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
+    let servers = Servers::new(request.servers.as_deref());
+    let (release, fingerprint) = newest(list)?;
     let trust = if request.keys.is_empty() {
         let keyring = fetcher.metadata(&servers.project, "fedora.gpg")?;
         Keys::pinned(&keyring, &servers.project.of("fedora.gpg"), fingerprint)?

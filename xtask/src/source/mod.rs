@@ -76,13 +76,15 @@ pub struct Fetched {
 /// If they cannot be had, or are not what their repository promises.
 pub fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
     match &request.source {
-        Source::Auto => match fedora::fetch(request, fetcher) {
+        Source::Auto => match fedora::releases(request, fetcher) {
+            // What goes wrong once Fedora has answered is a failure, and no reason to take other packages.
+            Ok(list) => fedora::fetch(&list, request, fetcher),
             Err(error) if error.chain().any(|cause| cause.is::<Unreachable>() || cause.is::<NotCached>()) => {
                 fall_back(request, fetcher, error)
             }
-            result => result,
+            Err(error) => Err(error),
         },
-        Source::Fedora => fedora::fetch(request, fetcher),
+        Source::Fedora => fedora::fetch(&fedora::releases(request, fetcher)?, request, fetcher),
         Source::Apt => {
             ensure!(
                 request.keys.is_empty() && !request.no_signature,
