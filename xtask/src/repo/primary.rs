@@ -4,7 +4,8 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use anyhow::{Context, Result, bail};
 
-use super::{LARGEST_FILE, Node, Promise, attribute, check_href, check_word, walk};
+use super::xml::{Node, attribute, walk};
+use super::{LARGEST_FILE, Promise, check_href, check_word};
 use crate::digest::Sha256;
 
 /// One package as the metadata describe it.

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::{LARGEST_FILE, LARGEST_OPEN, Node, Promise, attribute, check_href, walk};
+use super::xml::{Node, attribute, walk};
+use super::{LARGEST_FILE, LARGEST_OPEN, Promise, check_href};
 use crate::digest::Sha256;
 
 /// The entry of type `primary`.
