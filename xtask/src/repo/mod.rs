@@ -2,9 +2,11 @@
 //! [`crate::download`], packages go to [`crate::verify`].
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 
+pub mod chosen;
 pub mod closure;
 pub mod metalink;
 pub mod primary;
@@ -12,7 +14,7 @@ pub mod repomd;
 mod xml;
 
 /// What metadata promise of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promise {
     /// Digest of the whole file.
     pub sha256: Sha256,
