@@ -105,7 +105,6 @@ const MIRROR: &str = "/metalink/files/file/resources/url";
 struct Parser {
     /// Local names of the open elements, each after a slash.
     path: String,
-    text: String,
     /// Whether the open `file` is the one.
     wanted: bool,
     /// `type` of the open `hash`.
@@ -122,18 +121,13 @@ impl Parser {
     fn node(&mut self, node: &Node<'_>) -> Result<()> {
         match node {
             Node::Start(start) => {
-                self.text.clear();
                 self.path.push('/');
                 self.path.push_str(start.local_name().as_ref());
                 self.open(start)
             }
-            Node::Text(piece) => {
-                self.text.push_str(piece);
-                Ok(())
-            }
-            Node::End(name) => {
+            Node::End(name, text) => {
                 if self.wanted {
-                    self.close()?;
+                    self.close(text.trim())?;
                 }
                 self.path.truncate(self.path.len().saturating_sub(local_name(name).len() + 1));
                 Ok(())
@@ -161,8 +155,8 @@ impl Parser {
         Ok(())
     }
 
-    fn close(&mut self) -> Result<()> {
-        let (path, text, hash) = (self.path.as_str(), self.text.trim(), self.hash.as_deref());
+    fn close(&mut self, text: &str) -> Result<()> {
+        let (path, hash) = (self.path.as_str(), self.hash.as_deref());
         if path == IN_FILE {
             self.wanted = false;
         } else if path == IN_ALTERNATE {

@@ -8,6 +8,7 @@ use crate::digest::Sha256;
 
 pub mod chosen;
 pub mod closure;
+pub mod dependency;
 pub mod metalink;
 pub mod primary;
 pub mod repomd;
@@ -24,6 +25,9 @@ pub struct Promise {
 
 /// Longest accepted path of a file in a repository.
 const LONGEST_HREF: usize = 1024;
+
+/// Longest accepted name or version of a package: all of them together are a file name.
+const LONGEST_WORD: usize = 255;
 
 /// Largest accepted package and list of packages, in bytes: metadata are not signed, and what they promise is what a
 /// hostile mirror wants us to take. Fedora's have 20 MB each.
@@ -50,7 +54,7 @@ pub fn size(text: &str, limit: u64) -> Result<u64> {
 /// If there is anything else in it.
 pub fn check_word(word: &str) -> Result<&str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-~^".contains(&byte);
-    if word.is_empty() || word.starts_with('.') || !word.bytes().all(plain) {
+    if word.is_empty() || word.len() > LONGEST_WORD || word.starts_with('.') || !word.bytes().all(plain) {
         bail!("{word:?} is no name or version of a package");
     }
     Ok(word)
@@ -102,7 +106,7 @@ mod tests {
         for good in ["qemu-user-static-x86", "11.1.3", "1.fc45", "2~rc1^git+a", "x86_64", "0"] {
             check_word(good).expect(good);
         }
-        for bad in ["", "..", "a/b", "a\nb", "../../climbed", "a b"] {
+        for bad in ["", "..", "a/b", "a\nb", "../../climbed", "a b", &"a".repeat(256)] {
             check_word(bad).expect_err(bad);
         }
         assert_eq!(size(" 17\n", 20).expect("a size"), 17);

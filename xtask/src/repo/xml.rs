@@ -10,6 +10,9 @@ use quick_xml::{Reader, XmlVersion};
 /// Largest accepted piece of a document between two tags, in bytes: it is held in memory.
 const LARGEST_NODE: usize = 1 << 20;
 
+/// What is said of a longer one.
+const TOO_LONG: &str = "more than 1 MiB without a tag";
+
 /// How deep elements may lie in each other: the parser keeps the names of all open ones. Metadata have up to seven
 /// levels.
 const DEEPEST: usize = 64;
@@ -18,16 +21,16 @@ const DEEPEST: usize = 64;
 pub(super) enum Node<'a> {
     /// A start tag (or an empty element, which an `End` follows).
     Start(&'a BytesStart<'a>),
-    /// Character data with references resolved; may come in pieces.
-    Text(&'a str),
-    /// An end tag.
-    End(&'a str),
+    /// An end tag, and the character data since the last tag, references resolved: all that is in an element without
+    /// children.
+    End(&'a str, &'a str),
 }
 
 /// Calls `each` for the nodes of a document, in memory that does not grow with it.
 pub(super) fn walk(document: impl BufRead, mut each: impl FnMut(Node<'_>) -> Result<()>) -> Result<()> {
     let mut reader = Reader::from_reader(Bounded { inner: document, used: 0 });
     let mut buffer = Vec::new();
+    let mut text = String::new();
     let mut depth = 0;
     loop {
         buffer.clear();
@@ -36,18 +39,21 @@ pub(super) fn walk(document: impl BufRead, mut each: impl FnMut(Node<'_>) -> Res
             Event::Start(start) => {
                 depth += 1;
                 ensure!(depth <= DEEPEST, "reading XML: elements lie more than {DEEPEST} deep in each other");
+                text.clear();
                 each(Node::Start(&start))?;
             }
             Event::Empty(start) => {
+                text.clear();
                 each(Node::Start(&start))?;
-                each(Node::End(start.name().as_ref()))?;
+                each(Node::End(start.name().as_ref(), ""))?;
             }
-            Event::Text(text) => each(Node::Text(&text.xml10_content()))?,
-            Event::CData(text) => each(Node::Text(&text.xml10_content()))?,
-            Event::GeneralRef(reference) => each(Node::Text(&resolve(reference.as_ref())?))?,
+            Event::Text(piece) => text.push_str(&piece.xml10_content()),
+            Event::CData(piece) => text.push_str(&piece.xml10_content()),
+            Event::GeneralRef(reference) => text.push_str(&resolve(reference.as_ref())?),
             Event::End(end) => {
                 depth -= 1;
-                each(Node::End(end.name().as_ref()))?;
+                each(Node::End(end.name().as_ref(), &text))?;
+                text.clear();
             }
             Event::DocType(_) => bail!("reading XML: a document type definition has no place in metadata"),
             Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
@@ -56,6 +62,7 @@ pub(super) fn walk(document: impl BufRead, mut each: impl FnMut(Node<'_>) -> Res
                 return Ok(());
             }
         }
+        ensure!(text.len() <= LARGEST_NODE, "reading XML: {TOO_LONG}");
     }
 }
 
@@ -76,7 +83,7 @@ impl<R: BufRead> Read for Bounded<R> {
 impl<R: BufRead> BufRead for Bounded<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.used > LARGEST_NODE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "more than 1 MiB without a tag"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, TOO_LONG));
         }
         self.inner.fill_buf()
     }
