@@ -7,4 +7,6 @@ mod build;
 mod command;
 mod faults;
 mod fixture;
+mod killed;
+mod lock;
 mod sources;

@@ -132,3 +132,48 @@ fn versions(locked: &Locked) -> String {
     let versions: BTreeSet<_> = locked.packages.iter().map(|chosen| chosen.version.as_str()).collect();
     versions.into_iter().collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Sha256;
+    use crate::repo::Promise;
+
+    fn locked(origin: &str, packages: &[(&str, &str, &str)]) -> Locked {
+        let chosen = |&(name, version, targets): &(&str, &str, &str)| Chosen {
+            name: name.into(),
+            nevra: format!("{name}-2:{version}-1.fc45.x86_64"),
+            version: version.into(),
+            source: format!("qemu-{version}-1.fc45.src.rpm"),
+            promise: Promise { sha256: Sha256::of(version.as_bytes()), size: 1 },
+            repository: "fedora-45".into(),
+            href: format!("Packages/q/{name}.rpm"),
+            targets: targets.split_whitespace().map(str::to_owned).collect(),
+        };
+        Locked { origin: origin.into(), release: Some("45".into()), packages: packages.iter().map(chosen).collect() }
+    }
+
+    #[test]
+    fn changes_name_what_a_maintainer_decides_by() {
+        let old =
+            locked("Fedora 44", &[("all", "10.2.2", ""), ("arm", "10.2.2", "arm armeb"), ("cris", "10.2.2", "cris")]);
+        let new = locked("Fedora 45", &[("all", "11.1.3", ""), ("arm", "11.1.3", "arm"), ("m68k", "11.1.3", "m68k")]);
+        assert_eq!(
+            changes(Some(&old), &new),
+            [
+                "Fedora 44 -> Fedora 45",
+                "QEMU 10.2.2 -> 11.1.3",
+                "2 targets gone: armeb, cris",
+                "1 target new: m68k",
+                "~ all 2:10.2.2-1.fc45 -> 2:11.1.3-1.fc45",
+                "~ arm 2:10.2.2-1.fc45 -> 2:11.1.3-1.fc45",
+                "- cris 2:10.2.2-1.fc45",
+                "+ m68k 2:11.1.3-1.fc45",
+            ]
+        );
+        assert_eq!(changes(Some(&new), &new), Vec::<String>::new());
+        let mut rebuilt = new.clone();
+        rebuilt.packages[0].promise.sha256 = Sha256::of(b"other bytes");
+        assert!(changes(Some(&new), &rebuilt)[0].starts_with("~ all 2:11.1.3-1.fc45: other bytes, SHA-256 "));
+    }
+}
