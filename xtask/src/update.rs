@@ -1,23 +1,13 @@
-//! `cargo xtask resolve` and `cargo xtask update`: which packages are the newest, what that changes, and `fetch.lock`.
+//! `cargo xtask update`: what the newest packages would change, and `fetch.lock`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use indicatif::HumanBytes;
 
 use crate::fetch_and_build::FetchArgs;
 use crate::lock::{Lock, Locked};
-use crate::memory;
 use crate::repo::chosen::Chosen;
 use crate::source::{self, Plan};
-
-/// Options of `cargo xtask resolve`.
-#[derive(Debug, clap::Args)]
-pub struct ResolveArgs {
-    #[command(flatten)]
-    fetch: FetchArgs,
-}
 
 /// Options of `cargo xtask update`.
 #[derive(Debug, clap::Args)]
@@ -28,28 +18,6 @@ pub struct UpdateArgs {
     /// Only show what would change
     #[arg(long)]
     dry_run: bool,
-}
-
-/// Shows which packages would be fetched.
-///
-/// # Errors
-/// If the metadata cannot be had, or do not hold what is wanted.
-pub fn resolve(args: &ResolveArgs) -> Result<()> {
-    for request in args.fetch.requests()? {
-        let start = Instant::now();
-        let plan = source::plan(&request, &args.fetch.fetcher())?;
-        let mut size = 0;
-        for chosen in plan.chosen.iter().filter(|chosen| chosen.is_wanted(&request.targets)) {
-            println!("{:60} {:>10}  {}", chosen.nevra, HumanBytes(chosen.promise.size), chosen.targets.join(" "));
-            size += chosen.promise.size;
-        }
-        println!("{}: {} packages of {}, {}", request.host.name, plan.chosen.len(), plan.origin, HumanBytes(size));
-        if args.fetch.verbose {
-            let seconds = start.elapsed().as_secs_f64();
-            println!("resolved in {seconds:.2} s, peak memory {} bytes", memory::peak()?);
-        }
-    }
-    Ok(())
 }
 
 /// Brings `fetch.lock` up to date, and shows how.
