@@ -10,6 +10,7 @@ pub mod extract;
 pub mod extract_command;
 pub mod fetch_and_build;
 pub mod host;
+pub mod inspect;
 pub mod mirror;
 pub mod package;
 pub mod parallel;
@@ -18,6 +19,7 @@ pub mod progress;
 pub mod repo;
 pub mod rootfs;
 pub mod rpm_layout;
+pub mod sbom;
 pub mod source;
 pub mod summary;
 pub mod system;
@@ -39,6 +41,8 @@ enum Command {
     FetchAndBuild(fetch_and_build::Args),
     /// Fetch packages, prove them, and extract the emulators into a folder
     Extract(extract_command::Args),
+    /// Check what was built against its bill of materials, and print what is in it
+    Inspect(inspect::Args),
     /// Write the committed table from what the source knows of the targets
     Codegen(tables::CodegenArgs),
     /// Make a Fedora-shaped mirror of this machine's own emulators, and serve it
@@ -58,6 +62,7 @@ impl Cli {
         match self.command {
             Command::FetchAndBuild(args) => fetch_and_build::run(&args),
             Command::Extract(args) => extract_command::run(&args),
+            Command::Inspect(args) => inspect::run(&args),
             Command::Codegen(args) => tables::codegen(&args),
             Command::Mirror(args) => mirror::run(&args),
             Command::Bench(args) => bench::run(&args),
