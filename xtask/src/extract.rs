@@ -60,7 +60,7 @@ pub fn stage(packages: &[Package], wanted: &Wanted<'_>, dir: &Path) -> Result<(S
 
 /// Digest of all that decides what the folder holds.
 fn key(packages: &[Package], wanted: &Wanted<'_>) -> Result<Sha256> {
-    let mut text = format!("2 {} {} {:?}\n", wanted.host.name, wanted.trust.identity(), wanted.targets);
+    let mut text = format!("3 {} {} {:?}\n", wanted.host.name, wanted.trust.identity(), wanted.targets);
     for package in packages {
         let sha256 = match &package.promise {
             Some(promise) => promise.sha256.clone(),

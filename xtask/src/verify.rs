@@ -122,6 +122,12 @@ pub struct Proof {
     pub size: u64,
     /// Fingerprint of the key whose signature was good.
     pub signer: Option<String>,
+    /// Who distributes it, as the package says; empty if it does not.
+    #[serde(default)]
+    pub vendor: String,
+    /// When it was built, in seconds since 1970, as the package says; 0 if it does not.
+    #[serde(default)]
+    pub build_time: u64,
 }
 
 /// Checks an RPM package. The file is left open, at its start.
@@ -166,6 +172,8 @@ pub fn rpm(package: &Package, trust: &Trust) -> Result<(File, Proof)> {
         sha256: digests.file,
         size,
         signer,
+        vendor: text(metadata.get_vendor()),
+        build_time: metadata.get_build_time().unwrap_or_default(),
     };
     Ok((file, proof))
 }
@@ -241,6 +249,7 @@ pub fn deb(package: &Package) -> Result<(File, Proof)> {
     let size = file.metadata().with_context(|| format!("reading {name}"))?.len();
     let sha256 = Sha256::of_reader(&file).with_context(|| format!("reading {name}"))?;
     file.rewind().with_context(|| format!("reading {name}"))?;
+    let build_time = deb_build_time(&mut file).with_context(|| format!("reading {name}"))?;
     if (size, &sha256) != (promise.size, &promise.sha256) {
         return Err(broken(name, promise, size, &sha256));
     }
@@ -252,6 +261,19 @@ pub fn deb(package: &Package) -> Result<(File, Proof)> {
         sha256,
         size,
         signer: None,
+        vendor: String::new(),
+        build_time,
     };
     Ok((file, proof))
+}
+
+/// When dpkg-deb put a package together: the time in the header of its archive's first member. The file is left at its
+/// start.
+fn deb_build_time(file: &mut File) -> std::io::Result<u64> {
+    // "!<arch>\n", a name of 16 bytes, 12 decimal digits padded with spaces.
+    let mut header = [0; 8 + 16 + 12];
+    let read = file.take(header.len() as u64).read(&mut header)?;
+    file.rewind()?;
+    let time = header[..read].get(8 + 16..).and_then(|time| std::str::from_utf8(time).ok());
+    Ok(time.and_then(|time| time.trim_end().parse().ok()).unwrap_or_default())
 }
