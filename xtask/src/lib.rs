@@ -10,6 +10,7 @@ pub mod extract;
 pub mod extract_command;
 pub mod fetch_and_build;
 pub mod host;
+pub mod key_package;
 pub mod mirror;
 pub mod package;
 pub mod parallel;

@@ -51,7 +51,7 @@ pub(super) fn fetch(list: &[u8], request: &Request, fetcher: &Fetcher) -> Result
     let (release, fingerprint) = newest(list)?;
     let trust = if request.keys.is_empty() {
         let keyring = fetcher.metadata(&servers.project, "fedora.gpg")?;
-        Keys::pinned(&keyring, &servers.project.of("fedora.gpg"), fingerprint)?
+        Keys::pinned(&keyring, &servers.project.of("fedora.gpg"), &[fingerprint.to_owned()])?
     } else {
         Keys::from_files(&request.keys)?
     };
