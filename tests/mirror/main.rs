@@ -7,4 +7,6 @@ mod build;
 mod command;
 mod faults;
 mod fixture;
+mod forge;
+mod hostile;
 mod sources;

@@ -60,7 +60,7 @@ impl<'a> Sink<'a> {
             Item::Conf { target } => (format!("binfmt.d/qemu-{target}.conf"), LARGEST_TEXT, 0o644),
             Item::Licence { folder, name } => (format!("licenses/{folder}/{name}"), LARGEST_TEXT, 0o644),
         };
-        let context = || format!("writing {relative}");
+        let context = || format!("copying {relative}");
         if !is_file || size > limit {
             bail!("{relative} is not a plain file of at most {limit} bytes");
         }
