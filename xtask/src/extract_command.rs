@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// The largest resident size of this process so far, in bytes.
-fn peak_memory() -> Result<u64> {
+pub(crate) fn peak_memory() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc/self/status")?;
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("reading VmHWM")?;

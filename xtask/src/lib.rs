@@ -17,6 +17,7 @@ pub mod parallel;
 pub mod partial;
 pub mod progress;
 pub mod repo;
+pub mod resolve_command;
 pub mod rootfs;
 pub mod rpm_layout;
 pub mod source;
@@ -40,6 +41,8 @@ enum Command {
     FetchAndBuild(fetch_and_build::Args),
     /// Fetch packages, prove them, and extract the emulators into a folder
     Extract(extract_command::Args),
+    /// Show which packages are the newest; fetch none
+    Resolve(resolve_command::Args),
     /// Write the committed table from what the source knows of the targets
     Codegen(tables::CodegenArgs),
     /// Make a Fedora-shaped mirror of this machine's own emulators, and serve it
@@ -59,6 +62,7 @@ impl Cli {
         match self.command {
             Command::FetchAndBuild(args) => fetch_and_build::run(&args),
             Command::Extract(args) => extract_command::run(&args),
+            Command::Resolve(args) => resolve_command::run(&args),
             Command::Codegen(args) => tables::codegen(&args),
             Command::Mirror(args) => mirror::run(&args),
             Command::Bench(args) => bench::run(&args),
