@@ -7,6 +7,8 @@ mod build;
 mod command;
 mod faults;
 mod fixture;
+mod forge;
+mod hostile;
 mod killed;
 mod lock;
 mod sources;
