@@ -6,5 +6,6 @@
 mod build;
 mod command;
 mod faults;
+mod fedora;
 mod fixture;
 mod sources;
