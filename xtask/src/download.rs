@@ -1,235 +1,280 @@
-//! Files from a folder or a web server, into a cache; the only place that reaches the network for packages.
+//! Files from a folder or from web servers, into a cache; the only place that reaches the network for packages.
 //!
-//! What a file must be (length, SHA-256) is checked while it arrives; whether that can be trusted is the caller's
-//! business.
+//! What a file must be (length, SHA-256) is checked while it arrives, and again each time that it is taken from the
+//! cache; whether that can be trusted is the caller's business. Here: which server is asked when, and what is kept. One
+//! attempt is `http`'s, what has arrived of a file is `part`'s, and what a failure means stands in `failure`.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::net::ToSocketAddrs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use indicatif::ProgressBar;
-use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig};
+use serde::{Deserialize, Serialize};
 
-use crate::digest::{Hasher, Sha256};
+use crate::digest::Sha256;
+use crate::progress::{Transfer, Transfers};
 use crate::repo::Promise;
 
-/// Longest metadata file that is taken without a promise of its size, in bytes; `repomd.xml` has about 6,000.
+use failure::Kind;
+use http::{Answer, Client, Validators};
+use part::Part;
+
+mod failure;
+mod http;
+mod location;
+mod mirrors;
+mod part;
+
+pub use failure::{Missing, NotCached, Unreachable};
+pub use location::Location;
+pub use mirrors::Mirrors;
+
+/// Longest metadata file that is taken without a promise of its size, in bytes; `repomd.xml` has about 6,000, a metalink
+/// 60,000, Fedora's list of releases 250,000.
 const LONGEST_UNPROMISED: u64 = 16 << 20;
 
-/// How long a server may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often all servers are asked for a file before it is given up.
+const ROUNDS: u32 = 3;
 
-/// How long a server may be silent.
-const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The wait before the second round; it doubles for each further one, and is up to half as long again, by chance, so
+/// that many builds which failed together do not come back together.
+const PAUSE: Duration = Duration::from_millis(500);
 
-/// Where files are: a folder of this machine or below a URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// A folder.
-    Folder(PathBuf),
-    /// An http or https URL, without a slash at its end.
-    Url(String),
+/// How files are fetched.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folder of what is kept.
+    pub cache: PathBuf,
+    /// Give only what is there.
+    pub offline: bool,
+    /// How long a server may take to accept a connection, to begin its answer, and be silent.
+    pub timeout: Duration,
+    /// Say how each file was proven.
+    pub verbose: bool,
 }
-
-impl Location {
-    /// From what a user types.
-    pub fn parse(text: &str) -> Self {
-        if text.starts_with("http://") || text.starts_with("https://") {
-            Self::Url(text.trim_end_matches('/').into())
-        } else {
-            Self::Folder(text.into())
-        }
-    }
-
-    /// What a user would type for a file below it.
-    pub fn of(&self, relative: &str) -> String {
-        match self {
-            Self::Folder(folder) => folder.join(relative).display().to_string(),
-            Self::Url(url) => format!("{url}/{relative}"),
-        }
-    }
-}
-
-/// That no server could be reached at all: no address, no route, no answer to a connection. Never the outcome of a
-/// check.
-#[derive(Debug)]
-pub struct Unreachable(String);
-
-impl std::fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unreachable {}
-
-/// That a file would have to be fetched, which the user forbids.
-#[derive(Debug)]
-pub struct NotCached(String);
-
-impl std::fmt::Display for NotCached {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} is not in the cache; run once without --offline", self.0)
-    }
-}
-
-impl std::error::Error for NotCached {}
 
 /// Fetches files and keeps them.
 #[derive(Debug)]
 pub struct Fetcher {
-    agent: Agent,
-    cache: PathBuf,
-    offline: bool,
+    client: Client,
+    options: Options,
+}
+
+/// What is known of a small file that is kept: beside its bytes, as JSON.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    url: String,
+    sha256: Sha256,
+    validators: Validators,
 }
 
 impl Fetcher {
-    /// Keeps files below `cache`; with `offline`, gives only what is there.
-    pub fn new(cache: PathBuf, offline: bool) -> Self {
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-        let agent = Agent::config_builder()
-            .tls_config(tls)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_recv_response(Some(STALL_TIMEOUT))
-            .timeout_per_read(Some(STALL_TIMEOUT))
-            .user_agent(concat!("registrar-xtask/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
-        Self { agent, cache, offline }
+    /// Keeps files as `options` say.
+    pub fn new(options: Options) -> Self {
+        Self { client: Client::new(options.timeout), options }
     }
 
     /// Whether the network may not be used.
     pub fn is_offline(&self) -> bool {
-        self.offline
+        self.options.offline
     }
 
-    /// A small file whose content nothing promises, such as `repomd.xml`; fetched anew each time, unless offline.
+    /// Tells whoever wants to know that something was proven, and by what.
+    pub fn proven(&self, what: &str) {
+        if self.options.verbose {
+            eprintln!("proven: {what}");
+        }
+    }
+
+    /// A small file whose content nothing promises, such as a metalink. The server is asked each time whether it still
+    /// is as it was, unless offline.
     ///
     /// # Errors
     /// If it cannot be had, or is larger than any such file.
     pub fn metadata(&self, location: &Location, relative: &str) -> Result<Vec<u8>> {
         let name = location.of(relative);
-        let path = match location {
-            Location::Folder(folder) => folder.join(relative),
-            Location::Url(_) => {
-                let path = self.cache.join("metadata").join(Sha256::of(name.as_bytes()).to_string());
-                if !self.offline {
-                    self.download(&name, &path, None, &ProgressBar::hidden())?;
+        match location {
+            Location::Folder(folder) => read_small(&folder.join(relative)).with_context(|| format!("reading {name}")),
+            Location::Url(_) if self.options.offline => self.kept(&name).ok_or_else(|| NotCached(name).into()),
+            Location::Url(_) => self.ask(&name).with_context(|| format!("fetching {name}")),
+        }
+    }
+
+    /// What is kept of a small file, without asking anybody.
+    pub fn kept_metadata(&self, location: &Location, relative: &str) -> Option<Vec<u8>> {
+        self.kept(&location.of(relative))
+    }
+
+    fn kept(&self, url: &str) -> Option<Vec<u8>> {
+        Some(self.kept_with_validators(url)?.0)
+    }
+
+    fn kept_with_validators(&self, url: &str) -> Option<(Vec<u8>, Validators)> {
+        let path = self.metadata_path(url);
+        let kept: Kept = serde_json::from_slice(&fs::read(path.with_extension("json")).ok()?).ok()?;
+        let bytes = read_small(&path).ok()?;
+        (kept.url == url && kept.sha256 == Sha256::of(&bytes)).then_some((bytes, kept.validators))
+    }
+
+    fn metadata_path(&self, url: &str) -> PathBuf {
+        self.options.cache.join("metadata").join(Sha256::of(url.as_bytes()).to_string())
+    }
+
+    fn ask(&self, url: &str) -> Result<Vec<u8>> {
+        let kept = self.kept_with_validators(url);
+        let known = kept.as_ref().map(|(_, validators)| validators);
+        let mut round = 0;
+        let answer = loop {
+            round += 1;
+            match self.client.small(url, LONGEST_UNPROMISED, known) {
+                Ok(answer) => break answer,
+                // Where nobody is, another source may be: that is to be known soon.
+                Err(failure) if failure.kind == Kind::Passing && round < ROUNDS => {
+                    thread::sleep(pause(round, failure.retry_after));
                 }
-                path
+                Err(failure) => return Err(failure.cause),
             }
         };
-        let mut bytes = Vec::new();
-        let file = File::open(&path).map_err(|error| self.missing(error, &name))?;
-        file.take(LONGEST_UNPROMISED + 1).read_to_end(&mut bytes).with_context(|| format!("reading {name}"))?;
-        if bytes.len() as u64 > LONGEST_UNPROMISED {
-            bail!("reading {name}: more than {LONGEST_UNPROMISED} bytes, which no such file has");
+        match (answer, kept) {
+            (Answer::Bytes(bytes, validators), _) => {
+                let path = self.metadata_path(url);
+                let kept = Kept { url: url.to_owned(), sha256: Sha256::of(&bytes), validators };
+                write(&path, &bytes)?;
+                write(&path.with_extension("json"), &serde_json::to_vec(&kept).context("writing to the cache")?)?;
+                Ok(bytes)
+            }
+            (Answer::Unchanged, Some((bytes, _))) => Ok(bytes),
+            (Answer::Unchanged, None) => bail!("the server says that it is unchanged, of a file that was never had"),
         }
-        Ok(bytes)
+    }
+
+    /// Where a promised file is kept.
+    fn path(&self, relative: &str, promise: &Promise) -> PathBuf {
+        let base = relative.rsplit('/').next().unwrap_or(relative);
+        self.options.cache.join("files").join(format!("{}-{base}", promise.sha256))
+    }
+
+    /// A promised file of the cache, if it is there and still what was promised.
+    pub fn cached(&self, relative: &str, promise: &Promise) -> Option<PathBuf> {
+        let path = self.path(relative, promise);
+        let sha256 = Sha256::of_reader(File::open(&path).ok()?).ok()?;
+        (sha256 == promise.sha256).then_some(path)
     }
 
     /// A file whose content is promised. One of a folder is not copied; one in the cache is used if it still is what
-    /// was promised.
+    /// was promised; else the mirrors are asked, until one gives it.
     ///
     /// # Errors
     /// If it cannot be had or is something else.
-    pub fn file(&self, location: &Location, relative: &str, promise: &Promise, bar: &ProgressBar) -> Result<PathBuf> {
-        let name = location.of(relative);
-        let path = match location {
-            Location::Folder(folder) => folder.join(relative),
-            Location::Url(_) => {
-                let base = relative.rsplit('/').next().unwrap_or(relative);
-                let path = self.cache.join("files").join(format!("{}-{base}", promise.sha256));
-                let cached = File::open(&path).ok().map(Sha256::of_reader).transpose().ok().flatten();
-                if cached.as_ref() == Some(&promise.sha256) {
-                    bar.inc(promise.size);
-                } else if self.offline {
-                    return Err(self.missing(io::ErrorKind::NotFound.into(), &name));
-                } else {
-                    self.download(&name, &path, Some(promise), bar)?;
-                }
-                return Ok(path);
-            }
-        };
-        let file = File::open(&path).map_err(|error| self.missing(error, &name))?;
-        let sha256 = Sha256::of_reader(file).with_context(|| format!("reading {name}"))?;
-        if sha256 != promise.sha256 {
-            let size = fs::metadata(&path).with_context(|| format!("reading {name}"))?.len();
-            return Err(broken(&name, promise, size, &sha256));
+    pub fn file(&self, mirrors: &Mirrors, relative: &str, promise: &Promise, transfers: &Transfers) -> Result<PathBuf> {
+        let name = mirrors.first().of(relative);
+        if let Location::Folder(folder) = mirrors.first() {
+            let path = folder.join(relative);
+            check_in_place(&path, promise, &name)?;
+            return Ok(path);
         }
-        bar.inc(promise.size);
+        let transfer = transfers.one(relative, promise.size);
+        if let Some(path) = self.cached(relative, promise) {
+            transfer.inc(promise.size);
+            return Ok(path);
+        }
+        if self.options.offline {
+            return Err(NotCached(name).into());
+        }
+        let path = self.path(relative, promise);
+        let mut part = Part::open(&path, promise.size)?;
+        // Another run may have finished it while this one waited.
+        if let Some(path) = self.cached(relative, promise) {
+            transfer.inc(promise.size);
+            return Ok(path);
+        }
+        transfer.inc(part.length());
+        self.from_mirrors(mirrors, relative, promise, &mut part, &transfer)?;
+        part.finish()?;
         Ok(path)
     }
 
-    fn missing(&self, error: io::Error, name: &str) -> anyhow::Error {
-        if self.offline && error.kind() == io::ErrorKind::NotFound {
-            NotCached(name.to_owned()).into()
-        } else {
-            anyhow!(error).context(format!("reading {name}"))
-        }
-    }
-
-    /// That the host of `url` has an address. The standard library gives that failure no kind of its own, so it is
-    /// looked for apart; a proxy looks for itself.
-    fn check_address(&self, url: &str) -> Result<()> {
-        let uri: ureq::http::Uri = url.parse().context("not a URL")?;
-        let host = uri.host().context("a URL without a host")?;
-        if self.agent.config().proxy().is_some() {
-            return Ok(());
-        }
-        match (host.trim_matches(['[', ']']), 443).to_socket_addrs() {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Unreachable(error.to_string()).into()),
-        }
-    }
-
-    /// Streams `url` into a temporary file beside `path`, checks it, and only then gives it its name.
-    fn download(&self, url: &str, path: &Path, promise: Option<&Promise>, bar: &ProgressBar) -> Result<()> {
-        let context = || format!("fetching {url}");
-        let folder = path.parent().context("a cache path without a folder")?;
-        fs::create_dir_all(folder).with_context(|| format!("making the cache folder {}", folder.display()))?;
-        self.check_address(url).with_context(context)?;
-        // What was asked for by https must not be answered by http, by way of a redirect.
-        let request = self.agent.get(url).config().https_only(url.starts_with("https:")).build();
-        let mut response = request.call().map_err(classify).with_context(context)?;
-        let announced = response.body().content_length();
-        let limit = promise.map_or(LONGEST_UNPROMISED, |promise| promise.size);
-        let mut body = response.body_mut().as_reader().take(limit.saturating_add(1));
-        let mut part = tempfile::NamedTempFile::new_in(folder).context("making a file in the cache")?;
-        let mut hasher = Hasher::default();
-        let mut buffer = vec![0; 1 << 16];
-        let mut size = 0;
+    /// Asks one mirror after the other, several times over.
+    fn from_mirrors(
+        &self,
+        mirrors: &Mirrors,
+        relative: &str,
+        promise: &Promise,
+        part: &mut Part,
+        transfer: &Transfer,
+    ) -> Result<()> {
+        let mut round = 1;
         loop {
-            let length = match body.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => length,
-                Err(error) => {
-                    let of = announced.map(|total| format!(" of {total}")).unwrap_or_default();
-                    return Err(error).with_context(|| format!("fetching {url}: cut off after {size}{of} bytes"));
+            let mut tried = Vec::new();
+            let mut wait = None;
+            let mut last = None;
+            while let Some(index) = mirrors.next(&tried) {
+                tried.push(index);
+                let url = mirrors.location(index).of(relative);
+                let others = tried.len() < mirrors.count();
+                match self.client.rest(&url, promise, part, transfer, others) {
+                    Ok(()) => {
+                        mirrors.remember(index, true);
+                        return Ok(());
+                    }
+                    Err(failure) => {
+                        let (may_pass, cause) = (failure.may_pass(), failure.cause);
+                        match failure.kind {
+                            Kind::Here => return Err(cause).with_context(|| format!("fetching {url}")),
+                            Kind::Missing => {}
+                            Kind::Unreachable | Kind::Passing | Kind::Wrong => mirrors.remember(index, false),
+                        }
+                        if may_pass {
+                            wait = wait.max(Some(failure.retry_after.unwrap_or_default()));
+                        }
+                        last = Some(cause.context(format!("fetching {url}")));
+                    }
                 }
-            };
-            part.write_all(&buffer[..length]).context("writing to the cache")?;
-            hasher.update(&buffer[..length]);
-            size += length as u64;
-            bar.inc(length as u64);
+            }
+            match (wait, last) {
+                (Some(wait), _) if round < ROUNDS => thread::sleep(pause(round, Some(wait))),
+                (_, Some(last)) if tried.len() > 1 => {
+                    return Err(last.context(format!("none of {} mirrors gives {relative}", tried.len())));
+                }
+                (_, Some(last)) => return Err(last),
+                (_, None) => bail!("nobody to ask for {relative}"),
+            }
+            round += 1;
         }
-        if let Some(total) = announced.filter(|&total| total != size && size <= limit) {
-            bail!("fetching {url}: cut off after {size} of {total} bytes; try again");
-        }
-        let sha256 = hasher.finish();
-        if let Some(promise) = promise.filter(|promise| promise.sha256 != sha256 || promise.size != size) {
-            return Err(broken(url, promise, size, &sha256));
-        }
-        if size > limit {
-            bail!("fetching {url}: more than {limit} bytes, which no such file has");
-        }
-        part.persist(path).with_context(|| format!("writing {}", path.display()))?;
-        Ok(())
     }
+}
+
+/// How long to wait before the next round.
+fn pause(round: u32, asked: Option<Duration>) -> Duration {
+    let pause = PAUSE * 2_u32.saturating_pow(round - 1);
+    pause.mul_f64(1.0 + fastrand::f64() / 2.0).max(asked.unwrap_or_default())
+}
+
+/// A file of a folder is not copied, so it is checked where it is.
+fn check_in_place(path: &Path, promise: &Promise, name: &str) -> Result<()> {
+    let context = || format!("reading {name}");
+    let file = File::open(path).with_context(context)?;
+    let size = file.metadata().with_context(context)?.len();
+    let sha256 = Sha256::of_reader(file).with_context(context)?;
+    if (size, &sha256) == (promise.size, &promise.sha256) { Ok(()) } else { Err(broken(name, promise, size, &sha256)) }
+}
+
+fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LONGEST_UNPROMISED + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST_UNPROMISED {
+        return Err(io::Error::other(format!("more than {LONGEST_UNPROMISED} bytes, which no such file has")));
+    }
+    Ok(bytes)
+}
+
+/// Writes a small file of the cache, whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut part = Part::open(path, 0)?;
+    part.write(bytes)?;
+    part.finish()
 }
 
 /// What to say of a file that is not what its repository promised.
@@ -244,18 +289,4 @@ pub fn broken(name: &str, promise: &Promise, size: u64, sha256: &Sha256) -> anyh
             promise.sha256
         )
     }
-}
-
-/// Tells "nobody there" from every other failure.
-fn classify(error: ureq::Error) -> anyhow::Error {
-    let nobody = match &error {
-        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
-        ureq::Error::Timeout(timeout) => matches!(timeout, ureq::Timeout::Resolve | ureq::Timeout::Connect),
-        ureq::Error::Io(error) => matches!(
-            error.kind(),
-            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkDown
-        ),
-        _ => false,
-    };
-    if nobody { Unreachable(error.to_string()).into() } else { error.into() }
 }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use indicatif::HumanBytes;
 
 use crate::extract::{self, Wanted};
 use crate::fetch_and_build::FetchArgs;
-use crate::partial;
+use crate::{memory, partial, source};
 
 /// Options of `cargo xtask extract`.
 #[derive(Debug, clap::Args)]
@@ -27,8 +27,9 @@ pub struct Args {
 /// The first step that fails; the folder is then as it was.
 pub fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
-    let request = args.fetch.request()?;
-    let fetched = args.fetch.fetch(&request)?;
+    let requests = args.fetch.requests()?;
+    let [request] = requests.as_slice() else { bail!("extract has one --out for one --host") };
+    let fetched = source::fetch(request, &args.fetch.fetcher())?;
     let wanted = Wanted { host: request.host, targets: &request.targets, trust: &fetched.trust };
     let _lock = partial::lock(&args.out)?;
     let (stage, made) = extract::stage(&fetched.packages, &wanted, &args.out)?;
@@ -39,19 +40,11 @@ pub fn run(args: &Args) -> Result<()> {
         HumanBytes(size),
         if made { "verified and extracted" } else { "unchanged" },
         start.elapsed().as_secs_f64(),
-        peak_memory()?
+        memory::peak()?
     );
     match stage.record.signers()[..] {
         [] => println!("proven by {}", fetched.trust.describe()),
         ref signers => println!("signed by {}", signers.join(", ")),
     }
     Ok(())
-}
-
-/// The largest resident size of this process so far, in bytes.
-fn peak_memory() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc/self/status")?;
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("reading VmHWM")?;
-    Ok(kilobytes * 1024)
 }

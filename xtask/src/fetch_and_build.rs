@@ -3,17 +3,19 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use codegen::rule::Masks;
 use codegen::table::{Emulator, Handler, Inputs, Provenance, Remark, Table};
 use codegen::{emit, targets};
 
-use crate::download::Fetcher;
+use crate::download::{self, Fetcher, Location};
 use crate::extract::{self, Stage, Wanted};
 use crate::host::Host;
-use crate::source::{self, Fetched, Request, Source};
+use crate::lock;
+use crate::source::{self, Request, Source, WantedRelease};
 use crate::summary;
 use crate::tables::{target_dir, workspace_root, write_if_changed};
 use crate::{compile, partial, rootfs};
@@ -29,25 +31,71 @@ pub struct FetchArgs {
     #[arg(long, value_name = "ARCH", value_delimiter = ',', num_args = 1..)]
     target: Vec<String>,
 
-    /// The machine that the image runs on [default: this one's architecture]
-    #[arg(long, value_name = "ARCH")]
-    host: Option<String>,
+    /// The machines that images run on [default: this one's architecture]
+    #[arg(long, value_name = "ARCH", value_delimiter = ',', num_args = 1..)]
+    host: Vec<String>,
+
+    /// Fedora's release: a number, rawhide, or latest, the newest stable one
+    #[arg(long, value_name = "NN", default_value = "latest")]
+    release: WantedRelease,
+
+    /// Take Fedora's repositories from here: a URL that has releases/ and updates/ below it
+    #[arg(long, value_name = "URL", value_parser = parse_mirror)]
+    mirror: Option<Location>,
+
+    /// Accept this signing key of Fedora's instead of those that the source knows; may be repeated
+    #[arg(long, value_name = "HEX", conflicts_with = "key", value_parser = parse_fingerprint)]
+    fingerprint: Vec<String>,
 
     /// A public key (ASCII-armoured OpenPGP) that the packages must be signed with; may be repeated
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
 
     /// Take unsigned packages of a folder or URL on the word of its digests
-    #[arg(long, conflicts_with = "key")]
+    #[arg(long, conflicts_with_all = ["key", "fingerprint"])]
     no_signature: bool,
+
+    /// Take exactly the packages that fetch.lock names, or fail
+    #[arg(long)]
+    locked: bool,
+
+    /// Where that is [default: fetch.lock in the workspace]
+    #[arg(long, value_name = "FILE")]
+    lock: Option<PathBuf>,
 
     /// Use only what earlier runs have fetched
     #[arg(long)]
     offline: bool,
 
+    /// How long a server may take to accept a connection, to answer, and be silent
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+
     /// A stand-in for all of Fedora's servers
     #[arg(long, value_name = "URL")]
     servers: Option<String>,
+
+    /// Say how each file was proven, and more
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// An http or https URL.
+fn parse_mirror(text: &str) -> Result<Location> {
+    match Location::parse(text) {
+        Location::Folder(_) => bail!("not an http or https URL"),
+        url => Ok(url),
+    }
+}
+
+/// A fingerprint as people copy it: in groups, in small letters.
+fn parse_fingerprint(text: &str) -> Result<String> {
+    let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_uppercase();
+    ensure!(
+        matches!(digits.len(), 40 | 64) && digits.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        "a fingerprint has 40 or 64 hexadecimal digits"
+    );
+    Ok(digits)
 }
 
 /// Options of `cargo xtask fetch-and-build`.
@@ -67,10 +115,6 @@ pub struct Args {
     /// Fetch packages and dependencies, build nothing: what follows works with --offline
     #[arg(long)]
     fetch_only: bool,
-
-    /// Say more
-    #[arg(short, long)]
-    verbose: bool,
 }
 
 /// [`Masks`] on the command line.
@@ -81,31 +125,53 @@ enum MasksArg {
 }
 
 impl FetchArgs {
-    /// What the options mean.
+    /// What the options mean, for each host.
     ///
     /// # Errors
-    /// If the host is none that images are made for.
-    pub fn request(&self) -> Result<Request> {
+    /// If a host is none that images are made for.
+    pub fn requests(&self) -> Result<Vec<Request>> {
+        let mut hosts = match self.host.as_slice() {
+            [] => vec![Host::named(None)?],
+            named => named.iter().map(|name| Host::named(Some(name))).collect::<Result<_>>()?,
+        };
+        hosts.sort_by_key(|host| host.name);
+        hosts.dedup_by_key(|host| host.name);
+        Ok(hosts.into_iter().map(|host| self.request(host)).collect())
+    }
+
+    fn request(&self, host: Host) -> Request {
         let name = |name: &String| targets::by_any_name(name).map_or(name.as_str(), |target| target.qemu).to_owned();
         let mut targets: Vec<_> = self.target.iter().map(name).collect();
         targets.sort();
         targets.dedup();
-        Ok(Request {
+        Request {
             source: self.source.clone(),
-            host: Host::named(self.host.as_deref())?,
+            host,
             targets,
             keys: self.key.clone(),
+            fingerprints: self.fingerprint.clone(),
             no_signature: self.no_signature,
+            release: self.release,
+            mirror: self.mirror.clone(),
             servers: self.servers.clone(),
-        })
+            locked: self.locked,
+            lock: self.lock_path(),
+        }
     }
 
-    /// Gets the packages.
-    ///
-    /// # Errors
-    /// If they cannot be had, or are not what their repository promises.
-    pub fn fetch(&self, request: &Request) -> Result<Fetched> {
-        source::fetch(request, &Fetcher::new(target_dir().join("fetch/cache"), self.offline))
+    /// Where the lock is.
+    pub fn lock_path(&self) -> PathBuf {
+        self.lock.clone().unwrap_or_else(|| workspace_root().join(lock::FILE))
+    }
+
+    /// What fetches, as the options say.
+    pub fn fetcher(&self) -> Fetcher {
+        Fetcher::new(download::Options {
+            cache: target_dir().join("fetch/cache"),
+            offline: self.offline,
+            timeout: Duration::from_secs(self.timeout),
+            verbose: self.verbose,
+        })
     }
 }
 
@@ -114,10 +180,14 @@ impl FetchArgs {
 /// # Errors
 /// The first step that fails, with what it was about. What earlier runs made is then as it was.
 pub fn run(args: &Args) -> Result<()> {
-    let request = args.fetch.request()?;
+    args.fetch.requests()?.iter().try_for_each(|request| build(args, request))
+}
+
+/// Runs it for one host.
+fn build(args: &Args, request: &Request) -> Result<()> {
     let work = target_dir().join("fetch").join(request.host.name);
     let _lock = partial::lock(&work.join("stage"))?;
-    let fetched = args.fetch.fetch(&request)?;
+    let fetched = source::fetch(request, &args.fetch.fetcher())?;
     if args.fetch_only {
         return compile::fetch_dependencies(request.host, args.fetch.offline);
     }
@@ -127,14 +197,14 @@ pub fn run(args: &Args) -> Result<()> {
         MasksArg::Corrected => Masks::Corrected,
         MasksArg::Upstream => Masks::Upstream,
     };
-    let table = table(&stage, &request, &fetched.origin, masks)?;
+    let table = table(&stage, request, &fetched.origin, masks)?;
     let table_path = work.join("table.rs");
     write_if_changed(&table_path, &emit::table(&table).context("writing the table as Rust")?)?;
     let registrar = compile::registrar(request.host, Some(&table_path), args.fetch.offline)?;
     let out = args.out.join(request.host.name);
     rootfs::assemble(&stage, &table, &registrar, &out.join("rootfs"))?;
     let sample = write_sample(&table, request.host, &out)?;
-    report(&table, args.verbose);
+    report(&table, args.fetch.verbose);
     let rootfs = &out.join("rootfs");
     let (trust, host) = (&fetched.trust, request.host);
     summary::print(&summary::Built { stage: &stage, table: &table, trust, rootfs, host, sample: sample.as_deref() })

@@ -10,6 +10,9 @@ pub mod extract;
 pub mod extract_command;
 pub mod fetch_and_build;
 pub mod host;
+pub mod key_package;
+pub mod lock;
+pub mod memory;
 pub mod mirror;
 pub mod package;
 pub mod parallel;
@@ -23,6 +26,7 @@ pub mod summary;
 pub mod system;
 pub mod tables;
 pub mod test;
+pub mod update;
 pub mod verify;
 
 /// Everything that a maintainer or CI runs.
@@ -39,6 +43,10 @@ enum Command {
     FetchAndBuild(fetch_and_build::Args),
     /// Fetch packages, prove them, and extract the emulators into a folder
     Extract(extract_command::Args),
+    /// Show which packages are the newest; fetch none
+    Resolve(update::ResolveArgs),
+    /// Show what the newest packages would change, and write fetch.lock
+    Update(update::UpdateArgs),
     /// Write the committed table from what the source knows of the targets
     Codegen(tables::CodegenArgs),
     /// Make a Fedora-shaped mirror of this machine's own emulators, and serve it
@@ -58,6 +66,8 @@ impl Cli {
         match self.command {
             Command::FetchAndBuild(args) => fetch_and_build::run(&args),
             Command::Extract(args) => extract_command::run(&args),
+            Command::Resolve(args) => update::resolve(&args),
+            Command::Update(args) => update::update(&args),
             Command::Codegen(args) => tables::codegen(&args),
             Command::Mirror(args) => mirror::run(&args),
             Command::Bench(args) => bench::run(&args),

@@ -22,6 +22,19 @@ pub fn lock(out: &Path) -> Result<File> {
     Ok(lock)
 }
 
+/// Writes a file whole or not at all.
+///
+/// # Errors
+/// If it cannot be written; it is then as it was.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let context = || format!("writing {}", path.display());
+    // Under a fixed name, so that what a killed run has left is used again.
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    fs::write(&partial, bytes).with_context(context)?;
+    fs::rename(&partial, path).with_context(context)
+}
+
 /// A folder in the making: removed unless finished.
 #[derive(Debug)]
 pub struct Partial<'a> {

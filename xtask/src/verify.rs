@@ -78,17 +78,23 @@ impl Keys {
         Ok(keys)
     }
 
-    /// The one key of an ASCII-armoured keyring that has this fingerprint (40 or 64 hexadecimal digits).
+    /// The keys of an ASCII-armoured keyring that have these fingerprints (40 or 64 hexadecimal digits each).
     ///
     /// # Errors
-    /// If the keyring does not hold it.
-    pub fn pinned(keyring: &[u8], name: &str, fingerprint: &str) -> Result<Self> {
+    /// If the keyring holds none of them.
+    pub fn pinned(keyring: &[u8], name: &str, fingerprints: &[String]) -> Result<Self> {
         let mut verifier = Verifier::new();
         verifier.load_from_asc_bytes(keyring).with_context(|| format!("reading the keys of {name}"))?;
+        let fingerprint = &fingerprints[0];
         let verifier = verifier
             .with_key(&unhex(fingerprint)?)
             .with_context(|| format!("{name} does not hold the key {fingerprint} that this release is signed with"))?;
-        Ok(Self { verifier, names: vec![name.into()], digests: vec![fingerprint.into()] })
+        Ok(Self { verifier, names: vec![name.into()], digests: vec![fingerprint.clone()] })
+    }
+
+    /// In words.
+    pub fn describe(&self) -> String {
+        format!("{} of {}", self.digests.join(", "), self.names.join(", "))
     }
 }
 

@@ -1,17 +1,30 @@
-//! Which packages are wanted: `qemu-user-static` and what it requires, the newest of each, nothing but emulators.
+//! Which packages are wanted: `qemu-user-static` and what it requires, the newest of each, nothing but emulators; and
+//! what stands in for packages that were split or renamed.
+//!
+//! Works on [`related`] packages only, so that a repository's other 70,000 need not be kept. Of a repository that is
+//! consistent it takes what dnf would; it decides where dnf would give up or ask, and always alike.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 
+use super::dependency::Range;
 use super::primary::Entry;
 
 /// The meta package, and what all names of emulator packages begin with. Scriptlets and static-PIE programs require
 /// shells and loaders too; the prefix keeps those out.
 pub const ROOT: &str = "qemu-user-static";
 
-/// The closure of [`ROOT`] for a host architecture in RPM's terms. Where several repositories or builds hold a package,
-/// the newest wins.
+/// Whether a package may matter: it has, provides or obsoletes a name that begins with `prefix`.
+pub fn related(entry: &Entry, prefix: &str) -> bool {
+    let mut obsoletes = entry.obsoletes.iter().map(|range| &range.name);
+    entry.name.starts_with(prefix)
+        || entry.provides.iter().any(|name| name.starts_with(prefix))
+        || obsoletes.any(|name| name.starts_with(prefix))
+}
+
+/// The closure of [`ROOT`] for a host architecture in RPM's terms, sorted by name. Where several repositories or
+/// builds hold a package, the newest wins, and of equals the first.
 ///
 /// # Errors
 /// If the root is missing, or requires an emulator package that nobody holds.
@@ -23,28 +36,110 @@ pub fn select(entries: Vec<Entry>, arch: &str) -> Result<Vec<Entry>> {
             _ => drop(newest.insert(entry.name.clone(), entry)),
         }
     }
-    if !newest.contains_key(ROOT) {
-        bail!("the repository holds no package {ROOT} for {arch}");
-    }
-    let provider = |wanted: &str| {
-        newest.values().find(|entry| entry.name == wanted || entry.provides.iter().any(|name| name == wanted))
-    };
+    let index = Index::new(&newest);
     let mut chosen = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let mut open = vec![ROOT];
     while let Some(wanted) = open.pop() {
-        let Some(entry) = provider(wanted) else {
-            bail!("package {ROOT} requires {wanted}, which the repository does not hold for {arch}");
-        };
-        if chosen.insert(entry.name.clone()) {
-            open.extend(entry.requires.iter().map(String::as_str).filter(|name| name.starts_with(ROOT)));
+        if !seen.insert(wanted) {
+            continue;
+        }
+        match index.take(wanted) {
+            Taken::Itself(entry) => {
+                chosen.insert(entry.name.clone());
+                open.extend(entry.requires.iter().map(String::as_str).filter(|name| index.is_emulators(name)));
+            }
+            Taken::Instead(others) if !others.is_empty() => open.extend(others.iter().map(|entry| entry.name.as_str())),
+            Taken::Instead(_) if wanted == ROOT => bail!("the repository holds no package {ROOT} for {arch}"),
+            Taken::Instead(_) => {
+                bail!("package {ROOT} requires {wanted}, which the repository does not hold for {arch}")
+            }
         }
     }
     Ok(newest.into_values().filter(|entry| chosen.contains(&entry.name)).collect())
 }
 
+/// What is to be taken for a wanted name.
+enum Taken<'a> {
+    /// The package of that name.
+    Itself(&'a Entry),
+    /// Others in its place; none if nobody has it.
+    Instead(Vec<&'a Entry>),
+}
+
+/// Packages by what they are, give and replace.
+struct Index<'a> {
+    newest: &'a BTreeMap<String, Entry>,
+    providers: BTreeMap<&'a str, Vec<&'a Entry>>,
+    obsoleters: BTreeMap<&'a str, Vec<(&'a Entry, &'a Range)>>,
+}
+
+impl<'a> Index<'a> {
+    fn new(newest: &'a BTreeMap<String, Entry>) -> Self {
+        let mut index = Self { newest, providers: BTreeMap::new(), obsoleters: BTreeMap::new() };
+        for entry in newest.values() {
+            for name in &entry.provides {
+                index.providers.entry(name).or_default().push(entry);
+            }
+            for range in &entry.obsoletes {
+                index.obsoleters.entry(&range.name).or_default().push((entry, range));
+            }
+        }
+        index
+    }
+
+    /// Whether a required name is one of emulators: by its prefix, or because it is the new name of a package that
+    /// still says how it was called.
+    fn is_emulators(&self, name: &str) -> bool {
+        name.starts_with(ROOT) || self.newest.contains_key(name)
+    }
+
+    fn take(&self, wanted: &str) -> Taken<'a> {
+        match self.newest.get(wanted) {
+            Some(entry) => match self.replacements(entry) {
+                others if others.is_empty() => Taken::Itself(entry),
+                others => Taken::Instead(others),
+            },
+            None => Taken::Instead(self.stand_ins(wanted)),
+        }
+    }
+
+    /// Packages that replace one that is there: all newer ones with a range that includes it, like the halves of a
+    /// split. Only newer ones, so that replacing comes to an end, and a package that came back is not taken away by
+    /// what once replaced it.
+    fn replacements(&self, entry: &Entry) -> Vec<&'a Entry> {
+        let evr = entry.evr();
+        let applies = |(other, range): &(&Entry, &Range)| range.admits(&entry.name, &evr) && other.evr() > evr;
+        self.obsoleters(&entry.name).iter().filter(|pair| applies(pair)).map(|(other, _)| *other).collect()
+    }
+
+    /// Packages in place of one that is not there: emulator packages that provide its name, all of them; else the
+    /// newest package of any name that does; else those that obsolete it, in whatever version, since none is there to
+    /// be compared.
+    fn stand_ins(&self, wanted: &str) -> Vec<&'a Entry> {
+        let providers = self.providers.get(wanted).map(Vec::as_slice).unwrap_or_default();
+        let emulators: Vec<_> = providers.iter().copied().filter(|entry| entry.name.starts_with(ROOT)).collect();
+        if !emulators.is_empty() {
+            return emulators;
+        }
+        // Of equally new ones the first by name: `providers` is sorted so.
+        match providers.iter().copied().rev().max_by(|one, other| one.evr().cmp(&other.evr())) {
+            Some(newest) => vec![newest],
+            None => self.obsoleters(wanted).iter().map(|(entry, _)| *entry).collect(),
+        }
+    }
+
+    fn obsoleters(&self, name: &str) -> &[(&'a Entry, &'a Range)] {
+        self.obsoleters.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Entry, select};
+    use rpm_version::Evr;
+
+    use super::super::dependency::operator;
+    use super::{Entry, Range, related, select};
 
     fn entry(name: &str, arch: &str, version: &str, requires: &[&str]) -> Entry {
         Entry {
@@ -55,6 +150,164 @@ mod tests {
             release: "1.fc45".into(),
             requires: requires.iter().map(|&name| name.into()).collect(),
             ..Entry::default()
+        }
+    }
+
+    /// `NAME VERSION [requires A B] [provides A B] [obsoletes A OPERATOR VERSION]`, where `-` is short for `ROOT-`
+    /// and `=` for `ROOT`.
+    fn parse(line: &str) -> Entry {
+        let full = |word: &str| match word.strip_prefix('-') {
+            Some(rest) => format!("qemu-user-static-{rest}"),
+            None if word == "=" => "qemu-user-static".into(),
+            None => word.to_owned(),
+        };
+        let mut words = line.split_whitespace();
+        let (name, version) = (words.next().expect("a name"), words.next().expect("a version"));
+        let mut entry = entry(&full(name), "x86_64", version, &[]);
+        let mut list = "";
+        while let Some(word) = words.next() {
+            match (word, list) {
+                ("requires" | "provides" | "obsoletes", _) => list = word,
+                (_, "requires") => entry.requires.push(full(word)),
+                (_, "provides") => entry.provides.push(full(word)),
+                _ if matches!(word, "LT" | "LE" | "EQ" | "GE" | "GT") => {
+                    let version = words.next().expect("a version");
+                    let range = entry.obsoletes.last_mut().expect("a name before the operator");
+                    range.constraint = Some((operator(word).expect(word), evr(version)));
+                }
+                _ => entry.obsoletes.push(Range { name: full(word), constraint: None }),
+            }
+        }
+        entry
+    }
+
+    fn evr(version: &str) -> Evr<'static> {
+        Evr::new("2".to_owned(), version.to_owned(), String::new())
+    }
+
+    #[test]
+    fn follows_splits_and_renames() {
+        for (case, lines, expected) in [
+            ("plain", &["= 11 requires -arm -sparc", "-arm 11", "-sparc 11", "-cris 11"][..], "= -arm -sparc"),
+            (
+                "a split, the old one still there",
+                &["= 11 requires -sparc32 -sparc64", "-sparc 10", "-sparc64 11 obsoletes -sparc LT 11", "-sparc32 11"],
+                "= -sparc32 -sparc64",
+            ),
+            (
+                "a split that the root does not know of yet",
+                &[
+                    "= 10 requires -sparc",
+                    "-sparc 10 requires -gone",
+                    "-sparc64 11 obsoletes -sparc LT 11",
+                    "-sparc32 11 obsoletes -sparc LT 11",
+                ],
+                "= -sparc32 -sparc64",
+            ),
+            (
+                "a split whose halves provide the old name",
+                &[
+                    "= 11 requires -sparc",
+                    "-sparc64 11 provides -sparc",
+                    "-sparc32 11 provides -sparc",
+                    "a 12 provides -sparc",
+                ],
+                "= -sparc32 -sparc64",
+            ),
+            (
+                "a rename with Provides",
+                &["= 11 requires -x86", "-i386 11 provides -x86 obsoletes -x86 LT 11"],
+                "= -i386",
+            ),
+            (
+                "a rename with Provides, the old one still there",
+                &["= 11 requires -x86", "-x86 10", "-i386 11 provides -x86 obsoletes -x86 LT 11"],
+                "= -i386",
+            ),
+            (
+                "a rename without Provides",
+                &["= 10 requires -x86", "-x86 10", "-i386 11 obsoletes -x86 LT 11"],
+                "= -i386",
+            ),
+            (
+                "a rename without Provides, the old one gone",
+                &["= 11 requires -x86", "-i386 11 obsoletes -x86 LT 11"],
+                "= -i386",
+            ),
+            (
+                "a rename twice",
+                &["= 9 requires -a", "-a 9", "-b 10 obsoletes -a LT 10", "-c 11 obsoletes -b LT 11"],
+                "= -c",
+            ),
+            (
+                "a rename to another prefix",
+                &["= 11 requires qemu-linux-arm /bin/sh", "qemu-linux-arm 11 obsoletes -arm LT 11", "-arm 10"],
+                "qemu-linux-arm =",
+            ),
+            (
+                "the root renamed, the old one still there",
+                &["= 10 requires -arm", "qemu-linux 11 requires -arm -x86 obsoletes = LT 11", "-arm 11", "-x86 11"],
+                "qemu-linux -arm -x86",
+            ),
+            (
+                "the root renamed with Provides",
+                &["qemu-linux 11 requires -arm provides =", "-arm 11"],
+                "qemu-linux -arm",
+            ),
+            (
+                "the root renamed without Provides",
+                &["qemu-linux 11 requires -arm obsoletes = LT 11", "-arm 11"],
+                "qemu-linux -arm",
+            ),
+            ("an older obsoleter", &["= 11 requires -x86", "-x86 11", "-i386 10 obsoletes -x86 LT 99"], "= -x86"),
+            ("an obsoleter of the same age", &["= 11 requires -x86", "-x86 11", "-i386 11 obsoletes -x86"], "= -x86"),
+            ("an obsoleter of itself", &["= 11 requires -x86", "-x86 11 obsoletes -x86", "-x86 10"], "= -x86"),
+            ("each other's obsoleters", &["= 11 requires -a", "-a 10 obsoletes -b", "-b 11 obsoletes -a"], "= -b"),
+            (
+                "a foreign package of another range",
+                &["= 11 requires -x86", "-x86 11", "evil 99 obsoletes -x86 LT 11 = GT 11"],
+                "= -x86",
+            ),
+            (
+                "a foreign package that provides too",
+                &["= 11 requires -x86", "-x86 11", "evil 99 provides -x86 ="],
+                "= -x86",
+            ),
+            (
+                "a foreign package of the right range",
+                &["= 11 requires -x86", "-x86 11", "other 12 obsoletes -x86 LT 12"],
+                "other =",
+            ),
+            ("the newest of foreign providers", &["b 11 provides =", "a 10 provides =", "c 11 provides ="], "b"),
+            (
+                "an obsoleter without a version",
+                &["= 11 requires -x86", "-x86 11", "-i386 12 obsoletes -x86"],
+                "= -i386",
+            ),
+        ] {
+            let short = |entry: &Entry| entry.name.replace("qemu-user-static-", "-").replace("qemu-user-static", "=");
+            let mut entries: Vec<_> = lines.iter().map(|line| parse(line)).collect();
+            assert!(entries.iter().all(|entry| related(entry, super::ROOT)), "{case}");
+            for _ in 0..2 {
+                let chosen = select(entries.clone(), "x86_64").unwrap_or_else(|error| panic!("{case}: {error:#}"));
+                assert_eq!(chosen.iter().map(short).collect::<Vec<_>>().join(" "), expected, "{case}");
+                // Whatever the order of the list.
+                entries.reverse();
+            }
+        }
+    }
+
+    #[test]
+    fn relates_by_name_provides_and_obsoletes() {
+        for (line, expected) in [
+            ("= 1", true),
+            ("-arm 1", true),
+            ("a 1 provides -arm", true),
+            ("a 1 obsoletes b -arm LT 3", true),
+            ("a 1 requires -arm", false),
+            ("qemu-user 1 provides qemu-user obsoletes qemu", false),
+        ] {
+            assert_eq!(related(&parse(line), "qemu-user-static"), expected, "{line}");
         }
     }
 

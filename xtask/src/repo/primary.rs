@@ -2,9 +2,14 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use quick_xml::events::BytesStart;
+use rpm_version::Evr;
 
-use super::{LARGEST_FILE, Node, Promise, attribute, check_href, check_word, walk};
+use super::closure::related;
+use super::dependency::{Range, operator};
+use super::xml::{Node, attribute, walk};
+use super::{LARGEST_FILE, Promise, check_href, check_word};
 use crate::digest::Sha256;
 
 /// One package as the metadata describe it.
@@ -20,6 +25,10 @@ pub struct Entry {
     pub version: String,
     /// The distribution's release.
     pub release: String,
+    /// File name of the source package that it was built from; may be empty.
+    pub source_rpm: String,
+    /// Which of several repositories it comes from: for whoever reads several to set, and to find it again.
+    pub repository: usize,
     /// Path below the repository's root.
     pub href: String,
     /// What the file must be; absent while the entry is read.
@@ -28,89 +37,36 @@ pub struct Entry {
     pub requires: Vec<String>,
     /// Names of what it gives.
     pub provides: Vec<String>,
+    /// What it replaces.
+    pub obsoletes: Vec<Range>,
     /// Paths that the metadata list: programs in `/usr/bin` among them.
     pub files: Vec<String>,
 }
 
 impl Entry {
     /// `epoch:version-release`
-    pub fn evr(&self) -> rpm_version::Evr<'_> {
-        rpm_version::Evr::new(self.epoch.as_str(), self.version.as_str(), self.release.as_str())
+    pub fn evr(&self) -> Evr<'_> {
+        Evr::new(self.epoch.as_str(), self.version.as_str(), self.release.as_str())
     }
 }
 
-/// Reads a list of packages, compressed or not, and keeps those whose name begins with `prefix`. `open_size` is the
+/// Most memory that packages may take, in bytes: metadata are not signed. Emulators' have 200 kB, and the largest of all
+/// Fedora's packages, which is held until its end tells that it is of no use, 1 MB.
+const MOST_HELD: usize = 16 << 20;
+
+/// Reads a list of packages, compressed or not, and keeps those that are [`related`] to `prefix`. `open_size` is the
 /// promised length of the decompressed list: more than that is refused, however small the file.
 ///
 /// # Errors
 /// If it is damaged, longer than promised, or an entry lacks what is needed to fetch it.
 pub fn packages(compressed: impl Read, open_size: u64, prefix: &str) -> Result<Vec<Entry>> {
     let mut open = Bounded { inner: decompress(BufReader::with_capacity(1 << 16, compressed))?, left: open_size };
-    let mut kept = Vec::new();
-    let mut entry = Entry::default();
-    let mut size = None;
-    let mut sha256 = None;
-    let mut text = String::new();
-    let mut checksum_type = None;
-    let mut list = None;
-    walk(BufReader::with_capacity(1 << 16, &mut open), |node| {
-        match node {
-            Node::Start(start) => {
-                text.clear();
-                match start.name().as_ref() {
-                    "package" => (entry, size, sha256) = (Entry::default(), None, None),
-                    _ if !entry.name.is_empty() && !entry.name.starts_with(prefix) => {}
-                    "version" => {
-                        entry.epoch = attribute(start, "epoch")?.unwrap_or_else(|| "0".into());
-                        entry.version = attribute(start, "ver")?.unwrap_or_default();
-                        entry.release = attribute(start, "rel")?.unwrap_or_default();
-                    }
-                    "checksum" => checksum_type = attribute(start, "type")?,
-                    "size" => size = attribute(start, "package")?,
-                    "location" => entry.href = attribute(start, "href")?.unwrap_or_default(),
-                    "rpm:requires" => list = Some(List::Requires),
-                    "rpm:provides" => list = Some(List::Provides),
-                    "rpm:entry" => {
-                        let name = attribute(start, "name")?.unwrap_or_default();
-                        match list {
-                            Some(List::Requires) => entry.requires.push(name),
-                            Some(List::Provides) => entry.provides.push(name),
-                            None => {}
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            Node::Text(piece) => text.push_str(piece),
-            Node::End("name") => entry.name = text.trim().into(),
-            Node::End("package") => {
-                if entry.name.starts_with(prefix) {
-                    let mut entry = std::mem::take(&mut entry);
-                    let (Some(size), Some(sha256)) = (size.take(), sha256.take()) else {
-                        bail!("package {} has no SHA-256 or no size", entry.name);
-                    };
-                    for word in [&entry.name, &entry.arch, &entry.epoch, &entry.version, &entry.release] {
-                        check_word(word)?;
-                    }
-                    let context = || format!("package {}", entry.name);
-                    check_href(&entry.href).with_context(context)?;
-                    let size = super::size(&size, LARGEST_FILE).with_context(context)?;
-                    entry.promise = Some(Promise { sha256, size });
-                    kept.push(entry);
-                }
-            }
-            Node::End(_) if !entry.name.starts_with(prefix) => {}
-            Node::End(name) => match name {
-                "arch" => entry.arch = text.trim().into(),
-                "checksum" if checksum_type.as_deref() == Some("sha256") => sha256 = Some(Sha256::parse(text.trim())?),
-                "rpm:requires" | "rpm:provides" => list = None,
-                "file" => entry.files.push(text.trim().into()),
-                _ => {}
-            },
-        }
-        Ok(())
+    let mut parser = Parser { prefix, ..Parser::default() };
+    walk(BufReader::with_capacity(1 << 16, &mut open), |node| match node {
+        Node::Start(start) => parser.open(start),
+        Node::End(name, text) => parser.close(name, text.trim()),
     })?;
-    Ok(kept)
+    Ok(parser.kept)
 }
 
 /// Which list of dependencies an entry stands in.
@@ -118,6 +74,116 @@ pub fn packages(compressed: impl Read, open_size: u64, prefix: &str) -> Result<V
 enum List {
     Requires,
     Provides,
+    Obsoletes,
+}
+
+#[derive(Default)]
+struct Parser<'a> {
+    prefix: &'a str,
+    kept: Vec<Entry>,
+    /// Bytes that the kept packages take.
+    kept_size: usize,
+    /// The same with the open package.
+    held: usize,
+    entry: Entry,
+    size: Option<String>,
+    sha256: Option<Sha256>,
+    checksum_type: Option<String>,
+    list: Option<List>,
+}
+
+impl Parser<'_> {
+    fn open(&mut self, start: &BytesStart<'_>) -> Result<()> {
+        match start.name().as_ref() {
+            "package" => {
+                (self.entry, self.size, self.sha256, self.list) = (Entry::default(), None, None, None);
+                self.held = self.kept_size;
+            }
+            "version" => {
+                self.entry.epoch = attribute(start, "epoch")?.unwrap_or_else(|| "0".into());
+                self.entry.version = attribute(start, "ver")?.unwrap_or_default();
+                self.entry.release = attribute(start, "rel")?.unwrap_or_default();
+            }
+            "checksum" => self.checksum_type = attribute(start, "type")?,
+            "size" => self.size = attribute(start, "package")?,
+            "location" => self.entry.href = attribute(start, "href")?.unwrap_or_default(),
+            "rpm:requires" => self.list = Some(List::Requires),
+            "rpm:provides" => self.list = Some(List::Provides),
+            "rpm:obsoletes" => self.list = Some(List::Obsoletes),
+            "rpm:entry" => {
+                let name = attribute(start, "name")?.unwrap_or_default();
+                self.hold(name.len() + size_of::<Range>())?;
+                ensure!(!name.contains(char::is_control), "{name:?} is no name of a dependency");
+                match self.list {
+                    Some(List::Requires) => self.entry.requires.push(name),
+                    Some(List::Provides) => self.entry.provides.push(name),
+                    Some(List::Obsoletes) => self.entry.obsoletes.push(range(start, name)?),
+                    None => {}
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, name: &str, text: &str) -> Result<()> {
+        match name {
+            "name" => self.entry.name = text.into(),
+            "arch" => self.entry.arch = text.into(),
+            "checksum" if self.checksum_type.as_deref() == Some("sha256") => self.sha256 = Some(Sha256::parse(text)?),
+            "rpm:sourcerpm" => self.entry.source_rpm = text.into(),
+            "rpm:requires" | "rpm:provides" | "rpm:obsoletes" => self.list = None,
+            "file" => {
+                self.hold(text.len() + size_of::<String>())?;
+                self.entry.files.push(text.into());
+            }
+            "package" => {
+                let entry = std::mem::take(&mut self.entry);
+                if related(&entry, self.prefix) {
+                    let name = entry.name.clone();
+                    let checked = self.checked(entry).with_context(|| format!("package {name:?}"))?;
+                    self.kept.push(checked);
+                    self.kept_size = self.held;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Counts bytes that are about to be kept in memory.
+    fn hold(&mut self, size: usize) -> Result<()> {
+        self.held += size;
+        ensure!(self.held <= MOST_HELD, "packages have more than {MOST_HELD} bytes of names, which real ones do not");
+        Ok(())
+    }
+
+    /// The entry, if all of it can be used safely.
+    fn checked(&mut self, mut entry: Entry) -> Result<Entry> {
+        let (Some(size), Some(sha256)) = (self.size.take(), self.sha256.take()) else {
+            bail!("no SHA-256 or no size");
+        };
+        let words = [&entry.name, &entry.arch, &entry.epoch, &entry.version, &entry.release];
+        for word in words {
+            check_word(word)?;
+        }
+        if !entry.source_rpm.is_empty() {
+            check_word(&entry.source_rpm)?;
+        }
+        check_href(&entry.href)?;
+        let length: usize = words.iter().chain(&[&entry.source_rpm, &entry.href]).map(|text| text.len()).sum();
+        self.hold(length + size_of::<Entry>())?;
+        entry.promise = Some(Promise { sha256, size: super::size(&size, LARGEST_FILE)? });
+        Ok(entry)
+    }
+}
+
+/// What an `rpm:entry` obsoletes.
+fn range(start: &BytesStart<'_>, name: String) -> Result<Range> {
+    let Some(flags) = attribute(start, "flags")? else { return Ok(Range { name, constraint: None }) };
+    let part = |key| attribute(start, key).map(Option::unwrap_or_default);
+    let evr = Evr::new(part("epoch")?, part("ver")?, part("rel")?);
+    Ok(Range { name, constraint: Some((operator(&flags)?, evr)) })
 }
 
 /// By the first bytes: gzip, xz, zstd, or as it is.
@@ -151,6 +217,8 @@ impl<R: Read> Read for Bounded<R> {
 mod tests {
     use std::io::Write;
 
+    use rpm_version::{Evr, ReqOperator};
+
     use super::packages;
 
     const DIGEST: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -161,6 +229,8 @@ mod tests {
                 "<package type='rpm'><name>{name}</name><arch>{arch}</arch><version epoch='2' ver='11.1.3' rel='1.fc45'/>\
                  <checksum type='sha256' pkgid='YES'>{DIGEST}</checksum><size package='5' installed='7' archive='8'/>\
                  <location href='Packages/q/{name}.rpm'/><format><rpm:provides><rpm:entry name='{name}'/></rpm:provides>\
+                 <rpm:sourcerpm>qemu-11.1.3-1.fc45.src.rpm</rpm:sourcerpm><rpm:obsoletes>\
+                 <rpm:entry name='{name}-old' flags='LT' epoch='2' ver='11'/><rpm:entry name='b'/></rpm:obsoletes>\
                  <rpm:requires><rpm:entry name='a&amp;b'/><rpm:entry name='/bin/sh'/></rpm:requires>\
                  <file>/usr/bin/{name}</file></format></package>"
             )
@@ -181,6 +251,11 @@ mod tests {
         assert_eq!(entry.evr().to_string(), "2:11.1.3-1.fc45");
         assert_eq!(entry.requires, ["a&b", "/bin/sh"]);
         assert_eq!(entry.provides, ["qemu-user-static-arm"]);
+        assert_eq!(entry.source_rpm, "qemu-11.1.3-1.fc45.src.rpm");
+        let [old, any] = entry.obsoletes.as_slice() else { panic!("{:?}", entry.obsoletes) };
+        assert_eq!((old.name.as_str(), any.name.as_str()), ("qemu-user-static-arm-old", "b"));
+        assert_eq!(old.constraint, Some((ReqOperator::LT, Evr::new("2", "11", ""))));
+        assert_eq!(any.constraint, None);
         assert_eq!(entry.files, ["/usr/bin/qemu-user-static-arm"]);
         assert_eq!(entry.promise.as_ref().map(|promise| promise.size), Some(5));
     }

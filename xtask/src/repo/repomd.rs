@@ -1,8 +1,9 @@
 //! `repomd.xml`: where the list of packages is, and what it must look like.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use super::{LARGEST_FILE, LARGEST_OPEN, Node, Promise, attribute, check_href, walk};
+use super::xml::{Node, attribute, walk};
+use super::{LARGEST_FILE, LARGEST_OPEN, Promise, check_href};
 use crate::digest::Sha256;
 
 /// The entry of type `primary`.
@@ -19,34 +20,35 @@ pub struct Primary {
 /// Finds `<data type="primary">`. Other types, known or not, are ignored.
 ///
 /// # Errors
-/// If there is none, or it lacks its path, SHA-256 or size.
+/// If there is none or more than one, or it lacks its path, SHA-256 or size.
 pub fn primary(document: &[u8]) -> Result<Primary> {
     let mut inside = false;
-    let mut text = String::new();
+    let mut seen = false;
     let mut checksum_type = None;
     let (mut href, mut sha256, mut size, mut open_size) = (None, None, None, None);
     walk(document, |node| {
         match node {
-            Node::Start(start) => {
-                text.clear();
-                match start.local_name().as_ref() {
-                    "data" => inside = attribute(start, "type")?.as_deref() == Some("primary"),
-                    "location" if inside => href = attribute(start, "href")?,
-                    "checksum" if inside => checksum_type = attribute(start, "type")?,
-                    _ => {}
+            Node::Start(start) => match start.local_name().as_ref() {
+                "data" => {
+                    inside = attribute(start, "type")?.as_deref() == Some("primary");
+                    // Which of them other tools would take is not known, so there is no safe choice.
+                    ensure!(!(inside && seen), "two lists of packages (data type=\"primary\")");
+                    seen |= inside;
                 }
-            }
-            Node::Text(piece) => text.push_str(piece),
-            Node::End(name) if inside => match name {
+                "location" if inside => href = attribute(start, "href")?,
+                "checksum" if inside => checksum_type = attribute(start, "type")?,
+                _ => {}
+            },
+            Node::End(name, text) if inside => match name {
                 "checksum" if checksum_type.as_deref() == Some("sha256") => sha256 = Some(Sha256::parse(text.trim())?),
-                "size" => size = Some(super::size(&text, LARGEST_FILE).context("reading the size of primary")?),
+                "size" => size = Some(super::size(text, LARGEST_FILE).context("reading the size of primary")?),
                 "open-size" => {
-                    open_size = Some(super::size(&text, LARGEST_OPEN).context("reading the open size of primary")?);
+                    open_size = Some(super::size(text, LARGEST_OPEN).context("reading the open size of primary")?);
                 }
                 "data" => inside = false,
                 _ => {}
             },
-            Node::End(_) => {}
+            Node::End(..) => {}
         }
         Ok(())
     })?;

@@ -1,91 +1,182 @@
-//! Fedora's own servers: the newest release, its packages and updates, the key that it is signed with.
+//! Fedora's own servers: which release, its repositories by way of the metalink server, the keys that it is signed with.
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 
-use super::{Fetched, Request, repository};
-use crate::download::{Fetcher, Location};
+use super::repository::{self, Repository};
+use super::{Plan, Request};
+use crate::download::{Fetcher, Location, Missing, Mirrors, NotCached, Unreachable};
+use crate::key_package;
+use crate::progress::Transfers;
+use crate::repo::chosen::Chosen;
+use crate::repo::metalink;
 use crate::verify::{Keys, Trust};
 
-/// Fingerprint of each release's signing key. Checked against fedoraproject.org/security when a release is added.
-const KEYS: &[(u32, &str)] = &[
-    (41, "466CF2D8B60BC3057AA9453ED0622462E99D6AD1"),
-    (42, "B0F4950458F69E1150C6C5EDC8AC4916105EF944"),
-    (43, "C6E7F081CF80E13146676E88829B606631645531"),
-    (44, "36F612DCF27F7D1A48A835E4DBFCF71C6D9F90A6"),
-    (45, "4F50A6114CD5C6976A7F1179655A4B02F577861E"),
-    (46, "D924B10D3E810DABDD8B56B596E7E91491211FCE"),
-    (47, "B2E766FA50CA6FA2D5ED06FC09D879E09488FB64"),
-];
+use servers::Servers;
 
-/// Fedora's servers, or one stand-in for them.
-struct Servers {
-    project: Location,
-    downloads: Location,
+pub(super) use koji::Koji;
+pub use release::{Release, WantedRelease};
+
+mod koji;
+mod release;
+mod servers;
+
+/// How many mirrors of a metalink are made use of; it lists a hundred.
+const MOST_MIRRORS: usize = 10;
+
+/// Where the project publishes its keys.
+const KEYRING: &str = "fedora.gpg";
+
+/// The package of a repository that holds them too.
+const KEY_PACKAGE: &str = "fedora-gpg-keys";
+
+/// Finds out which release is meant: the first contact, which alone tells whether Fedora can be reached.
+///
+/// # Errors
+/// [`Unreachable`] or [`NotCached`] if neither Fedora's list of releases nor its metalink server can be reached.
+pub(super) fn contact(request: &Request, fetcher: &Fetcher) -> Result<Release> {
+    if let WantedRelease::Release(release) = request.release {
+        return Ok(release);
+    }
+    let servers = Servers::new(request.servers.as_deref());
+    let list = fetcher.metadata(&servers.project(), "releases.json").context("asking Fedora for its releases");
+    let error = match list.and_then(|list| release::newest(&list)) {
+        Ok((release, newer)) => {
+            if let Some(newer) = newer {
+                eprintln!("warning: Fedora {newer} is out, and this source does not know its key yet; taking {release}");
+            }
+            return Ok(release);
+        }
+        Err(error) => error,
+    };
+    let known = Release::Number(release::NEWEST_KNOWN);
+    if is_out_of_reach(&error) {
+        let first = &known.repositories(request.host.name)[0];
+        let asked = fetcher.metadata(&servers.metalinks(), &servers::metalink(&first.id, request.host.name));
+        if asked.is_err_and(|error| is_out_of_reach(&error)) {
+            return Err(error);
+        }
+    }
+    eprintln!("warning: taking Fedora {known}, the newest that this source knows: {error:#}");
+    Ok(known)
 }
 
-impl Servers {
-    fn new(stand_in: Option<&str>) -> Self {
-        let server = |host: &str| {
-            Location::Url(stand_in.map_or_else(|| format!("https://{host}"), |url| url.trim_end_matches('/').into()))
+/// Whether nobody could be asked.
+pub(super) fn is_out_of_reach(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<Unreachable>() || cause.is::<NotCached>())
+}
+
+/// What a release would give.
+pub(super) fn plan(release: Release, request: &Request, fetcher: &Fetcher) -> Result<Plan> {
+    let repositories = repositories(release, request, fetcher)?;
+    let chosen = repository::choose(&repositories, request.host.name, fetcher)?;
+    Ok(Plan { origin: origin(release), release: Some(release), repositories, chosen, koji: None })
+}
+
+/// How a release is called in an image.
+fn origin(release: Release) -> String {
+    format!("Fedora {release}")
+}
+
+/// A release's repositories, each with where it can be had and what its index must be.
+pub(super) fn repositories(release: Release, request: &Request, fetcher: &Fetcher) -> Result<Vec<Repository>> {
+    let host = request.host.name;
+    release.repositories(host).into_iter().map(|repo| repository(repo, request, fetcher)).collect()
+}
+
+fn repository(repo: release::Repo, request: &Request, fetcher: &Fetcher) -> Result<Repository> {
+    let (host, servers) = (request.host.name, Servers::new(request.servers.as_deref()));
+    let unproven = |place: Location, why: &str| {
+        eprintln!("unproven: the index of {}: {why}; the packages' signatures decide", repo.id);
+        Repository { id: repo.id.clone(), mirrors: place.into(), versions: Vec::new() }
+    };
+    if let Some(mirror) = &request.mirror {
+        return Ok(unproven(mirror.below(&repo.path), "it comes from --mirror, not by way of a metalink"));
+    }
+    let asked = fetcher.metadata(&servers.metalinks(), &servers::metalink(&repo.id, host));
+    match asked {
+        Ok(document) => {
+            let metalink = metalink::parse(&document)
+                .with_context(|| format!("reading the metalink of {} for {host}", repo.id))?;
+            fetcher.proven(&format!("metalink of {} for {host}: from {}", repo.id, servers.metalinks().name()));
+            let places = metalink.mirrors.into_iter().take(MOST_MIRRORS).map(|mirror| Location::Url(mirror.url));
+            let versions = std::iter::once(metalink.current).chain(metalink.alternates).collect();
+            Ok(Repository { id: repo.id.clone(), mirrors: Mirrors::new(places.collect()), versions })
+        }
+        Err(error) if error.chain().any(|cause| cause.is::<Missing>()) => {
+            Ok(unproven(servers.archive(host).below(&repo.path), "it comes from the archive, which has no metalinks"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whose signature counts for a release: the keys that the user names, else those with the pinned fingerprints, by
+/// whatever way they come.
+pub(super) fn trust(
+    release: Release,
+    repositories: &[Repository],
+    request: &Request,
+    fetcher: &Fetcher,
+) -> Result<Trust> {
+    if !request.keys.is_empty() {
+        return Ok(Trust::Keys(Keys::from_files(&request.keys)?));
+    }
+    let fingerprints = fingerprints(release, request)?;
+    let pinned = |keyring: &[u8], name: &str| Keys::pinned(keyring, name, &fingerprints);
+    let project = Servers::new(request.servers.as_deref()).project();
+    let name = project.of(KEYRING);
+    // The fingerprint proves it, so what is kept is as good as what would be fetched.
+    let kept = fetcher.kept_metadata(&project, KEYRING).and_then(|keyring| pinned(&keyring, &name).ok());
+    let keys = match kept {
+        Some(keys) => keys,
+        None => match fetcher.metadata(&project, KEYRING).and_then(|keyring| pinned(&keyring, &name)) {
+            Ok(keys) => keys,
+            Err(error) => match from_package(repositories, fetcher).and_then(|keys| pinned(&keys, KEY_PACKAGE)) {
+                Ok(keys) => keys,
+                Err(_) => return Err(error),
+            },
+        },
+    };
+    fetcher.proven(&format!("{}: it has the pinned fingerprint", keys.describe()));
+    Ok(Trust::Keys(keys))
+}
+
+/// Fingerprints of the keys that may sign a release: those that the user names, else the pinned ones.
+fn fingerprints(release: Release, request: &Request) -> Result<Vec<String>> {
+    match request.fingerprints.as_slice() {
+        [] => release.fingerprints(),
+        named => Ok(named.to_vec()),
+    }
+}
+
+/// The keys in the repositories' own package of them.
+fn from_package(repositories: &[Repository], fetcher: &Fetcher) -> Result<Vec<u8>> {
+    let mut found = None;
+    for repository in repositories {
+        let entries = repository::list(repository, KEY_PACKAGE, fetcher)?;
+        found = entries.into_iter().find(|entry| entry.name == KEY_PACKAGE).map(|entry| (entry, repository)).or(found);
+    }
+    let (entry, repository) = found.with_context(|| format!("no repository holds {KEY_PACKAGE}"))?;
+    let chosen = Chosen::of(&entry, &repository.id)?;
+    let transfers = Transfers::new(chosen.promise.size, "fetching the keys");
+    let path = fetcher.file(&repository.mirrors, &chosen.href, &chosen.promise, &transfers)?;
+    key_package::keys(&path).with_context(|| format!("reading {}", chosen.nevra))
+}
+
+/// A plan from `fetch.lock`: the packages are known, and nobody is asked unless one of them is not in the cache.
+pub(super) fn locked(release: Release, chosen: Vec<Chosen>, request: &Request, fetcher: &Fetcher) -> Result<Plan> {
+    let (host, servers) = (request.host.name, Servers::new(request.servers.as_deref()));
+    let is_there = |chosen: &Chosen| fetcher.cached(&chosen.href, &chosen.promise).is_some();
+    let repositories = if fetcher.is_offline() || chosen.iter().all(is_there) {
+        let plain = |repo: release::Repo| Repository {
+            id: repo.id,
+            mirrors: servers.downloads(host).below(&repo.path).into(),
+            versions: Vec::new(),
         };
-        Self { project: server("fedoraproject.org"), downloads: server("dl.fedoraproject.org") }
-    }
-}
-
-/// One line of Fedora's release list; more fields are ignored.
-#[derive(Deserialize)]
-struct Release {
-    version: String,
-}
-
-/// Fedora's list of releases: the first contact, which alone tells whether Fedora can be reached.
-pub(super) fn releases(request: &Request, fetcher: &Fetcher) -> Result<Vec<u8>> {
-    let servers = Servers::new(request.servers.as_deref());
-    fetcher.metadata(&servers.project, "releases.json").context("asking Fedora for its releases")
-}
-
-/// The packages of the newest release of `list` whose key is known, with its updates.
-pub(super) fn fetch(list: &[u8], request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
-    let servers = Servers::new(request.servers.as_deref());
-    let (release, fingerprint) = newest(list)?;
-    let trust = if request.keys.is_empty() {
-        let keyring = fetcher.metadata(&servers.project, "fedora.gpg")?;
-        Keys::pinned(&keyring, &servers.project.of("fedora.gpg"), fingerprint)?
+        release.repositories(host).into_iter().map(plain).collect()
     } else {
-        Keys::from_files(&request.keys)?
+        repositories(release, request, fetcher)?
     };
-    let tree = match request.host.name {
-        "ppc64le" | "s390x" => "pub/fedora-secondary",
-        _ => "pub/fedora/linux",
-    };
-    let arch = request.host.name;
-    let repositories =
-        [format!("releases/{release}/Everything/{arch}/os"), format!("updates/{release}/Everything/{arch}")]
-            .map(|path| Location::Url(servers.downloads.of(&format!("{tree}/{path}"))));
-    let packages = repository::fetch(&repositories, request, fetcher)?;
-    Ok(Fetched { origin: format!("Fedora {release}"), packages, trust: Trust::Keys(trust) })
-}
-
-/// The newest stable release of the list whose key is pinned. Branched and rawhide releases have no plain number.
-fn newest(list: &[u8]) -> Result<(u32, &'static str)> {
-    let releases: Vec<Release> = serde_json::from_slice(list).context("reading Fedora's release list")?;
-    let numbers = releases.iter().filter_map(|release| release.version.parse::<u32>().ok());
-    numbers
-        .filter_map(|number| KEYS.iter().find(|key| key.0 == number).copied())
-        .max()
-        .context("no release of Fedora's list has a key that this source knows; update it")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::newest;
-
-    #[test]
-    fn takes_the_newest_stable_release_with_a_known_key() {
-        let list = br#"[{"version":"44","arch":"x86_64"},{"version":"45"},{"version":"46 Beta"},{"version":"99"}]"#;
-        assert_eq!(newest(list).expect("a release").0, 45);
-        newest(b"[]").expect_err("an empty list");
-        newest(b"<html>").expect_err("not a list");
-    }
+    let fingerprints = fingerprints(release, request)?;
+    let koji = (!fetcher.is_offline()).then(|| Koji::new(servers.koji(), fingerprints));
+    Ok(Plan { origin: origin(release), release: Some(release), repositories, chosen, koji })
 }

@@ -2,17 +2,24 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::download::{Fetcher, Location, NotCached, Unreachable};
+use crate::download::{Fetcher, Location};
 use crate::host::Host;
+use crate::lock::{Lock, Locked};
 use crate::package::Package;
+use crate::repo::chosen::Chosen;
 use crate::verify::{Keys, Trust};
+
+use fedora::Koji;
+use repository::Repository;
 
 mod apt;
 mod fedora;
 mod folder;
 mod repository;
+
+pub use fedora::{Release, WantedRelease};
 
 /// What a user may name as a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +50,7 @@ impl Source {
 }
 
 /// What is wanted, from whom, and how it is to be proven.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// Where to look.
     pub source: Source,
@@ -53,10 +60,20 @@ pub struct Request {
     pub targets: Vec<String>,
     /// Files of public keys.
     pub keys: Vec<PathBuf>,
+    /// Fingerprints of keys that Fedora publishes, in place of the pinned ones.
+    pub fingerprints: Vec<String>,
     /// Whether the user typed that no signature is wanted.
     pub no_signature: bool,
+    /// Which release of Fedora.
+    pub release: WantedRelease,
+    /// Where Fedora's repositories are, in place of the mirrors that a metalink lists.
+    pub mirror: Option<Location>,
     /// A stand-in for all of Fedora's servers.
     pub servers: Option<String>,
+    /// Whether to take exactly what the lock says.
+    pub locked: bool,
+    /// Where that is.
+    pub lock: PathBuf,
 }
 
 /// Packages on this machine.
@@ -70,37 +87,101 @@ pub struct Fetched {
     pub trust: Trust,
 }
 
+/// Packages that are known, and not fetched.
+#[derive(Debug)]
+pub struct Plan {
+    /// Where they come from, in words that the image carries.
+    pub origin: String,
+    /// Fedora's release; none for another repository.
+    pub release: Option<Release>,
+    /// The packages, sorted by name.
+    pub chosen: Vec<Chosen>,
+    repositories: Vec<Repository>,
+    koji: Option<Koji>,
+}
+
+/// Finds out which packages `request` asks for, and fetches none.
+///
+/// # Errors
+/// If there are no metadata to tell, or they cannot be had.
+pub fn plan(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
+    if request.locked {
+        return locked(request, fetcher);
+    }
+    match &request.source {
+        Source::Auto | Source::Fedora => fedora::plan(fedora::contact(request, fetcher)?, request, fetcher),
+        Source::Apt => bail!("apt knows only the newest package of each name; only RPM repositories can be looked into"),
+        Source::Place(Location::Folder(folder)) if !folder.join("repodata").exists() => {
+            bail!("{} holds no RPM repository (repodata)", folder.display())
+        }
+        Source::Place(place) => {
+            let repositories = vec![repository::of_place(place)];
+            let chosen = repository::choose(&repositories, request.host.name, fetcher)?;
+            Ok(Plan { origin: place.name(), release: None, repositories, chosen, koji: None })
+        }
+    }
+}
+
+/// The plan that `fetch.lock` holds.
+fn locked(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
+    let Locked { origin, release, packages } = Lock::of_host(&request.lock, request.host.name)?;
+    let file = request.lock.display();
+    match (&request.source, release) {
+        (Source::Auto | Source::Fedora, Some(release)) => {
+            let release = release.parse().with_context(|| format!("reading {file}"))?;
+            if let WantedRelease::Release(wanted) = request.release {
+                ensure!(wanted == release, "{file} holds Fedora {release}; leave out --release, or --locked");
+            }
+            fedora::locked(release, packages, request, fetcher)
+        }
+        (Source::Place(place), None) if place.name() == origin => {
+            let repositories = vec![repository::of_place(place)];
+            Ok(Plan { origin, release: None, repositories, chosen: packages, koji: None })
+        }
+        _ => bail!("{file} holds packages of {origin}; name that with --source, or leave out --locked"),
+    }
+}
+
+impl Plan {
+    /// Fetches the wanted packages.
+    ///
+    /// # Errors
+    /// If one cannot be had, or is not what was promised; or the key of their signer cannot be had.
+    pub fn fetch(self, request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
+        // Before the packages: that is soon told, and they are large.
+        let trust = match self.release {
+            Some(release) => fedora::trust(release, &self.repositories, request, fetcher)?,
+            None => request.trust()?,
+        };
+        let packages = repository::fetch(&self, request, fetcher)?;
+        Ok(Fetched { origin: self.origin, packages, trust })
+    }
+}
+
 /// Gets the packages that `request` asks for.
 ///
 /// # Errors
 /// If they cannot be had, or are not what their repository promises.
 pub fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
     match &request.source {
-        Source::Auto => match fedora::releases(request, fetcher) {
+        Source::Auto if !request.is_of_fedora() => match fedora::contact(request, fetcher) {
             // What goes wrong once Fedora has answered is a failure, and no reason to take other packages.
-            Ok(list) => fedora::fetch(&list, request, fetcher),
-            Err(error) if error.chain().any(|cause| cause.is::<Unreachable>() || cause.is::<NotCached>()) => {
-                fall_back(request, fetcher, error)
-            }
+            Ok(release) => fedora::plan(release, request, fetcher)?.fetch(request, fetcher),
+            Err(error) if fedora::is_out_of_reach(&error) => fall_back(request, fetcher, error),
             Err(error) => Err(error),
         },
-        Source::Fedora => fedora::fetch(&fedora::releases(request, fetcher)?, request, fetcher),
         Source::Apt => {
             ensure!(
-                request.keys.is_empty() && !request.no_signature,
-                "apt verifies packages with this machine's own keys; leave out --key and --no-signature"
+                request.keys.is_empty() && !request.no_signature && !request.is_of_fedora(),
+                "apt verifies packages with this machine's own keys, and knows the newest ones only; leave out --key, \
+                 --no-signature, and the options that are for Fedora"
             );
             apt::fetch(request, fetcher)
         }
-        Source::Place(Location::Folder(folder)) if !folder.join("repodata").exists() => {
-            let trust = request.trust()?;
-            folder::fetch(folder, trust)
+        Source::Place(Location::Folder(folder)) if !request.locked && !folder.join("repodata").exists() => {
+            folder::fetch(folder, request.trust()?)
         }
-        Source::Place(location) => {
-            let trust = request.trust()?;
-            let packages = repository::fetch(std::slice::from_ref(location), request, fetcher)?;
-            Ok(Fetched { origin: location.of("").trim_end_matches('/').to_owned(), packages, trust })
-        }
+        _ => plan(request, fetcher)?.fetch(request, fetcher),
     }
 }
 
@@ -121,6 +202,11 @@ fn fall_back(request: &Request, fetcher: &Fetcher, error: anyhow::Error) -> Resu
 }
 
 impl Request {
+    /// Whether it says something that only Fedora can give.
+    fn is_of_fedora(&self) -> bool {
+        self.locked || self.release != WantedRelease::Latest || self.mirror.is_some() || !self.fingerprints.is_empty()
+    }
+
     /// Whose word is taken for packages of a place that the user named.
     fn trust(&self) -> Result<Trust> {
         match (self.keys.as_slice(), self.no_signature) {

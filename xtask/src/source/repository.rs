@@ -1,59 +1,134 @@
-//! RPM repositories in a folder or at a URL: metadata, choice, packages side by side.
+//! RPM repositories: metadata, choice, packages side by side.
 
-use anyhow::{Context, Result};
-use codegen::table::Emulator;
+use std::path::PathBuf;
 
-use super::Request;
-use crate::download::{Fetcher, Location};
+use anyhow::{Context, Result, bail};
+
+use super::{Plan, Request};
+use crate::download::{Fetcher, Location, Mirrors};
 use crate::package::{Format, Package};
-use crate::repo::primary::Entry;
-use crate::repo::{closure, primary, repomd};
-use crate::{parallel, progress};
+use crate::parallel;
+use crate::progress::Transfers;
+use crate::repo::chosen::Chosen;
+use crate::repo::metalink::Version;
+use crate::repo::primary::{self, Entry};
+use crate::repo::{closure, repomd};
 
 /// How many packages are fetched at once; more would only be rude to a mirror.
 const CONNECTIONS: usize = 4;
 
-/// The wanted packages of one or several repositories that belong together, the newest of each.
-pub(super) fn fetch(locations: &[Location], request: &Request, fetcher: &Fetcher) -> Result<Vec<Package>> {
+/// Path of a repository's index.
+pub(super) const INDEX: &str = "repodata/repomd.xml";
+
+/// One repository.
+#[derive(Debug)]
+pub(super) struct Repository {
+    /// What it is called: `updates-released-f45`, or where it is.
+    pub(super) id: String,
+    /// Where it is.
+    pub(super) mirrors: Mirrors,
+    /// What its index may be, the newest first; without, whatever its first mirror gives.
+    pub(super) versions: Vec<Version>,
+}
+
+/// The packages of the closure, of several repositories that belong together: the newest of each.
+pub(super) fn choose(repositories: &[Repository], host: &str, fetcher: &Fetcher) -> Result<Vec<Chosen>> {
     let mut entries = Vec::new();
-    for (index, location) in locations.iter().enumerate() {
-        entries.extend(list(location, fetcher)?.into_iter().map(|entry| (entry, index)));
+    for repository in repositories {
+        let list = list(repository, closure::ROOT, fetcher)?;
+        entries.extend(list.into_iter().map(|entry| (entry, repository)));
     }
-    let place = |wanted: &Entry| entries.iter().find(|(entry, _)| entry == wanted).map_or(0, |&(_, index)| index);
     let all = entries.iter().map(|(entry, _)| entry.clone()).collect();
-    let mut chosen = closure::select(all, request.host.name)
-        .with_context(|| format!("choosing packages of {}", locations[0].of("")))?;
-    chosen.retain(|entry| is_wanted(entry, &request.targets));
-    let sizes = chosen.iter().filter_map(|entry| entry.promise.as_ref()).map(|promise| promise.size);
-    let bar = progress::bytes(sizes.fold(0, u64::saturating_add), "fetching packages");
-    parallel::each(&chosen, CONNECTIONS, |entry| package(entry, &locations[place(entry)], fetcher, &bar))
+    let chosen = closure::select(all, host).with_context(|| match repositories {
+        [] => "choosing packages of nothing".to_owned(),
+        [first, ..] => format!("choosing packages of {}", first.mirrors.first().name()),
+    })?;
+    let place = |wanted: &Entry| entries.iter().find(|(entry, _)| entry == wanted).map_or("", |found| &found.1.id);
+    chosen.iter().map(|entry| Chosen::of(entry, place(entry))).collect()
 }
 
-/// The emulator packages that a repository lists.
-fn list(location: &Location, fetcher: &Fetcher) -> Result<Vec<Entry>> {
-    let repomd = fetcher.metadata(location, "repodata/repomd.xml")?;
-    let primary =
-        repomd::primary(&repomd).with_context(|| format!("reading {}", location.of("repodata/repomd.xml")))?;
-    let bar = progress::bytes(primary.promise.size, "fetching the list");
-    let path = fetcher.file(location, &primary.href, &primary.promise, &bar)?;
-    let context = || format!("reading {}", location.of(&primary.href));
+/// What of a repository's list has a name that begins with `prefix`.
+pub(super) fn list(repository: &Repository, prefix: &str, fetcher: &Fetcher) -> Result<Vec<Entry>> {
+    let mirrors = &repository.mirrors;
+    let index = index(repository, fetcher)?;
+    let name = mirrors.first().of(INDEX);
+    let primary = repomd::primary(&index).with_context(|| format!("reading {name}"))?;
+    let transfers = Transfers::new(primary.promise.size, "fetching the list");
+    let path = fetcher.file(mirrors, &primary.href, &primary.promise, &transfers)?;
+    let context = || format!("reading {}", mirrors.first().of(&primary.href));
+    fetcher.proven(&format!("{} of {}: size and SHA-256 as repomd.xml says", primary.href, repository.id));
     let file = std::fs::File::open(&path).with_context(context)?;
-    primary::packages(file, primary.open_size, closure::ROOT).with_context(context)
+    primary::packages(file, primary.open_size, prefix).with_context(context)
 }
 
-fn package(entry: &Entry, location: &Location, fetcher: &Fetcher, bar: &indicatif::ProgressBar) -> Result<Package> {
-    let promise = entry.promise.as_ref().with_context(|| format!("nothing is promised of {}", entry.name))?;
-    let path = match location {
-        // Where it is, it is verified when it is opened; once is enough.
-        Location::Folder(folder) => folder.join(&entry.href),
-        Location::Url(_) => fetcher.file(location, &entry.href, promise, bar)?,
+/// The repository's index, as the metalink promises it where there is one.
+fn index(repository: &Repository, fetcher: &Fetcher) -> Result<Vec<u8>> {
+    let mirrors = &repository.mirrors;
+    let Some((newest, older)) = repository.versions.split_first() else {
+        return fetcher.metadata(mirrors.first(), INDEX);
     };
-    Ok(Package { name: entry.name.clone(), promise: Some(promise.clone()), path, format: Format::Rpm, stated: None })
+    let get = |version: &Version| {
+        let transfers = Transfers::new(version.promise.size, "fetching the index");
+        let path = fetcher.file(mirrors, INDEX, &version.promise, &transfers)?;
+        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
+    };
+    let failure = match get(newest) {
+        Ok(index) => {
+            fetcher.proven(&format!("repomd.xml of {}: size and SHA-256 as the metalink says", repository.id));
+            return Ok(index);
+        }
+        Err(failure) => failure,
+    };
+    // Mirrors that are a little behind, which the metalink allows for.
+    for version in older {
+        if let Ok(index) = get(version) {
+            eprintln!("warning: {} is an older one that the metalink still lists ({failure:#})", repository.id);
+            fetcher.proven(&format!("repomd.xml of {}: size and SHA-256 of an older one in the metalink", repository.id));
+            return Ok(index);
+        }
+    }
+    Err(failure.context(format!("no mirror has an index of {} that the metalink lists", repository.id)))
 }
 
-/// Whether a package matters for the wanted targets: it lists one of their emulators, or none at all (licence texts).
-fn is_wanted(entry: &Entry, targets: &[String]) -> bool {
-    let mut emulators =
-        entry.files.iter().filter_map(|path| Emulator::from_file_name(path.strip_prefix("/usr/bin/")?)).peekable();
-    targets.is_empty() || emulators.peek().is_none() || emulators.any(|emulator| targets.contains(&emulator.target))
+/// The repository at a place that a user names.
+pub(super) fn of_place(place: &Location) -> Repository {
+    Repository { id: place.name(), mirrors: place.clone().into(), versions: Vec::new() }
+}
+
+/// The files of a plan's packages that are wanted, side by side.
+pub(super) fn fetch(plan: &Plan, request: &Request, fetcher: &Fetcher) -> Result<Vec<Package>> {
+    let wanted: Vec<_> = plan.chosen.iter().filter(|chosen| chosen.is_wanted(&request.targets)).collect();
+    let total = wanted.iter().map(|chosen| chosen.promise.size).fold(0, u64::saturating_add);
+    let transfers = Transfers::new(total, "fetching packages");
+    parallel::each(&wanted, CONNECTIONS, |chosen| {
+        let path = file(plan, chosen, fetcher, &transfers)?;
+        Ok(Package {
+            name: chosen.name.clone(),
+            promise: Some(chosen.promise.clone()),
+            path,
+            format: Format::Rpm,
+            stated: None,
+        })
+    })
+}
+
+fn file(plan: &Plan, chosen: &Chosen, fetcher: &Fetcher, transfers: &Transfers) -> Result<PathBuf> {
+    let Some(repository) = plan.repositories.iter().find(|repository| repository.id == chosen.repository) else {
+        bail!("package {} is of a repository that is not known: {}", chosen.nevra, chosen.repository);
+    };
+    // Where it is, it is verified when it is opened; once is enough.
+    if let Location::Folder(folder) = repository.mirrors.first() {
+        return Ok(folder.join(&chosen.href));
+    }
+    let failure = match fetcher.file(&repository.mirrors, &chosen.href, &chosen.promise, transfers) {
+        Ok(path) => return Ok(path),
+        Err(failure) => failure,
+    };
+    let Some(koji) = &plan.koji else { return Err(failure) };
+    let elsewhere = koji.paths(chosen)?.into_iter().find_map(|path| {
+        let path = fetcher.file(koji.mirrors(), &path, &chosen.promise, transfers).ok()?;
+        fetcher.proven(&format!("{}: from Koji, size and SHA-256 as locked", chosen.nevra));
+        Some(path)
+    });
+    elsewhere.ok_or(failure)
 }

@@ -1,0 +1,258 @@
+//! One attempt to get one file from one server: time-outs, ranges, validators, what an answer means. Which servers, how
+//! often and into what is for [`super::Fetcher`].
+
+use std::io::Read;
+use std::net::ToSocketAddrs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use serde::{Deserialize, Serialize};
+use ureq::Agent;
+use ureq::http::header::{
+    CONTENT_ENCODING, CONTENT_RANGE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE,
+    RETRY_AFTER,
+};
+use ureq::http::{HeaderMap, HeaderName, Response, StatusCode};
+use ureq::tls::{RootCerts, TlsConfig};
+
+use super::broken;
+use super::failure::{Failure, Kind, Missing};
+use super::part::Part;
+use crate::progress::Transfer;
+use crate::repo::Promise;
+
+/// A server that gives less, in bytes a second, while others are there, is left for one of those.
+const SLOWEST: u64 = 1000;
+
+/// Longest wait that a server may ask for; whoever builds would rather be told that it does not work.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How many redirects are followed; more are a loop.
+const MOST_REDIRECTS: u32 = 10;
+
+/// What a server says a file's state is, to be asked by later whether it still is so.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Validators {
+    etag: Option<String>,
+    last_modified: Option<String>,
+}
+
+/// A small file.
+pub(super) enum Answer {
+    /// As it was when the validators were given.
+    Unchanged,
+    /// Its bytes.
+    Bytes(Vec<u8>, Validators),
+}
+
+/// Asks servers.
+#[derive(Debug)]
+pub(super) struct Client {
+    agent: Agent,
+    timeout: Duration,
+}
+
+impl Client {
+    /// A server may take `timeout` to accept a connection, to begin its answer, and be silent for as long.
+    pub(super) fn new(timeout: Duration) -> Self {
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        let agent = Agent::config_builder()
+            .tls_config(tls)
+            .timeout_connect(Some(timeout))
+            .timeout_recv_response(Some(timeout))
+            .timeout_per_read(Some(timeout))
+            .max_redirects(MOST_REDIRECTS)
+            .http_status_as_error(false)
+            .user_agent(concat!("registrar-xtask/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .new_agent();
+        Self { agent, timeout }
+    }
+
+    /// A file of at most `limit` bytes, unless it is as `known` says.
+    pub(super) fn small(&self, url: &str, limit: u64, known: Option<&Validators>) -> Result<Answer, Failure> {
+        let known = known.cloned().unwrap_or_default();
+        let headers = [(IF_NONE_MATCH, known.etag), (IF_MODIFIED_SINCE, known.last_modified)];
+        let mut response = self.ask(url, headers)?;
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(Answer::Unchanged);
+        }
+        check_status(&response)?;
+        let text = |name: HeaderName| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+        let validators = Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) };
+        let announced = response.body().content_length();
+        let mut bytes = Vec::new();
+        let read = response.body_mut().as_reader().take(limit.saturating_add(1)).read_to_end(&mut bytes);
+        if let Err(error) = read {
+            return Err(cut_off(Failure::of(error.into()), bytes.len() as u64, announced));
+        }
+        if bytes.len() as u64 > limit {
+            return Err(Failure::new(Kind::Wrong, anyhow!("more than {limit} bytes, which no such file has")));
+        }
+        if announced.is_some_and(|announced| announced != bytes.len() as u64) {
+            return Err(cut_off(Failure::new(Kind::Passing, anyhow!("too few bytes")), bytes.len() as u64, announced));
+        }
+        Ok(Answer::Bytes(bytes, validators))
+    }
+
+    /// What is missing of `part`, after which it must be what is promised. With `others` to turn to, a server that is
+    /// very slow is a failure.
+    pub(super) fn rest(
+        &self,
+        url: &str,
+        promise: &Promise,
+        part: &mut Part,
+        transfer: &Transfer,
+        others: bool,
+    ) -> Result<(), Failure> {
+        let begun = part.length();
+        if begun < promise.size || promise.size == 0 {
+            let range = (begun > 0).then(|| format!("bytes={begun}-"));
+            let mut response = self.ask(url, [(RANGE, range)])?;
+            if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+                start_over(part, transfer)?;
+                return Err(Failure::new(Kind::Wrong, anyhow!("the server has fewer bytes than have arrived already")));
+            }
+            check_status(&response)?;
+            self.receive(&mut response, promise, part, transfer, others)?;
+        }
+        let (size, sha256) = (part.length(), part.sha256());
+        if (size, &sha256) == (promise.size, &promise.sha256) {
+            return Ok(());
+        }
+        start_over(part, transfer)?;
+        let wrong = Failure::new(Kind::Wrong, broken(url, promise, size, &sha256));
+        // What had arrived before may be what is wrong, and not what this server gives.
+        if begun > 0 { self.rest(url, promise, part, transfer, others) } else { Err(wrong) }
+    }
+
+    /// Reads the body of an answer into `part`.
+    fn receive(
+        &self,
+        response: &mut Response<ureq::Body>,
+        promise: &Promise,
+        part: &mut Part,
+        transfer: &Transfer,
+        others: bool,
+    ) -> Result<(), Failure> {
+        if part.length() > 0 && !continues(response, part.length(), promise.size)? {
+            start_over(part, transfer)?;
+        }
+        let announced = response.body().content_length().map(|rest| part.length() + rest);
+        // What must be wrong in the end need not be fetched.
+        if let Some(size) = announced.filter(|&size| size > promise.size) {
+            return Err(Failure::new(Kind::Wrong, broken("the file", promise, size, &promise.sha256)));
+        }
+        let mut body = response.body_mut().as_reader();
+        let mut buffer = vec![0; 1 << 16];
+        let (mut since, mut arrived) = (Instant::now(), 0);
+        loop {
+            let length = match body.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(error) => return Err(cut_off(Failure::of(error.into()), part.length(), announced)),
+            };
+            if part.length() + length as u64 > promise.size {
+                start_over(part, transfer)?;
+                let size = promise.size + 1;
+                return Err(Failure::new(Kind::Wrong, broken("the file", promise, size, &promise.sha256)));
+            }
+            part.write(&buffer[..length]).map_err(Failure::here)?;
+            transfer.inc(length as u64);
+            arrived += length as u64;
+            if others && since.elapsed() >= self.timeout {
+                if arrived < SLOWEST * self.timeout.as_secs().max(1) {
+                    return Err(Failure::new(Kind::Passing, anyhow!("slower than {SLOWEST} bytes a second")));
+                }
+                (since, arrived) = (Instant::now(), 0);
+            }
+        }
+        match announced {
+            Some(size) if part.length() < size => {
+                Err(cut_off(Failure::new(Kind::Passing, anyhow!("too few bytes")), part.length(), announced))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ask(
+        &self,
+        url: &str,
+        headers: impl IntoIterator<Item = (HeaderName, Option<String>)>,
+    ) -> Result<Response<ureq::Body>, Failure> {
+        self.check_address(url)?;
+        let mut request = self.agent.get(url);
+        for (name, value) in headers {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        // What was asked for by https must not be answered by http, by way of a redirect.
+        request.config().https_only(url.starts_with("https:")).build().call().map_err(Failure::of)
+    }
+
+    /// That the host of `url` has an address. The standard library gives that failure no kind of its own, so it is
+    /// looked for apart; a proxy looks for itself.
+    fn check_address(&self, url: &str) -> Result<(), Failure> {
+        let uri: ureq::http::Uri = url.parse().context("not a URL").map_err(Failure::here)?;
+        let host = uri.host().context("a URL without a host").map_err(Failure::here)?;
+        if self.agent.config().proxy().is_some() {
+            return Ok(());
+        }
+        match (host.trim_matches(['[', ']']), 443).to_socket_addrs() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failure::unreachable(error.to_string())),
+        }
+    }
+}
+
+/// Empties `part` and takes back what its bar shows.
+fn start_over(part: &mut Part, transfer: &Transfer) -> Result<(), Failure> {
+    transfer.take_back(part.length());
+    part.reset().map_err(Failure::here)
+}
+
+fn cut_off(failure: Failure, arrived: u64, announced: Option<u64>) -> Failure {
+    let of = announced.map(|total| format!(" of {total}")).unwrap_or_default();
+    Failure { cause: failure.cause.context(format!("cut off after {arrived}{of} bytes")), ..failure }
+}
+
+/// That the answer is the file, or the asked part of it, as it is.
+fn check_status(response: &Response<ureq::Body>) -> Result<(), Failure> {
+    let status = response.status();
+    if status.is_success() {
+        return match response.headers().get(CONTENT_ENCODING) {
+            Some(encoding) if encoding != "identity" => {
+                Err(Failure::new(Kind::Wrong, anyhow!("the server sends it compressed, which was not asked for")))
+            }
+            _ => Ok(()),
+        };
+    }
+    if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
+        let mut failure = Failure::new(Kind::Passing, anyhow!("the server answers {status}"));
+        failure.retry_after = retry_after(response.headers());
+        return Err(failure);
+    }
+    if status.is_client_error() {
+        return Err(Failure::new(Kind::Missing, Missing(status.as_u16())));
+    }
+    Err(Failure::new(Kind::Wrong, anyhow!("the server answers {status}")))
+}
+
+/// Seconds alone: the other form, a date, is not worth a parser.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+}
+
+/// Whether an answer goes on after `begun` bytes, or is the whole file again.
+fn continues(response: &Response<ureq::Body>, begun: u64, size: u64) -> Result<bool, Failure> {
+    if response.status() != StatusCode::PARTIAL_CONTENT {
+        return Ok(false);
+    }
+    let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if range == format!("bytes {begun}-{}/{size}", size - 1) {
+        return Ok(true);
+    }
+    Err(Failure::new(Kind::Wrong, anyhow!("asked for the bytes from {begun} on, the server gives {range:?}")))
+}

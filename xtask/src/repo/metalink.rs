@@ -1,0 +1,325 @@
+//! Metalink 3.0 as Fedora's mirror manager writes it: what `repomd.xml` must be, what older ones that mirrors may still
+//! have must be, and where the mirrors are. Which mirror is asked, and what it answers, is for others.
+
+use anyhow::{Context, Result, bail, ensure};
+use quick_xml::events::BytesStart;
+use ureq::http::Uri;
+
+use super::xml::{Node, attribute, local_name, walk};
+use super::{Promise, size};
+use crate::digest::Sha256;
+
+/// Most mirrors that are taken; Fedora lists about 150.
+const MOST_MIRRORS: usize = 2000;
+
+/// Most older versions that are taken; Fedora lists those of the last days, up to about ten.
+const MOST_ALTERNATES: usize = 200;
+
+/// Largest `repomd.xml` that may be promised, in bytes; real ones have about 6,000.
+const LARGEST_REPOMD: u64 = 16 << 20;
+
+/// The file that all of this is about.
+const FILE: &str = "repomd.xml";
+
+/// What follows a mirror's base in each URL.
+const SUFFIX: &str = "/repodata/repomd.xml";
+
+/// What a metalink says of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metalink {
+    /// The newest `repomd.xml`.
+    pub current: Version,
+    /// Older ones that are still acceptable, in the document's order.
+    pub alternates: Vec<Version>,
+    /// Where the repository is, the most preferred first; at least one.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// One version of `repomd.xml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// What the file must be.
+    pub promise: Promise,
+    /// When it was made, in seconds since 1970.
+    pub timestamp: Option<u64>,
+}
+
+/// One copy of the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// An http or https URL of the folder that holds `repodata`, without a slash at its end.
+    pub url: String,
+    /// From 0 to 100; higher is nearer or better.
+    pub preference: u32,
+}
+
+/// Reads a metalink.
+///
+/// # Errors
+/// If it is damaged, promises no SHA-256 and size of the current `repomd.xml`, or names no mirror by http or https.
+pub fn parse(document: &[u8]) -> Result<Metalink> {
+    let mut parser = Parser::default();
+    walk(document, |node| parser.node(&node)).context("reading the metalink")?;
+    parser.finish().context("reading the metalink")
+}
+
+/// What is known of a version while it is read.
+#[derive(Default)]
+struct Draft {
+    sha256: Option<Sha256>,
+    size: Option<u64>,
+    timestamp: Option<u64>,
+}
+
+impl Draft {
+    /// A version, if all is known that it takes to recognise the file.
+    fn version(self) -> Option<Version> {
+        let promise = Promise { sha256: self.sha256?, size: self.size? };
+        Some(Version { promise, timestamp: self.timestamp })
+    }
+
+    /// Takes the text of the element at `path` below the version's own.
+    fn take(&mut self, path: &str, text: &str, hash: Option<&str>) -> Result<()> {
+        match path {
+            "/verification/hash" if hash == Some("sha256") => {
+                ensure!(self.sha256.is_none(), "two SHA-256 digests of one {FILE}");
+                self.sha256 = Some(Sha256::parse(text)?);
+            }
+            "/size" => {
+                ensure!(self.size.is_none(), "two sizes of one {FILE}");
+                self.size = Some(size(text, LARGEST_REPOMD)?);
+            }
+            "/timestamp" => self.timestamp = text.parse().ok(),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Elements that hold what matters, by their place from the root: a hash says nothing without it.
+const IN_FILE: &str = "/metalink/files/file";
+const IN_ALTERNATE: &str = "/metalink/files/file/alternates/alternate";
+const MIRROR: &str = "/metalink/files/file/resources/url";
+
+#[derive(Default)]
+struct Parser {
+    /// Local names of the open elements, each after a slash.
+    path: String,
+    /// Whether the open `file` is the one.
+    wanted: bool,
+    /// `type` of the open `hash`.
+    hash: Option<String>,
+    /// `preference` of the open `url`.
+    preference: u32,
+    current: Option<Draft>,
+    alternate: Draft,
+    alternates: Vec<Version>,
+    mirrors: Vec<Mirror>,
+}
+
+impl Parser {
+    fn node(&mut self, node: &Node<'_>) -> Result<()> {
+        match node {
+            Node::Start(start) => {
+                self.path.push('/');
+                self.path.push_str(start.local_name().as_ref());
+                self.open(start)
+            }
+            Node::End(name, text) => {
+                if self.wanted {
+                    self.close(text.trim())?;
+                }
+                self.path.truncate(self.path.len().saturating_sub(local_name(name).len() + 1));
+                Ok(())
+            }
+        }
+    }
+
+    fn open(&mut self, start: &BytesStart<'_>) -> Result<()> {
+        match self.path.as_str() {
+            IN_FILE => {
+                self.wanted = attribute(start, "name")?.as_deref() == Some(FILE);
+                if self.wanted {
+                    ensure!(self.current.is_none(), "it describes {FILE} twice");
+                    self.current = Some(Draft::default());
+                }
+            }
+            IN_ALTERNATE => self.alternate = Draft::default(),
+            MIRROR => {
+                let preference = attribute(start, "preference")?;
+                self.preference = preference.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+            }
+            path if path.ends_with("/hash") => self.hash = attribute(start, "type")?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, text: &str) -> Result<()> {
+        let (path, hash) = (self.path.as_str(), self.hash.as_deref());
+        if path == IN_FILE {
+            self.wanted = false;
+        } else if path == IN_ALTERNATE {
+            // Versions that only have older kinds of digests cannot be recognised safely.
+            self.alternates.extend(std::mem::take(&mut self.alternate).version());
+            ensure!(self.alternates.len() <= MOST_ALTERNATES, "more than {MOST_ALTERNATES} older versions");
+        } else if path == MIRROR {
+            let preference = self.preference;
+            self.mirrors.extend(base(text).map(|url| Mirror { url: url.to_owned(), preference }));
+            ensure!(self.mirrors.len() <= MOST_MIRRORS, "more than {MOST_MIRRORS} mirrors");
+        } else if let Some(rest) = path.strip_prefix(IN_ALTERNATE) {
+            self.alternate.take(rest, text, hash)?;
+        } else if let (Some(rest), Some(current)) = (path.strip_prefix(IN_FILE), &mut self.current) {
+            current.take(rest, text, hash)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Metalink> {
+        let current = self.current.and_then(Draft::version);
+        let current = current.with_context(|| format!("it promises no SHA-256 and size of {FILE}"))?;
+        if self.mirrors.is_empty() {
+            bail!("it names no mirror by http or https");
+        }
+        self.mirrors.sort_by_key(|mirror| std::cmp::Reverse(mirror.preference));
+        Ok(Metalink { current, alternates: self.alternates, mirrors: self.mirrors })
+    }
+}
+
+/// The base of a mirror's URL, if it is one that can be used: http or https, a host, and nothing beside the path.
+fn base(url: &str) -> Option<&str> {
+    let plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@\\\"<>".contains(&byte));
+    let base = url.strip_suffix(SUFFIX).filter(|_| plain)?;
+    let uri: Uri = base.parse().ok()?;
+    let known = matches!(uri.scheme_str(), Some("http" | "https"));
+    let (host, authority) = (uri.host()?, uri.authority()?.as_str());
+    let whole = authority == host || uri.port_u16().is_some_and(|port| authority == format!("{host}:{port}"));
+    (known && whole && !host.is_empty()).then(|| base.trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mirror, parse};
+
+    fn version(digit: &str, size: u64, timestamp: u64) -> String {
+        format!(
+            "<mm0:timestamp>{timestamp}</mm0:timestamp><size>{size}</size><verification>\
+             <hash type=\"md5\">{}</hash><hash type=\"sha1\">{}</hash><hash type=\"sha256\">{}</hash>\
+             <hash type=\"sha512\">{}</hash></verification>",
+            digit.repeat(32),
+            digit.repeat(40),
+            digit.repeat(64),
+            digit.repeat(128)
+        )
+    }
+
+    fn document(current: &str, alternates: &str, urls: &str) -> String {
+        format!(
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
+             <metalink version=\"3.0\" xmlns=\"http://www.metalinker.org/\" type=\"dynamic\" \
+             pubdate=\"Mon, 02 Nov 2026 10:00:00 GMT\" generator=\"mirrormanager\" \
+             xmlns:mm0=\"http://fedorahosted.org/mirrormanager\">\n<files><file name=\"repomd.xml\">{current}\
+             <mm0:alternates>{alternates}</mm0:alternates><resources maxconnections=\"1\">{urls}</resources>\
+             </file></files></metalink>"
+        )
+    }
+
+    fn alternate(version: &str) -> String {
+        format!("<mm0:alternate>{version}</mm0:alternate>")
+    }
+
+    const URL: &str = "<url protocol=\"https\" type=\"https\" location=\"DE\" preference=\"100\">\
+                       https://one.example/fedora/os/repodata/repomd.xml</url>";
+
+    #[test]
+    fn tells_the_current_version_from_older_ones() {
+        let older = alternate(&version("b", 5, 20)) + &alternate(&version("c", 6, 10));
+        let text = document(&version("a", 4, 30), &older, URL);
+        let read = parse(text.as_bytes()).expect("a metalink");
+        let seen = |version: &super::Version| {
+            (version.promise.sha256.to_string()[..1].to_owned(), version.promise.size, version.timestamp)
+        };
+        assert_eq!(seen(&read.current), ("a".into(), 4, Some(30)));
+        let older: Vec<_> = read.alternates.iter().map(seen).collect();
+        assert_eq!(older, [("b".into(), 5, Some(20)), ("c".into(), 6, Some(10))]);
+        // The prefix is the document's own choice.
+        let renamed = text.replace("mm0:", "mirrors:").replace("<size>", "<m:size>").replace("</size>", "</m:size>");
+        assert_eq!(parse(renamed.as_bytes()).expect("other prefixes"), read);
+    }
+
+    #[test]
+    fn keeps_mirrors_that_can_be_used_by_preference() {
+        let url = |url: &str, preference: &str| format!("<url type=\"x\" {preference}>{url}/repodata/repomd.xml</url>");
+        let urls = [
+            url("http://low.example", "preference=\"7\""),
+            url("https://first.example/a/b", "preference=\"99\""),
+            url("https://second.example:8443/a", "preference=\"99\""),
+            url("https://[2001:db8::1]/a/", "preference=\"100\""),
+            url("https://none.example", ""),
+            url("https://odd.example", "preference=\"-4\""),
+            url("rsync://rsync.example/a", "preference=\"100\""),
+            url("ftp://ftp.example/a", "preference=\"100\""),
+            url("file:///a", "preference=\"100\""),
+            url("https:///a", "preference=\"100\""),
+            url("/a", "preference=\"100\""),
+            url("https://user:word@first.example/a", "preference=\"100\""),
+            url("https://first.example/a?b=", "preference=\"100\""),
+            url("https://first.example/a#b", "preference=\"100\""),
+            url("https://first.example/a b", "preference=\"100\""),
+            url("https://first.example:port/a", "preference=\"100\""),
+            "<url preference=\"100\">https://first.example/a/repodata/repomd.xml?</url>".into(),
+            "<url preference=\"100\">https://first.example/a/repomd.xml</url>".into(),
+            "<url preference=\"100\"></url>".into(),
+        ];
+        let read = parse(document(&version("a", 4, 30), "", &urls.concat()).as_bytes()).expect("a metalink");
+        let mirror = |url: &str, preference| Mirror { url: url.into(), preference };
+        let expected = [
+            mirror("https://[2001:db8::1]/a", 100),
+            mirror("https://first.example/a/b", 99),
+            mirror("https://second.example:8443/a", 99),
+            mirror("http://low.example", 7),
+            mirror("https://none.example", 0),
+            mirror("https://odd.example", 0),
+        ];
+        assert_eq!(read.mirrors, expected);
+    }
+
+    #[test]
+    fn a_digest_counts_only_in_its_place() {
+        let good = version("a", 4, 30);
+        let hash = format!("<hash type=\"sha256\">{}</hash>", "d".repeat(64));
+        let size = "<size>9</size>";
+        let none = "it promises no SHA-256 and size of repomd.xml";
+        let swap = |from: &str, to: &str| document(&good.replace(from, to), "", URL);
+        for (text, expected) in [
+            (document("", &alternate(&good), URL), none),
+            (swap("\"sha256\"", "\"sha1\""), none),
+            (swap("verification>", "pieces>"), none),
+            (swap("<size>4</size>", ""), none),
+            (document(&hash, "", URL), none),
+            (document(&format!("{size}<resources><verification>{hash}</verification></resources>"), "", URL), none),
+            (document(&good, "", URL).replace("\"repomd.xml\"", "\"other.xml\""), none),
+            (document(&good, "", URL).replace("files>", "x>"), none),
+            (document(&good, "", ""), "it names no mirror by http or https"),
+            (swap("</verification>", &(hash.clone() + "</verification>")), "two SHA-256 digests"),
+            (document(&(good.clone() + size), "", URL), "two sizes"),
+            (document(&(good.clone() + "</file><file name=\"repomd.xml\">" + &good), "", URL), "repomd.xml twice"),
+            (swap(&"a".repeat(64), "a"), "is not a SHA-256 digest"),
+            (swap("<size>4</size>", "<size>-4</size>"), "is no size"),
+            (swap("<size>4</size>", "<size>99999999999</size>"), "which no such file has"),
+            (document(&good, &alternate(&good).repeat(201), URL), "more than 200 older versions"),
+            (document(&good, "", &URL.repeat(2001)), "more than 2000 mirrors"),
+            (document(&good, "", URL).replace("</metalink>", ""), "cut off"),
+            (document(&good, "", URL).replace("<files>", "<!DOCTYPE a><files>"), "document type definition"),
+            (String::new(), none),
+            ("<html>503</html>".into(), none),
+        ] {
+            let error = format!("{:#}", parse(text.as_bytes()).expect_err(expected));
+            assert!(error.starts_with("reading the metalink: ") && error.contains(expected), "{error}: {text}");
+        }
+        // Those that cannot be recognised are left out, the rest is as good as before.
+        let weak = alternate(&version("b", 5, 20).replace("\"sha256\"", "\"sha384\""));
+        let read = parse(document(&good, &(weak + &alternate(&version("c", 6, 10))), URL).as_bytes());
+        assert_eq!(read.expect("a metalink").alternates.len(), 1);
+    }
+}

@@ -1,0 +1,74 @@
+//! Fedora's build system keeps signed builds that mirrors have dropped: what `--locked` asks for years later.
+
+use anyhow::{Context, Result};
+
+use crate::download::{Location, Mirrors};
+use crate::repo::chosen::Chosen;
+
+/// Where builds are kept, and whose signatures are wanted.
+#[derive(Debug)]
+pub(in crate::source) struct Koji {
+    mirrors: Mirrors,
+    fingerprints: Vec<String>,
+}
+
+impl Koji {
+    pub(super) fn new(location: Location, fingerprints: Vec<String>) -> Self {
+        Self { mirrors: location.into(), fingerprints }
+    }
+
+    /// The one place to ask.
+    pub(in crate::source) fn mirrors(&self) -> &Mirrors {
+        &self.mirrors
+    }
+
+    /// Paths that a signed package may have there.
+    pub(in crate::source) fn paths(&self, chosen: &Chosen) -> Result<Vec<String>> {
+        let (name, version, release) = source_parts(&chosen.source)
+            .with_context(|| format!("{:?} is no name of a source package", chosen.source))?;
+        let arch = chosen.nevra.rsplit('.').next().unwrap_or_default();
+        let file = chosen.href.rsplit('/').next().unwrap_or(&chosen.href);
+        // A key goes by the end of its fingerprint.
+        let keys = self.fingerprints.iter().filter_map(|fingerprint| fingerprint.get(fingerprint.len().max(8) - 8..));
+        let path = |key: &str| {
+            format!("{name}/{version}/{release}/data/signed/{}/{arch}/{file}", key.to_ascii_lowercase())
+        };
+        Ok(keys.map(path).collect())
+    }
+}
+
+/// `qemu`, `11.1.3` and `1.fc45` of `qemu-11.1.3-1.fc45.src.rpm`.
+fn source_parts(source: &str) -> Option<(&str, &str, &str)> {
+    let (rest, release) = source.strip_suffix(".src.rpm")?.rsplit_once('-')?;
+    let (name, version) = rest.rsplit_once('-')?;
+    Some((name, version, release))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Sha256;
+    use crate::repo::Promise;
+
+    #[test]
+    fn a_package_is_where_its_source_and_key_lead() {
+        let koji = Koji::new(Location::parse("https://koji"), vec!["4F50A6114CD5C6976A7F1179655A4B02F577861E".into()]);
+        let mut chosen = Chosen {
+            name: "qemu-user-static-arm".into(),
+            nevra: "qemu-user-static-arm-2:11.1.3-1.fc45.x86_64".into(),
+            version: "11.1.3".into(),
+            source: "qemu-11.1.3-1.fc45.src.rpm".into(),
+            promise: Promise { sha256: Sha256::of(b""), size: 0 },
+            repository: "updates-released-f45".into(),
+            href: "Packages/q/qemu-user-static-arm-11.1.3-1.fc45.x86_64.rpm".into(),
+            targets: Vec::new(),
+        };
+        assert_eq!(
+            koji.paths(&chosen).expect("a path"),
+            ["qemu/11.1.3/1.fc45/data/signed/f577861e/x86_64/qemu-user-static-arm-11.1.3-1.fc45.x86_64.rpm"]
+        );
+        assert_eq!(chosen.evr(), "2:11.1.3-1.fc45");
+        chosen.source = "qemu".into();
+        koji.paths(&chosen).expect_err("no source package");
+    }
+}

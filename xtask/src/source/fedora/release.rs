@@ -1,0 +1,175 @@
+//! Fedora's releases: which one is meant, which is the newest, and whose key signs it.
+
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// The newest stable release that this source knows, for when Fedora's list of releases cannot be had.
+pub(super) const NEWEST_KNOWN: u32 = 45;
+
+/// Fingerprint of each release's signing key. Checked against fedoraproject.org/security when a release is added.
+const KEYS: &[(u32, &str)] = &[
+    (41, "466CF2D8B60BC3057AA9453ED0622462E99D6AD1"),
+    (42, "B0F4950458F69E1150C6C5EDC8AC4916105EF944"),
+    (43, "C6E7F081CF80E13146676E88829B606631645531"),
+    (44, "36F612DCF27F7D1A48A835E4DBFCF71C6D9F90A6"),
+    (45, "4F50A6114CD5C6976A7F1179655A4B02F577861E"),
+    (46, "D924B10D3E810DABDD8B56B596E7E91491211FCE"),
+    (47, "B2E766FA50CA6FA2D5ED06FC09D879E09488FB64"),
+];
+
+/// What a user may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WantedRelease {
+    /// The newest stable release whose key this source knows.
+    Latest,
+    /// One release.
+    Release(Release),
+}
+
+/// A release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// By its number.
+    Number(u32),
+    /// What becomes the release after the next.
+    Rawhide,
+}
+
+impl FromStr for WantedRelease {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text {
+            "latest" => Self::Latest,
+            text => Self::Release(text.parse()?),
+        })
+    }
+}
+
+impl FromStr for Release {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "rawhide" => Ok(Self::Rawhide),
+            number => match number.parse() {
+                Ok(number) => Ok(Self::Number(number)),
+                Err(_) => bail!("a release is a number such as {NEWEST_KNOWN}, rawhide, or latest"),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Release {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Rawhide => f.write_str("rawhide"),
+        }
+    }
+}
+
+/// A repository of a release.
+pub(super) struct Repo {
+    /// Its name for the metalink server.
+    pub(super) id: String,
+    /// Where it is below a mirror's root.
+    pub(super) path: String,
+}
+
+impl Release {
+    /// The repositories that make it up, for a host.
+    pub(super) fn repositories(self, host: &str) -> Vec<Repo> {
+        match self {
+            Self::Number(number) => vec![
+                Repo { id: format!("fedora-{number}"), path: format!("releases/{number}/Everything/{host}/os") },
+                Repo {
+                    id: format!("updates-released-f{number}"),
+                    path: format!("updates/{number}/Everything/{host}"),
+                },
+            ],
+            Self::Rawhide => {
+                vec![Repo { id: "rawhide".into(), path: format!("development/rawhide/Everything/{host}/os") }]
+            }
+        }
+    }
+
+    /// The pinned fingerprints of the keys that may sign it.
+    ///
+    /// # Errors
+    /// If none is known.
+    pub(super) fn fingerprints(self) -> Result<Vec<String>> {
+        let is_its = |number: u32| match self {
+            Self::Number(wanted) => number == wanted,
+            // It is signed with the key of the release that it becomes, and around a branching with the one before.
+            Self::Rawhide => number > NEWEST_KNOWN,
+        };
+        let known: Vec<_> =
+            KEYS.iter().filter(|key| is_its(key.0)).map(|&(_, fingerprint)| fingerprint.into()).collect();
+        if known.is_empty() {
+            bail!(
+                "the key of Fedora {self} is not known to this source, which knows {}; name it with --fingerprint",
+                KEYS.iter().map(|key| key.0.to_string()).collect::<Vec<_>>().join(", ")
+            );
+        }
+        Ok(known)
+    }
+}
+
+/// One line of Fedora's list of releases; more fields are ignored.
+#[derive(Deserialize)]
+struct Line {
+    version: String,
+}
+
+/// The newest stable release of Fedora's list whose key is pinned, and whether the list has a newer one. Branched and
+/// rawhide releases have no plain number.
+pub(super) fn newest(list: &[u8]) -> Result<(Release, Option<u32>)> {
+    let lines: Vec<Line> = serde_json::from_slice(list).context("reading Fedora's list of releases")?;
+    let numbers = || lines.iter().filter_map(|line| line.version.parse::<u32>().ok());
+    let known = |number: &u32| KEYS.iter().any(|key| key.0 == *number);
+    let newest = numbers().filter(known).max();
+    let newest = newest.context("no release of Fedora's list has a key that this source knows; update it")?;
+    Ok((Release::Number(newest), numbers().max().filter(|&number| number > newest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEYS, NEWEST_KNOWN, Release, WantedRelease, newest};
+
+    #[test]
+    fn takes_the_newest_stable_release_with_a_known_key() {
+        let list = br#"[{"version":"44","arch":"x86_64"},{"version":"45"},{"version":"46 Beta"},{"version":"99"}]"#;
+        assert_eq!(newest(list).expect("a release"), (Release::Number(45), Some(99)));
+        assert_eq!(newest(br#"[{"version":"45"}]"#).expect("a release"), (Release::Number(45), None));
+        newest(b"[]").expect_err("an empty list");
+        newest(b"<html>").expect_err("not a list");
+    }
+
+    #[test]
+    fn releases_have_names_repositories_and_keys() {
+        for (text, wanted) in [
+            ("latest", Some(WantedRelease::Latest)),
+            ("45", Some(WantedRelease::Release(Release::Number(45)))),
+            ("rawhide", Some(WantedRelease::Release(Release::Rawhide))),
+            ("46 Beta", None),
+            ("../45", None),
+            ("", None),
+        ] {
+            assert_eq!(text.parse::<WantedRelease>().ok(), wanted, "{text:?}");
+        }
+        let ids: Vec<_> = Release::Number(44).repositories("s390x").into_iter().map(|repo| repo.id).collect();
+        assert_eq!(ids, ["fedora-44", "updates-released-f44"]);
+        assert_eq!(Release::Number(45).fingerprints().expect("a key"), ["4F50A6114CD5C6976A7F1179655A4B02F577861E"]);
+        assert_eq!(Release::Rawhide.fingerprints().expect("keys").len(), 2);
+        Release::Number(12).fingerprints().expect_err("a release of long ago");
+    }
+
+    #[test]
+    fn the_newest_known_release_has_a_key_and_a_successor_with_one() {
+        assert!(KEYS.iter().any(|key| key.0 == NEWEST_KNOWN));
+        assert!(KEYS.iter().any(|key| key.0 > NEWEST_KNOWN), "rawhide needs one");
+    }
+}
