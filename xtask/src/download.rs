@@ -49,6 +49,8 @@ pub struct Options {
     pub cache: PathBuf,
     /// Give only what is there.
     pub offline: bool,
+    /// Ask again, however recently that was done.
+    pub refresh: bool,
     /// How long a server may take to accept a connection, to begin its answer, and be silent.
     pub timeout: Duration,
     /// Say how each file was proven.
@@ -79,6 +81,11 @@ impl Fetcher {
     /// Whether the network may not be used.
     pub fn is_offline(&self) -> bool {
         self.options.offline
+    }
+
+    /// Whether to ask again what was asked recently.
+    pub fn is_refreshing(&self) -> bool {
+        self.options.refresh
     }
 
     /// Tells whoever wants to know that something was proven, and by what.

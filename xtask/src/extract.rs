@@ -51,7 +51,7 @@ pub fn stage(packages: &[Package], wanted: &Wanted<'_>, dir: &Path) -> Result<(S
     if let Some(record) = Record::read(dir).filter(|record| record.key == key && record.is_whole(dir)) {
         return Ok((Stage { dir: dir.into(), record }, false));
     }
-    let partial = Partial::begin(dir, |dir| Record::read(dir).is_some())?;
+    let partial = Partial::begin(dir, Record::is_in)?;
     let record = extract_all(packages, wanted, partial.path(), key)?;
     record.write(partial.path())?;
     partial.finish()?;

@@ -18,6 +18,7 @@ use crate::lock;
 use crate::source::{self, Request, Source, WantedRelease};
 use crate::summary;
 use crate::tables::{target_dir, workspace_root, write_if_changed};
+use crate::unchanged::Check;
 use crate::{compile, partial, rootfs};
 
 /// What to fetch, from where, and how it is proven.
@@ -66,6 +67,10 @@ pub struct FetchArgs {
     /// Use only what earlier runs have fetched
     #[arg(long)]
     offline: bool,
+
+    /// Ask for newer packages, however recently that was done
+    #[arg(long, conflicts_with = "offline")]
+    refresh: bool,
 
     /// How long a server may take to accept a connection, to answer, and be silent
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -169,6 +174,7 @@ impl FetchArgs {
         Fetcher::new(download::Options {
             cache: target_dir().join("fetch/cache"),
             offline: self.offline,
+            refresh: self.refresh,
             timeout: Duration::from_secs(self.timeout),
             verbose: self.verbose,
         })
@@ -185,13 +191,22 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Runs it for one host.
 fn build(args: &Args, request: &Request) -> Result<()> {
-    let work = target_dir().join("fetch").join(request.host.name);
+    let host = request.host;
+    let work = target_dir().join("fetch").join(host.name);
     let _lock = partial::lock(&work.join("stage"))?;
+    let out = args.out.join(host.name);
+    let check = Check::new(request, &format!("{:?}", args.masks), &work, &out)?;
+    if !args.fetch.refresh && !args.fetch_only {
+        if let Some(summary) = check.unchanged(args.fetch.offline) {
+            print!("{summary}");
+            return Ok(());
+        }
+    }
     let fetched = source::fetch(request, &args.fetch.fetcher())?;
     if args.fetch_only {
-        return compile::fetch_dependencies(request.host, args.fetch.offline);
+        return compile::fetch_dependencies(host, args.fetch.offline);
     }
-    let wanted = Wanted { host: request.host, targets: &request.targets, trust: &fetched.trust };
+    let wanted = Wanted { host, targets: &request.targets, trust: &fetched.trust };
     let (stage, _) = extract::stage(&fetched.packages, &wanted, &work.join("stage"))?;
     let masks = match args.masks {
         MasksArg::Corrected => Masks::Corrected,
@@ -200,14 +215,15 @@ fn build(args: &Args, request: &Request) -> Result<()> {
     let table = table(&stage, request, &fetched.origin, masks)?;
     let table_path = work.join("table.rs");
     write_if_changed(&table_path, &emit::table(&table).context("writing the table as Rust")?)?;
-    let registrar = compile::registrar(request.host, Some(&table_path), args.fetch.offline)?;
-    let out = args.out.join(request.host.name);
-    rootfs::assemble(&stage, &table, &registrar, &out.join("rootfs"))?;
-    let sample = write_sample(&table, request.host, &out)?;
-    report(&table, args.fetch.verbose);
+    let registrar = compile::registrar(host, Some(&table_path), args.fetch.offline)?;
     let rootfs = &out.join("rootfs");
-    let (trust, host) = (&fetched.trust, request.host);
-    summary::print(&summary::Built { stage: &stage, table: &table, trust, rootfs, host, sample: sample.as_deref() })
+    rootfs::assemble(&stage, &table, &registrar, rootfs)?;
+    let sample = write_sample(&table, host, &out)?;
+    report(&table, args.fetch.verbose);
+    let (trust, sample) = (&fetched.trust, sample.as_deref());
+    let summary = summary::text(&summary::Built { stage: &stage, table: &table, trust, rootfs, host, sample })?;
+    print!("{summary}");
+    check.done(&summary)
 }
 
 /// A foreign program to try the handlers with, beside the root file system; none if the table has no foreign target.

@@ -2,4 +2,6 @@
 use anyhow::Result;
 use std::path::Path;
 /// x
-pub fn keys(_p: &Path) -> Result<Vec<u8>> { anyhow::bail!("x") }
+pub fn keys(_p: &Path) -> Result<Vec<u8>> {
+    anyhow::bail!("x")
+}

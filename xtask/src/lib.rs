@@ -26,6 +26,7 @@ pub mod summary;
 pub mod system;
 pub mod tables;
 pub mod test;
+pub mod unchanged;
 pub mod update;
 pub mod verify;
 

@@ -28,43 +28,52 @@ pub struct Built<'a> {
     pub sample: Option<&'a Path>,
 }
 
-/// Prints the summary.
+/// The summary.
 ///
 /// # Errors
 /// If sizes cannot be read.
-pub fn print(built: &Built<'_>) -> Result<()> {
+pub fn text(built: &Built<'_>) -> Result<String> {
+    let mut lines = Vec::new();
     let Built { stage, table, trust, rootfs, host, sample } = built;
-    println!("{:24} {:>10} {:>10}  package", "emulator", "version", "size");
+    lines.push(format!("{:24} {:>10} {:>10}  package", "emulator", "version", "size"));
     for emulator in &stage.record.emulators {
         let version = stage.proof_of(emulator).map_or("", |proof| proof.version.as_str());
         let size = HumanBytes(emulator.size).to_string();
-        println!("{:24} {version:>10} {size:>10}  {}", format!("qemu-{}-static", emulator.target), emulator.nevra);
+        lines.push(format!(
+            "{:24} {version:>10} {size:>10}  {}",
+            format!("qemu-{}-static", emulator.target),
+            emulator.nevra
+        ));
     }
     let total = stage.record.emulators.iter().map(|emulator| emulator.size).sum();
     let registrar = std::fs::metadata(rootfs.join("registrar"))?.len();
-    println!();
-    println!(
+    lines.push(String::new());
+    lines.push(format!(
         "{} emulators of QEMU {} from {}, {}; registrar {}",
         stage.record.emulators.len(),
         table.provenance.qemu_version,
         table.provenance.origin,
         HumanBytes(total),
         HumanBytes(registrar)
-    );
+    ));
     match stage.record.signers()[..] {
-        [] => println!("proven by {}", trust.describe()),
-        ref signers => println!("proven by {}; signed by {}", trust.describe(), signers.join(", ")),
+        [] => lines.push(format!("proven by {}", trust.describe())),
+        ref signers => lines.push(format!("proven by {}; signed by {}", trust.describe(), signers.join(", "))),
     }
-    println!("made {}", rootfs.display());
-    println!();
+    lines.push(format!("made {}", rootfs.display()));
+    lines.push(String::new());
     if host.is_this_machine() {
-        println!("next, as root:");
-        println!("    {} register --bindir {}", rootfs.join("registrar").display(), rootfs.join("usr/bin").display());
+        lines.push(format!("next, as root:"));
+        lines.push(format!(
+            "    {} register --bindir {}",
+            rootfs.join("registrar").display(),
+            rootfs.join("usr/bin").display()
+        ));
         if let Some(sample) = sample {
-            println!("    {}; echo $?     # {EXIT_STATUS}: a foreign program has run", sample.display());
+            lines.push(format!("    {}; echo $?     # {EXIT_STATUS}: a foreign program has run", sample.display()));
         }
     } else {
-        println!("next: copy {} to a {} machine and run its registrar there", rootfs.display(), host.name);
+        lines.push(format!("next: copy {} to a {} machine and run its registrar there", rootfs.display(), host.name));
     }
-    Ok(())
+    Ok(lines.join("\n") + "\n")
 }

@@ -100,10 +100,9 @@ pub fn changes(old: Option<&Locked>, new: &Locked) -> Vec<String> {
     let (before, now) = (targets(old), targets(new));
     let count = |names: &[&String]| format!("{} target{}", names.len(), if names.len() == 1 { "" } else { "s" });
     let list = |names: &[&String]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-    for (word, names) in [
-        ("gone", before.difference(&now).collect::<Vec<_>>()),
-        ("new", now.difference(&before).collect()),
-    ] {
+    for (word, names) in
+        [("gone", before.difference(&now).collect::<Vec<_>>()), ("new", now.difference(&before).collect())]
+    {
         if !names.is_empty() {
             lines.push(format!("{} {word}: {}", count(&names), list(&names)));
         }

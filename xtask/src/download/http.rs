@@ -9,8 +9,7 @@ use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
 use ureq::Agent;
 use ureq::http::header::{
-    CONTENT_ENCODING, CONTENT_RANGE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE,
-    RETRY_AFTER,
+    CONTENT_ENCODING, CONTENT_RANGE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE, RETRY_AFTER,
 };
 use ureq::http::{HeaderMap, HeaderName, Response, StatusCode};
 use ureq::tls::{RootCerts, TlsConfig};

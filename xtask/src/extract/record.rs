@@ -59,6 +59,18 @@ impl Record {
         serde_json::from_slice(&fs::read(dir.join(RECORD)).ok()?).ok()
     }
 
+    /// Whether a folder was made here, by this or another version of this program.
+    pub(super) fn is_in(dir: &Path) -> bool {
+        /// What records of all versions have.
+        #[derive(Deserialize)]
+        struct Any {
+            #[serde(rename = "key")]
+            _key: Sha256,
+        }
+        let record = fs::read(dir.join(RECORD)).ok();
+        record.is_some_and(|record| serde_json::from_slice::<Any>(&record).is_ok())
+    }
+
     /// Writes it into its folder.
     pub(super) fn write(&self, dir: &Path) -> Result<()> {
         let context = "writing the record of extracted files";

@@ -36,8 +36,7 @@ impl Chosen {
     /// If the list promises nothing of the package.
     pub fn of(entry: &Entry, repository: &str) -> Result<Self> {
         let promise = entry.promise.clone().with_context(|| format!("nothing is promised of {}", entry.name))?;
-        let emulators =
-            entry.files.iter().filter_map(|path| Emulator::from_file_name(path.strip_prefix("/usr/bin/")?));
+        let emulators = entry.files.iter().filter_map(|path| Emulator::from_file_name(path.strip_prefix("/usr/bin/")?));
         let mut targets: Vec<_> = emulators.map(|emulator| emulator.target).collect();
         targets.sort();
         targets.dedup();

@@ -36,7 +36,11 @@ pub(super) fn is_here() -> bool {
 /// The packages of the machine's distribution for the wanted host.
 pub(super) fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
     let apt = Apt::new(request.host)?;
-    apt.update(fetcher.is_offline())?;
+    if fetcher.is_refreshing() {
+        apt.update_now()?
+    } else {
+        apt.update(fetcher.is_offline())?
+    }
     if apt.show(ROOT).is_err() && !fetcher.is_offline() {
         // The machine's sources may have changed since.
         apt.update_now()?;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use super::repository::{self, Repository};
 use super::{Plan, Request};
-use crate::download::{Fetcher, Location, Missing, Mirrors, NotCached, Unreachable};
+use crate::download::{Fetcher, Location, Mirrors, Missing, NotCached, Unreachable};
 use crate::key_package;
 use crate::progress::Transfers;
 use crate::repo::chosen::Chosen;
@@ -42,7 +42,9 @@ pub(super) fn contact(request: &Request, fetcher: &Fetcher) -> Result<Release> {
     let error = match list.and_then(|list| release::newest(&list)) {
         Ok((release, newer)) => {
             if let Some(newer) = newer {
-                eprintln!("warning: Fedora {newer} is out, and this source does not know its key yet; taking {release}");
+                eprintln!(
+                    "warning: Fedora {newer} is out, and this source does not know its key yet; taking {release}"
+                );
             }
             return Ok(release);
         }
@@ -80,10 +82,11 @@ fn origin(release: Release) -> String {
 /// A release's repositories, each with where it can be had and what its index must be.
 pub(super) fn repositories(release: Release, request: &Request, fetcher: &Fetcher) -> Result<Vec<Repository>> {
     let host = request.host.name;
-    release.repositories(host).into_iter().map(|repo| repository(repo, request, fetcher)).collect()
+    let repos = release.repositories(host).into_iter();
+    repos.map(|repo| repository(release, repo, request, fetcher)).collect()
 }
 
-fn repository(repo: release::Repo, request: &Request, fetcher: &Fetcher) -> Result<Repository> {
+fn repository(release: Release, repo: release::Repo, request: &Request, fetcher: &Fetcher) -> Result<Repository> {
     let (host, servers) = (request.host.name, Servers::new(request.servers.as_deref()));
     let unproven = |place: Location, why: &str| {
         eprintln!("unproven: the index of {}: {why}; the packages' signatures decide", repo.id);
@@ -102,10 +105,10 @@ fn repository(repo: release::Repo, request: &Request, fetcher: &Fetcher) -> Resu
             let versions = std::iter::once(metalink.current).chain(metalink.alternates).collect();
             Ok(Repository { id: repo.id.clone(), mirrors: Mirrors::new(places.collect()), versions })
         }
-        Err(error) if error.chain().any(|cause| cause.is::<Missing>()) => {
+        Err(error) if release.may_have_ended() && error.chain().any(|cause| cause.is::<Missing>()) => {
             Ok(unproven(servers.archive(host).below(&repo.path), "it comes from the archive, which has no metalinks"))
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.context(format!("asking for mirrors of Fedora {release}, {} for {host}", repo.id))),
     }
 }
 

@@ -110,7 +110,9 @@ pub fn plan(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
     }
     match &request.source {
         Source::Auto | Source::Fedora => fedora::plan(fedora::contact(request, fetcher)?, request, fetcher),
-        Source::Apt => bail!("apt knows only the newest package of each name; only RPM repositories can be looked into"),
+        Source::Apt => {
+            bail!("apt knows only the newest package of each name; only RPM repositories can be looked into")
+        }
         Source::Place(Location::Folder(folder)) if !folder.join("repodata").exists() => {
             bail!("{} holds no RPM repository (repodata)", folder.display())
         }

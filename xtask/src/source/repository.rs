@@ -83,7 +83,8 @@ fn index(repository: &Repository, fetcher: &Fetcher) -> Result<Vec<u8>> {
     for version in older {
         if let Ok(index) = get(version) {
             eprintln!("warning: {} is an older one that the metalink still lists ({failure:#})", repository.id);
-            fetcher.proven(&format!("repomd.xml of {}: size and SHA-256 of an older one in the metalink", repository.id));
+            fetcher
+                .proven(&format!("repomd.xml of {}: size and SHA-256 of an older one in the metalink", repository.id));
             return Ok(index);
         }
     }

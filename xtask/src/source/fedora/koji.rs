@@ -30,9 +30,8 @@ impl Koji {
         let file = chosen.href.rsplit('/').next().unwrap_or(&chosen.href);
         // A key goes by the end of its fingerprint.
         let keys = self.fingerprints.iter().filter_map(|fingerprint| fingerprint.get(fingerprint.len().max(8) - 8..));
-        let path = |key: &str| {
-            format!("{name}/{version}/{release}/data/signed/{}/{arch}/{file}", key.to_ascii_lowercase())
-        };
+        let path =
+            |key: &str| format!("{name}/{version}/{release}/data/signed/{}/{arch}/{file}", key.to_ascii_lowercase());
         Ok(keys.map(path).collect())
     }
 }

@@ -85,15 +85,17 @@ impl Release {
         match self {
             Self::Number(number) => vec![
                 Repo { id: format!("fedora-{number}"), path: format!("releases/{number}/Everything/{host}/os") },
-                Repo {
-                    id: format!("updates-released-f{number}"),
-                    path: format!("updates/{number}/Everything/{host}"),
-                },
+                Repo { id: format!("updates-released-f{number}"), path: format!("updates/{number}/Everything/{host}") },
             ],
             Self::Rawhide => {
                 vec![Repo { id: "rawhide".into(), path: format!("development/rawhide/Everything/{host}/os") }]
             }
         }
+    }
+
+    /// Whether it may be in the archive by now.
+    pub(super) fn may_have_ended(self) -> bool {
+        matches!(self, Self::Number(number) if number < NEWEST_KNOWN)
     }
 
     /// The pinned fingerprints of the keys that may sign it.

@@ -1,0 +1,190 @@
+//! Whether a build would only make again what is there: then nobody is asked, nothing is verified or compiled, and the
+//! answer comes at once.
+//!
+//! What a build was made of is written down when it is done, as one digest, together with what it has made. Anything
+//! that is not certainly the same makes a build run its course, where every step decides for itself.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sha256;
+use crate::download::Location;
+use crate::partial;
+use crate::source::{Request, Source};
+use crate::tables::workspace_root;
+
+/// How long what servers have said of the newest packages holds; Fedora's own tools ask for updates as often.
+const FRESH: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Name of the record in a host's working folder.
+const RECORD: &str = "built.json";
+
+/// What of the workspace becomes part of `registrar` or the root file system.
+const SOURCES: &[&str] = &[
+    "Cargo.toml",
+    "Cargo.lock",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "rust-toolchain.toml",
+    ".cargo",
+    "registrar/Cargo.toml",
+    "registrar/build.rs",
+    "registrar/src",
+];
+
+/// What was built, and of what.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    made_of: Sha256,
+    /// Paths, sizes and times of what was made.
+    made: Sha256,
+    /// When the servers were asked.
+    asked: SystemTime,
+    /// What was said at the end.
+    summary: String,
+}
+
+/// A build that may turn out to be unnecessary.
+#[derive(Debug)]
+pub struct Check {
+    record: PathBuf,
+    out: PathBuf,
+    made_of: Sha256,
+    asked: SystemTime,
+    /// Whether servers decide what is the newest.
+    ages: bool,
+}
+
+impl Check {
+    /// Of a build that `request` describes, together with `options`, whose working folder is `work` and which makes
+    /// `out`.
+    ///
+    /// # Errors
+    /// If what it would be made of cannot be read.
+    pub fn new(request: &Request, options: &str, work: &Path, out: &Path) -> Result<Self> {
+        let mut text = format!("{request:?}\n{options}\n{}\n", out.display());
+        for path in SOURCES {
+            contents(&workspace_root().join(path), &mut text)?;
+        }
+        for key in &request.keys {
+            contents(key, &mut text)?;
+        }
+        if request.locked {
+            contents(&request.lock, &mut text)?;
+        }
+        if let Source::Place(Location::Folder(folder)) = &request.source {
+            match folder.join("repodata/repomd.xml") {
+                index if index.exists() => contents(&index, &mut text)?,
+                _ => listing(folder, &mut text)?,
+            }
+        }
+        // This program, and the compiler that it would call.
+        let programs = [std::env::current_exe().ok(), std::env::var_os("CARGO").map(PathBuf::from)];
+        for program in programs.into_iter().flatten() {
+            describe(&program, &mut text)?;
+        }
+        let linkers = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_TARGET_"));
+        let mut linkers: Vec<_> = linkers.collect();
+        linkers.sort();
+        let _ = writeln!(text, "{linkers:?}");
+        Ok(Self {
+            record: work.join(RECORD),
+            out: out.into(),
+            made_of: Sha256::of(text.as_bytes()),
+            asked: SystemTime::now(),
+            ages: !request.locked && !matches!(request.source, Source::Place(Location::Folder(_))),
+        })
+    }
+
+    /// What was said of the same build, if it is there and whole, and what servers have said of it is recent or may not
+    /// be asked again.
+    pub fn unchanged(&self, offline: bool) -> Option<String> {
+        let record: Record = serde_json::from_slice(&fs::read(&self.record).ok()?).ok()?;
+        let age = self.asked.duration_since(record.asked).ok()?;
+        let holds = offline || !self.ages || age < FRESH;
+        let is_there = || made(&self.out).is_ok_and(|made| made == record.made);
+        if record.made_of != self.made_of || !holds || !is_there() {
+            return None;
+        }
+        let asked = match self.ages {
+            true => format!("; servers were asked {} ago, --refresh asks again", words(age)),
+            false => String::new(),
+        };
+        Some(format!("{}\nunchanged, nothing to do{asked}\n", record.summary.trim_end()))
+    }
+
+    /// Writes down that the build is done.
+    ///
+    /// # Errors
+    /// If that cannot be written.
+    pub fn done(self, summary: &str) -> Result<()> {
+        let made = made(&self.out)?;
+        let record = Record { made_of: self.made_of, made, asked: self.asked, summary: summary.into() };
+        partial::write(&self.record, &serde_json::to_vec(&record).context("writing down what was built")?)
+    }
+}
+
+/// Digest of paths, sizes and times below a folder.
+fn made(out: &Path) -> Result<Sha256> {
+    let mut text = String::new();
+    listing(out, &mut text)?;
+    Ok(Sha256::of(text.as_bytes()))
+}
+
+fn listing(folder: &Path, text: &mut String) -> Result<()> {
+    for path in children(folder)? {
+        describe(&path, text)?;
+        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            listing(&path, text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Path, kind, size and time of a file.
+fn describe(path: &Path, text: &mut String) -> Result<()> {
+    let metadata = path.symlink_metadata().with_context(|| format!("reading {}", path.display()))?;
+    let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
+    let _ = writeln!(
+        text,
+        "{} {:o} {} {} {seconds}.{nanoseconds}",
+        path.display(),
+        metadata.mode(),
+        metadata.ino(),
+        if metadata.is_dir() { 0 } else { metadata.len() }
+    );
+    Ok(())
+}
+
+/// Path and digest of a file, or of all files below a folder.
+fn contents(path: &Path, text: &mut String) -> Result<()> {
+    if path.is_dir() {
+        return children(path)?.iter().try_for_each(|child| contents(child, text));
+    }
+    let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let _ = writeln!(text, "{} {}", path.display(), Sha256::of(&bytes));
+    Ok(())
+}
+
+fn children(folder: &Path) -> Result<Vec<PathBuf>> {
+    let context = || format!("reading {}", folder.display());
+    let entries = fs::read_dir(folder).with_context(context)?;
+    let mut paths =
+        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().with_context(context)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// `3 h`, `25 min`.
+fn words(age: Duration) -> String {
+    match age.as_secs() / 60 {
+        minutes if minutes >= 60 => format!("{} h", minutes / 60),
+        minutes => format!("{minutes} min"),
+    }
+}
