@@ -8,4 +8,7 @@ mod command;
 mod faults;
 mod fedora;
 mod fixture;
+mod network;
+mod server;
 mod sources;
+mod world;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{SigSet, Signal};
 use tempfile::TempDir;
 
-use super::nginx::{self, LOG};
+use super::nginx::{self, LOG, What};
 use crate::system;
 
 /// nginx while it lives; dropping it ends nginx.
@@ -37,15 +37,15 @@ pub struct Certificate {
 /// # Errors
 /// If nginx does not start.
 pub fn serve(root: &Path) -> Result<Server> {
-    on_a_free_port(|port| start(root, port, None))
+    on_a_free_port(|port| serve_on(root, port))
 }
 
-/// Serves a folder by https on a port of the kernel's choice.
+/// Stands before another server, with https, on a port of the kernel's choice.
 ///
 /// # Errors
 /// If nginx does not start.
-pub fn serve_tls(root: &Path, certificate: &Certificate) -> Result<Server> {
-    on_a_free_port(|port| start(root, port, Some(certificate)))
+pub fn serve_tls(behind: &str, certificate: &Certificate) -> Result<Server> {
+    on_a_free_port(|port| start(What::Server(behind, certificate), port))
 }
 
 /// Serves a folder on a port.
@@ -53,7 +53,8 @@ pub fn serve_tls(root: &Path, certificate: &Certificate) -> Result<Server> {
 /// # Errors
 /// If nginx does not start.
 pub fn serve_on(root: &Path, port: u16) -> Result<Server> {
-    start(root, port, None)
+    let root = std::path::absolute(root).context("finding the mirror's folder")?;
+    start(What::Folder(&root), port)
 }
 
 fn on_a_free_port(start: impl Fn(u16) -> Result<Server>) -> Result<Server> {
@@ -65,14 +66,12 @@ fn on_a_free_port(start: impl Fn(u16) -> Result<Server>) -> Result<Server> {
     (0..4).find_map(|_| attempt().ok()).map_or_else(attempt, Ok)
 }
 
-fn start(root: &Path, port: u16, certificate: Option<&Certificate>) -> Result<Server> {
+fn start(what: What<'_>, port: u16) -> Result<Server> {
     // Before nginx tries: it would repeat that for seconds, and say less.
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| format!("listening on 127.0.0.1:{port}"))?;
     let folder = tempfile::Builder::new().prefix("nginx-").tempdir().context("making a folder for nginx")?;
     let token = folder.path().file_name().unwrap_or_default().display().to_string();
-    let root = std::path::absolute(root).context("finding the mirror's folder")?;
-    let base = format!("{}://127.0.0.1:{port}", if certificate.is_some() { "https" } else { "http" });
-    let told = nginx::Told { root: &root, base: &base, port, certificate, token: &token };
+    let told = nginx::Told { what, port, token: &token };
     let configuration = told.write(folder.path())?;
     let log = fs::File::create(folder.path().join(LOG)).context("making nginx's log")?;
     let child = system::command("nginx")
@@ -86,7 +85,7 @@ fn start(root: &Path, port: u16, certificate: Option<&Certificate>) -> Result<Se
         .stderr(log)
         .spawn()
         .context("starting nginx")?;
-    let mut server = Server { child, folder, base };
+    let mut server = Server { child, folder, base: told.base() };
     server.wait_until_it_answers(&token)?;
     Ok(server)
 }
