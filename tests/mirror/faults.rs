@@ -7,7 +7,6 @@ use std::process::Command;
 use std::thread;
 
 use xtask::mirror;
-use xtask::system;
 
 use crate::command::Ran;
 use crate::fixture::Content::{Bytes, Link};
@@ -16,12 +15,6 @@ use crate::fixture::{Copy, MIRROR, key, other_key, package, text};
 /// Runs against a folder or URL with the mirror's key.
 fn extract(source: &str) -> Ran {
     Ran::new(&["--source", source, "--key", key()])
-}
-
-/// Brings the index of a spoilt repository up to date, as an attacker would.
-fn reindex(copy: &Copy) {
-    let mut command = Command::new("createrepo_c");
-    system::run(command.arg("--quiet").arg(copy.path())).expect("indexing the spoilt repository");
 }
 
 #[test]
@@ -39,7 +32,7 @@ fn a_package_that_its_index_does_not_know() {
 fn a_tampered_payload() {
     let copy = Copy::repository();
     copy.flip(&copy.package("alpha"), |length| length / 2);
-    reindex(&copy);
+    copy.reindex();
     extract(text(&copy.path())).assert_refused(&["qemu-user-static-alpha", "was tampered with", "payload SHA-256"]);
 }
 
@@ -65,7 +58,7 @@ fn a_tampered_header() {
 fn an_unsigned_package() {
     let copy = Copy::repository();
     mirror::unsign(&copy.package("arm")).expect("an unsigned package");
-    reindex(&copy);
+    copy.reindex();
     extract(text(&copy.path())).assert_refused(&["qemu-user-static-arm", "is not signed", "--no-signature"]);
     let ran = Ran::new(&["--source", text(&copy.path()), "--no-signature"]);
     assert_eq!(ran.emulators().len(), 4, "typed, it is accepted");
@@ -79,7 +72,7 @@ fn a_package_signed_by_another_key() {
     let path = copy.package("arm");
     mirror::unsign(&path).expect("an unsigned package");
     other.sign(&[&path]).expect("another signature");
-    reindex(&copy);
+    copy.reindex();
     extract(text(&copy.path())).assert_refused(&["qemu-user-static-arm", "is signed by", &other.fingerprint, key()]);
     let path = copy.path();
     let both = ["--source", text(&path), "--key", key(), "--key", text(&other.public)];

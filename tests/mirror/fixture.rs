@@ -39,11 +39,31 @@ pub(crate) struct Copy {
 impl Copy {
     /// The whole repository.
     pub(crate) fn repository() -> Self {
+        Self::of(&MIRROR.repo())
+    }
+
+    /// Another repository.
+    pub(crate) fn of(repository: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut copy = Command::new("cp");
-        copy.arg("-r").arg(MIRROR.repo()).arg(folder.path().join("os"));
+        copy.arg("-r").arg(repository).arg(folder.path().join("os"));
         system::run(&mut copy).expect("a copy of the mirror");
         Self { folder }
+    }
+
+    /// Brings its index up to date, as whoever may write there would.
+    pub(crate) fn reindex(&self) {
+        let mut command = Command::new("createrepo_c");
+        system::run(command.arg("--quiet").arg(self.path())).expect("indexing the repository");
+    }
+
+    /// Adds another repository's packages.
+    pub(crate) fn add(&self, repository: &Path) {
+        for from in packages(repository) {
+            let to = self.path().join("Packages/q").join(from.file_name().expect("a name"));
+            fs::copy(&from, to).expect("copying a package");
+        }
+        self.reindex();
     }
 
     /// The packages without an index.

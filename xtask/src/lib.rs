@@ -19,6 +19,7 @@ pub mod parallel;
 pub mod partial;
 pub mod progress;
 pub mod repo;
+pub mod resolve_command;
 pub mod rootfs;
 pub mod rpm_layout;
 pub mod source;
@@ -45,7 +46,7 @@ enum Command {
     /// Fetch packages, prove them, and extract the emulators into a folder
     Extract(extract_command::Args),
     /// Show which packages are the newest; fetch none
-    Resolve(update::ResolveArgs),
+    Resolve(resolve_command::Args),
     /// Show what the newest packages would change, and write fetch.lock
     Update(update::UpdateArgs),
     /// Write the committed table from what the source knows of the targets
@@ -67,7 +68,7 @@ impl Cli {
         match self.command {
             Command::FetchAndBuild(args) => fetch_and_build::run(&args),
             Command::Extract(args) => extract_command::run(&args),
-            Command::Resolve(args) => update::resolve(&args),
+            Command::Resolve(args) => resolve_command::run(&args),
             Command::Update(args) => update::update(&args),
             Command::Codegen(args) => tables::codegen(&args),
             Command::Mirror(args) => mirror::run(&args),

@@ -80,6 +80,8 @@ impl Tool {
     pub const STRACE: Self = tool(&[Program("strace")], &["strace"], &["strace"]);
     /// Unpacks packages without verifying anything: what extraction is compared with.
     pub const BSDTAR: Self = tool(&[Program("bsdtar")], &["libarchive-tools"], &["bsdtar"]);
+    /// Resolves what packages require: what choosing packages is compared with.
+    pub const DNF: Self = tool(&[Program("dnf")], &["dnf"], &["dnf5"]);
     /// Measures commands.
     pub const HYPERFINE: Self = tool(&[Program("hyperfine")], &["hyperfine"], &["hyperfine"]);
     /// Builds and runs images.

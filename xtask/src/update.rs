@@ -1,23 +1,13 @@
-//! `cargo xtask resolve` and `cargo xtask update`: which packages are the newest, what that changes, and `fetch.lock`.
+//! `cargo xtask update`: what the newest packages would change, and `fetch.lock`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use indicatif::HumanBytes;
 
 use crate::fetch_and_build::FetchArgs;
 use crate::lock::{Lock, Locked};
-use crate::memory;
 use crate::repo::chosen::Chosen;
 use crate::source::{self, Plan};
-
-/// Options of `cargo xtask resolve`.
-#[derive(Debug, clap::Args)]
-pub struct ResolveArgs {
-    #[command(flatten)]
-    fetch: FetchArgs,
-}
 
 /// Options of `cargo xtask update`.
 #[derive(Debug, clap::Args)]
@@ -28,28 +18,6 @@ pub struct UpdateArgs {
     /// Only show what would change
     #[arg(long)]
     dry_run: bool,
-}
-
-/// Shows which packages would be fetched.
-///
-/// # Errors
-/// If the metadata cannot be had, or do not hold what is wanted.
-pub fn resolve(args: &ResolveArgs) -> Result<()> {
-    for request in args.fetch.requests()? {
-        let start = Instant::now();
-        let plan = source::plan(&request, &args.fetch.fetcher())?;
-        let mut size = 0;
-        for chosen in plan.chosen.iter().filter(|chosen| chosen.is_wanted(&request.targets)) {
-            println!("{:60} {:>10}  {}", chosen.nevra, HumanBytes(chosen.promise.size), chosen.targets.join(" "));
-            size += chosen.promise.size;
-        }
-        println!("{}: {} packages of {}, {}", request.host.name, plan.chosen.len(), plan.origin, HumanBytes(size));
-        if args.fetch.verbose {
-            let seconds = start.elapsed().as_secs_f64();
-            println!("resolved in {seconds:.2} s, peak memory {} bytes", memory::peak()?);
-        }
-    }
-    Ok(())
 }
 
 /// Brings `fetch.lock` up to date, and shows how.
@@ -131,4 +99,49 @@ pub fn changes(old: Option<&Locked>, new: &Locked) -> Vec<String> {
 fn versions(locked: &Locked) -> String {
     let versions: BTreeSet<_> = locked.packages.iter().map(|chosen| chosen.version.as_str()).collect();
     versions.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Sha256;
+    use crate::repo::Promise;
+
+    fn locked(origin: &str, packages: &[(&str, &str, &str)]) -> Locked {
+        let chosen = |&(name, version, targets): &(&str, &str, &str)| Chosen {
+            name: name.into(),
+            nevra: format!("{name}-2:{version}-1.fc45.x86_64"),
+            version: version.into(),
+            source: format!("qemu-{version}-1.fc45.src.rpm"),
+            promise: Promise { sha256: Sha256::of(version.as_bytes()), size: 1 },
+            repository: "fedora-45".into(),
+            href: format!("Packages/q/{name}.rpm"),
+            targets: targets.split_whitespace().map(str::to_owned).collect(),
+        };
+        Locked { origin: origin.into(), release: Some("45".into()), packages: packages.iter().map(chosen).collect() }
+    }
+
+    #[test]
+    fn changes_name_what_a_maintainer_decides_by() {
+        let old =
+            locked("Fedora 44", &[("all", "10.2.2", ""), ("arm", "10.2.2", "arm armeb"), ("cris", "10.2.2", "cris")]);
+        let new = locked("Fedora 45", &[("all", "11.1.3", ""), ("arm", "11.1.3", "arm"), ("m68k", "11.1.3", "m68k")]);
+        assert_eq!(
+            changes(Some(&old), &new),
+            [
+                "Fedora 44 -> Fedora 45",
+                "QEMU 10.2.2 -> 11.1.3",
+                "2 targets gone: armeb, cris",
+                "1 target new: m68k",
+                "~ all 2:10.2.2-1.fc45 -> 2:11.1.3-1.fc45",
+                "~ arm 2:10.2.2-1.fc45 -> 2:11.1.3-1.fc45",
+                "- cris 2:10.2.2-1.fc45",
+                "+ m68k 2:11.1.3-1.fc45",
+            ]
+        );
+        assert_eq!(changes(Some(&new), &new), Vec::<String>::new());
+        let mut rebuilt = new.clone();
+        rebuilt.packages[0].promise.sha256 = Sha256::of(b"other bytes");
+        assert!(changes(Some(&new), &rebuilt)[0].starts_with("~ all 2:11.1.3-1.fc45: other bytes, SHA-256 "));
+    }
 }

@@ -10,7 +10,7 @@ use codegen::targets;
 use super::emulators::Emulator;
 
 /// Fedora's subpackages and their targets, 38 to 45.
-const FAMILIES: &[(&str, &[&str])] = &[
+pub const FAMILIES: &[(&str, &[&str])] = &[
     ("aarch64", &["aarch64", "aarch64_be"]),
     ("alpha", &["alpha"]),
     ("arm", &["arm", "armeb"]),

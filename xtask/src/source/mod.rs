@@ -175,8 +175,8 @@ pub fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
         Source::Apt => {
             ensure!(
                 request.keys.is_empty() && !request.no_signature && !request.is_of_fedora(),
-                "apt verifies packages with this machine's own keys, and knows the newest ones only; leave out --key, \
-                 --no-signature, and the options that are for Fedora"
+                "apt verifies packages with this machine's own keys, and knows the newest ones only; leave out \
+                 --key, --no-signature, --locked, --release, --mirror and --fingerprint"
             );
             apt::fetch(request, fetcher)
         }

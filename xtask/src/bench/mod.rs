@@ -1,0 +1,90 @@
+//! `cargo xtask bench`: this project beside what does the same, in one run, against the limits it has set itself.
+
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::tables;
+use repository::Compression;
+
+mod extract;
+mod family;
+mod primary;
+mod register;
+mod repository;
+mod resolve;
+
+/// In bytes, as a number to divide by.
+const MEGABYTE: f64 = (1 << 20) as f64;
+
+/// Options of `cargo xtask bench`.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Verifying and extracting all packages, beside bsdtar, which verifies nothing
+    Extract {
+        /// A mirror made by `cargo xtask mirror`; made if it is not there
+        #[arg(long, value_name = "DIR", default_value_os_t = tables::workspace_root().join("mirror"))]
+        mirror: PathBuf,
+        /// How many pairs of runs
+        #[arg(long, default_value_t = 15)]
+        runs: usize,
+    },
+    /// Registering all handlers, beside a bare static program that writes the same lines
+    Register {
+        /// How many pairs of runs
+        #[arg(long, default_value_t = 1000)]
+        runs: usize,
+    },
+    /// Choosing the packages of a repository like Fedora's, beside dnf
+    Resolve {
+        /// How many packages the repository lists
+        #[arg(long, default_value_t = 70_000)]
+        packages: usize,
+        /// How many pairs of runs for each compression
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// Compressions of the list
+        #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Compression::Zst, Compression::Gz])]
+        compression: Vec<Compression>,
+    },
+}
+
+/// Runs a comparison.
+///
+/// # Errors
+/// If a limit is missed, or something needed cannot be run.
+pub fn run(args: &BenchArgs) -> Result<()> {
+    match &args.what {
+        What::Extract { mirror, runs } => extract::run(mirror, *runs),
+        What::Register { runs } => register::run(*runs),
+        What::Resolve { packages, runs, compression } => resolve::run(*packages, *runs, compression),
+    }
+}
+
+/// What one run took.
+struct Run {
+    time: Duration,
+    /// In bytes; 0 where nobody asks.
+    memory: u64,
+}
+
+fn median(runs: &[Run]) -> f64 {
+    let mut times: Vec<_> = runs.iter().map(|run| run.time.as_secs_f64()).collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// The peak memory that a command of ours tells, in bytes.
+fn peak_memory(output: &Output) -> Result<u64> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let memory = text.rsplit_once("peak memory ").and_then(|(_, rest)| rest.split_once(" bytes")?.0.parse().ok());
+    memory.with_context(|| format!("no peak memory in {text:?}"))
+}

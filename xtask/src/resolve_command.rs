@@ -1,0 +1,38 @@
+//! `cargo xtask resolve`: which packages are the newest; fetches none.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use indicatif::HumanBytes;
+
+use crate::fetch_and_build::FetchArgs;
+use crate::{memory, source};
+
+/// Options of `cargo xtask resolve`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    fetch: FetchArgs,
+}
+
+/// Shows which packages would be fetched.
+///
+/// # Errors
+/// If the metadata cannot be had, or do not hold what is wanted.
+pub fn run(args: &Args) -> Result<()> {
+    for request in args.fetch.requests()? {
+        let start = Instant::now();
+        let plan = source::plan(&request, &args.fetch.fetcher())?;
+        let mut size = 0;
+        for chosen in plan.chosen.iter().filter(|chosen| chosen.is_wanted(&request.targets)) {
+            println!("{:60} {:>10}  {}", chosen.nevra, HumanBytes(chosen.promise.size), chosen.targets.join(" "));
+            size += chosen.promise.size;
+        }
+        println!("{}: {} packages of {}, {}", request.host.name, plan.chosen.len(), plan.origin, HumanBytes(size));
+        if args.fetch.verbose {
+            let seconds = start.elapsed().as_secs_f64();
+            println!("resolved in {seconds:.2} s, peak memory {} bytes", memory::peak()?);
+        }
+    }
+    Ok(())
+}
