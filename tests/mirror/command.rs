@@ -22,24 +22,36 @@ impl Ran {
 
     /// Runs `xtask extract` in the folder of an earlier run.
     pub(crate) fn again(folder: TempDir, arguments: &[&str]) -> Self {
+        Self::told(folder, arguments, &[])
+    }
+
+    /// Runs `xtask extract` in the folder of an earlier run, with more in the environment.
+    pub(crate) fn told(folder: TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         // The cache and apt's folders are there too: a test that finds what another has fetched proves nothing.
         let target = folder.path().join("target");
-        Self::command("extract", folder, &target, arguments)
+        Self::command("extract", folder, &target, arguments, environment)
     }
 
     /// Runs `xtask fetch-and-build` in the folder of an earlier run, with a target folder that is kept, so that what
     /// `registrar` depends on is compiled once.
     pub(crate) fn build(folder: TempDir, arguments: &[&str]) -> Self {
-        Self::command("fetch-and-build", folder, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("builds"), arguments)
+        Self::command("fetch-and-build", folder, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("builds"), arguments, &[])
     }
 
-    fn command(command: &str, folder: TempDir, target: &Path, arguments: &[&str]) -> Self {
+    fn command(
+        command: &str,
+        folder: TempDir,
+        target: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
             .arg(command)
             .args(arguments)
             .arg("--out")
             .arg(folder.path().join("out"))
             .env("CARGO_TARGET_DIR", target)
+            .envs(environment.iter().copied())
             .output()
             .expect("running xtask");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -6,9 +6,13 @@
 mod build;
 mod command;
 mod faults;
+mod fedora;
 mod fixture;
 mod forge;
 mod hostile;
 mod killed;
 mod lock;
+mod network;
+mod server;
 mod sources;
+mod world;

@@ -1,7 +1,6 @@
 //! Every kind of source gives the same emulators, byte for byte those that were packaged.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use xtask::mirror;
@@ -97,38 +96,6 @@ fn a_selection_fetches_only_what_it_needs() {
     let fetched = files(&ran.out().join("../target/fetch/cache/files"));
     assert!(fetched.iter().any(|name| name.contains("qemu-user-static-arm-")), "{fetched:?}");
     assert!(!fetched.iter().any(|name| name.contains("qemu-user-static-alpha-")), "{fetched:?}");
-}
-
-#[test]
-fn fedoras_servers_by_a_stand_in_with_updates() {
-    let root = tempfile::tempdir().expect("a temporary folder");
-    fs::create_dir_all(root.path().join("pub/fedora")).expect("making a folder");
-    symlink(MIRROR.root.join("linux"), root.path().join("pub/fedora/linux")).expect("linking the mirror");
-    fs::write(root.path().join("releases.json"), r#"[{"version":"45"},{"version":"44"},{"version":"46 Beta"}]"#)
-        .expect("writing a release list");
-    let server = mirror::serve(root.path()).expect("a server");
-    let ran = Ran::new(&["--source", "fedora", "--servers", &server.url(""), "--key", key()]);
-    assert_eq!(ran.emulators(), all());
-    let record = fs::read_to_string(ran.out().join("record.json")).expect("the record");
-    assert!(record.contains("-2.fc45.") && !record.contains("-1.fc45."), "updates win: {record}");
-
-    // The key that such a server offers is not the pinned one.
-    fs::copy(&MIRROR.key.public, root.path().join("fedora.gpg")).expect("publishing a key");
-    let ran = Ran::new(&["--source", "fedora", "--servers", &server.url("")]);
-    ran.assert_refused(&["fedora.gpg", "does not hold the key 4F50A6114CD5C6976A7F1179655A4B02F577861E"]);
-}
-
-#[test]
-fn fedora_out_of_reach() {
-    let servers = "http://no-such-host.invalid";
-    let ran = Ran::new(&["--source", "fedora", "--servers", servers]);
-    ran.assert_refused(&["asking Fedora for its releases", "no-such-host.invalid"]);
-
-    // A server that is there and refuses is no reason to take other packages.
-    let root = tempfile::tempdir().expect("a temporary folder");
-    let server = mirror::serve(root.path()).expect("a server");
-    let ran = Ran::new(&["--source", "auto", "--servers", &server.url("")]);
-    ran.assert_refused(&["asking Fedora for its releases", "404"]);
 }
 
 #[test]

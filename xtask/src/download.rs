@@ -19,6 +19,7 @@ use crate::repo::Promise;
 
 use failure::Kind;
 use http::{Answer, Client, Validators};
+use mirrors::Down;
 use part::Part;
 
 mod failure;
@@ -62,6 +63,7 @@ pub struct Options {
 pub struct Fetcher {
     client: Client,
     options: Options,
+    down: Down,
 }
 
 /// What is known of a small file that is kept: beside its bytes, as JSON.
@@ -75,7 +77,7 @@ struct Kept {
 impl Fetcher {
     /// Keeps files as `options` say.
     pub fn new(options: Options) -> Self {
-        Self { client: Client::new(options.timeout), options }
+        Self { client: Client::new(options.timeout), options, down: Down::default() }
     }
 
     /// Whether the network may not be used.
@@ -217,13 +219,15 @@ impl Fetcher {
             let mut tried = Vec::new();
             let mut wait = None;
             let mut last = None;
-            while let Some(index) = mirrors.next(&tried) {
+            while let Some(index) = mirrors.next(&tried, &self.down) {
                 tried.push(index);
-                let url = mirrors.location(index).of(relative);
+                let location = mirrors.location(index);
+                let url = location.of(relative);
                 let others = tried.len() < mirrors.count();
                 match self.client.rest(&url, promise, part, transfer, others) {
                     Ok(()) => {
                         mirrors.remember(index, true);
+                        self.down.remember(location, true);
                         return Ok(());
                     }
                     Err(failure) => {
@@ -231,7 +235,8 @@ impl Fetcher {
                         match failure.kind {
                             Kind::Here => return Err(cause).with_context(|| format!("fetching {url}")),
                             Kind::Missing => {}
-                            Kind::Unreachable | Kind::Passing | Kind::Wrong => mirrors.remember(index, false),
+                            Kind::Unreachable | Kind::Passing => self.down.remember(location, false),
+                            Kind::Wrong => mirrors.remember(index, false),
                         }
                         if may_pass {
                             wait = wait.max(Some(failure.retry_after.unwrap_or_default()));

@@ -33,6 +33,7 @@ pub const TOOLS: &[Tool] = &[
     Tool::CREATEREPO_C,
     Tool::GPG,
     Tool::NGINX,
+    Tool::OPENSSL,
     Tool::EMULATORS,
     Tool::MUSL_GCC,
     Tool::STRACE,

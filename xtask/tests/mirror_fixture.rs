@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use xtask::mirror::{self, Key, Mirror, Options, Updates};
+use xtask::mirror::{self, Key, Kind, Mirror, Options, Updates, emulators};
 use xtask::system::{self, Tool};
 
 /// A family with two members, and both kinds of byte order and word size.
@@ -72,7 +72,7 @@ fn packages_have_the_shape_of_fedoras() {
     let fixture = Fixture::new(|_| {});
     let mirror = &fixture.mirror;
     let host = mirror.host;
-    assert_eq!(mirror.repo_path, format!("linux/releases/45/Everything/{host}/os"));
+    assert_eq!(mirror.repo_path, Kind::Release.repo(45, host));
 
     let names: Vec<_> = mirror.packages().expect("the packages").iter().map(|path| file_name(path)).collect();
     let end = format!("{}-1.fc45.{host}.rpm", mirror.version);
@@ -187,10 +187,10 @@ fn what_is_there_already_is_not_made_again() {
     let changed = mirror::make(&options).expect("another mirror in its place");
     assert!(!changed.reused);
     assert_ne!(changed.key.fingerprint, fixture.mirror.key.fingerprint);
-    let updates = fs::read_dir(changed.updates().join("Packages/q")).expect("updates");
+    let updates = fs::read_dir(changed.updates().expect("updates").join("Packages/q")).expect("updates");
     let names: Vec<_> = updates.map(|entry| file_name(&entry.expect("an entry").path())).collect();
     assert!(names.len() == 2 && names.iter().all(|name| name.contains("-2.fc45.")), "{names:?}");
-    for repo in [changed.repo(), changed.updates()] {
+    for repo in [changed.repo(), changed.updates().expect("updates")] {
         assert!(repo.join("repodata/repomd.xml").is_file(), "{}", repo.display());
     }
     assert_eq!(left_behind(fixture.folder.path()), ["mirror"]);
@@ -206,7 +206,8 @@ fn a_failure_leaves_nothing_behind() {
         (Options { out: folder.path().join("a mirror"), ..quick() }, "rpmbuild cannot work in"),
         (Options { metadata: "zip".into(), ..quick() }, "running createrepo_c"),
         (Options { payload: "w3.nonsense".into(), ..quick() }, "running rpmbuild"),
-        (Options { emulators: folder.path().into(), targets: None, ..quick() }, "no emulators qemu-*-static in"),
+        (Options { emulators: vec![folder.path().into()], targets: None, ..quick() }, "no emulators qemu-*-static in"),
+        (Options { emulators: vec!["/usr/bin".into(); 2], ..quick() }, "two folders of emulators for one host"),
     ] {
         let error = mirror::make(&options).expect_err(cause);
         assert!(format!("{error:#}").starts_with(cause), "{error:#}");
@@ -238,6 +239,68 @@ fn nginx_serves_it_but_not_the_secret_key() {
     let url = one.url("");
     drop(one);
     agent.get(&url).call().expect_err("nginx has ended");
+}
+
+/// What a server answers.
+fn get(url: &str) -> String {
+    let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+    let mut answer = agent.get(url).call().unwrap_or_else(|error| panic!("{url}: {error}"));
+    answer.body_mut().read_to_string().expect("text")
+}
+
+#[test]
+fn it_stands_in_for_all_of_fedoras_servers() {
+    let folders = [("ppc64le", &["arm"][..]), ("aarch64", &["arm", "s390x"])].map(|(host, targets)| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        emulators::pretend(folder.path(), host, targets, "11.1.3").expect("emulators");
+        folder
+    });
+    let out = tempfile::tempdir().expect("a temporary folder");
+    for (kind, metadata, asked, listed) in [
+        (Kind::Release, "zstd", &["fedora-45", "updates-released-f45"][..], "45"),
+        (Kind::Rawhide, "xz", &["rawhide"], "44"),
+        (Kind::Archived, "gz", &["fedora-45", "updates-released-f45"], "47"),
+    ] {
+        let mirror = mirror::make(&Options {
+            kind,
+            emulators: folders.iter().map(|folder| folder.path().into()).collect(),
+            targets: None,
+            metadata: metadata.into(),
+            ..Options::quick(out.path().join("mirror"), &[])
+        })
+        .unwrap_or_else(|error| panic!("{kind:?}: {error:#}"));
+        assert_eq!(mirror.version, "11.1.3");
+        let server = mirror::serve(&mirror.root).expect("a server");
+        for tree in &mirror.trees {
+            for (name, path) in asked.iter().zip(std::iter::once(&tree.repo_path).chain(&tree.updates_path)) {
+                let metalink = get(&server.url(&format!("metalink?repo={name}&arch={}", tree.host)));
+                let index = server.url(&format!("{path}/repodata/repomd.xml"));
+                assert!(metalink.contains(&format!("preference=\"100\">{index}</url>")), "{metalink}");
+                let index = get(&index);
+                let digest = xtask::digest::Sha256::of(index.as_bytes()).to_string();
+                let (current, alternates) = metalink.split_once("<mm0:alternates>").expect("alternates");
+                assert!(current.contains(&digest) && !alternates.contains(&digest), "{metalink}");
+                let end = if metadata == "zstd" { "zst" } else { metadata };
+                assert!(index.contains(&format!("-primary.xml.{end}\"/>")), "{index}");
+            }
+            let keys = mirror.root.join(&tree.repo_path).join("Packages/f/fedora-gpg-keys-45-1.noarch.rpm");
+            let content = Command::new("bsdtar").arg("-xOf").arg(&keys).arg("*-45-primary").output().expect("bsdtar");
+            let key = fs::read_to_string(&mirror.key.public).expect("the key");
+            assert_eq!(text(&content.stdout).trim(), key.trim(), "{}", text(&content.stderr));
+            let links = Command::new("bsdtar").arg("-tvf").arg(&keys).output().expect("bsdtar");
+            let link = format!("RPM-GPG-KEY-fedora-45-{} -> RPM-GPG-KEY-fedora-45-primary", tree.host);
+            assert!(text(&links.stdout).contains(&link), "{}", text(&links.stdout));
+        }
+        let releases: Vec<serde_json::Value> =
+            serde_json::from_str(&get(&server.url("releases.json"))).expect("a list of releases");
+        let is_listed = |arch: &str| releases.iter().any(|image| image["version"] == listed && image["arch"] == arch);
+        assert!(is_listed("ppc64le") && is_listed("aarch64"), "{releases:?}");
+        for unknown in ["repo=fedora-46&arch=aarch64", "repo=rawhide&arch=x86_64", "repo=../..&arch=etc/passwd", ""] {
+            let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+            let error = agent.get(&server.url(&format!("metalink?{unknown}"))).call().expect_err(unknown);
+            assert!(matches!(error, ureq::Error::StatusCode(404)), "{unknown}: {error}");
+        }
+    }
 }
 
 fn left_behind(folder: &Path) -> Vec<String> {

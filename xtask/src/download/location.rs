@@ -38,11 +38,34 @@ impl Location {
         }
     }
 
+    /// The server, as `http://host:port`; nothing for a folder.
+    pub(super) fn server(&self) -> &str {
+        let Self::Url(url) = self else { return "" };
+        let host = url.find("://").map_or(0, |at| at + 3);
+        url[host..].find('/').map_or(url, |end| &url[..host + end])
+    }
+
     /// What a user would type for itself.
     pub fn name(&self) -> String {
         match self {
             Self::Folder(folder) => folder.display().to_string(),
             Self::Url(url) => url.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Location;
+
+    #[test]
+    fn a_server_is_what_comes_before_the_path() {
+        for (text, server) in [
+            ("http://127.0.0.1:80/pub/fedora", "http://127.0.0.1:80"),
+            ("https://mirror.example", "https://mirror.example"),
+            ("/pub/fedora", ""),
+        ] {
+            assert_eq!(Location::parse(text).server(), server);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Packages and index: lays out the files that the spec names, and runs `rpmbuild` and `createrepo_c` over them.
-//! Signing is `key`'s.
+//! Packages: lays out the files that the spec names, and runs `rpmbuild` over them. Signing is `key`'s, the index
+//! `index`'s.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -20,9 +20,24 @@ pub(super) fn packages_into(repo: &Path, spec: &Spec<'_>, number: u32) -> Result
     fs::create_dir_all(&packages).with_context(|| format!("making {}", packages.display()))?;
     // Below the mirror in the making, so that files are moved within one file system, and all goes if this fails.
     let top = tempfile::Builder::new().prefix(".rpmbuild-").tempdir_in(repo).context("making a folder for rpmbuild")?;
-    let (top, stage, file) = (top.path(), top.path().join("stage"), top.path().join("qemu.spec"));
+    let stage = top.path().join("stage");
     lay_out(&stage, spec).context("laying out the packages' files")?;
-    fs::write(&file, spec.text(number, &stage)).context("writing the spec file")?;
+    rpmbuild(&packages, top.path(), &spec.text(number, &stage), spec.host)
+}
+
+/// Makes the package that carries the release's key in a repository; gives its file.
+pub(super) fn gpg_keys_into(repo: &Path, spec: &str) -> Result<PathBuf> {
+    let packages = repo.join("Packages/f");
+    fs::create_dir_all(&packages).with_context(|| format!("making {}", packages.display()))?;
+    let top = tempfile::Builder::new().prefix(".rpmbuild-").tempdir_in(repo).context("making a folder for rpmbuild")?;
+    rpmbuild(&packages, top.path(), spec, "noarch")?;
+    list(&packages)?.pop().context("rpmbuild has made no package of the key")
+}
+
+/// Builds what a spec file says, in the folder `top`, into the folder `packages`.
+fn rpmbuild(packages: &Path, top: &Path, spec: &str, arch: &str) -> Result<()> {
+    let file = top.join("package.spec");
+    fs::write(&file, spec).context("writing the spec file")?;
     let definitions = [
         format!("_topdir {}", top.display()),
         format!("_tmppath {}", top.display()),
@@ -30,7 +45,7 @@ pub(super) fn packages_into(repo: &Path, spec: &Spec<'_>, number: u32) -> Result
         "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm".into(),
     ];
     let mut rpmbuild = system::command("rpmbuild");
-    rpmbuild.arg("-bb").args(["--target", &format!("{}-linux", spec.host)]).arg("--nodeps");
+    rpmbuild.arg("-bb").args(["--target", &format!("{arch}-linux")]).arg("--nodeps");
     for definition in &definitions {
         rpmbuild.args(["--define", definition]);
     }
@@ -38,19 +53,13 @@ pub(super) fn packages_into(repo: &Path, spec: &Spec<'_>, number: u32) -> Result
     system::run(rpmbuild.arg(&file).env("HOME", top).current_dir(top)).map(drop)
 }
 
-/// Writes a repository's index.
-pub(super) fn index(repo: &Path, compression: &str) -> Result<()> {
-    fs::create_dir_all(repo.join(PACKAGES)).with_context(|| format!("making {}", repo.display()))?;
-    let mut createrepo = system::command("createrepo_c");
-    // The databases stand beside what is to be read, as in Fedora's repositories up to 40.
-    createrepo.args(["--quiet", "--database", "--checksum", "sha256", "--general-compress-type", compression]);
-    system::run(createrepo.arg(repo)).map(drop)
+/// The emulators' packages of a repository, sorted.
+pub(super) fn packages(repo: &Path) -> Result<Vec<PathBuf>> {
+    list(&repo.join(PACKAGES))
 }
 
-/// The packages of a repository, sorted.
-pub(super) fn packages(repo: &Path) -> Result<Vec<PathBuf>> {
-    let folder = repo.join(PACKAGES);
-    let entries = fs::read_dir(&folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
     let mut packages: Vec<PathBuf> = entries.with_context(|| format!("listing {}", folder.display()))?;
     packages.sort();
     Ok(packages)

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use codegen::targets;
 
-use super::{Key, Options, Updates, make, serve};
+use super::{Kind, Mirror, Options, Updates, make, serve};
+use crate::host::Host;
 use crate::system::{self, Tool};
 use crate::tables;
 
@@ -15,12 +16,15 @@ pub struct MirrorArgs {
     /// Where to make it [default: mirror/ in the workspace]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Fedora release that it takes the shape of
+    /// What it holds of Fedora
+    #[arg(long, value_enum, default_value_t)]
+    kind: Kind,
+    /// Fedora release that it takes the shape of; for rawhide, the one that it will be
     #[arg(long, value_name = "NN", default_value_t = Options::RELEASE)]
     release: u32,
-    /// Folder of the static emulators
-    #[arg(long, value_name = "DIR", default_value = Options::EMULATORS)]
-    emulators: PathBuf,
+    /// Folders of static emulators, this machine's or another's: one for each host that there are to be packages for
+    #[arg(long, value_name = "DIR", num_args = 1.., default_value = Options::EMULATORS)]
+    emulators: Vec<PathBuf>,
     /// Only these architectures, by any of their names
     #[arg(long, value_name = "ARCH", num_args = 1.., value_delimiter = ',')]
     target: Vec<String>,
@@ -46,11 +50,12 @@ pub struct MirrorArgs {
 /// # Errors
 /// The first failure, with what was being done.
 pub fn run(args: &MirrorArgs) -> Result<()> {
-    if args.emulators == Path::new(Options::EMULATORS) {
+    if args.emulators.iter().any(|folder| folder == Path::new(Options::EMULATORS)) {
         system::require(&[Tool::EMULATORS])?;
     }
     let mirror = make(&Options {
         out: args.out.clone().unwrap_or_else(|| tables::workspace_root().join("mirror")),
+        kind: args.kind,
         release: args.release,
         emulators: args.emulators.clone(),
         targets: targets(&args.target),
@@ -59,24 +64,20 @@ pub fn run(args: &MirrorArgs) -> Result<()> {
         updates: args.updates,
         quiet: false,
     })?;
-    let packages = mirror.packages()?.len();
-    println!(
-        "{} {}: {packages} packages, {} emulators of QEMU {}\nkey {} in {}",
-        mirror.repo().display(),
-        if mirror.reused { "is up to date" } else { "made" },
-        mirror.emulators.len(),
-        mirror.version,
-        mirror.key.fingerprint,
-        mirror.key.public.display()
-    );
+    let made = if mirror.reused { "is up to date" } else { "made" };
+    for tree in &mirror.trees {
+        let repo = mirror.root.join(&tree.repo_path);
+        println!("{} {made}: {} emulators of QEMU {}", repo.display(), tree.emulators.len(), tree.version);
+    }
+    println!("key {} in {}", mirror.key.fingerprint, mirror.key.public.display());
     if !args.serve {
-        println!("next: {}", fetch_line(&mirror.repo().display().to_string(), &mirror.key));
+        println!("next: {}", from_folder(&mirror));
         return Ok(());
     }
     system::require(&[Tool::NGINX])?;
     let server = serve::serve_on(&mirror.root, args.port)?;
-    let url = server.url(&mirror.repo_path);
-    println!("serving {url} until interrupted\nnext: {}", fetch_line(&url, &mirror.key));
+    println!("serving {} until interrupted", server.url(""));
+    println!("next: {}", from_servers(&mirror, &server.url(""), &args.kind.name(args.release)));
     server.wait_for_interrupt()
 }
 
@@ -86,9 +87,27 @@ fn targets(names: &[String]) -> Option<Vec<String>> {
     (!names.is_empty()).then(|| names.iter().map(name).collect())
 }
 
-/// The command that builds from this mirror.
-fn fetch_line(source: &str, key: &Key) -> String {
-    format!("cargo xtask fetch-and-build --source {source} --key {}", key.public.display())
+/// The command that builds from the mirror's folder.
+fn from_folder(mirror: &Mirror) -> String {
+    let (repo, key) = (mirror.repo(), &mirror.key.public);
+    format!("cargo xtask fetch-and-build --source {} --key {}{}", repo.display(), key.display(), hosts(mirror))
+}
+
+/// The command that builds from the mirror as it would from Fedora's servers.
+fn from_servers(mirror: &Mirror, url: &str, release: &str) -> String {
+    format!(
+        "cargo xtask fetch-and-build --source fedora --servers {} --release {release} --fingerprint {}{}",
+        url.trim_end_matches('/'),
+        mirror.key.fingerprint,
+        hosts(mirror)
+    )
+}
+
+/// The option that names the hosts, where it is not this machine alone.
+fn hosts(mirror: &Mirror) -> String {
+    let hosts: Vec<_> = mirror.trees.iter().map(|tree| tree.host).collect();
+    let this_machine = Host::named(None).is_ok_and(|machine| hosts == [machine.name]);
+    if this_machine { String::new() } else { format!(" --host {}", hosts.join(",")) }
 }
 
 #[cfg(test)]

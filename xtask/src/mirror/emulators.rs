@@ -3,15 +3,11 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use codegen::elf;
-use codegen::table;
-use codegen::targets::{TARGETS, Target};
+use codegen::targets::{self, TARGETS, Target};
+use codegen::{elf, probe, table};
 use object::read::ReadCache;
-
-use crate::system;
 
 /// One emulator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,19 +83,62 @@ fn host_of(facts: &elf::Facts) -> Result<&'static Target> {
         .with_context(|| format!("made for a machine that is not known (e_machine {:#x})", facts.machine))
 }
 
-/// QEMU's version, as the first of them tells it.
+/// QEMU's version, as the first of them holds it for its `--version`. It is not run: it may be another machine's.
 ///
 /// # Errors
-/// If it does not run, or says something else.
+/// If it cannot be read, or holds none.
 pub fn version(emulators: &[Emulator]) -> Result<String> {
     let path = &emulators.first().context("no emulators")?.path;
-    let said = system::run(Command::new(path).arg("--version"))?.stdout;
-    let said = String::from_utf8_lossy(&said);
-    // "qemu-aarch64 version 7.2.22 (Debian 1:7.2+dfsg-7)"
-    let version = said.split_whitespace().skip_while(|word| *word != "version").nth(1);
-    let version = version.filter(|version| version.starts_with(|first: char| first.is_ascii_digit()));
+    let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     // What RPM calls 11.1.0~rc1 is 11.1.0-rc1 in QEMU's words.
-    version
+    version_in(&bytes)
         .map(|version| version.replace('-', "~"))
-        .with_context(|| format!("{} --version names no version: {}", path.display(), said.trim()))
+        .with_context(|| format!("no version of QEMU in {} (\"qemu-X version N\")", path.display()))
+}
+
+/// `7.2.22` of the text `qemu-aarch64 version 7.2.22 (Debian 1:7.2+dfsg-7)` in a binary.
+fn version_in(bytes: &[u8]) -> Option<&str> {
+    const MARK: &[u8] = b" version ";
+    let is_version = |byte: &u8| byte.is_ascii_alphanumeric() || b".-".contains(byte);
+    let mut places = bytes.windows(MARK.len()).enumerate().filter(|(_, window)| *window == MARK);
+    places.find_map(|(at, _)| {
+        let start = bytes[..at].iter().rposition(|byte| !byte.is_ascii_graphic()).map_or(0, |before| before + 1);
+        let version = &bytes[at + MARK.len()..];
+        let version = &version[..version.iter().position(|byte| !is_version(byte)).unwrap_or(version.len())];
+        let is_it = bytes[start..at].starts_with(b"qemu-") && version.first().is_some_and(u8::is_ascii_digit);
+        std::str::from_utf8(version).ok().filter(|_| is_it)
+    })
+}
+
+/// Writes files that pass for emulators of a host, where there are no real ones: programs that exit, and hold a version.
+///
+/// # Errors
+/// If there is no such host, or they cannot be written.
+pub fn pretend(folder: &Path, host: &str, targets: &[&str], version: &str) -> Result<()> {
+    let host = targets::by_qemu_name(host).with_context(|| format!("no architecture {host}"))?;
+    for target in targets {
+        let mut program = probe::executable(host, host.machines[0]).context("making a program")?;
+        program.extend(format!("\0qemu-{target} version {version}\n\0").bytes());
+        let path = folder.join(format!("qemu-{target}-static"));
+        fs::write(&path, program).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_in;
+
+    #[test]
+    fn the_version_is_found_among_other_text() {
+        for (bytes, expected) in [
+            (&b"\0qemu-arm version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopy\0"[..], Some("7.2.22")),
+            (b"the version 3 of it\0qemu-s390x version 11.1.0-rc1\0", Some("11.1.0-rc1")),
+            (b"qemu-%s version 11.1.3", Some("11.1.3")),
+            (b"qemu-arm version unknown\0API version 2", None),
+            (b"", None),
+        ] {
+            assert_eq!(version_in(bytes), expected, "{}", bytes.escape_ascii());
+        }
+    }
 }

@@ -2,16 +2,25 @@
 //! people without Fedora's servers. Made with the real `rpmbuild`, `rpmsign` and `createrepo_c`, signed with a
 //! throwaway key.
 //!
+//! It stands in for all of Fedora's servers at once, with their paths (`layout`): below [`Mirror::root`]
+//!
 //! ```text
-//! OUT/linux/releases/NN/Everything/ARCH/os/{Packages/q/*.rpm,repodata/}
-//! OUT/linux/updates/NN/Everything/ARCH/{Packages/q/*.rpm,repodata/}
-//! OUT/fedora.gpg     the key, armored
-//! OUT/.key/          its secret half (it guards nothing), so that tests can sign more
-//! OUT/.stamp         what all that was made of; written last
+//! pub/fedora/linux/releases/NN/Everything/ARCH/os/{Packages/{q,f}/*.rpm,repodata/}
+//! pub/fedora/linux/updates/NN/Everything/ARCH/{Packages/q/*.rpm,repodata/}
+//! pub/fedora/linux/development/rawhide/…     in place of both, for rawhide
+//! pub/fedora-secondary/…                     in place of pub/fedora/linux, for ppc64le and s390x
+//! pub/archive/fedora/linux/… and pub/archive/fedora-secondary/…     for a past release
+//! releases.json      the supported releases
+//! fedora.gpg         the key, armored; also in the release's package fedora-gpg-keys
+//! .key/              its secret half (it guards nothing), so that tests can sign more
+//! .stamp             what all that was made of; written last
 //! ```
 //!
+//! and, where it is served, `metalink?repo=fedora-45&arch=x86_64`.
+//!
 //! Here: what a mirror is, whether it is there already, and the order of the steps. The parts: [`emulators`] finds
-//! them, [`spec`] says what the packages hold, `build` runs the tools, [`key`] signs, [`mod@serve`] is nginx.
+//! them, [`spec`] says what the packages hold and `gpg_keys` what the key's holds, `build` and `index` run the tools,
+//! [`key`] signs, [`mod@serve`] runs `nginx`, [`metalink`] is what that says of mirrors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,14 +34,20 @@ use crate::system::{self, Tool};
 mod build;
 mod cli;
 pub mod emulators;
+mod gpg_keys;
+mod index;
 pub mod key;
+pub mod layout;
+pub mod metalink;
+mod nginx;
 pub mod serve;
 pub mod spec;
 
 pub use cli::{MirrorArgs, run};
 pub use emulators::Emulator;
 pub use key::{Key, unsign};
-pub use serve::{Server, serve};
+pub use layout::Kind;
+pub use serve::{Certificate, Server, serve, serve_tls};
 
 /// What the updates repository holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -65,15 +80,17 @@ const RELEASE_NUMBER: u32 = 1;
 pub struct Options {
     /// Where.
     pub out: PathBuf,
-    /// Fedora release that it takes the shape of.
+    /// What it holds of Fedora.
+    pub kind: Kind,
+    /// Fedora release that it takes the shape of; for rawhide, the one that it will be.
     pub release: u32,
-    /// Folder of the static emulators.
-    pub emulators: PathBuf,
+    /// Folders of the static emulators: one for each host that there are to be packages for.
+    pub emulators: Vec<PathBuf>,
     /// Only these targets, by QEMU's names.
     pub targets: Option<Vec<String>>,
     /// Compression of the packages' payload, as rpm writes it.
     pub payload: String,
-    /// Compression of the repository's index, as `createrepo_c` names it: `gz`, `xz`, `bz2`, and `zstd` where it can.
+    /// Compression of the repository's index, as `createrepo_c` names it: `gz`, `xz`, `bz2`, `zstd`.
     pub metadata: String,
     /// What the updates repository holds.
     pub updates: Updates,
@@ -91,8 +108,9 @@ impl Options {
     pub fn new(out: impl Into<PathBuf>) -> Self {
         Self {
             out: out.into(),
+            kind: Kind::Release,
             release: Self::RELEASE,
-            emulators: Self::EMULATORS.into(),
+            emulators: vec![Self::EMULATORS.into()],
             targets: None,
             payload: Self::PAYLOAD.into(),
             metadata: Self::METADATA.into(),
@@ -112,15 +130,13 @@ impl Options {
     }
 }
 
-/// A mirror on disk.
+/// A mirror on disk. What can be of several hosts is, here, that of the first; [`Mirror::trees`] has all.
 #[derive(Clone, Debug)]
 pub struct Mirror {
     /// What a server has as its root.
     pub root: PathBuf,
     /// Path of the release repository below the root, as it stands in URLs.
     pub repo_path: String,
-    /// Path of the updates repository below the root.
-    pub updates_path: String,
     /// The key that all packages are signed with.
     pub key: Key,
     /// The emulators that the packages hold.
@@ -129,8 +145,25 @@ pub struct Mirror {
     pub host: &'static str,
     /// QEMU's version.
     pub version: String,
+    /// Each host's repositories and emulators.
+    pub trees: Vec<Tree>,
     /// Whether it was there already.
     pub reused: bool,
+}
+
+/// What a mirror holds for one host.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    /// Path of the release repository below the root, as it stands in URLs.
+    pub repo_path: String,
+    /// Path of the updates repository below the root; rawhide has none.
+    pub updates_path: Option<String>,
+    /// The architecture of the packages, by Fedora's name.
+    pub host: &'static str,
+    /// The emulators that the packages hold.
+    pub emulators: Vec<Emulator>,
+    /// QEMU's version.
+    pub version: String,
 }
 
 impl Mirror {
@@ -139,17 +172,64 @@ impl Mirror {
         self.root.join(&self.repo_path)
     }
 
-    /// The updates repository.
-    pub fn updates(&self) -> PathBuf {
-        self.root.join(&self.updates_path)
+    /// The updates repository; rawhide has none.
+    pub fn updates(&self) -> Option<PathBuf> {
+        self.trees[0].updates_path.as_ref().map(|path| self.root.join(path))
     }
 
-    /// The package files of the release repository, sorted.
+    /// The emulators' package files of the release repository, sorted.
     ///
     /// # Errors
     /// If they cannot be listed.
     pub fn packages(&self) -> Result<Vec<PathBuf>> {
         build::packages(&self.repo())
+    }
+
+    fn new(root: PathBuf, key: Key, trees: Vec<Tree>, reused: bool) -> Result<Self> {
+        let Tree { repo_path, host, emulators, version, .. } = trees.first().context("no emulators")?.clone();
+        Ok(Self { root, repo_path, key, emulators, host, version, trees, reused })
+    }
+}
+
+impl Tree {
+    fn new(folder: &Path, options: &Options) -> Result<Self> {
+        let emulators = emulators::find(folder, options.targets.as_deref())?;
+        let version = emulators::version(&emulators)?;
+        let host = emulators::host(&emulators)?.qemu;
+        let repo_path = options.kind.repo(options.release, host);
+        let updates_path = options.kind.updates(options.release, host);
+        Ok(Self { repo_path, updates_path, host, emulators, version })
+    }
+
+    fn spec<'a>(&'a self, options: &'a Options) -> spec::Spec<'a> {
+        spec::Spec {
+            host: self.host,
+            version: &self.version,
+            fedora: options.release,
+            payload: &options.payload,
+            families: spec::families(&self.emulators),
+        }
+    }
+
+    /// Makes its repositories below `root`, with the key's package.
+    fn make(&self, root: &Path, options: &Options, key: &Key, keys_spec: &str) -> Result<()> {
+        let (spec, count) = (self.spec(options), self.emulators.len());
+        let size: u64 = self.emulators.iter().map(|emulator| emulator.size).sum();
+        let release = (&self.repo_path, Some(RELEASE_NUMBER));
+        let updates = self.updates_path.iter().map(|path| (path, options.updates.release_number()));
+        for (path, number) in std::iter::once(release).chain(updates) {
+            let repo = root.join(path);
+            if let Some(number) = number {
+                let what = format!("packaging {count} emulators, {} MB, {}", size / 1_000_000, options.payload);
+                options.step(&what, || build::packages_into(&repo, &spec, number))?;
+                options.step("signing", || key.sign(&build::packages(&repo)?))?;
+            }
+            if *path == self.repo_path {
+                key.sign(&[build::gpg_keys_into(&repo, keys_spec)?])?;
+            }
+            options.step(&format!("indexing {path}"), || index::write(&repo, &options.metadata))?;
+        }
+        Ok(())
     }
 }
 
@@ -158,20 +238,12 @@ impl Mirror {
 /// # Errors
 /// The first failure, with what was being done; `out` is then as it was.
 pub fn make(options: &Options) -> Result<Mirror> {
-    let emulators = emulators::find(&options.emulators, options.targets.as_deref())?;
-    let version = emulators::version(&emulators)?;
-    let host = emulators::host(&emulators)?;
+    let trees = options.emulators.iter().map(|folder| Tree::new(folder, options)).collect::<Result<Vec<_>>>()?;
+    let hosts: Vec<_> = trees.iter().map(|tree| tree.host).collect();
+    let twice = hosts.iter().enumerate().find(|(index, host)| hosts[..*index].contains(host));
+    ensure!(twice.is_none(), "two folders of emulators for one host: {}", hosts.join(", "));
     let out = std::path::absolute(&options.out).context("finding the mirror's folder")?;
-    let spec = spec::Spec {
-        host: host.qemu,
-        version: &version,
-        fedora: options.release,
-        payload: &options.payload,
-        families: spec::families(&emulators),
-    };
-    let repository = |kind: &str, end: &str| format!("linux/{kind}/{}/Everything/{}{end}", options.release, host.qemu);
-    let (repo_path, updates_path) = (repository("releases", "/os"), repository("updates", ""));
-    let stamp = stamp(options, &emulators, &spec);
+    let stamp = stamp(options, &trees);
 
     // Held until it is in place, so that tests may share a mirror.
     let _lock = partial::lock(&out)?;
@@ -187,23 +259,17 @@ pub fn make(options: &Options) -> Result<Mirror> {
         let partial = Partial::begin(&out, |out| out.join(STAMP).is_file())?;
         let root = partial.path();
         let key = options.step("making a throwaway key", || Key::generate(root, KEY_NAME, KEY_BITS))?;
-        let size: u64 = emulators.iter().map(|emulator| emulator.size).sum();
-        let repositories = [(&repo_path, Some(RELEASE_NUMBER)), (&updates_path, options.updates.release_number())];
-        for (path, number) in repositories {
-            let repo = root.join(path);
-            if let Some(number) = number {
-                let what =
-                    format!("packaging {} emulators, {} MB, {}", emulators.len(), size / 1_000_000, options.payload);
-                options.step(&what, || build::packages_into(&repo, &spec, number))?;
-                options.step("signing", || key.sign(&build::packages(&repo)?))?;
-            }
-            options.step(&format!("indexing {path}"), || build::index(&repo, &options.metadata))?;
+        let armored = fs::read_to_string(&key.public).context("reading the key")?;
+        let keys_spec = gpg_keys::spec(options.release, options.kind == Kind::Rawhide, &hosts, armored.trim());
+        for tree in &trees {
+            tree.make(root, options, &key, &keys_spec)?;
         }
+        let releases = options.kind.releases(options.release, &hosts).context("writing the list of releases")?;
+        fs::write(root.join("releases.json"), releases).context("writing the list of releases")?;
         fs::write(root.join(STAMP), stamp).context("writing the mirror's stamp")?;
         partial.finish()?;
     }
-    let key = Key::load(&out)?;
-    Ok(Mirror { root: out, repo_path, updates_path, key, emulators, host: host.qemu, version, reused })
+    Mirror::new(out.clone(), Key::load(&out)?, trees, reused)
 }
 
 /// Name and size of the mirror's key; Fedora's are RSA-4096.
@@ -214,20 +280,22 @@ const KEY_BITS: u32 = 4096;
 const STAMP: &str = ".stamp";
 
 /// Raised when the same inputs make another mirror, in what the spec file does not show.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// All that a mirror depends on, as text.
-fn stamp(options: &Options, emulators: &[Emulator], spec: &spec::Spec<'_>) -> String {
+fn stamp(options: &Options, trees: &[Tree]) -> String {
     let mut text = format!(
-        "made by cargo xtask mirror, layout {LAYOUT}, of\nmetadata {}, updates {:?}\n{}",
-        options.metadata,
-        options.updates,
-        spec.text(RELEASE_NUMBER, Path::new("STAGE"))
+        "made by cargo xtask mirror, layout {LAYOUT}, of\n{:?} {}, metadata {}, updates {:?}\n",
+        options.kind, options.release, options.metadata, options.updates,
     );
-    for emulator in emulators {
-        text.push_str(&format!("{} {} {}\n", emulator.path.display(), emulator.size, emulator.modified));
-        for (name, conf) in spec::confs(&emulator.target, spec.host) {
-            text.push_str(&format!("{name} {conf}\n"));
+    for tree in trees {
+        text.push_str(&format!("{}\n", tree.host));
+        text.push_str(&tree.spec(options).text(RELEASE_NUMBER, Path::new("STAGE")));
+        for emulator in &tree.emulators {
+            text.push_str(&format!("{} {} {}\n", emulator.path.display(), emulator.size, emulator.modified));
+            for (name, conf) in spec::confs(&emulator.target, tree.host) {
+                text.push_str(&format!("{name} {conf}\n"));
+            }
         }
     }
     text

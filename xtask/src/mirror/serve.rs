@@ -1,9 +1,9 @@
-//! Serves a mirror with the real nginx: a process of the user's own, on the loopback address, with a configuration of
-//! its own in a temporary folder; nothing of the system's nginx is read or written.
+//! Serves a mirror with the real nginx: a process of the user's own, on the loopback address, that reads and writes
+//! nothing of the system's nginx. What it is told is in `nginx`.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{SigSet, Signal};
 use tempfile::TempDir;
 
+use super::nginx::{self, LOG, What};
 use crate::system;
 
 /// nginx while it lives; dropping it ends nginx.
@@ -19,7 +20,16 @@ use crate::system;
 pub struct Server {
     child: Child,
     folder: TempDir,
-    port: u16,
+    base: String,
+}
+
+/// What a server proves itself with.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// The certificate, in PEM.
+    pub certificate: PathBuf,
+    /// Its secret key, in PEM.
+    pub key: PathBuf,
 }
 
 /// Serves a folder on a port of the kernel's choice.
@@ -27,12 +37,15 @@ pub struct Server {
 /// # Errors
 /// If nginx does not start.
 pub fn serve(root: &Path) -> Result<Server> {
-    // Between the choice and nginx's start another process may take the port.
-    let attempt = || {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        serve_on(root, free.context("finding a free port")?.port())
-    };
-    (0..4).find_map(|_| attempt().ok()).map_or_else(attempt, Ok)
+    on_a_free_port(|port| serve_on(root, port))
+}
+
+/// Stands before another server, with https, on a port of the kernel's choice.
+///
+/// # Errors
+/// If nginx does not start.
+pub fn serve_tls(behind: &str, certificate: &Certificate) -> Result<Server> {
+    on_a_free_port(|port| start(What::Server(behind, certificate), port))
 }
 
 /// Serves a folder on a port.
@@ -40,13 +53,26 @@ pub fn serve(root: &Path) -> Result<Server> {
 /// # Errors
 /// If nginx does not start.
 pub fn serve_on(root: &Path, port: u16) -> Result<Server> {
+    let root = std::path::absolute(root).context("finding the mirror's folder")?;
+    start(What::Folder(&root), port)
+}
+
+fn on_a_free_port(start: impl Fn(u16) -> Result<Server>) -> Result<Server> {
+    // Between the choice and nginx's start another process may take the port.
+    let attempt = || {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+        start(free.context("finding a free port")?.port())
+    };
+    (0..4).find_map(|_| attempt().ok()).map_or_else(attempt, Ok)
+}
+
+fn start(what: What<'_>, port: u16) -> Result<Server> {
     // Before nginx tries: it would repeat that for seconds, and say less.
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| format!("listening on 127.0.0.1:{port}"))?;
     let folder = tempfile::Builder::new().prefix("nginx-").tempdir().context("making a folder for nginx")?;
-    let configuration = folder.path().join("nginx.conf");
     let token = folder.path().file_name().unwrap_or_default().display().to_string();
-    let root = std::path::absolute(root).context("finding the mirror's folder")?;
-    fs::write(&configuration, self::configuration(&root, port, &token)).context("writing nginx's configuration")?;
+    let told = nginx::Told { what, port, token: &token };
+    let configuration = told.write(folder.path())?;
     let log = fs::File::create(folder.path().join(LOG)).context("making nginx's log")?;
     let child = system::command("nginx")
         .arg("-p")
@@ -59,56 +85,23 @@ pub fn serve_on(root: &Path, port: u16) -> Result<Server> {
         .stderr(log)
         .spawn()
         .context("starting nginx")?;
-    let mut server = Server { child, folder, port };
+    let mut server = Server { child, folder, base: told.base() };
     server.wait_until_it_answers(&token)?;
     Ok(server)
-}
-
-/// nginx's log, in its folder.
-const LOG: &str = "error.log";
-
-fn configuration(root: &Path, port: u16, token: &str) -> String {
-    // One process, as the user who started it: a worker of another user could not read a private folder.
-    format!(
-        "\
-daemon off;
-master_process off;
-pid nginx.pid;
-error_log {LOG};
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    default_type application/octet-stream;
-    types {{ text/xml xml; }}
-    server {{
-        listen 127.0.0.1:{port};
-        root \"{root}\";
-        autoindex on;
-        location ~ /\\. {{ return 404; }}
-        location = /{token} {{ return 204; }}
-    }}
-}}
-",
-        root = root.display().to_string().replace('\\', "\\\\").replace('"', "\\\"")
-    )
 }
 
 impl Server {
     /// URL of a path below the served folder.
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}/{path}", self.port)
+        format!("{}/{path}", self.base)
     }
 
     /// Waits until this very nginx answers, not another server on the same port.
     fn wait_until_it_answers(&mut self, token: &str) -> Result<()> {
         let url = self.url(token);
-        // Never through a proxy that the environment names.
-        let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().proxy(None).build());
+        // Never through a proxy that the environment names; and whoever signed the certificate, the token tells.
+        let tls = ureq::tls::TlsConfig::builder().disable_verification(true).build();
+        let agent = ureq::Agent::config_builder().proxy(None).tls_config(tls).build().new_agent();
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
             if self.child.try_wait().context("waiting for nginx")?.is_some() {
@@ -119,7 +112,7 @@ impl Server {
             }
             sleep(Duration::from_millis(20));
         }
-        bail!("nginx does not answer on port {}: {}", self.port, self.last_words())
+        bail!("nginx does not answer at {}: {}", self.base, self.last_words())
     }
 
     /// Serves until an interrupt (Ctrl-C), a hang-up or a request to terminate.
