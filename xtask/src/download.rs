@@ -107,7 +107,7 @@ impl Fetcher {
         match location {
             Location::Folder(folder) => read_small(&folder.join(relative)).with_context(|| format!("reading {name}")),
             Location::Url(_) if self.options.offline => self.kept(&name).ok_or_else(|| NotCached(name).into()),
-            Location::Url(_) => self.ask(&name).with_context(|| format!("fetching {name}")),
+            Location::Url(_) => self.ask_small(&name).with_context(|| format!("fetching {name}")),
         }
     }
 
@@ -131,7 +131,7 @@ impl Fetcher {
         self.options.cache.join("metadata").join(Sha256::of(url.as_bytes()).to_string())
     }
 
-    fn ask(&self, url: &str) -> Result<Vec<u8>> {
+    fn ask_small(&self, url: &str) -> Result<Vec<u8>> {
         let kept = self.kept_with_validators(url);
         let known = kept.as_ref().map(|(_, validators)| validators);
         let mut round = 0;
@@ -200,13 +200,13 @@ impl Fetcher {
             return Ok(path);
         }
         transfer.inc(part.length());
-        self.from_mirrors(mirrors, relative, promise, &mut part, &transfer)?;
+        self.ask_mirrors(mirrors, relative, promise, &mut part, &transfer)?;
         part.finish()?;
         Ok(path)
     }
 
     /// Asks one mirror after the other, several times over.
-    fn from_mirrors(
+    fn ask_mirrors(
         &self,
         mirrors: &Mirrors,
         relative: &str,

@@ -63,7 +63,7 @@ pub fn text(built: &Built<'_>) -> Result<String> {
     lines.push(format!("made {}", rootfs.display()));
     lines.push(String::new());
     if host.is_this_machine() {
-        lines.push(format!("next, as root:"));
+        lines.push("next, as root:".to_owned());
         lines.push(format!(
             "    {} register --bindir {}",
             rootfs.join("registrar").display(),
