@@ -6,10 +6,12 @@ use anyhow::{Context, Result, bail};
 use crate::digest::Sha256;
 
 pub mod closure;
+mod decompress;
 pub mod dependency;
 pub mod metalink;
 pub mod primary;
 pub mod repomd;
+mod skip;
 mod xml;
 
 /// What metadata promise of a file.
