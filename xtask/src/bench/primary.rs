@@ -10,8 +10,9 @@ use super::family;
 /// there, as with Fedora's glibc, bash and systemd.
 const CORE: usize = 60;
 
-/// How many names and shared libraries a package provides beside its own, and how many it requires.
-const DEPENDENCIES: u64 = 22;
+/// How many names and shared libraries a package provides beside its own, and how many it requires, on
+/// average.
+const DEPENDENCIES: u64 = 10;
 
 /// Syllables that names and words are made of: some 4,000 words of up to three.
 const SYLLABLES: [&str; 16] =
