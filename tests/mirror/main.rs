@@ -7,4 +7,5 @@ mod build;
 mod command;
 mod faults;
 mod fixture;
+mod inspect;
 mod sources;

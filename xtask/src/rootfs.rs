@@ -20,6 +20,7 @@ use crate::partial::{self, Partial};
 use crate::progress;
 use crate::sbom::{self, Contents, crates, files};
 use crate::tables::workspace_root;
+use crate::verify::Proof;
 
 mod packages;
 mod stamp;
@@ -59,6 +60,7 @@ pub fn assemble(stage: &Stage, table: &Table, registrar: &Path, dir: &Path) -> R
     let parts = Parts::new(stage, &table.provenance.origin, registrar)?;
     let inputs = parts.identity();
     let _lock = partial::lock(folder)?;
+    partial::clear(folder)?;
     if stamp::is_fresh(folder, &inputs) {
         return Ok(false);
     }
@@ -112,8 +114,8 @@ impl<'a> Parts<'a> {
             registrar_sha256: program.with_context(|| format!("reading {}", registrar.display()))?,
             packages: packages::list(&stage.record, origin),
             crates: crates::of(registrar)?,
-            licences: licences(stage)?,
-            created: created(stage, env::var("SOURCE_DATE_EPOCH").ok().as_deref())?,
+            licences: licences(&stage.dir, &stage.record.licences)?,
+            created: created(&stage.record.packages, env::var("SOURCE_DATE_EPOCH").ok().as_deref())?,
         })
     }
 
@@ -200,13 +202,13 @@ pub fn links<'a>(targets: impl Iterator<Item = &'a str>) -> BTreeMap<String, Str
     emulators.chain([("usr/bin/binfmt".to_owned(), "/registrar".to_owned())]).collect()
 }
 
-/// The licence texts of packages, and this project's.
-fn licences(stage: &Stage) -> Result<BTreeMap<String, Vec<u8>>> {
+/// The licence texts of packages, at these paths below the folder of extracted files, and this project's.
+fn licences(stage: &Path, paths: &[String]) -> Result<BTreeMap<String, Vec<u8>>> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
     let mut texts = BTreeMap::new();
-    for path in &stage.record.licences {
+    for path in paths {
         let below = path.strip_prefix("licenses/").unwrap_or(path);
-        texts.insert(below.to_owned(), read(&stage.dir.join(path))?);
+        texts.insert(below.to_owned(), read(&stage.join(path))?);
     }
     if texts.values().all(Vec::is_empty) {
         bail!(
@@ -222,10 +224,10 @@ fn licences(stage: &Stage) -> Result<BTreeMap<String, Vec<u8>>> {
 
 /// What is given as the time of making: what the user says, else when the newest package was built. Never the clock: the
 /// same inputs are to give the same bytes.
-fn created(stage: &Stage, epoch: Option<&str>) -> Result<u64> {
+fn created(packages: &[Proof], epoch: Option<&str>) -> Result<u64> {
     match epoch {
         Some(text) => text.parse().with_context(|| format!("SOURCE_DATE_EPOCH={text:?} is not a number of seconds")),
-        None => Ok(stage.record.packages.iter().map(|proof| proof.build_time).max().unwrap_or_default()),
+        None => Ok(packages.iter().map(|proof| proof.build_time).max().unwrap_or_default()),
     }
 }
 
@@ -246,4 +248,49 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
     let mut file = File::create(path).with_context(context)?;
     file.write_all(content).with_context(context)?;
     file.set_permissions(fs::Permissions::from_mode(0o644)).with_context(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_a_licence_text_fails() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let stage = folder.path();
+        fs::create_dir_all(stage.join("licenses/qemu-user")).expect("a folder");
+        for (name, text) in [("COPYING", "GPL"), ("EMPTY", "")] {
+            fs::write(stage.join("licenses/qemu-user").join(name), text).expect("a text");
+        }
+        let paths = |names: &[&str]| names.iter().map(|name| format!("licenses/qemu-user/{name}")).collect::<Vec<_>>();
+        let texts = licences(stage, &paths(&["COPYING", "EMPTY"])).expect("a text");
+        let names: Vec<_> = texts.keys().map(String::as_str).collect();
+        let own = ["registrar/LICENSE-APACHE", "registrar/LICENSE-MIT"];
+        assert_eq!(names, [&["qemu-user/COPYING", "qemu-user/EMPTY"][..], &own[..]].concat());
+        for without in [paths(&[]), paths(&["EMPTY"])] {
+            let error = licences(stage, &without).expect_err("no text").to_string();
+            assert!(error.starts_with("no package holds a licence text"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_time_is_the_users_or_the_newest_packages() {
+        let proof = |build_time| Proof {
+            nevra: String::new(),
+            version: String::new(),
+            source: String::new(),
+            licence: String::new(),
+            sha256: Sha256::of(b""),
+            size: 0,
+            signer: None,
+            vendor: String::new(),
+            build_time,
+        };
+        let packages = [5, 7, 6].map(proof);
+        assert_eq!(created(&packages, None).expect("a time"), 7);
+        assert_eq!(created(&packages, Some("3")).expect("a time"), 3);
+        assert_eq!(created(&[], None).expect("a time"), 0);
+        let error = created(&packages, Some("today")).expect_err("no number").to_string();
+        assert!(error.contains("SOURCE_DATE_EPOCH"), "{error}");
+    }
 }

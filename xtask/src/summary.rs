@@ -9,6 +9,7 @@ use indicatif::HumanBytes;
 
 use crate::extract::Stage;
 use crate::host::Host;
+use crate::rootfs::{PACKAGES, SBOM};
 use crate::verify::Trust;
 
 /// All that a summary tells of.
@@ -55,7 +56,7 @@ pub fn print(built: &Built<'_>) -> Result<()> {
         [] => println!("proven by {}", trust.describe()),
         ref signers => println!("proven by {}; signed by {}", trust.describe(), signers.join(", ")),
     }
-    println!("made {}", rootfs.display());
+    println!("made {}, with {SBOM} and {PACKAGES} beside it", rootfs.display());
     println!();
     if host.is_this_machine() {
         println!("next, as root:");
