@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Instant;
+use std::time::Duration;
 
 use serde_json::Value;
 use xtask::system;
@@ -136,32 +136,43 @@ fn what_is_built_depends_on_no_folder_and_on_no_umask() {
 
 #[test]
 fn a_killed_run_leaves_all_of_the_old_or_all_of_the_new() {
-    /// Into so many parts the time of a run is divided, at each of whose ends one is killed.
-    const MOMENTS: u32 = 24;
+    /// So many runs are killed, each a little later after it has begun to lay out.
+    const RUNS: u32 = 24;
+    const LATER: Duration = Duration::from_millis(4);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (out, target) = (folder.path().join("out"), kept_target());
+    let partial = out.join(format!("{}.partial", MIRROR.host));
     let at = |time: u32| {
         let mut build = build(&out, target);
         build.env("SOURCE_DATE_EPOCH", time.to_string()).stdout(Stdio::null()).stderr(Stdio::null());
         build
     };
-    // The second does only what all that follow do.
+    let time = |number: u32| format!("1970-01-01T00:00:{number:02}Z");
+    let found = |when: &str| {
+        let said = inspect(&out, &["--json"]);
+        assert!(said.status.success(), "{when}: {}", String::from_utf8_lossy(&said.stderr));
+        let bill: Value = serde_json::from_slice(&said.stdout).expect("a bill of materials");
+        bill["creationInfo"]["created"].as_str().expect("a time").to_owned()
+    };
     system::run(&mut at(0)).expect("a build");
-    let start = Instant::now();
-    system::run(&mut at(1)).expect("a build");
-    let whole = start.elapsed();
-    for moment in 0..MOMENTS {
-        let mut run = at(2 + moment).spawn().expect("starting a build");
-        thread::sleep(whole * moment / MOMENTS);
+    let (mut before, mut interrupted) = (time(0), 0);
+    for number in 1..=RUNS {
+        let mut run = at(number).spawn().expect("starting a build");
+        while !partial.exists() && run.try_wait().expect("its state").is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(LATER * (number - 1));
         // Or it has ended.
         let _ = run.kill();
         run.wait().expect("the end of it");
-        let said = inspect(&out, &[]);
-        assert!(said.status.success(), "killed at {moment}: {}", String::from_utf8_lossy(&said.stderr));
+        let after = found(&format!("killed at {number}"));
+        assert!(after == before || after == time(number), "{after} is neither {before} nor the new");
+        interrupted += u32::from(after == before);
+        before = after;
     }
-    system::run(&mut at(MOMENTS + 2)).expect("a build after all that");
-    let bill: Value = serde_json::from_slice(&inspect(&out, &["--json"]).stdout).expect("a bill of materials");
-    assert_eq!(bill["creationInfo"]["created"], format!("1970-01-01T00:00:{}Z", MOMENTS + 2));
+    assert!(interrupted > 0, "none was killed in time");
+    system::run(&mut at(RUNS + 1)).expect("a build after all that");
+    assert_eq!(found("not killed"), time(RUNS + 1));
     assert_eq!(names(&out), [MIRROR.host], "nothing is left");
 }
 
