@@ -10,6 +10,7 @@ mod fedora;
 mod fixture;
 mod forge;
 mod hostile;
+mod inspect;
 mod killed;
 mod lock;
 mod network;
