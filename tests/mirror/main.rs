@@ -5,6 +5,7 @@
 
 mod build;
 mod command;
+mod corpus;
 mod faults;
 mod fedora;
 mod fixture;
