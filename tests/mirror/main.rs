@@ -8,6 +8,8 @@ mod command;
 mod faults;
 mod fedora;
 mod fixture;
+mod forge;
+mod hostile;
 mod killed;
 mod lock;
 mod network;

@@ -43,10 +43,19 @@ pub fn registrar(host: Host, table: Option<&Path>, offline: bool) -> Result<Path
         Some(table) => command.env("REGISTRAR_TABLE", table),
         None => command.env_remove("REGISTRAR_TABLE"),
     };
-    run(&mut command, &format!("compiling registrar for {target}"))?;
+    // What it is made of; warnings are still told in words.
+    command.args(["--message-format", "json-render-diagnostics"]);
+    let said = run(&mut command, &format!("compiling registrar for {target}"))?;
     let program = folder.join(target).join("dist/registrar");
     check(&program, host).with_context(|| format!("checking {}", program.display()))?;
+    let messages = messages(&program);
+    fs::write(&messages, said).with_context(|| format!("writing {}", messages.display()))?;
     Ok(program)
+}
+
+/// Where [`registrar`] keeps what cargo said of each crate in the program that it made, as lines of JSON.
+pub fn messages(program: &Path) -> PathBuf {
+    program.with_extension("messages")
 }
 
 /// Where cargo keeps what it makes. A fetched table has a folder of its own: tests and measurements are of the
@@ -104,11 +113,12 @@ pub fn fetch_dependencies(host: Host, offline: bool) -> Result<()> {
     if offline {
         command.arg("--offline");
     }
-    run(&mut command, "fetching dependencies")
+    run(&mut command, "fetching dependencies").map(drop)
 }
 
-/// Runs cargo to its end; what it says comes after the sign of life, which would be torn by it.
-fn run(command: &mut Command, what: &str) -> Result<()> {
+/// Runs cargo to its end, and gives its output; what it tells people comes after the sign of life, which would be torn
+/// by it.
+fn run(command: &mut Command, what: &str) -> Result<Vec<u8>> {
     if io::IsTerminal::is_terminal(&io::stderr()) {
         command.env("CARGO_TERM_COLOR", "always");
     }
@@ -118,7 +128,7 @@ fn run(command: &mut Command, what: &str) -> Result<()> {
     if !output.status.success() {
         bail!("{what}: cargo failed, see above");
     }
-    Ok(())
+    Ok(output.stdout)
 }
 
 /// Where cargo keeps the sources of dependencies.

@@ -1,17 +1,15 @@
 //! Emulators, conf lines and licence texts out of packages: verified, by an allow-list, under names chosen here.
 //!
 //! All into a folder in the making that gets its name when everything in it is good, together with a [`Record`] of what
-//! came from where. Nothing else of a package is written anywhere. Here: the order of the steps; what is wanted is in
-//! `item`, the writing and checking of it in `sink`.
+//! came from where. Nothing else of a package is written anywhere. Here: the order of the steps; what a package holds is
+//! read in `entries`, what of it is wanted is in `item`, the writing and checking of that in `sink`.
 
 use std::fs::{self, File};
-use std::io::BufReader;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use rpm::{FileType, PackageReader};
 
 use crate::digest::Sha256;
 use crate::host::Host;
@@ -23,10 +21,12 @@ use crate::{parallel, progress};
 use item::Item;
 use sink::{Extracted, Sink};
 
+mod entries;
 mod item;
 mod record;
 mod sink;
 
+pub use entries::{Limits, entries};
 pub use record::{EmulatorRecord, Record, Stage};
 pub use sink::read_conf;
 
@@ -60,7 +60,7 @@ pub fn stage(packages: &[Package], wanted: &Wanted<'_>, dir: &Path) -> Result<(S
 
 /// Digest of all that decides what the folder holds.
 fn key(packages: &[Package], wanted: &Wanted<'_>) -> Result<Sha256> {
-    let mut text = format!("2 {} {} {:?}\n", wanted.host.name, wanted.trust.identity(), wanted.targets);
+    let mut text = format!("3 {} {} {:?}\n", wanted.host.name, wanted.trust.identity(), wanted.targets);
     for package in packages {
         let sha256 = match &package.promise {
             Some(promise) => promise.sha256.clone(),
@@ -124,19 +124,13 @@ fn extract(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Extract
 }
 
 fn extract_rpm(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Extracted> {
-    let (file, proof) = verify::rpm(package, wanted.trust)?;
-    let context = || format!("unpacking {}", package.name);
+    let (file, proof) = verify::rpm(package, wanted.trust, wanted.host)?;
     let mut sink = Sink::new(package, wanted, dir, proof);
-    let mut reader = PackageReader::parse(BufReader::with_capacity(1 << 17, file)).with_context(context)?;
-    while let Some(mut entry) = reader.next_file().with_context(context)? {
-        let path = entry.metadata.path();
-        let is_file = entry.metadata.mode().file_type() == FileType::Regular && entry.has_payload();
-        let size = entry.metadata.size() as u64;
-        if let Some(item) = path.to_str().and_then(|path| Item::of(path, wanted.targets)) {
-            sink.take(&item, is_file, size, &mut entry)?;
-        }
-        entry.finish().with_context(context)?;
-    }
+    entries(file, Limits::PACKAGE, |path, is_file, size, content| {
+        let Some(item) = path.to_str().and_then(|path| Item::of(path, wanted.targets)) else { return Ok(()) };
+        sink.take(&item, is_file, size, content)
+    })
+    .with_context(|| format!("unpacking {}", package.name))?;
     Ok(sink.extracted)
 }
 

@@ -10,6 +10,7 @@ pub mod extract;
 pub mod extract_command;
 pub mod fetch_and_build;
 pub mod host;
+pub mod inspect;
 pub mod key_package;
 pub mod lock;
 pub mod memory;
@@ -22,6 +23,7 @@ pub mod repo;
 pub mod resolve_command;
 pub mod rootfs;
 pub mod rpm_layout;
+pub mod sbom;
 pub mod source;
 pub mod summary;
 pub mod system;
@@ -49,6 +51,8 @@ enum Command {
     Resolve(resolve_command::Args),
     /// Show what the newest packages would change, and write fetch.lock
     Update(update::UpdateArgs),
+    /// Check what was built against its bill of materials, and print what is in it
+    Inspect(inspect::Args),
     /// Write the committed table from what the source knows of the targets
     Codegen(tables::CodegenArgs),
     /// Make a Fedora-shaped mirror of this machine's own emulators, and serve it
@@ -70,6 +74,7 @@ impl Cli {
             Command::Extract(args) => extract_command::run(&args),
             Command::Resolve(args) => resolve_command::run(&args),
             Command::Update(args) => update::update(&args),
+            Command::Inspect(args) => inspect::run(&args),
             Command::Codegen(args) => tables::codegen(&args),
             Command::Mirror(args) => mirror::run(&args),
             Command::Bench(args) => bench::run(&args),

@@ -6,18 +6,22 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
-use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use rpm::signature::pgp::Verifier;
 use rpm::{DigestStatus, IndexTag, PackageMetadata};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Hasher, Sha256};
 use crate::download::broken;
+use crate::host::Host;
 use crate::package::Package;
 use crate::repo::Promise;
 use crate::rpm_layout;
+
+mod certificate;
+mod keys;
+
+pub use keys::Keys;
 
 /// Whose word is taken for the packages.
 #[derive(Debug)]
@@ -34,7 +38,7 @@ impl Trust {
     /// All that decides what passes, for stamps.
     pub fn identity(&self) -> String {
         match self {
-            Self::Keys(keys) => format!("keys {}", keys.digests.join(" ")),
+            Self::Keys(keys) => format!("keys {}", keys.identity()),
             Self::NoSignature => "digests".into(),
             Self::PackageManager => "package manager".into(),
         }
@@ -43,66 +47,11 @@ impl Trust {
     /// In words.
     pub fn describe(&self) -> String {
         match self {
-            Self::Keys(keys) => format!("signature by a key of {}", keys.names.join(", ")),
+            Self::Keys(keys) => format!("signature by a key of {}", keys.names()),
             Self::NoSignature => "digests only (--no-signature)".into(),
             Self::PackageManager => "the package manager".into(),
         }
     }
-}
-
-/// OpenPGP certificates whose signatures count.
-#[derive(Debug)]
-pub struct Keys {
-    verifier: Verifier,
-    /// Where they were read from.
-    names: Vec<String>,
-    /// What was read, or the fingerprint that was wanted.
-    digests: Vec<String>,
-}
-
-impl Keys {
-    /// Reads files of ASCII-armoured public keys.
-    ///
-    /// # Errors
-    /// If one cannot be read, or holds no key that can check signatures.
-    pub fn from_files(paths: &[PathBuf]) -> Result<Self> {
-        let mut keys = Self { verifier: Verifier::new(), names: Vec::new(), digests: Vec::new() };
-        for path in paths {
-            let bytes = std::fs::read(path).with_context(|| format!("reading the key {}", path.display()))?;
-            keys.verifier.load_from_asc_bytes(&bytes).with_context(|| {
-                format!("reading the key {}: not an ASCII-armoured OpenPGP public key", path.display())
-            })?;
-            keys.names.push(path.display().to_string());
-            keys.digests.push(Sha256::of(&bytes).to_string());
-        }
-        Ok(keys)
-    }
-
-    /// The keys of an ASCII-armoured keyring that have these fingerprints (40 or 64 hexadecimal digits each).
-    ///
-    /// # Errors
-    /// If the keyring holds none of them.
-    pub fn pinned(keyring: &[u8], name: &str, fingerprints: &[String]) -> Result<Self> {
-        let mut verifier = Verifier::new();
-        verifier.load_from_asc_bytes(keyring).with_context(|| format!("reading the keys of {name}"))?;
-        let fingerprint = &fingerprints[0];
-        let verifier = verifier
-            .with_key(&unhex(fingerprint)?)
-            .with_context(|| format!("{name} does not hold the key {fingerprint} that this release is signed with"))?;
-        Ok(Self { verifier, names: vec![name.into()], digests: vec![fingerprint.clone()] })
-    }
-
-    /// In words.
-    pub fn describe(&self) -> String {
-        format!("{} of {}", self.digests.join(", "), self.names.join(", "))
-    }
-}
-
-fn unhex(text: &str) -> Result<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
-    let digits =
-        digits.filter(|digits| digits.len() % 2 == 0).with_context(|| format!("{text:?} is not hexadecimal"))?;
-    Ok(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 /// What was found out about a package.
@@ -122,13 +71,19 @@ pub struct Proof {
     pub size: u64,
     /// Fingerprint of the key whose signature was good.
     pub signer: Option<String>,
+    /// Who distributes it, as the package says; empty if it does not.
+    #[serde(default)]
+    pub vendor: String,
+    /// When it was built, in seconds since 1970, as the package says; 0 if it does not.
+    #[serde(default)]
+    pub build_time: u64,
 }
 
-/// Checks an RPM package. The file is left open, at its start.
+/// Checks an RPM package for `host`. The file is left open, at its start.
 ///
 /// # Errors
 /// The first check that fails, with the file's name and what to do.
-pub fn rpm(package: &Package, trust: &Trust) -> Result<(File, Proof)> {
+pub fn rpm(package: &Package, trust: &Trust, host: Host) -> Result<(File, Proof)> {
     let Package { path, promise, .. } = package;
     let promise = promise.as_ref();
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
@@ -149,12 +104,20 @@ pub fn rpm(package: &Package, trust: &Trust) -> Result<(File, Proof)> {
         Ok(promised) => {
             bail!("{name} was tampered with: payload SHA-256 {payload} instead of {promised}; do not use it")
         }
+        // Format 6 has further digests of the payload beside it; this one suffices.
         Err(_) => bail!("{name} holds no SHA-256 of its payload, so that its signature proves nothing; do not use it"),
     }
     // A genuine package under another one's name would pass all checks above.
     let header_name = metadata.get_name().with_context(|| format!("reading the name of {name}"))?;
     if promise.is_some() && header_name != package.name {
         bail!("{name} is package {header_name}, its repository says {}; do not use it", package.name);
+    }
+    let arch = metadata.get_arch().with_context(|| format!("reading the architecture of {name}"))?;
+    if metadata.is_source_package() {
+        bail!("{name} is a source package; name the folder of those that were built from it");
+    }
+    if arch != host.name && arch != "noarch" {
+        bail!("{name} is for {arch}, not for {}; name the host with --host, or get the other package", host.name);
     }
     file.rewind().with_context(|| format!("reading the package {name}"))?;
     let text = |value: Result<&str, rpm::Error>| value.map(str::to_owned).unwrap_or_default();
@@ -166,6 +129,8 @@ pub fn rpm(package: &Package, trust: &Trust) -> Result<(File, Proof)> {
         sha256: digests.file,
         size,
         signer,
+        vendor: text(metadata.get_vendor()),
+        build_time: metadata.get_build_time().unwrap_or_default(),
     };
     Ok((file, proof))
 }
@@ -178,22 +143,9 @@ fn check_header(name: &str, metadata: &PackageMetadata, trust: &Trust) -> Result
         bail!("{name} was tampered with: its header does not have the digest that it carries; do not use it");
     }
     let Trust::Keys(keys) = trust else { return Ok(None) };
-    let report =
-        metadata.check_signatures(&keys.verifier).with_context(|| format!("reading the signatures of {name}"))?;
-    if let Some(good) = report.signatures.iter().find(|signature| signature.is_verified()) {
-        return Ok(Some(good.info.fingerprint().unwrap_or("unknown").to_ascii_uppercase()));
-    }
-    match report.signatures.first() {
-        None => bail!("{name} is not signed; get a signed package, or type --no-signature to go without"),
-        Some(bad) => match bad.error.as_ref() {
-            Some(rpm::Error::KeyNotFoundError { .. }) => bail!(
-                "{name} is signed by {}, not by a key of {}; do not use it, or add that key with --key",
-                bad.info.fingerprint().or(bad.info.key_id()).unwrap_or("an unknown key").to_ascii_uppercase(),
-                keys.names.join(", ")
-            ),
-            _ => bail!("{name} was tampered with: its signature does not fit its header; do not use it"),
-        },
-    }
+    let context = || format!("reading the signatures of {name}");
+    let header = metadata.header_bytes().with_context(context)?;
+    keys.check(name, &header, &metadata.raw_signatures().with_context(context)?).map(Some)
 }
 
 struct Digests {
@@ -241,6 +193,7 @@ pub fn deb(package: &Package) -> Result<(File, Proof)> {
     let size = file.metadata().with_context(|| format!("reading {name}"))?.len();
     let sha256 = Sha256::of_reader(&file).with_context(|| format!("reading {name}"))?;
     file.rewind().with_context(|| format!("reading {name}"))?;
+    let build_time = deb_build_time(&mut file).with_context(|| format!("reading {name}"))?;
     if (size, &sha256) != (promise.size, &promise.sha256) {
         return Err(broken(name, promise, size, &sha256));
     }
@@ -252,6 +205,19 @@ pub fn deb(package: &Package) -> Result<(File, Proof)> {
         sha256,
         size,
         signer: None,
+        vendor: String::new(),
+        build_time,
     };
     Ok((file, proof))
+}
+
+/// When dpkg-deb put a package together: the time in the header of its archive's first member. The file is left at its
+/// start.
+fn deb_build_time(file: &mut File) -> std::io::Result<u64> {
+    // "!<arch>\n", a name of 16 bytes, 12 decimal digits padded with spaces.
+    let mut header = [0; 8 + 16 + 12];
+    let read = file.take(header.len() as u64).read(&mut header)?;
+    file.rewind()?;
+    let time = header[..read].get(8 + 16..).and_then(|time| std::str::from_utf8(time).ok());
+    Ok(time.and_then(|time| time.trim_end().parse().ok()).unwrap_or_default())
 }

@@ -32,6 +32,13 @@ pub(super) struct Extracted {
     pub(super) licences: Vec<String>,
 }
 
+impl Extracted {
+    fn holds(&self, relative: &str) -> bool {
+        let texts = self.confs.iter().chain(&self.licences).map(String::as_str);
+        self.emulators.iter().map(|emulator| emulator.path.as_str()).chain(texts).any(|path| path == relative)
+    }
+}
+
 /// Writes what comes out of one package.
 pub(super) struct Sink<'a> {
     package: &'a Package,
@@ -48,29 +55,31 @@ impl<'a> Sink<'a> {
 
     /// Takes one file.
     pub(super) fn take(&mut self, item: &Item, is_file: bool, size: u64, content: &mut dyn Read) -> Result<()> {
-        let package = &self.package.name;
         let (relative, limit, mode) = match item {
             Item::Emulator(emulator) => (format!("emulators/{}", emulator.file_name()), LARGEST_EMULATOR, 0o755),
             Item::Conf { target } => (format!("binfmt.d/qemu-{target}.conf"), LARGEST_TEXT, 0o644),
             Item::Licence { folder, name } => (format!("licenses/{folder}/{name}"), LARGEST_TEXT, 0o644),
         };
-        let context = || format!("unpacking {relative} of {package}");
+        let context = || format!("copying {relative}");
         if !is_file || size > limit {
-            bail!("unpacking {package}: {relative} is not a plain file of at most {limit} bytes");
+            bail!("{relative} is not a plain file of at most {limit} bytes");
         }
         let path = self.dir.join(&relative);
         if let Item::Licence { folder, .. } = item {
             fs::create_dir_all(self.dir.join("licenses").join(folder)).with_context(context)?;
         }
         let mut file = match fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.extracted.holds(&relative) => {
+                bail!("it holds {relative} twice; do not use it")
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                bail!("unpacking {package}: another package holds {relative} too; keep only one build of each package")
+                bail!("another package holds {relative} too; keep only one build of each package")
             }
             other => other.with_context(context)?,
         };
         let (written, sha256) = copy(content, &mut file, limit).with_context(context)?;
         if written != size {
-            bail!("unpacking {package}: {relative} has {written} bytes, the header says {size}");
+            bail!("{relative} has {written} bytes, the header says {size}");
         }
         match item {
             Item::Emulator(emulator) => {
@@ -85,7 +94,7 @@ impl<'a> Sink<'a> {
                 });
             }
             Item::Conf { .. } => {
-                read_conf(self.dir, &relative).with_context(|| format!("the rules of {package}"))?;
+                read_conf(self.dir, &relative)?;
                 self.extracted.confs.push(relative);
             }
             Item::Licence { .. } => self.extracted.licences.push(relative),
@@ -105,7 +114,7 @@ impl<'a> Sink<'a> {
             // Later releases ship links from the old names to the emulators: those carry no bytes of their own.
             let is_link = entry.header().entry_type().is_symlink();
             if let Some(item) = Item::of(&path, targets).filter(|_| !is_link) {
-                self.take(&item, is_file, size, &mut entry)?;
+                self.take(&item, is_file, size, &mut entry).with_context(context)?;
             }
         }
         io::copy(&mut archive.into_inner(), &mut io::sink()).with_context(context)?;
@@ -114,7 +123,7 @@ impl<'a> Sink<'a> {
 
     /// That it is a static executable of the host; its build id.
     fn check_emulator(&self, emulator: &Emulator, path: &Path) -> Result<Option<String>> {
-        let context = || format!("{} of {}", emulator.file_name(), self.package.name);
+        let context = || emulator.file_name();
         let host = self.host.target().with_context(context)?;
         let cache = ReadCache::new(File::open(path).with_context(context)?);
         let facts = elf::facts(&cache).with_context(context)?;

@@ -26,9 +26,6 @@ const MOST_MIRRORS: usize = 10;
 /// Where the project publishes its keys.
 const KEYRING: &str = "fedora.gpg";
 
-/// The package of a repository that holds them too.
-const KEY_PACKAGE: &str = "fedora-gpg-keys";
-
 /// Finds out which release is meant: the first contact, which alone tells whether Fedora can be reached.
 ///
 /// # Errors
@@ -133,13 +130,13 @@ pub(super) fn trust(
         Some(keys) => keys,
         None => match fetcher.metadata(&project, KEYRING).and_then(|keyring| pinned(&keyring, &name)) {
             Ok(keys) => keys,
-            Err(error) => match from_package(repositories, fetcher).and_then(|keys| pinned(&keys, KEY_PACKAGE)) {
+            Err(error) => match from_package(repositories, fetcher).and_then(|keys| pinned(&keys, key_package::NAME)) {
                 Ok(keys) => keys,
                 Err(_) => return Err(error),
             },
         },
     };
-    fetcher.proven(&format!("{}: it has the pinned fingerprint", keys.describe()));
+    fetcher.proven(&format!("key {} of {}: it has the pinned fingerprint", keys.identity(), keys.names()));
     Ok(Trust::Keys(keys))
 }
 
@@ -155,14 +152,19 @@ fn fingerprints(release: Release, request: &Request) -> Result<Vec<String>> {
 fn from_package(repositories: &[Repository], fetcher: &Fetcher) -> Result<Vec<u8>> {
     let mut found = None;
     for repository in repositories {
-        let entries = repository::list(repository, KEY_PACKAGE, fetcher)?;
-        found = entries.into_iter().find(|entry| entry.name == KEY_PACKAGE).map(|entry| (entry, repository)).or(found);
+        let entries = repository::list(repository, key_package::NAME, fetcher)?;
+        found = entries
+            .into_iter()
+            .find(|entry| entry.name == key_package::NAME)
+            .map(|entry| (entry, repository))
+            .or(found);
     }
-    let (entry, repository) = found.with_context(|| format!("no repository holds {KEY_PACKAGE}"))?;
+    let (entry, repository) = found.with_context(|| format!("no repository holds {}", key_package::NAME))?;
     let chosen = Chosen::of(&entry, &repository.id)?;
     let transfers = Transfers::new(chosen.promise.size, "fetching the keys");
     let path = fetcher.file(&repository.mirrors, &chosen.href, &chosen.promise, &transfers)?;
-    key_package::keys(&path).with_context(|| format!("reading {}", chosen.nevra))
+    let file = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+    key_package::keyring(file).with_context(|| format!("reading {}", chosen.nevra))
 }
 
 /// A plan from `fetch.lock`: the packages are known, and nobody is asked unless one of them is not in the cache.

@@ -1,0 +1,268 @@
+//! Packages whose header or payload means harm: each is refused with one line that names it, or does none. Built by
+//! rpmbuild, or by the `rpm` crate where rpmbuild would not; checked without signatures, as their makers would want.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rpm::{BuildConfig, CompressionWithLevel, FileOptions, IndexData, IndexTag, PackageBuilder};
+
+use crate::command::{Ran, names};
+use crate::fixture::{MIRROR, text};
+use crate::forge::{Built, build, cpio, zstd_bomb};
+
+/// Most memory that a run may take, in bytes, whatever it is given.
+const MOST_MEMORY: u64 = 200 << 20;
+
+fn extract(built: &Built) -> Ran {
+    Ran::new(&["--source", text(built.source()), "--no-signature"])
+}
+
+/// Lays out one of this machine's emulators.
+const EMULATOR: &str = "mkdir -p %{buildroot}/usr/bin; cp /usr/bin/qemu-alpha-static %{buildroot}/usr/bin/";
+
+/// A package with one good emulator.
+fn good() -> Built {
+    build("qemu-user-static-good", &["--define", "_binary_payload w0.gzdio"], EMULATOR, "/usr")
+}
+
+/// A package by the `rpm` crate, which takes any name for a file.
+fn package(config: BuildConfig, add: impl FnOnce(&mut PackageBuilder)) -> Built {
+    let mut builder = PackageBuilder::new("qemu-user-static-odd", "1", "MIT", MIRROR.host, "Odd");
+    builder.using_config(config.compression(CompressionWithLevel::Gzip(1)));
+    let emulator = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    builder.with_file_contents(emulator, FileOptions::new("/usr/bin/qemu-alpha-static")).expect("a file");
+    add(&mut builder);
+    let mut bytes = Vec::new();
+    builder.build().and_then(|package| package.write(&mut bytes)).expect("a package");
+    Built::of("qemu-user-static-odd", &bytes)
+}
+
+#[test]
+fn files_that_are_no_plain_files() {
+    let device = "%dev(c,1,3) %attr(0755,root,root) /usr/bin/qemu-m68k-static";
+    for (install, files, words) in [
+        ("", device, ["qemu-m68k-static", "not a plain file"]),
+        ("mkfifo %{buildroot}/usr/bin/qemu-m68k-static", "/usr", ["qemu-m68k-static", "not a plain file"]),
+        ("mkdir %{buildroot}/usr/bin/qemu-m68k-static", "/usr", ["qemu-m68k-static", "not a plain file"]),
+        (
+            "cd %{buildroot}/usr/bin; echo x >qemu-m68k-static; ln qemu-m68k-static qemu-sh4-static",
+            "/usr",
+            ["-static", "not a plain file"],
+        ),
+        ("truncate -s 300M %{buildroot}/usr/bin/qemu-m68k-static", "/usr", ["qemu-m68k-static", "at most 268435456"]),
+    ] {
+        let install = format!("mkdir -p %{{buildroot}}/usr/bin; {install}");
+        let built = build("qemu-user-static-bad", &["--define", "_binary_payload w1.zstdio"], &install, files);
+        extract(&built).assert_refused(&[&["qemu-user-static-bad"], &words[..]].concat());
+    }
+}
+
+#[test]
+fn names_that_lead_elsewhere_lead_nowhere() {
+    let built = package(BuildConfig::v4(), |builder| {
+        for name in [
+            "/usr/bin/../../tmp/qemu-climbed-static",
+            "./../../../tmp/qemu-climbed-static",
+            "/tmp/qemu-climbed-static",
+            "/usr/bin/qemu-../climbed-static",
+            "/usr/lib/binfmt.d/../qemu-climbed.conf",
+            "/usr/share/licenses/qemu-user-static/../../climbed",
+            "/usr/share/licenses/qemu-user-static/.climbed",
+        ] {
+            builder.with_file_contents("climbed", FileOptions::new(name)).expect("a file");
+        }
+        // Through a link of the package itself.
+        builder.with_symlink(FileOptions::symlink("/usr/share/licenses/qemu-user-static", "/tmp")).expect("a link");
+        builder
+            .with_file_contents("text", FileOptions::new("/usr/share/licenses/qemu-user-static/climbed"))
+            .expect("a file");
+        builder.with_special_file(FileOptions::character_device("/dev/qemu-climbed-static", 1, 3)).expect("a device");
+        builder.with_special_file(FileOptions::fifo("/run/qemu-climbed-static")).expect("a pipe");
+    });
+    let ran = extract(&built);
+    assert_eq!(ran.emulators(), ["qemu-alpha-static"]);
+    let licence = ran.out().join("licenses/qemu-user-static/climbed");
+    assert_eq!(fs::read_to_string(licence).expect("a file of our own"), "text");
+    assert_eq!(names(&ran.out()), ["binfmt.d", "emulators", "licenses", "record.json"]);
+    assert_eq!(names(std::path::Path::new("/tmp")).iter().filter(|name| name.contains("climbed")).count(), 0);
+}
+
+#[test]
+fn more_files_than_such_packages_have() {
+    let install = "mkdir -p %{buildroot}/usr/share/many; cd %{buildroot}/usr/share/many; seq 3000 | xargs touch";
+    let built = build("qemu-user-static-many", &[], install, "/usr/share/many");
+    extract(&built).assert_refused(&["qemu-user-static-many", "lists 3001 files", "at most 2048"]);
+}
+
+#[test]
+fn a_file_that_is_there_twice() {
+    let twice = ["qemu-alpha-static", "qemu-alpha-static"].map(str::to_owned).to_vec();
+    let install = format!("{EMULATOR}; cd %{{buildroot}}/usr/bin; cp qemu-alpha-static qemu-aaaaa-static");
+    let built = build("qemu-user-static-twice", &["--define", "_binary_payload w0.gzdio"], &install, "/usr/bin/*");
+    let content = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let one = ("./usr/bin/qemu-alpha-static", content.as_slice(), content.len() as u64);
+    // The header lists it twice, and the archive holds it twice.
+    let listed = built.forge(|forged| {
+        forged.set(IndexTag::RPMTAG_BASENAMES, IndexData::StringArray(twice));
+        forged.payload = cpio(&[one, one]);
+    });
+    extract(&listed).assert_refused(&["qemu-user-static-twice", "duplicate"]);
+    // By numbers into the header's list, as archives of large files have it.
+    let numbered = listed.forge(|forged| {
+        let mut archive = Vec::new();
+        for index in 0..2 {
+            write!(archive, "07070X{index:08x}\0\0").expect("writing into memory");
+            archive.extend_from_slice(&content);
+            archive.resize(archive.len().next_multiple_of(4), 0);
+        }
+        archive.extend(cpio(&[]));
+        forged.payload = archive;
+    });
+    extract(&numbered).assert_refused(&["qemu-user-static-twice", "holds emulators/qemu-alpha-static twice"]);
+}
+
+#[test]
+fn sizes_that_do_not_fit() {
+    let content = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let (name, length) = ("./usr/bin/qemu-alpha-static", content.len() as u64);
+    let good = good();
+    let sizes = |sizes: Vec<u64>| {
+        good.forge(|forged| {
+            forged.remove(IndexTag::RPMTAG_FILESIZES);
+            forged.set(IndexTag::RPMTAG_LONGFILESIZES, IndexData::Int64(sizes));
+        })
+    };
+    // `/usr`, `/usr/bin`, the emulator.
+    extract(&sizes(vec![0, 0, 1 << 40])).assert_refused(&["qemu-alpha-static", "at most 268435456 bytes"]);
+    extract(&sizes(vec![0, 0, length + 1])).assert_refused(&["qemu-alpha-static", "the header says"]);
+    extract(&sizes(vec![0, 0, length - 1])).assert_refused(&["qemu-alpha-static", "the header says"]);
+    extract(&sizes(vec![0, 0])).assert_refused(&["qemu-user-static-good", "unpacking"]);
+    let longer = good.forge(|forged| forged.payload = cpio(&[(name, &content, length + 40)]));
+    extract(&longer).assert_refused(&["qemu-user-static-good", "the header says"]);
+    let unknown = good.forge(|forged| forged.payload = cpio(&[("./etc/passwd", b"x", 1)]));
+    extract(&unknown).assert_refused(&["qemu-user-static-good", "does not match"]);
+}
+
+#[test]
+fn payloads_cut_off_lengthened_or_of_no_known_kind() {
+    for compression in ["w1.gzdio", "w1.xzdio", "w1.zstdio"] {
+        let define = format!("_binary_payload {compression}");
+        let built = build("qemu-user-static-good", &["--define", &define], EMULATOR, "/usr");
+        assert_eq!(extract(&built).emulators(), ["qemu-alpha-static"], "{compression}");
+        let half = built.forge(|forged| forged.payload.truncate(forged.payload.len() / 2));
+        extract(&half).assert_refused(&["unpacking qemu-user-static-good"]);
+        let none = built.forge(|forged| forged.payload.clear());
+        extract(&none).assert_refused(&["unpacking qemu-user-static-good", "reading the archive in it"]);
+        // What follows the end is never read.
+        let more = built.forge(|forged| forged.payload.extend_from_slice(&[0xff; 4096]));
+        assert_eq!(extract(&more).emulators(), ["qemu-alpha-static"], "{compression}");
+        let tail = fs::OpenOptions::new().append(true).open(&built.path).and_then(|mut file| file.write_all(b"tail"));
+        tail.expect("lengthening a package");
+        extract(&built).assert_refused(&["qemu-user-static-good", "was tampered with: payload SHA-256"]);
+    }
+    let built = build("qemu-user-static-good", &["--define", "_binary_payload w1.bzdio"], EMULATOR, "/usr");
+    extract(&built).assert_refused(&["unpacking qemu-user-static-good", "not of a known kind"]);
+    // Compressed twice: the second time, nobody would hold the decoder's memory against a limit.
+    let good = good();
+    let twice = good.forge(|forged| forged.payload = zstd::encode_all(forged.payload.as_slice(), 1).expect("zstd"));
+    extract(&twice).assert_refused(&["unpacking qemu-user-static-good", "not of a known kind"]);
+}
+
+#[test]
+fn packages_that_are_none_or_for_others() {
+    let good = good();
+    extract(&Built::of("qemu-user-static-x", b""))
+        .assert_refused(&["qemu-user-static-x-1-1.any.rpm", "not an RPM package"]);
+    let no_digest = good.forge(|forged| forged.remove(IndexTag::RPMTAG_PAYLOADSHA256));
+    extract(&no_digest).assert_refused(&["qemu-user-static-good-1-1.any.rpm", "holds no SHA-256 of its payload"]);
+    let other = build("qemu-user-static-good", &["--target", "sparc64-linux"], EMULATOR, "/usr");
+    extract(&other).assert_refused(&["qemu-user-static-good-1-1.any.rpm", "is for sparc64, not for", MIRROR.host]);
+    // A source package has its builder's architecture.
+    let source = good.forge(|forged| {
+        forged.remove(IndexTag::RPMTAG_SOURCERPM);
+        forged.set(IndexTag::RPMTAG_SOURCEPACKAGE, IndexData::Int32(vec![1]));
+    });
+    extract(&source).assert_refused(&["qemu-user-static-good-1-1.any.rpm", "is a source package"]);
+    for (count, store) in [(1_u32, 0x7fff_ffff_u32), (0xffff, 0), (0x1000_0000, 16)] {
+        let mut bytes = good.bytes();
+        bytes[96 + 8..96 + 12].copy_from_slice(&count.to_be_bytes());
+        bytes[96 + 12..96 + 16].copy_from_slice(&store.to_be_bytes());
+        extract(&Built::of("qemu-user-static-x", &bytes)).assert_refused(&["qemu-user-static-x", "not an RPM package"]);
+    }
+}
+
+/// Runs an extraction that must be refused; its peak memory in bytes.
+fn peak_memory(built: &Built, words: &[&str]) -> u64 {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["extract", "--no-signature", "--source", text(built.source()), "--out"])
+        .arg(folder.path().join("out"))
+        .env("CARGO_TARGET_DIR", folder.path().join("target"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("running xtask");
+    let status = format!("/proc/{}/status", xtask.id());
+    let mut peak = 0;
+    let end = Instant::now() + Duration::from_secs(60);
+    while xtask.try_wait().expect("waiting for xtask").is_none() {
+        assert!(Instant::now() < end, "it does not come to an end");
+        let status = fs::read_to_string(&status).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        peak = peak.max(kilobytes.unwrap_or(0) * 1024);
+        thread::sleep(Duration::from_millis(1));
+    }
+    let output = xtask.wait_with_output().expect("xtask's words");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && stderr.lines().count() == 1, "{stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "no {word:?} in {stderr}");
+    }
+    let left: Vec<_> = names(folder.path()).into_iter().filter(|name| name != "target").collect();
+    assert_eq!(left, Vec::<String>::new());
+    peak
+}
+
+#[test]
+fn bombs_end_early_and_in_little_memory() {
+    let good = good();
+    let header =
+        |name: &str| cpio(&[(name, &[], u64::from(u32::MAX))])[..(110 + name.len() + 1).next_multiple_of(4)].to_vec();
+    let (wanted, unwanted) = (header("./usr/bin/qemu-alpha-static"), header("./usr/bin"));
+    let zeros = vec![0; 90 << 20];
+    let xz = |dictionary: u32| {
+        let mut options = liblzma::stream::LzmaOptions::new_preset(0).expect("xz");
+        options.dict_size(dictionary);
+        let mut filters = liblzma::stream::Filters::new();
+        filters.lzma2(&options);
+        let stream = liblzma::stream::Stream::new_stream_encoder(&filters, liblzma::stream::Check::Crc32).expect("xz");
+        let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+        encoder.write_all(&zeros).and_then(|()| encoder.finish()).expect("xz")
+    };
+    let gzip = |start: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(start).expect("gzip");
+        for _ in 0..12 {
+            encoder.write_all(&zeros).expect("gzip");
+        }
+        encoder.finish().expect("gzip")
+    };
+    let much = "unpacks to more than any such package does";
+    for (what, payload, words) in [
+        ("zstd, unwanted", zstd_bomb(&unwanted, 3 << 30, 23), much),
+        ("zstd, wanted", zstd_bomb(&wanted, 3 << 30, 23), "the header says"),
+        ("zstd, window of 32 MiB", zstd_bomb(&unwanted, 3 << 30, 25), much),
+        ("zstd, window of 64 MiB", zstd_bomb(&unwanted, 3 << 30, 26), "too much memory"),
+        ("zstd, window of 2 GiB", zstd_bomb(&unwanted, 3 << 30, 31), "too much memory"),
+        ("gzip, unwanted", gzip(&unwanted), much),
+        ("xz, dictionary of 128 MiB", xz(128 << 20), "memory limit reached"),
+    ] {
+        let bomb = good.forge(|forged| forged.payload = payload);
+        let peak = peak_memory(&bomb, &["unpacking qemu-user-static-good", words]);
+        println!("{what}: at most {} MiB", peak >> 20);
+        assert!(peak < MOST_MEMORY, "{what}: {peak} bytes");
+    }
+}
