@@ -172,9 +172,9 @@ impl Mirror {
         self.root.join(&self.repo_path)
     }
 
-    /// The updates repository; rawhide has none.
-    pub fn updates(&self) -> Option<PathBuf> {
-        self.trees[0].updates_path.as_ref().map(|path| self.root.join(path))
+    /// The updates repository; of rawhide, whose updates come into the same, that one.
+    pub fn updates(&self) -> PathBuf {
+        self.root.join(self.trees[0].updates_path.as_ref().unwrap_or(&self.repo_path))
     }
 
     /// The emulators' package files of the release repository, sorted.
