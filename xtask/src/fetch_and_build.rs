@@ -201,7 +201,9 @@ fn build(args: &Args, request: &Request) -> Result<()> {
         print!("{summary}");
         return Ok(());
     }
-    let fetched = source::fetch(request, &args.fetch.fetcher())?;
+    let fetcher = args.fetch.fetcher();
+    let fetched = source::fetch(request, &fetcher)?;
+    fetcher.forget_old();
     if args.fetch_only {
         return compile::fetch_dependencies(host, args.fetch.offline);
     }
