@@ -8,6 +8,8 @@ use crate::digest::Sha256;
 pub mod closure;
 mod decompress;
 pub mod dependency;
+#[cfg(test)]
+mod hostile;
 pub mod metalink;
 pub mod primary;
 pub mod repomd;
