@@ -10,6 +10,8 @@ pub mod chosen;
 pub mod closure;
 mod decompress;
 pub mod dependency;
+#[cfg(test)]
+mod hostile;
 pub mod metalink;
 pub mod primary;
 pub mod repomd;
