@@ -10,4 +10,5 @@ mod faults;
 mod fixture;
 mod forge;
 mod hostile;
+mod keys;
 mod sources;
