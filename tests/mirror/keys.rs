@@ -236,7 +236,7 @@ fn more_signatures_than_a_package_has() {
     let signature =
         signature.filter(|&(tag, _)| tag != IndexSignatureTag::HEADER_SIGNATURES as u32).map(|(tag, data)| {
             let data = match data {
-                IndexData::StringArray(one) => IndexData::StringArray(one.repeat(17)),
+                IndexData::StringArray(one) => IndexData::StringArray(vec![one[0].clone(); 17]),
                 other => other,
             };
             HeaderEntry { tag, data }
