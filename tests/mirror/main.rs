@@ -12,6 +12,7 @@ mod fixture;
 mod forge;
 mod hostile;
 mod inspect;
+mod keys;
 mod killed;
 mod lock;
 mod network;
