@@ -133,7 +133,7 @@ fn of_a_keyring_only_the_pinned_keys_count() {
     keyring += &good();
     let pinned = |fingerprints: &[&str]| {
         let fingerprints: Vec<_> = fingerprints.iter().map(|&text| text.to_owned()).collect();
-        Keys::pinned(keyring.as_bytes(), "the keyring", &fingerprints).map(|keys| xtask::verify::Trust::Keys(keys))
+        Keys::pinned(keyring.as_bytes(), "the keyring", &fingerprints).map(xtask::verify::Trust::Keys)
     };
     let mine = MIRROR.key.fingerprint.as_str();
     let spaced =
