@@ -6,11 +6,12 @@ use std::io::{self, Cursor};
 use anyhow::Result;
 use codegen::rule::{self, Rule};
 use xtask::extract::{self, Limits};
-use xtask::repo::repomd;
+use xtask::repo::{closure, metalink, primary, repomd};
 use xtask::rpm_layout;
 use xtask::verify::Keys;
 
-/// Less than for real packages, so that bombs take no time.
+/// Less than for real lists of packages and real packages, so that bombs take no time.
+const OPEN: u64 = 4 << 20;
 const LIMITS: Limits = Limits { files: 64, unpacked: 1 << 20 };
 
 /// As a conf file. What is read from it says, written as lines, the same again.
@@ -21,9 +22,27 @@ pub fn conf(bytes: &[u8]) {
     }
 }
 
+/// As a metalink. What is read from it can be asked for.
+pub fn metalink(bytes: &[u8]) {
+    if let Ok(metalink) = metalink::parse(bytes) {
+        assert!(!metalink.mirrors.is_empty());
+        assert!(metalink.mirrors.is_sorted_by(|one, next| one.preference >= next.preference));
+        assert!(metalink.mirrors.iter().all(|mirror| mirror.url.starts_with("http") && !mirror.url.ends_with('/')));
+    }
+}
+
 /// As `repomd.xml`.
 pub fn repomd(bytes: &[u8]) {
     let _ = repomd::primary(bytes);
+}
+
+/// As a list of packages, of which some are chosen. All of them can be asked for.
+pub fn primary(bytes: &[u8]) {
+    let entries = primary::packages(bytes, OPEN, closure::ROOT).unwrap_or_default();
+    for entry in closure::select(entries, "x86_64").unwrap_or_default() {
+        assert!(entry.promise.is_some());
+        assert!(!entry.href.split('/').any(|part| part.is_empty() || part == ".."));
+    }
 }
 
 /// As a package. Digests are not checked, so that what comes after them is reached.

@@ -1,12 +1,18 @@
 //! The whole pipeline: from a repository to a root file system with a `registrar` that knows it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use xtask::system;
 
 use crate::command::{Ran, names};
 use crate::fixture::{MIRROR, key, text};
+use crate::inspect::inspect;
 
 /// Paths below a folder with modes, or where links lead.
 fn tree(folder: &Path, prefix: &str) -> Vec<String> {
@@ -71,14 +77,116 @@ fn a_root_file_system_with_what_was_wanted_and_nothing_else() {
         "{version}"
     );
 
-    let made = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).expect("a time");
-    let before = made(&rootfs);
+    assert_eq!(names(&host), ["packages", "rootfs", "rootfs.stamp", "sbom.spdx.json", "try-arm"]);
+
+    // What a run has left that was killed while it removed the old.
+    let left = first.out().join(format!("{}.partial", MIRROR.host));
+    fs::create_dir_all(left.join("rootfs")).expect("a folder");
+    let identity = |path: &Path| path.metadata().map(|metadata| (metadata.ino(), metadata.mtime_nsec())).expect("it");
+    let before = identity(&rootfs);
     let second = Ran::build(first.into_folder(), &arguments);
     assert!(second.good, "{}", second.stderr);
-    assert_eq!(made(&rootfs), before, "nothing has changed, so nothing is made");
+    assert_eq!(identity(&rootfs), before, "nothing has changed, so nothing is made");
+    assert_eq!(names(&second.out()), [MIRROR.host], "what was left is cleared up");
 
     fs::remove_file(rootfs.join("usr/bin/qemu-arm-static")).expect("removing an emulator");
     let third = Ran::build(second.into_folder(), &arguments);
     assert!(third.good, "{}", third.stderr);
     assert!(rootfs.join("usr/bin/qemu-arm-static").exists(), "what is missing is put back");
+}
+
+/// A build into `out`, without what the environment says of times.
+fn build(out: &Path, target: &Path) -> Command {
+    let mut build = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    build.args(["fetch-and-build", "--offline", "--target", "arm,386", "--key", key()]);
+    build.arg("--source").arg(MIRROR.repo()).arg("--out").arg(out);
+    build.env("CARGO_TARGET_DIR", target).env_remove("SOURCE_DATE_EPOCH");
+    build
+}
+
+/// Where the other tests of this file compile too.
+fn kept_target() -> &'static Path {
+    Path::new(concat!(env!("CARGO_TARGET_TMPDIR"), "/builds"))
+}
+
+#[test]
+fn what_is_built_depends_on_no_folder_and_on_no_umask() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (one, two) = (folder.path().join("one"), folder.path().join("another/with/a/longer/name"));
+    system::run(&mut build(&one, kept_target())).expect("a build");
+    let other = build(&two, &folder.path().join("target"));
+    let mut shell = Command::new("sh");
+    // A login shell's umask is the user's own.
+    shell.args(["-c", "umask 077 && exec \"$@\"", "sh"]).arg(other.get_program()).args(other.get_args());
+    for (key, value) in other.get_envs() {
+        match value {
+            Some(value) => shell.env(key, value),
+            None => shell.env_remove(key),
+        };
+    }
+    system::run(&mut shell).expect("a build in other folders");
+
+    let [one, two] = [one, two].map(|out| out.join(MIRROR.host));
+    assert_eq!(tree(&one, ""), tree(&two, ""), "names, modes and links");
+    let mut diff = Command::new("diff");
+    diff.args(["--recursive", "--no-dereference", "--brief", "--exclude", "rootfs.stamp"]).arg(&one).arg(&two);
+    let said = diff.output().expect("running diff");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+}
+
+#[test]
+fn a_killed_run_leaves_all_of_the_old_or_all_of_the_new() {
+    /// So many runs are killed, each a little later after it has begun to lay out.
+    const RUNS: u32 = 24;
+    const LATER: Duration = Duration::from_millis(4);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (out, target) = (folder.path().join("out"), kept_target());
+    let partial = out.join(format!("{}.partial", MIRROR.host));
+    let at = |time: u32| {
+        let mut build = build(&out, target);
+        build.env("SOURCE_DATE_EPOCH", time.to_string()).stdout(Stdio::null()).stderr(Stdio::null());
+        build
+    };
+    let time = |number: u32| format!("1970-01-01T00:00:{number:02}Z");
+    let found = |when: &str| {
+        let said = inspect(&out, &["--json"]);
+        assert!(said.status.success(), "{when}: {}", String::from_utf8_lossy(&said.stderr));
+        let bill: Value = serde_json::from_slice(&said.stdout).expect("a bill of materials");
+        bill["creationInfo"]["created"].as_str().expect("a time").to_owned()
+    };
+    system::run(&mut at(0)).expect("a build");
+    let (mut before, mut interrupted) = (time(0), 0);
+    for number in 1..=RUNS {
+        let mut run = at(number).spawn().expect("starting a build");
+        while !partial.exists() && run.try_wait().expect("its state").is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(LATER * (number - 1));
+        // Or it has ended.
+        let _ = run.kill();
+        run.wait().expect("the end of it");
+        let after = found(&format!("killed at {number}"));
+        assert!(after == before || after == time(number), "{after} is neither {before} nor the new");
+        interrupted += u32::from(after == before);
+        before = after;
+    }
+    assert!(interrupted > 0, "none was killed in time");
+    system::run(&mut at(RUNS + 1)).expect("a build after all that");
+    assert_eq!(found("not killed"), time(RUNS + 1));
+    assert_eq!(names(&out), [MIRROR.host], "nothing is left");
+}
+
+#[test]
+fn a_file_of_the_users_is_neither_removed_nor_kept_silently() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("out");
+    system::run(&mut build(&out, kept_target())).expect("a build");
+    let thesis = out.join(MIRROR.host).join("thesis.txt");
+    fs::write(&thesis, "mine").expect("a file of the user's");
+    system::run(&mut build(&out, kept_target())).expect("a build that has nothing to do");
+    let said = build(&out, kept_target()).env("SOURCE_DATE_EPOCH", "1").output().expect("running xtask");
+    let stderr = String::from_utf8_lossy(&said.stderr);
+    let line = stderr.lines().last().unwrap_or_default();
+    assert!(!said.status.success() && line.contains("holds thesis.txt, which this command has not made"), "{stderr}");
+    assert_eq!(fs::read_to_string(&thesis).expect("the file"), "mine");
 }

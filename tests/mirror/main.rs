@@ -5,11 +5,14 @@
 
 mod build;
 mod command;
+mod corpus;
 mod faults;
 mod fedora;
 mod fixture;
 mod forge;
 mod hostile;
+mod inspect;
+mod keys;
 mod killed;
 mod lock;
 mod network;

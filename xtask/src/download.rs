@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,9 @@ const ROUNDS: u32 = 3;
 /// The wait before the second round; it doubles for each further one, and is up to half as long again, by chance, so
 /// that many builds which failed together do not come back together.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a file stays in the cache that nobody asks for.
+const LONGEST_KEPT: Duration = Duration::from_secs(60 * 24 * 60 * 60);
 
 /// How files are fetched.
 #[derive(Clone, Debug)]
@@ -107,7 +110,7 @@ impl Fetcher {
         match location {
             Location::Folder(folder) => read_small(&folder.join(relative)).with_context(|| format!("reading {name}")),
             Location::Url(_) if self.options.offline => self.kept(&name).ok_or_else(|| NotCached(name).into()),
-            Location::Url(_) => self.ask(&name).with_context(|| format!("fetching {name}")),
+            Location::Url(_) => self.ask_small(&name).with_context(|| format!("fetching {name}")),
         }
     }
 
@@ -131,7 +134,7 @@ impl Fetcher {
         self.options.cache.join("metadata").join(Sha256::of(url.as_bytes()).to_string())
     }
 
-    fn ask(&self, url: &str) -> Result<Vec<u8>> {
+    fn ask_small(&self, url: &str) -> Result<Vec<u8>> {
         let kept = self.kept_with_validators(url);
         let known = kept.as_ref().map(|(_, validators)| validators);
         let mut round = 0;
@@ -168,8 +171,27 @@ impl Fetcher {
     /// A promised file of the cache, if it is there and still what was promised.
     pub fn cached(&self, relative: &str, promise: &Promise) -> Option<PathBuf> {
         let path = self.path(relative, promise);
-        let sha256 = Sha256::of_reader(File::open(&path).ok()?).ok()?;
-        (sha256 == promise.sha256).then_some(path)
+        let file = File::open(&path).ok()?;
+        if Sha256::of_reader(&file).ok()? != promise.sha256 {
+            return None;
+        }
+        // That it is still wanted. If that cannot be noted, it is fetched again some day.
+        let _ = file.set_modified(SystemTime::now());
+        Some(path)
+    }
+
+    /// Removes from the cache what no run has wanted for long: whoever builds each week would keep every build of QEMU.
+    pub fn forget_old(&self) {
+        for folder in ["files", "metadata"] {
+            for entry in fs::read_dir(self.options.cache.join(folder)).into_iter().flatten().flatten() {
+                let modified = entry.metadata().and_then(|metadata| metadata.modified());
+                let age = modified.ok().and_then(|time| time.elapsed().ok());
+                if age.is_some_and(|age| age > LONGEST_KEPT) {
+                    // Another run may have removed it; and what is left takes space, no more.
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
     }
 
     /// A file whose content is promised. One of a folder is not copied; one in the cache is used if it still is what
@@ -200,13 +222,13 @@ impl Fetcher {
             return Ok(path);
         }
         transfer.inc(part.length());
-        self.from_mirrors(mirrors, relative, promise, &mut part, &transfer)?;
+        self.ask_mirrors(mirrors, relative, promise, &mut part, &transfer)?;
         part.finish()?;
         Ok(path)
     }
 
     /// Asks one mirror after the other, several times over.
-    fn from_mirrors(
+    fn ask_mirrors(
         &self,
         mirrors: &Mirrors,
         relative: &str,
@@ -300,5 +322,30 @@ pub fn broken(name: &str, promise: &Promise, size: u64, sha256: &Sha256) -> anyh
             "{name} is not what its repository promises: SHA-256 {sha256} instead of {}; do not use it",
             promise.sha256
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_wants_for_long_is_forgotten() {
+        let cache = tempfile::tempdir().expect("a temporary folder");
+        let options =
+            Options { cache: cache.path().into(), offline: true, refresh: false, timeout: PAUSE, verbose: false };
+        let fetcher = Fetcher::new(options);
+        let file = |text: &str| {
+            let promise = Promise { sha256: Sha256::of(text.as_bytes()), size: text.len() as u64 };
+            let path = fetcher.path("Packages/a.rpm", &promise);
+            write(&path, text.as_bytes()).expect("a file of the cache");
+            let long_ago = SystemTime::now() - LONGEST_KEPT * 2;
+            File::options().append(true).open(&path).and_then(|file| file.set_modified(long_ago)).expect("its age");
+            (promise, path)
+        };
+        let ((_, forgotten), (wanted, kept)) = (file("old"), file("old, and wanted"));
+        assert_eq!(fetcher.cached("Packages/a.rpm", &wanted), Some(kept.clone()));
+        fetcher.forget_old();
+        assert!(kept.exists() && !forgotten.exists());
     }
 }

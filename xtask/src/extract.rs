@@ -21,6 +21,7 @@ use crate::{parallel, progress};
 use item::Item;
 use sink::{Extracted, Sink};
 
+mod archive;
 mod entries;
 mod item;
 mod record;
@@ -127,7 +128,7 @@ fn extract_rpm(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Ext
     let (file, proof) = verify::rpm(package, wanted.trust, wanted.host)?;
     let mut sink = Sink::new(package, wanted, dir, proof);
     entries(file, Limits::PACKAGE, |path, is_file, size, content| {
-        let Some(item) = path.to_str().and_then(|path| Item::of(path, wanted.targets)) else { return Ok(()) };
+        let Some(item) = Item::of(path, wanted.targets) else { return Ok(()) };
         sink.take(&item, is_file, size, content)
     })
     .with_context(|| format!("unpacking {}", package.name))?;

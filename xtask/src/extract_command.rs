@@ -33,6 +33,9 @@ pub fn run(args: &Args) -> Result<()> {
     let wanted = Wanted { host: request.host, targets: &request.targets, trust: &fetched.trust };
     let _lock = partial::lock(&args.out)?;
     let (stage, made) = extract::stage(&fetched.packages, &wanted, &args.out)?;
+    if args.fetch.verbose {
+        stage.record.packages.iter().for_each(|proof| eprintln!("proven: {proof}"));
+    }
     let size = stage.record.emulators.iter().map(|emulator| emulator.size).sum();
     println!(
         "emulators: {}, {}, {} in {:.2} s, peak memory {} bytes",

@@ -196,18 +196,22 @@ fn build(args: &Args, request: &Request) -> Result<()> {
     let _lock = partial::lock(&work.join("stage"))?;
     let out = args.out.join(host.name);
     let check = Check::new(request, &format!("{:?}", args.masks), &work, &out)?;
-    if !args.fetch.refresh && !args.fetch_only {
-        if let Some(summary) = check.unchanged(args.fetch.offline) {
-            print!("{summary}");
-            return Ok(());
-        }
+    let may_be_done = !args.fetch.refresh && !args.fetch_only;
+    if let Some(summary) = may_be_done.then(|| check.unchanged(args.fetch.offline)).flatten() {
+        print!("{summary}");
+        return Ok(());
     }
-    let fetched = source::fetch(request, &args.fetch.fetcher())?;
+    let fetcher = args.fetch.fetcher();
+    let fetched = source::fetch(request, &fetcher)?;
+    fetcher.forget_old();
     if args.fetch_only {
         return compile::fetch_dependencies(host, args.fetch.offline);
     }
     let wanted = Wanted { host, targets: &request.targets, trust: &fetched.trust };
     let (stage, _) = extract::stage(&fetched.packages, &wanted, &work.join("stage"))?;
+    if args.fetch.verbose {
+        stage.record.packages.iter().for_each(|proof| eprintln!("proven: {proof}"));
+    }
     let masks = match args.masks {
         MasksArg::Corrected => Masks::Corrected,
         MasksArg::Upstream => Masks::Upstream,

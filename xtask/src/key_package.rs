@@ -25,13 +25,13 @@ const LARGEST_KEYRING: usize = 4 << 20;
 ///
 /// # Errors
 /// If it is damaged, holds no keys, or larger ones than there are.
-pub fn keyring(package: impl Read + Seek + 'static) -> Result<Vec<u8>> {
+pub fn keyring(package: impl Read + Seek) -> Result<Vec<u8>> {
     let mut keyring = Vec::new();
     entries(package, Limits::PACKAGE, |path, is_file, size, content| {
-        if !is_file || !path.to_str().is_some_and(|path| path.starts_with(KEYS)) {
+        if !is_file || !path.starts_with(KEYS) {
             return Ok(());
         }
-        ensure!(size <= LARGEST_KEY, "{} has {size} bytes, which no key has", path.display());
+        ensure!(size <= LARGEST_KEY, "{path} has {size} bytes, which no key has");
         content.take(LARGEST_KEY).read_to_end(&mut keyring)?;
         keyring.push(b'\n');
         ensure!(keyring.len() <= LARGEST_KEYRING, "the keys have more than {LARGEST_KEYRING} bytes together");

@@ -18,7 +18,9 @@ pub enum Format {
 pub struct Package {
     /// Its name, without version.
     pub name: String,
-    /// What it must be, where metadata say so.
+    /// Name, epoch, version, release and architecture that its header must have, where metadata say so.
+    pub nevra: Option<String>,
+    /// What the file must be, where metadata say so.
     pub promise: Option<Promise>,
     /// The file.
     pub path: PathBuf,

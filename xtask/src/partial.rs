@@ -58,11 +58,8 @@ impl<'a> Partial<'a> {
             "{} is neither empty nor what this command has made; name another folder",
             out.display()
         );
-        // Under a fixed name, so that what a killed run has left is found and removed.
-        let mut path = out.as_os_str().to_owned();
-        path.push(".partial");
-        let path = PathBuf::from(path);
-        remove(&path)?;
+        clear(out)?;
+        let path = path_of(out);
         fs::create_dir(&path).with_context(|| format!("making {}", path.display()))?;
         Ok(Self { path, out })
     }
@@ -94,6 +91,21 @@ impl Drop for Partial<'_> {
         // After a rename there is nothing; after a failure that failure is what is told.
         let _ = fs::remove_dir_all(&self.path);
     }
+}
+
+/// Removes what a killed run has left of a folder in the making. The caller holds the [`lock`].
+///
+/// # Errors
+/// If it cannot be removed.
+pub fn clear(out: &Path) -> Result<()> {
+    remove(&path_of(out))
+}
+
+/// Where the successor of `out` is in the making: under a fixed name, so that what a killed run has left is found.
+fn path_of(out: &Path) -> PathBuf {
+    let mut path = out.as_os_str().to_owned();
+    path.push(".partial");
+    path.into()
 }
 
 fn remove(folder: &Path) -> Result<()> {

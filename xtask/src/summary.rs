@@ -9,6 +9,7 @@ use indicatif::HumanBytes;
 
 use crate::extract::Stage;
 use crate::host::Host;
+use crate::rootfs::{PACKAGES, SBOM};
 use crate::verify::Trust;
 
 /// All that a summary tells of.
@@ -60,10 +61,10 @@ pub fn text(built: &Built<'_>) -> Result<String> {
         [] => lines.push(format!("proven by {}", trust.describe())),
         ref signers => lines.push(format!("proven by {}; signed by {}", trust.describe(), signers.join(", "))),
     }
-    lines.push(format!("made {}", rootfs.display()));
+    lines.push(format!("made {}, with {SBOM} and {PACKAGES} beside it", rootfs.display()));
     lines.push(String::new());
     if host.is_this_machine() {
-        lines.push(format!("next, as root:"));
+        lines.push("next, as root:".to_owned());
         lines.push(format!(
             "    {} register --bindir {}",
             rootfs.join("registrar").display(),

@@ -4,6 +4,7 @@
 //! there is one), counts and offsets in the file's headers against the file, the signature over the header, the payload
 //! digest that the signed header holds. Files come out in [`crate::extract`].
 
+use std::fmt;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 
@@ -79,6 +80,21 @@ pub struct Proof {
     pub build_time: u64,
 }
 
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} bytes, SHA-256 {}", self.nevra, self.size, self.sha256)?;
+        match &self.signer {
+            Some(signer) => write!(f, "; header signed by {signer}; payload has the digest in the header"),
+            None => f.write_str("; no signature was asked for"),
+        }
+    }
+}
+
+/// No epoch and epoch 0 are the same, and not always written the same.
+fn without_epoch_0(nevra: &str) -> String {
+    nevra.replacen("-0:", "-", 1)
+}
+
 /// Checks an RPM package for `host`. The file is left open, at its start.
 ///
 /// # Errors
@@ -107,10 +123,10 @@ pub fn rpm(package: &Package, trust: &Trust, host: Host) -> Result<(File, Proof)
         // Format 6 has further digests of the payload beside it; this one suffices.
         Err(_) => bail!("{name} holds no SHA-256 of its payload, so that its signature proves nothing; do not use it"),
     }
-    // A genuine package under another one's name would pass all checks above.
-    let header_name = metadata.get_name().with_context(|| format!("reading the name of {name}"))?;
-    if promise.is_some() && header_name != package.name {
-        bail!("{name} is package {header_name}, its repository says {}; do not use it", package.name);
+    // A genuine package under another one's name, or an old one as a new one, would pass all checks above.
+    let nevra = metadata.get_nevra().with_context(|| format!("reading the name of {name}"))?.nevra();
+    if let Some(listed) = package.nevra.as_ref().filter(|listed| without_epoch_0(listed) != without_epoch_0(&nevra)) {
+        bail!("{name} is package {nevra}, its repository says {listed}; do not use it");
     }
     let arch = metadata.get_arch().with_context(|| format!("reading the architecture of {name}"))?;
     if metadata.is_source_package() {
@@ -122,7 +138,7 @@ pub fn rpm(package: &Package, trust: &Trust, host: Host) -> Result<(File, Proof)
     file.rewind().with_context(|| format!("reading the package {name}"))?;
     let text = |value: Result<&str, rpm::Error>| value.map(str::to_owned).unwrap_or_default();
     let proof = Proof {
-        nevra: metadata.get_nevra().with_context(|| format!("reading the name of {name}"))?.nevra(),
+        nevra,
         version: text(metadata.get_version()),
         source: text(metadata.get_source_rpm()),
         licence: text(metadata.get_license()),

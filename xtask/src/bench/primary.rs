@@ -10,8 +10,9 @@ use super::family;
 /// there, as with Fedora's glibc, bash and systemd.
 const CORE: usize = 60;
 
-/// How many names and shared libraries a package provides beside its own, and how many it requires.
-const DEPENDENCIES: u64 = 22;
+/// How many names and shared libraries a package provides beside its own, and how many it requires, on
+/// average.
+const DEPENDENCIES: u64 = 10;
 
 /// Syllables that names and words are made of: some 4,000 words of up to three.
 const SYLLABLES: [&str; 16] =
@@ -37,8 +38,8 @@ const KINDS: [&str; 16] = [
     "php-",
 ];
 
-/// Ends of names.
-const PARTS: [&str; 8] = ["", "", "", "-devel", "-libs", "-doc", "-tools", "+default-devel"];
+/// Ends of names: what is built from one source, whose packages share its version and most of their texts.
+const PARTS: [&str; 3] = ["", "-devel", "-libs"];
 
 /// Numbers that look random and are always the same (splitmix64).
 pub(super) struct Random(u64);
@@ -106,16 +107,18 @@ fn word(number: u64) -> String {
     word
 }
 
-/// A name that no other package has.
-fn name(index: usize) -> String {
+/// The source package that a package is built from, and a name that no other package has.
+fn names(index: usize) -> (String, String) {
     match index {
-        0 => "bash".into(),
-        1 => "glibc".into(),
-        2 => "systemd".into(),
+        0 => ("bash".into(), "bash".into()),
+        1 => ("glibc".into(), "glibc".into()),
+        2 => ("systemd".into(), "systemd".into()),
         _ => {
-            let mut random = Random::new(index as u64);
-            let kind = KINDS[random.below(16) as usize];
-            format!("{kind}{}{}", word(index as u64), PARTS[random.below(8) as usize])
+            let source = index / PARTS.len();
+            let kind = KINDS[Random::new(source as u64).below(16) as usize];
+            let source = format!("{kind}{}", word(source as u64));
+            let name = format!("{source}{}", PARTS[index % PARTS.len()]);
+            (source, name)
         }
     }
 }
@@ -125,13 +128,15 @@ fn sentence(words: u64, random: &mut Random) -> String {
     words.join(" ")
 }
 
-fn version(index: usize) -> String {
-    let mut random = Random::new(!(index as u64));
+fn version(random: &mut Random) -> String {
     format!("{}.{}.{}", random.mostly_small(30), random.mostly_small(20), random.mostly_small(12))
 }
 
 fn package(index: usize, random: &mut Random) -> String {
-    let (name, version) = (name(index), version(index));
+    let (source, name) = names(index);
+    // What is the same for all of a source.
+    let mut common = Random::new(!((index / PARTS.len()) as u64));
+    let version = version(&mut common);
     let arch = if index % 3 == 1 { "noarch" } else { "x86_64" };
     let mut provides = entry(&name, Some(&version)) + &entry(&format!("{name}(x86-64)"), Some(&version));
     let mut requires = String::new();
@@ -152,7 +157,7 @@ fn package(index: usize, random: &mut Random) -> String {
     for _ in 0..random.below(DEPENDENCIES * 2).min(index as u64) {
         let other = random.mostly_small(index as u64) as usize;
         if index > CORE || random.below(8) == 0 {
-            requires += &entry(&self::name(other), None);
+            requires += &entry(&names(other).1, None);
         }
     }
     if index > CORE {
@@ -166,9 +171,9 @@ fn package(index: usize, random: &mut Random) -> String {
     for number in 0..random.mostly_small(12) {
         let _ = writeln!(files, "    <file>/usr/bin/{}-{}</file>", word(index as u64), word(number));
     }
-    let words = 20 + random.mostly_small(180);
-    let texts = Texts { summary: sentence(6, random), description: sentence(words, random) };
-    Stanza { name: &name, arch, evr: ("0", &version, "4.fc45"), source: &name, texts, provides, requires, files }
+    let words = 20 + common.mostly_small(180);
+    let texts = Texts { summary: sentence(6, random), description: sentence(words, &mut common) };
+    Stanza { name: &name, arch, evr: ("0", &version, "4.fc45"), source: &source, texts, provides, requires, files }
         .text(random)
 }
 

@@ -1,16 +1,16 @@
 //! The files in an RPM package, one after the other, in bounded memory and time whatever the package says.
 //!
-//! The `rpm` crate reads headers and the archive; how much of either it may be given is decided here, and so is the
-//! decompression, since that crate lets a payload ask for as much memory as it likes. Digests and signatures are
+//! How much of anything there may be is decided here, and so is the decompression, which lets no payload ask for as much
+//! memory as it likes. The `rpm` crate reads the header, `archive` what is decompressed. Digests and signatures are
 //! [`crate::verify`]'s, and what is wanted of the files is the caller's.
 
-use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Read, Seek};
 
 use anyhow::{Context, Result, bail, ensure};
 use liblzma::stream::Stream;
-use rpm::{FileType, IndexTag, PackageMetadata, PackageReader};
+use rpm::{IndexTag, PackageMetadata};
 
+use super::archive::{Archive, files};
 use crate::rpm_layout;
 
 /// Most memory that an xz payload may ask for, in bytes: `xz -9` needs 65 MiB, what rpm writes by default 9 MiB.
@@ -19,13 +19,10 @@ const XZ_MEMORY: u64 = 72 << 20;
 /// Largest window of a zstd payload, as a power of two: 32 MiB. Fedora's level 19 has 8 MiB.
 const ZSTD_WINDOW: u32 = 25;
 
-/// How every archive begins, in whatever variant of cpio.
-const CPIO: &[u8] = b"07070";
-
 /// What a package may be like.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many files it may list: the `rpm` crate looks for each in the whole list.
+    /// How many files it may list.
     pub files: usize,
     /// How long its archive may be, in bytes.
     pub unpacked: u64,
@@ -43,32 +40,21 @@ impl Limits {
 ///
 /// # Errors
 /// If the package is damaged or goes beyond a limit, or if `each` fails.
-pub fn entries<R: Read + Seek + 'static>(
-    mut package: R,
+pub fn entries(
+    mut package: impl Read + Seek,
     limits: Limits,
-    mut each: impl FnMut(&Path, bool, u64, &mut dyn Read) -> Result<()>,
+    mut each: impl FnMut(&str, bool, u64, &mut dyn Read) -> Result<()>,
 ) -> Result<()> {
     let Some(start) = rpm_layout::payload_offset(&mut package)? else { bail!("it is not an RPM package") };
     package.rewind()?;
     let mut headers = Vec::new();
     package.by_ref().take(start).read_to_end(&mut headers)?;
-    check_files(&PackageMetadata::parse(&mut headers.as_slice())?, limits)?;
-    let mut archive = Bounded { inner: decompress(BufReader::with_capacity(1 << 17, package))?, left: limits.unpacked };
-    // The crate would unpack a second time what looks compressed.
-    let mut magic = [0; CPIO.len()];
-    archive.read_exact(&mut magic).context("reading the archive in it")?;
-    ensure!(magic == CPIO, "the archive in it is not of a known kind, or compressed in a way that is not");
-    headers.extend_from_slice(&magic);
-    let archive = BufReader::with_capacity(1 << 17, archive);
-    let mut reader = PackageReader::parse(Cursor::new(headers).chain(archive))?;
-    while let Some(mut entry) = reader.next_file()? {
-        let path = entry.metadata.path();
-        let is_file = entry.metadata.mode().file_type() == FileType::Regular && entry.has_payload();
-        let size = entry.metadata.size() as u64;
-        each(&path, is_file, size, &mut entry)?;
-        entry.finish()?;
-    }
-    Ok(())
+    let metadata = PackageMetadata::parse(&mut headers.as_slice())?;
+    check_files(&metadata, limits)?;
+    let payload = decompress(BufReader::with_capacity(1 << 17, package))?;
+    let payload = Bounded { inner: payload, left: limits.unpacked };
+    let archive = Archive::new(BufReader::with_capacity(1 << 17, payload), files(&metadata)?);
+    archive.read(|file, content| each(&file.path, file.is_file, file.size, content))
 }
 
 /// That it lists no more files than it may.
@@ -82,7 +68,7 @@ fn check_files(metadata: &PackageMetadata, limits: Limits) -> Result<()> {
 }
 
 /// By the first bytes: gzip, xz, zstd, or as it is.
-fn decompress(mut payload: impl BufRead + 'static) -> Result<Box<dyn Read>> {
+fn decompress<'a>(mut payload: impl BufRead + 'a) -> Result<Box<dyn Read + 'a>> {
     Ok(match payload.fill_buf().context("reading its payload")? {
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::GzDecoder::new(payload)),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {

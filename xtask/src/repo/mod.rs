@@ -8,10 +8,14 @@ use crate::digest::Sha256;
 
 pub mod chosen;
 pub mod closure;
+mod decompress;
 pub mod dependency;
+#[cfg(test)]
+mod hostile;
 pub mod metalink;
 pub mod primary;
 pub mod repomd;
+mod skip;
 mod xml;
 
 /// What metadata promise of a file.

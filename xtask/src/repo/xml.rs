@@ -85,7 +85,9 @@ impl<R: BufRead> BufRead for Bounded<R> {
         if self.used > LARGEST_NODE {
             return Err(io::Error::new(io::ErrorKind::InvalidData, TOO_LONG));
         }
-        self.inner.fill_buf()
+        let bytes = self.inner.fill_buf()?;
+        // No more than fits, also where all of a document is there already.
+        Ok(&bytes[..bytes.len().min(LARGEST_NODE + 1 - self.used)])
     }
 
     fn consume(&mut self, length: usize) {

@@ -7,14 +7,14 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{NAMES, STAMP};
 use crate::digest::Sha256;
 
 /// Writes the stamp of a folder that holds all the rest.
 pub(super) fn write(folder: &Path, inputs: &Sha256) -> Result<()> {
-    fs::write(folder.join(STAMP), text(folder, inputs)).context("writing the stamp of the root file system")
+    super::write(&folder.join(STAMP), text(folder, inputs).as_bytes())
 }
 
 /// Whether a folder holds what was made of `inputs`, and all of it.

@@ -9,17 +9,15 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat};
 
+use self::elements::{file, file_id, id, package, package_id, purl, relationship, sha256, source_id};
 use self::files::Digests;
-use self::names::Source;
-use self::spdx::{
-    Algorithm, Checksum, CreationInfo, DOCUMENT, Document, ExternalRef, File, NOASSERTION, Package, Purpose,
-    Relationship, RelationshipType, VerificationCode,
-};
+use self::spdx::{CreationInfo, DOCUMENT, Document, NOASSERTION, Package, Purpose, RelationshipType, VerificationCode};
 use crate::digest::Sha256;
 use crate::extract::EmulatorRecord;
 use crate::verify::Proof;
 
 pub mod crates;
+mod elements;
 pub mod files;
 mod licence;
 mod names;
@@ -212,74 +210,78 @@ fn supplier(proof: &Proof, origin: &str) -> String {
     }
 }
 
-/// A package of which nothing is known yet.
-fn package(id: String, name: &str, purpose: Purpose) -> Package {
-    Package {
-        id,
-        name: name.into(),
-        version_info: None,
-        package_file_name: None,
-        supplier: None,
-        download_location: NOASSERTION.into(),
-        files_analyzed: false,
-        package_verification_code: None,
-        checksums: vec![],
-        source_info: None,
-        license_concluded: NOASSERTION.into(),
-        license_declared: NOASSERTION.into(),
-        license_comments: None,
-        copyright_text: NOASSERTION.into(),
-        external_refs: vec![],
-        primary_package_purpose: purpose,
-        comment: None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proof(name: &str, source: &str, signer: Option<&str>, vendor: &str) -> Proof {
+        Proof {
+            nevra: name.into(),
+            version: "11.1.3".into(),
+            source: source.into(),
+            licence: "MIT".into(),
+            sha256: Sha256::of(name.as_bytes()),
+            size: 1,
+            signer: signer.map(str::to_owned),
+            vendor: vendor.into(),
+            build_time: 0,
+        }
     }
-}
 
-fn file(file: &Digests) -> File {
-    File {
-        id: file_id(&file.path),
-        file_name: format!("./{}", file.path),
-        checksums: vec![Checksum { algorithm: Algorithm::Sha1, value: file.sha1.clone() }, sha256(&file.sha256)],
-        license_concluded: NOASSERTION.into(),
-        copyright_text: NOASSERTION.into(),
+    fn of(packages: &[Proof], files: &[Digests], origin: &str, created: u64) -> Result<Document> {
+        document(&Contents { origin, packages, emulators: &[], files, crates: &[], created })
     }
-}
 
-fn sha256(digest: &Sha256) -> Checksum {
-    Checksum { algorithm: Algorithm::Sha256, value: digest.to_string() }
-}
-
-fn purl(locator: String) -> ExternalRef {
-    ExternalRef {
-        reference_category: "PACKAGE-MANAGER".into(),
-        reference_type: "purl".into(),
-        reference_locator: locator,
+    #[test]
+    fn the_same_content_gives_the_same_document_and_any_other_another() {
+        let packages = [proof("qemu-2:1-1.fc45.x86_64", "qemu-1-1.fc45.src.rpm", None, "")];
+        let file = |content: &str| Digests {
+            path: "registrar".into(),
+            sha1: files::verification_code([content].into_iter()),
+            sha256: Sha256::of(content.as_bytes()),
+        };
+        let text = |document: Result<Document>| serde_json::to_string(&document.expect("a document")).expect("JSON");
+        let first = of(&packages, &[file("one")], "Fedora 45", 1);
+        let namespace = first.as_ref().map(|document| document.document_namespace.clone()).expect("a document");
+        assert_eq!(text(first), text(of(&packages, &[file("one")], "Fedora 45", 1)));
+        for other in [
+            of(&packages, &[file("two")], "Fedora 45", 1),
+            of(&packages, &[file("one")], "Fedora 44", 1),
+            of(&packages, &[file("one")], "Fedora 45", 2),
+            of(&[], &[file("one")], "Fedora 45", 1),
+        ] {
+            assert_ne!(other.expect("a document").document_namespace, namespace);
+        }
+        of(&packages, &[], "Fedora 45", u64::MAX).expect_err("a time after all times");
     }
-}
 
-fn relationship(one: &str, kind: RelationshipType, other: &str) -> Relationship {
-    Relationship { spdx_element_id: one.into(), relationship_type: kind, related_spdx_element: other.into() }
-}
-
-fn file_id(path: &str) -> String {
-    id("File", path)
-}
-
-fn package_id(proof: &Proof) -> String {
-    id("Package", &proof.nevra)
-}
-
-fn source_id(source: &Source) -> String {
-    id("Source", &format!("{}-{}", source.name, source.version))
-}
-
-/// An id of letters, digits, dots and dashes, as SPDX wants them. What differs only in other characters stays apart.
-fn id(kind: &str, name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
-    let sanitised: String = name.chars().map(plain).collect();
-    if sanitised == name {
-        return format!("SPDXRef-{kind}-{name}");
+    #[test]
+    fn each_package_says_how_it_was_proven_and_by_whom_it_is_distributed() {
+        let (rpm, deb) = ("qemu-2:1-1.fc45.x86_64", "qemu-user_1:1-1_amd64");
+        let (rpm_source, deb_source) = ("qemu-1-1.fc45.src.rpm", "qemu_1:1-1");
+        for (proof, origin, proven, supplier) in [
+            (proof(rpm, rpm_source, Some("ABCD"), "Fedora Project"), "Fedora 45", "signed by ABCD;", "Fedora Project"),
+            (proof(rpm, rpm_source, None, ""), "/srv", "signature not checked;", ""),
+            (proof(deb, deb_source, None, ""), "Debian GNU/Linux 13", "SHA-256 as in the lists that apt", "Debian"),
+            (proof(deb, deb_source, None, ""), "Ubuntu 26.04 LTS", "SHA-256 as in the lists that apt", "Ubuntu"),
+        ] {
+            let document = of(&[proof], &[], origin, 0).expect("a document");
+            let package = document.packages.iter().find(|one| one.id.starts_with("SPDXRef-Package-qemu"));
+            let package = package.expect("the package");
+            assert!(package.comment.as_deref().unwrap_or_default().starts_with(proven), "{package:?}");
+            let expected = if supplier.is_empty() { NOASSERTION.into() } else { format!("Organization: {supplier}") };
+            assert_eq!(package.supplier, Some(expected), "{origin}");
+        }
     }
-    let digest = Sha256::of(name.as_bytes()).to_string();
-    format!("SPDXRef-{kind}-{sanitised}-{}", &digest[..8])
+
+    #[test]
+    fn a_source_of_fedoras_is_where_koji_keeps_it() {
+        let packages = [proof("qemu-2:1-1.fc45.x86_64", "qemu-1-1.fc45.src.rpm", None, "")];
+        let koji = "https://kojipkgs.fedoraproject.org/packages/qemu/1/1.fc45/src/qemu-1-1.fc45.src.rpm";
+        for (origin, address) in [("Fedora 45", koji), ("https://mirror.example", NOASSERTION)] {
+            let document = of(&packages, &[], origin, 0).expect("a document");
+            let source = document.packages.iter().find(|one| one.primary_package_purpose == Purpose::Source);
+            assert_eq!(source.expect("a source").download_location, address);
+        }
+    }
 }

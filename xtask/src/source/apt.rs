@@ -60,6 +60,7 @@ pub(super) fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
         }
         packages.push(Package {
             name,
+            nevra: None,
             promise: Some(record.promise),
             path,
             format: Format::Deb,

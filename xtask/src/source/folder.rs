@@ -19,7 +19,14 @@ pub(super) fn fetch(folder: &Path, trust: Trust) -> Result<Fetched> {
         let path = entry.with_context(context)?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
         if name.starts_with(ROOT) && name.ends_with(".rpm") && !name.ends_with(".src.rpm") {
-            packages.push(Package { name: package_name(name), promise: None, path, format: Format::Rpm, stated: None });
+            packages.push(Package {
+                name: package_name(name),
+                nevra: None,
+                promise: None,
+                path,
+                format: Format::Rpm,
+                stated: None,
+            });
         }
     }
     if packages.is_empty() {

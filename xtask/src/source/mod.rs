@@ -168,7 +168,7 @@ pub fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
     match &request.source {
         Source::Auto if !request.is_of_fedora() => match fedora::contact(request, fetcher) {
             // What goes wrong once Fedora has answered is a failure, and no reason to take other packages.
-            Ok(release) => fedora::plan(release, request, fetcher)?.fetch(request, fetcher),
+            Ok(release) => fetch_plan(fedora::plan(release, request, fetcher)?, request, fetcher),
             Err(error) if fedora::is_out_of_reach(&error) => fall_back(request, fetcher, error),
             Err(error) => Err(error),
         },
@@ -183,8 +183,22 @@ pub fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
         Source::Place(Location::Folder(folder)) if !request.locked && !folder.join("repodata").exists() => {
             folder::fetch(folder, request.trust()?)
         }
-        _ => plan(request, fetcher)?.fetch(request, fetcher),
+        _ => fetch_plan(plan(request, fetcher)?, request, fetcher),
     }
+}
+
+fn fetch_plan(plan: Plan, request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
+    // Whoever keeps a lock and forgets --locked is to know.
+    if !request.locked {
+        let locked = Lock::read(&request.lock).ok().flatten().and_then(|mut lock| lock.hosts.remove(request.host.name));
+        if locked.is_some_and(|locked| locked.packages != plan.chosen) {
+            let lock = request.lock.display();
+            eprintln!(
+                "note: {lock} holds other packages; --locked takes those, `cargo xtask update` shows the difference"
+            );
+        }
+    }
+    plan.fetch(request, fetcher)
 }
 
 /// The machine's own packages, loudly.

@@ -105,6 +105,7 @@ pub(super) fn fetch(plan: &Plan, request: &Request, fetcher: &Fetcher) -> Result
         let path = file(plan, chosen, fetcher, &transfers)?;
         Ok(Package {
             name: chosen.name.clone(),
+            nevra: Some(chosen.nevra.clone()),
             promise: Some(chosen.promise.clone()),
             path,
             format: Format::Rpm,

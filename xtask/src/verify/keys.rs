@@ -11,6 +11,9 @@ use pgp::packet::{Packet, PacketParser, Signature, SignatureType};
 
 use super::certificate::{Certificate, fingerprint, split};
 
+/// Most signatures that a package may carry: each is checked, and named if none is good. rpm 6 writes one or two.
+const MOST_SIGNATURES: usize = 16;
+
 /// OpenPGP certificates whose signatures count.
 #[derive(Debug)]
 pub struct Keys {
@@ -95,6 +98,8 @@ impl Keys {
     /// # Errors
     /// If no signature of a known key is good, or one is bad, or made by way of a digest that can be forged.
     pub fn check(&self, package: &str, header: &[u8], signatures: &[Cow<'_, [u8]>]) -> Result<String> {
+        let count = signatures.len();
+        ensure!(count <= MOST_SIGNATURES, "{package} carries {count} signatures, at most {MOST_SIGNATURES} are read");
         let mut good = None;
         let mut others = Vec::new();
         for bytes in signatures {

@@ -1,0 +1,140 @@
+//! The archive of an RPM package, already decompressed: cpio as rpm writes it, with names or with numbers into the
+//! header's list of files. What a member is, is the header's word; how many bytes of it there are, the archive's.
+//!
+//! The `rpm` crate has a reader of its own, which asks for as much memory as the length of a name says, and looks for
+//! each name in the whole list.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+
+use anyhow::{Context, Result, bail, ensure};
+use rpm::{FileFlags, FileType, IndexTag, PackageMetadata};
+
+/// Length of a member's header with all its fields, and of one with nothing but a number.
+const NAMED: usize = 110;
+const NUMBERED: usize = 14;
+
+/// The name of the member that ends an archive.
+const END: &str = "TRAILER!!!";
+
+/// Longest accepted name, in bytes: `PATH_MAX`.
+const LONGEST_NAME: usize = 4096;
+
+/// A file as the package's header describes it.
+#[derive(Debug)]
+pub(super) struct File {
+    /// Its absolute path.
+    pub(super) path: String,
+    /// Whether it is a plain file with a content of its own.
+    pub(super) is_file: bool,
+    /// Its length in bytes.
+    pub(super) size: u64,
+    /// How many bytes of it are in an archive that does not say so itself.
+    stored: u64,
+}
+
+/// The files that a header lists.
+pub(super) fn files(metadata: &PackageMetadata) -> Result<Vec<File>> {
+    let numbers = |tag| metadata.header.get_entry_data_as_u32_array(tag).unwrap_or_default();
+    let (devices, inodes) = (numbers(IndexTag::RPMTAG_FILEDEVICES), numbers(IndexTag::RPMTAG_FILEINODES));
+    let entries = metadata.get_file_entries()?;
+    // Of several links to one file, the last one comes with the content.
+    let mut last = HashMap::new();
+    let identity = |index: usize| Some((*devices.get(index)?, *inodes.get(index)?));
+    let is_plain = |entry: &rpm::FileEntry<'_>| {
+        entry.mode().file_type() == FileType::Regular && !entry.flags().contains(FileFlags::GHOST)
+    };
+    for (index, _) in entries.iter().enumerate().filter(|(_, entry)| is_plain(entry)) {
+        identity(index).and_then(|identity| last.insert(identity, index));
+    }
+    let is_last = |index: usize| identity(index).is_none_or(|identity| last.get(&identity) == Some(&index));
+    let file = |(index, entry): (usize, &rpm::FileEntry<'_>)| {
+        let size = entry.size() as u64;
+        let is_file = is_plain(entry) && is_last(index);
+        let is_empty = entry.flags().contains(FileFlags::GHOST) || is_plain(entry) && !is_file;
+        File {
+            path: format!("{}{}", entry.dirname(), entry.basename()),
+            is_file,
+            size,
+            stored: if is_empty { 0 } else { size },
+        }
+    };
+    Ok(entries.iter().enumerate().map(file).collect())
+}
+
+/// Reads an archive's members one after the other.
+pub(super) struct Archive<R> {
+    inner: R,
+    files: Vec<File>,
+    by_name: HashMap<String, usize>,
+    seen: Vec<bool>,
+}
+
+impl<R: Read> Archive<R> {
+    pub(super) fn new(inner: R, files: Vec<File>) -> Self {
+        let name = |(index, file): (usize, &File)| (file.path.trim_start_matches('/').to_owned(), index);
+        let by_name = files.iter().enumerate().map(name).collect();
+        Self { inner, seen: vec![false; files.len()], files, by_name }
+    }
+
+    /// Calls `each` for all members. What it leaves of a content is passed over.
+    pub(super) fn read(mut self, mut each: impl FnMut(&File, &mut dyn Read) -> Result<()>) -> Result<()> {
+        while let Some((index, length)) = self.next()? {
+            let seen =
+                self.seen.get_mut(index).context("the archive in it holds a file that its header does not know")?;
+            ensure!(!std::mem::replace(seen, true), "the archive in it holds {} twice", self.files[index].path);
+            let mut content = self.inner.by_ref().take(length);
+            each(&self.files[index], &mut content)?;
+            io::copy(&mut content, &mut io::sink()).context(CUT_OFF)?;
+            ensure!(content.limit() == 0, CUT_OFF);
+            self.skip_padding(length)?;
+        }
+        Ok(())
+    }
+
+    /// Which file is next, and how many bytes of it follow.
+    fn next(&mut self) -> Result<Option<(usize, u64)>> {
+        let mut header = [0; NAMED];
+        self.inner.read_exact(&mut header[..NUMBERED]).context(CUT_OFF)?;
+        match &header[..6] {
+            b"07070X" => {
+                let index = number(&header, 0)? as usize;
+                self.skip_padding(NUMBERED as u64)?;
+                let file = self.files.get(index);
+                Ok(Some((index, file.map_or(0, |file| file.stored))))
+            }
+            b"070701" | b"070702" => {
+                self.inner.read_exact(&mut header[NUMBERED..]).context(CUT_OFF)?;
+                let (size, length) = (number(&header, 6)?, number(&header, 11)? as usize);
+                ensure!((1..=LONGEST_NAME).contains(&length), "the archive in it has a name of {length} bytes");
+                let mut name = vec![0; length];
+                self.inner.read_exact(&mut name).context(CUT_OFF)?;
+                ensure!(name.pop() == Some(0), "the archive in it has a name without an end");
+                self.skip_padding((NAMED + length) as u64)?;
+                let name = String::from_utf8_lossy(&name);
+                if name == END {
+                    return Ok(None);
+                }
+                // Without a match an index beyond all.
+                let name = name.trim_start_matches("./").trim_start_matches('/');
+                Ok(Some((self.by_name.get(name).copied().unwrap_or(usize::MAX), size.into())))
+            }
+            _ => bail!("the archive in it is not of a known kind, or compressed in a way that is not"),
+        }
+    }
+
+    /// All parts of an archive begin at multiples of four.
+    fn skip_padding(&mut self, length: u64) -> Result<()> {
+        let length = (length.next_multiple_of(4) - length) as usize;
+        self.inner.read_exact(&mut [0; 4][..length]).context(CUT_OFF)
+    }
+}
+
+const CUT_OFF: &str = "the archive in it is damaged or cut off";
+
+/// A field of a member's header: eight hexadecimal digits.
+fn number(header: &[u8; NAMED], field: usize) -> Result<u32> {
+    let mut text = header[6 + 8 * field..][..8].iter().map(|&byte| char::from(byte).to_digit(16));
+    let number = text.try_fold(0, |number, digit| Some(number << 4 | digit?));
+    number.context("the archive in it is damaged: not a number")
+}
