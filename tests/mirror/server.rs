@@ -46,7 +46,7 @@ pub(crate) enum Fault {
     Endless,
     /// Compressed, though nobody asked for it.
     Gzip,
-    /// To a question for a part, another part.
+    /// To a question for a part, another part, as long.
     WrongRange,
     /// To a question for a part, the whole.
     NoRanges,

@@ -1,6 +1,6 @@
 //! A repository's index, by the real `createrepo_c`.
 //!
-//! One older than 0.21 (Debian 12's) cannot write zstd, which Fedora's repositories have since 42. Its index is then
+//! An old one (0.17, of Debian 12) cannot write zstd, which Fedora's repositories have since 42. Its index is then
 //! compressed anew here, and its entries in `repomd.xml` follow.
 
 use std::fs;

@@ -19,8 +19,9 @@
 //! and, where it is served, `metalink?repo=fedora-45&arch=x86_64`.
 //!
 //! Here: what a mirror is, whether it is there already, and the order of the steps. The parts: [`emulators`] finds
-//! them, [`spec`] says what the packages hold and `gpg_keys` what the key's holds, `build` and `index` run the tools,
-//! [`key`] signs, [`mod@serve`] runs `nginx`, [`metalink`] is what that says of mirrors.
+//! them, `tree` makes one host's repositories, [`spec`] says what the packages hold and `gpg_keys` what the key's
+//! holds, `build` and `index` run the tools, [`key`] signs, [`mod@serve`] runs `nginx`, [`metalink`] is what that says
+//! of mirrors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,12 +43,14 @@ pub mod metalink;
 mod nginx;
 pub mod serve;
 pub mod spec;
+mod tree;
 
 pub use cli::{MirrorArgs, run};
 pub use emulators::Emulator;
 pub use key::{Key, unsign};
 pub use layout::Kind;
 pub use serve::{Certificate, Server, serve, serve_tls};
+pub use tree::Tree;
 
 /// What the updates repository holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -151,21 +154,6 @@ pub struct Mirror {
     pub reused: bool,
 }
 
-/// What a mirror holds for one host.
-#[derive(Clone, Debug)]
-pub struct Tree {
-    /// Path of the release repository below the root, as it stands in URLs.
-    pub repo_path: String,
-    /// Path of the updates repository below the root; rawhide has none.
-    pub updates_path: Option<String>,
-    /// The architecture of the packages, by Fedora's name.
-    pub host: &'static str,
-    /// The emulators that the packages hold.
-    pub emulators: Vec<Emulator>,
-    /// QEMU's version.
-    pub version: String,
-}
-
 impl Mirror {
     /// The release repository: holds `repodata` and `Packages`.
     pub fn repo(&self) -> PathBuf {
@@ -188,48 +176,6 @@ impl Mirror {
     fn new(root: PathBuf, key: Key, trees: Vec<Tree>, reused: bool) -> Result<Self> {
         let Tree { repo_path, host, emulators, version, .. } = trees.first().context("no emulators")?.clone();
         Ok(Self { root, repo_path, key, emulators, host, version, trees, reused })
-    }
-}
-
-impl Tree {
-    fn new(folder: &Path, options: &Options) -> Result<Self> {
-        let emulators = emulators::find(folder, options.targets.as_deref())?;
-        let version = emulators::version(&emulators)?;
-        let host = emulators::host(&emulators)?.qemu;
-        let repo_path = options.kind.repo(options.release, host);
-        let updates_path = options.kind.updates(options.release, host);
-        Ok(Self { repo_path, updates_path, host, emulators, version })
-    }
-
-    fn spec<'a>(&'a self, options: &'a Options) -> spec::Spec<'a> {
-        spec::Spec {
-            host: self.host,
-            version: &self.version,
-            fedora: options.release,
-            payload: &options.payload,
-            families: spec::families(&self.emulators),
-        }
-    }
-
-    /// Makes its repositories below `root`, with the key's package.
-    fn make(&self, root: &Path, options: &Options, key: &Key, keys_spec: &str) -> Result<()> {
-        let (spec, count) = (self.spec(options), self.emulators.len());
-        let size: u64 = self.emulators.iter().map(|emulator| emulator.size).sum();
-        let release = (&self.repo_path, Some(RELEASE_NUMBER));
-        let updates = self.updates_path.iter().map(|path| (path, options.updates.release_number()));
-        for (path, number) in std::iter::once(release).chain(updates) {
-            let repo = root.join(path);
-            if let Some(number) = number {
-                let what = format!("packaging {count} emulators, {} MB, {}", size / 1_000_000, options.payload);
-                options.step(&what, || build::packages_into(&repo, &spec, number))?;
-                options.step("signing", || key.sign(&build::packages(&repo)?))?;
-            }
-            if *path == self.repo_path {
-                key.sign(&[build::gpg_keys_into(&repo, keys_spec)?])?;
-            }
-            options.step(&format!("indexing {path}"), || index::write(&repo, &options.metadata))?;
-        }
-        Ok(())
     }
 }
 
