@@ -263,6 +263,7 @@ mod tests {
             url("file:///a", "preference=\"100\""),
             url("https:///a", "preference=\"100\""),
             url("/a", "preference=\"100\""),
+            url("HTTPS://first.example/a", "preference=\"100\""),
             url("https://user:word@first.example/a", "preference=\"100\""),
             url("https://first.example/a?b=", "preference=\"100\""),
             url("https://first.example/a#b", "preference=\"100\""),
