@@ -264,6 +264,7 @@ mod tests {
             url("https:///a", "preference=\"100\""),
             url("https://:8443/a", "preference=\"100\""),
             url("/a", "preference=\"100\""),
+            url("HTTPS://first.example/a", "preference=\"100\""),
             url("https://user:word@first.example/a", "preference=\"100\""),
             url("https://first.example/a?b=", "preference=\"100\""),
             url("https://first.example/a#b", "preference=\"100\""),
