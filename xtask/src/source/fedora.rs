@@ -136,7 +136,7 @@ pub(super) fn trust(
             },
         },
     };
-    fetcher.proven(&format!("key {} of {}: it has the pinned fingerprint", keys.identity(), keys.names()));
+    fetcher.proven(&format!("key {} of {}: it has the fingerprint that is wanted", keys.identity(), keys.names()));
     Ok(Trust::Keys(keys))
 }
 
