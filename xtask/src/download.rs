@@ -2,26 +2,26 @@
 //!
 //! What a file must be (length, SHA-256) is checked while it arrives, and again each time that it is taken from the
 //! cache; whether that can be trusted is the caller's business. Here: which server is asked when, and what is kept. One
-//! attempt is `http`'s, what has arrived of a file is `part`'s, and what a failure means stands in `failure`.
+//! attempt is `http`'s, what is kept is `cache`'s and, while it arrives, `part`'s; what a failure means stands in `failure`.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 use crate::progress::{Transfer, Transfers};
 use crate::repo::Promise;
 
+use cache::{Cache, read_small};
 use failure::Kind;
-use http::{Answer, Client, Validators};
+use http::{Answer, Client};
 use mirrors::Down;
 use part::Part;
 
+mod cache;
 mod failure;
 mod http;
 mod location;
@@ -43,9 +43,6 @@ const ROUNDS: u32 = 3;
 /// that many builds which failed together do not come back together.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long a file stays in the cache that nobody asks for.
-const LONGEST_KEPT: Duration = Duration::from_secs(60 * 24 * 60 * 60);
-
 /// How files are fetched.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -65,22 +62,20 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Fetcher {
     client: Client,
+    cache: Cache,
     options: Options,
     down: Down,
-}
-
-/// What is known of a small file that is kept: beside its bytes, as JSON.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    url: String,
-    sha256: Sha256,
-    validators: Validators,
 }
 
 impl Fetcher {
     /// Keeps files as `options` say.
     pub fn new(options: Options) -> Self {
-        Self { client: Client::new(options.timeout), options, down: Down::default() }
+        Self {
+            client: Client::new(options.timeout),
+            cache: Cache::new(options.cache.clone()),
+            options,
+            down: Down::default(),
+        }
     }
 
     /// Whether the network may not be used.
@@ -109,33 +104,31 @@ impl Fetcher {
         let name = location.of(relative);
         match location {
             Location::Folder(folder) => read_small(&folder.join(relative)).with_context(|| format!("reading {name}")),
-            Location::Url(_) if self.options.offline => self.kept(&name).ok_or_else(|| NotCached(name).into()),
+            Location::Url(_) if self.options.offline => {
+                let kept = self.cache.small(&name).ok_or_else(|| NotCached(name))?;
+                Ok(kept.0)
+            }
             Location::Url(_) => self.ask_small(&name).with_context(|| format!("fetching {name}")),
         }
     }
 
     /// What is kept of a small file, without asking anybody.
     pub fn kept_metadata(&self, location: &Location, relative: &str) -> Option<Vec<u8>> {
-        self.kept(&location.of(relative))
+        Some(self.cache.small(&location.of(relative))?.0)
     }
 
-    fn kept(&self, url: &str) -> Option<Vec<u8>> {
-        Some(self.kept_with_validators(url)?.0)
+    /// A promised file of the cache, if it is there and still what was promised.
+    pub fn cached(&self, relative: &str, promise: &Promise) -> Option<PathBuf> {
+        self.cache.file(relative, promise)
     }
 
-    fn kept_with_validators(&self, url: &str) -> Option<(Vec<u8>, Validators)> {
-        let path = self.metadata_path(url);
-        let kept: Kept = serde_json::from_slice(&fs::read(path.with_extension("json")).ok()?).ok()?;
-        let bytes = read_small(&path).ok()?;
-        (kept.url == url && kept.sha256 == Sha256::of(&bytes)).then_some((bytes, kept.validators))
-    }
-
-    fn metadata_path(&self, url: &str) -> PathBuf {
-        self.options.cache.join("metadata").join(Sha256::of(url.as_bytes()).to_string())
+    /// Removes from the cache what no run has wanted for long.
+    pub fn forget_old(&self) {
+        self.cache.forget_old();
     }
 
     fn ask_small(&self, url: &str) -> Result<Vec<u8>> {
-        let kept = self.kept_with_validators(url);
+        let kept = self.cache.small(url);
         let known = kept.as_ref().map(|(_, validators)| validators);
         let mut round = 0;
         let answer = loop {
@@ -151,46 +144,11 @@ impl Fetcher {
         };
         match (answer, kept) {
             (Answer::Bytes(bytes, validators), _) => {
-                let path = self.metadata_path(url);
-                let kept = Kept { url: url.to_owned(), sha256: Sha256::of(&bytes), validators };
-                write(&path, &bytes)?;
-                write(&path.with_extension("json"), &serde_json::to_vec(&kept).context("writing to the cache")?)?;
+                self.cache.keep(url, &bytes, validators)?;
                 Ok(bytes)
             }
             (Answer::Unchanged, Some((bytes, _))) => Ok(bytes),
             (Answer::Unchanged, None) => bail!("the server says that it is unchanged, of a file that was never had"),
-        }
-    }
-
-    /// Where a promised file is kept.
-    fn path(&self, relative: &str, promise: &Promise) -> PathBuf {
-        let base = relative.rsplit('/').next().unwrap_or(relative);
-        self.options.cache.join("files").join(format!("{}-{base}", promise.sha256))
-    }
-
-    /// A promised file of the cache, if it is there and still what was promised.
-    pub fn cached(&self, relative: &str, promise: &Promise) -> Option<PathBuf> {
-        let path = self.path(relative, promise);
-        let file = File::open(&path).ok()?;
-        if Sha256::of_reader(&file).ok()? != promise.sha256 {
-            return None;
-        }
-        // That it is still wanted. If that cannot be noted, it is fetched again some day.
-        let _ = file.set_modified(SystemTime::now());
-        Some(path)
-    }
-
-    /// Removes from the cache what no run has wanted for long: whoever builds each week would keep every build of QEMU.
-    pub fn forget_old(&self) {
-        for folder in ["files", "metadata"] {
-            for entry in fs::read_dir(self.options.cache.join(folder)).into_iter().flatten().flatten() {
-                let modified = entry.metadata().and_then(|metadata| metadata.modified());
-                let age = modified.ok().and_then(|time| time.elapsed().ok());
-                if age.is_some_and(|age| age > LONGEST_KEPT) {
-                    // Another run may have removed it; and what is left takes space, no more.
-                    let _ = fs::remove_file(entry.path());
-                }
-            }
         }
     }
 
@@ -214,7 +172,7 @@ impl Fetcher {
         if self.options.offline {
             return Err(NotCached(name).into());
         }
-        let path = self.path(relative, promise);
+        let path = self.cache.path(relative, promise);
         let mut part = Part::open(&path, promise.size)?;
         // Another run may have finished it while this one waited.
         if let Some(path) = self.cached(relative, promise) {
@@ -295,22 +253,6 @@ fn check_in_place(path: &Path, promise: &Promise, name: &str) -> Result<()> {
     if (size, &sha256) == (promise.size, &promise.sha256) { Ok(()) } else { Err(broken(name, promise, size, &sha256)) }
 }
 
-fn read_small(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LONGEST_UNPROMISED + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST_UNPROMISED {
-        return Err(io::Error::other(format!("more than {LONGEST_UNPROMISED} bytes, which no such file has")));
-    }
-    Ok(bytes)
-}
-
-/// Writes a small file of the cache, whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut part = Part::open(path, 0)?;
-    part.write(bytes)?;
-    part.finish()
-}
-
 /// What to say of a file that is not what its repository promised.
 pub fn broken(name: &str, promise: &Promise, size: u64, sha256: &Sha256) -> anyhow::Error {
     if size < promise.size {
@@ -322,30 +264,5 @@ pub fn broken(name: &str, promise: &Promise, size: u64, sha256: &Sha256) -> anyh
             "{name} is not what its repository promises: SHA-256 {sha256} instead of {}; do not use it",
             promise.sha256
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_nobody_wants_for_long_is_forgotten() {
-        let cache = tempfile::tempdir().expect("a temporary folder");
-        let options =
-            Options { cache: cache.path().into(), offline: true, refresh: false, timeout: PAUSE, verbose: false };
-        let fetcher = Fetcher::new(options);
-        let file = |text: &str| {
-            let promise = Promise { sha256: Sha256::of(text.as_bytes()), size: text.len() as u64 };
-            let path = fetcher.path("Packages/a.rpm", &promise);
-            write(&path, text.as_bytes()).expect("a file of the cache");
-            let long_ago = SystemTime::now() - LONGEST_KEPT * 2;
-            File::options().append(true).open(&path).and_then(|file| file.set_modified(long_ago)).expect("its age");
-            (promise, path)
-        };
-        let ((_, forgotten), (wanted, kept)) = (file("old"), file("old, and wanted"));
-        assert_eq!(fetcher.cached("Packages/a.rpm", &wanted), Some(kept.clone()));
-        fetcher.forget_old();
-        assert!(kept.exists() && !forgotten.exists());
     }
 }

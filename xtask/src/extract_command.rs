@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use indicatif::HumanBytes;
 
 use crate::extract::{self, Wanted};
-use crate::fetch_and_build::FetchArgs;
+use crate::fetch_args::FetchArgs;
 use crate::{memory, partial, source};
 
 /// Options of `cargo xtask extract`.

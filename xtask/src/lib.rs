@@ -9,6 +9,7 @@ pub mod download;
 pub mod extract;
 pub mod extract_command;
 pub mod fetch_and_build;
+pub mod fetch_args;
 pub mod host;
 pub mod inspect;
 pub mod key_package;

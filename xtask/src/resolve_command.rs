@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use indicatif::HumanBytes;
 
-use crate::fetch_and_build::FetchArgs;
+use crate::fetch_args::FetchArgs;
 use crate::{memory, source};
 
 /// Options of `cargo xtask resolve`.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 
-use crate::fetch_and_build::FetchArgs;
+use crate::fetch_args::FetchArgs;
 use crate::lock::{Lock, Locked};
 use crate::repo::chosen::Chosen;
 use crate::source::{self, Plan};

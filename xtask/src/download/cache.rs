@@ -1,0 +1,131 @@
+//! What is kept of files that were fetched: promised ones by their digest, small ones by their URL. Nothing of it is
+//! trusted: each use hashes again.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::LONGEST_UNPROMISED;
+use super::http::Validators;
+use super::part::Part;
+use crate::digest::Sha256;
+use crate::repo::Promise;
+
+/// How long a file stays in the cache that nobody asks for.
+const LONGEST_KEPT: Duration = Duration::from_secs(60 * 24 * 60 * 60);
+
+/// A folder of files.
+#[derive(Debug)]
+pub(super) struct Cache {
+    folder: PathBuf,
+}
+
+/// What is known of a small file that is kept: beside its bytes, as JSON.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    url: String,
+    sha256: Sha256,
+    validators: Validators,
+}
+
+impl Cache {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// A small file, and what its server has said of its state.
+    pub(super) fn small(&self, url: &str) -> Option<(Vec<u8>, Validators)> {
+        let path = self.small_path(url);
+        let kept: Kept = serde_json::from_slice(&fs::read(path.with_extension("json")).ok()?).ok()?;
+        let bytes = read_small(&path).ok()?;
+        (kept.url == url && kept.sha256 == Sha256::of(&bytes)).then_some((bytes, kept.validators))
+    }
+
+    /// Keeps a small file.
+    pub(super) fn keep(&self, url: &str, bytes: &[u8], validators: Validators) -> Result<()> {
+        let path = self.small_path(url);
+        let kept = Kept { url: url.to_owned(), sha256: Sha256::of(bytes), validators };
+        write(&path, bytes)?;
+        write(&path.with_extension("json"), &serde_json::to_vec(&kept).context("writing to the cache")?)
+    }
+
+    fn small_path(&self, url: &str) -> PathBuf {
+        self.folder.join("metadata").join(Sha256::of(url.as_bytes()).to_string())
+    }
+
+    /// Where a promised file is kept.
+    pub(super) fn path(&self, relative: &str, promise: &Promise) -> PathBuf {
+        let base = relative.rsplit('/').next().unwrap_or(relative);
+        self.folder.join("files").join(format!("{}-{base}", promise.sha256))
+    }
+
+    /// A promised file of the cache, if it is there and still what was promised.
+    pub(super) fn file(&self, relative: &str, promise: &Promise) -> Option<PathBuf> {
+        let path = self.path(relative, promise);
+        let file = File::open(&path).ok()?;
+        if Sha256::of_reader(&file).ok()? != promise.sha256 {
+            return None;
+        }
+        // That it is still wanted. If that cannot be noted, it is fetched again some day.
+        let _ = file.set_modified(SystemTime::now());
+        Some(path)
+    }
+
+    /// Removes from the cache what no run has wanted for long: whoever builds each week would keep every build of QEMU.
+    pub(super) fn forget_old(&self) {
+        for folder in ["files", "metadata"] {
+            for entry in fs::read_dir(self.folder.join(folder)).into_iter().flatten().flatten() {
+                let modified = entry.metadata().and_then(|metadata| metadata.modified());
+                let age = modified.ok().and_then(|time| time.elapsed().ok());
+                if age.is_some_and(|age| age > LONGEST_KEPT) {
+                    // Another run may have removed it; and what is left takes space, no more.
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+    }
+}
+
+/// Reads a file of the length that small files have.
+pub(super) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LONGEST_UNPROMISED + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST_UNPROMISED {
+        return Err(io::Error::other(format!("more than {LONGEST_UNPROMISED} bytes, which no such file has")));
+    }
+    Ok(bytes)
+}
+
+/// Writes a small file of the cache, whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut part = Part::open(path, 0)?;
+    part.write(bytes)?;
+    part.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_wants_for_long_is_forgotten() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let cache = Cache::new(folder.path().into());
+        let file = |text: &str| {
+            let promise = Promise { sha256: Sha256::of(text.as_bytes()), size: text.len() as u64 };
+            let path = cache.path("Packages/a.rpm", &promise);
+            write(&path, text.as_bytes()).expect("a file of the cache");
+            let long_ago = SystemTime::now() - LONGEST_KEPT * 2;
+            File::options().append(true).open(&path).and_then(|file| file.set_modified(long_ago)).expect("its age");
+            (promise, path)
+        };
+        let ((_, forgotten), (wanted, kept)) = (file("old"), file("old, and wanted"));
+        assert_eq!(cache.file("Packages/a.rpm", &wanted), Some(kept.clone()));
+        cache.forget_old();
+        assert!(kept.exists() && !forgotten.exists());
+    }
+}

@@ -1,0 +1,147 @@
+//! The options that all commands share which get packages: what, from where, and how it is proven.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use codegen::targets;
+
+use crate::download::{self, Fetcher, Location};
+use crate::host::Host;
+use crate::lock;
+use crate::source::{Request, Source, WantedRelease};
+use crate::tables::{target_dir, workspace_root};
+
+/// What to fetch, from where, and how it is proven.
+#[derive(Debug, clap::Args)]
+pub struct FetchArgs {
+    /// auto (Fedora, else this machine's packages), fedora, apt, or the folder or URL of an RPM repository or of RPM files
+    #[arg(long, default_value = "auto", value_parser = Source::parse)]
+    source: Source,
+
+    /// Only these architectures, by any of their names
+    #[arg(long, value_name = "ARCH", value_delimiter = ',', num_args = 1..)]
+    target: Vec<String>,
+
+    /// The machines that images run on [default: this one's architecture]
+    #[arg(long, value_name = "ARCH", value_delimiter = ',', num_args = 1..)]
+    host: Vec<String>,
+
+    /// Fedora's release: a number, rawhide, or latest, the newest stable one
+    #[arg(long, value_name = "NN", default_value = "latest")]
+    release: WantedRelease,
+
+    /// Take Fedora's repositories from here: a URL that has releases/ and updates/ below it
+    #[arg(long, value_name = "URL", value_parser = parse_mirror)]
+    mirror: Option<Location>,
+
+    /// Accept this signing key of Fedora's instead of those that the source knows; may be repeated
+    #[arg(long, value_name = "HEX", conflicts_with = "key", value_parser = parse_fingerprint)]
+    fingerprint: Vec<String>,
+
+    /// A public key (ASCII-armoured OpenPGP) that the packages must be signed with; may be repeated
+    #[arg(long, value_name = "FILE")]
+    key: Vec<PathBuf>,
+
+    /// Take unsigned packages of a folder or URL on the word of its digests
+    #[arg(long, conflicts_with_all = ["key", "fingerprint"])]
+    no_signature: bool,
+
+    /// Take exactly the packages that fetch.lock names, or fail
+    #[arg(long)]
+    locked: bool,
+
+    /// Where that is [default: fetch.lock in the workspace]
+    #[arg(long, value_name = "FILE")]
+    lock: Option<PathBuf>,
+
+    /// Use only what earlier runs have fetched
+    #[arg(long)]
+    pub offline: bool,
+
+    /// Ask for newer packages, however recently that was done
+    #[arg(long, conflicts_with = "offline")]
+    pub refresh: bool,
+
+    /// How long a server may take to accept a connection, to answer, and be silent
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+
+    /// A stand-in for all of Fedora's servers
+    #[arg(long, value_name = "URL")]
+    servers: Option<String>,
+
+    /// Say how each file was proven, and more
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// An http or https URL.
+fn parse_mirror(text: &str) -> Result<Location> {
+    match Location::parse(text) {
+        Location::Folder(_) => bail!("not an http or https URL"),
+        url => Ok(url),
+    }
+}
+
+/// A fingerprint as people copy it: in groups, in small letters.
+fn parse_fingerprint(text: &str) -> Result<String> {
+    let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_uppercase();
+    ensure!(
+        matches!(digits.len(), 40 | 64) && digits.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        "a fingerprint has 40 or 64 hexadecimal digits"
+    );
+    Ok(digits)
+}
+
+impl FetchArgs {
+    /// What the options mean, for each host.
+    ///
+    /// # Errors
+    /// If a host is none that images are made for.
+    pub fn requests(&self) -> Result<Vec<Request>> {
+        let mut hosts = match self.host.as_slice() {
+            [] => vec![Host::named(None)?],
+            named => named.iter().map(|name| Host::named(Some(name))).collect::<Result<_>>()?,
+        };
+        hosts.sort_by_key(|host| host.name);
+        hosts.dedup_by_key(|host| host.name);
+        Ok(hosts.into_iter().map(|host| self.request(host)).collect())
+    }
+
+    fn request(&self, host: Host) -> Request {
+        let name = |name: &String| targets::by_any_name(name).map_or(name.as_str(), |target| target.qemu).to_owned();
+        let mut targets: Vec<_> = self.target.iter().map(name).collect();
+        targets.sort();
+        targets.dedup();
+        Request {
+            source: self.source.clone(),
+            host,
+            targets,
+            keys: self.key.clone(),
+            fingerprints: self.fingerprint.clone(),
+            no_signature: self.no_signature,
+            release: self.release,
+            mirror: self.mirror.clone(),
+            servers: self.servers.clone(),
+            locked: self.locked,
+            lock: self.lock_path(),
+        }
+    }
+
+    /// Where the lock is.
+    pub fn lock_path(&self) -> PathBuf {
+        self.lock.clone().unwrap_or_else(|| workspace_root().join(lock::FILE))
+    }
+
+    /// What fetches, as the options say.
+    pub fn fetcher(&self) -> Fetcher {
+        Fetcher::new(download::Options {
+            cache: target_dir().join("fetch/cache"),
+            offline: self.offline,
+            refresh: self.refresh,
+            timeout: Duration::from_secs(self.timeout),
+            verbose: self.verbose,
+        })
+    }
+}
