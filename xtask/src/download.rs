@@ -105,7 +105,7 @@ impl Fetcher {
         match location {
             Location::Folder(folder) => read_small(&folder.join(relative)).with_context(|| format!("reading {name}")),
             Location::Url(_) if self.options.offline => {
-                let kept = self.cache.small(&name).ok_or_else(|| NotCached(name))?;
+                let kept = self.cache.small(&name).ok_or(NotCached(name))?;
                 Ok(kept.0)
             }
             Location::Url(_) => self.ask_small(&name).with_context(|| format!("fetching {name}")),
