@@ -22,6 +22,11 @@ pub fn conf(bytes: &[u8]) {
     }
 }
 
+/// As a keyring of somebody else's, of which no key is wanted: more than its keys' names is only read of wanted ones.
+pub fn keyring(bytes: &[u8]) {
+    assert!(Keys::pinned(bytes, "the keyring", &["0".repeat(40)]).is_err());
+}
+
 /// As a metalink. What is read from it can be asked for.
 pub fn metalink(bytes: &[u8]) {
     if let Ok(metalink) = metalink::parse(bytes) {

@@ -141,6 +141,13 @@ fn conf_lines() {
 }
 
 #[test]
+fn keyrings() {
+    let armour = read(&MIRROR.key.public);
+    let block = String::from_utf8_lossy(&armour).into_owned();
+    run("keyring", readers::keyring, &[armour, format!("one\n{block}\ntwo\n{block}").into_bytes()]);
+}
+
+#[test]
 fn metalinks() {
     let hash = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     let version = format!(

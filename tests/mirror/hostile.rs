@@ -91,6 +91,14 @@ fn names_that_lead_elsewhere_lead_nowhere() {
 }
 
 #[test]
+fn a_link_that_is_not_in_the_archive_takes_nothing_away() {
+    let install = format!("{EMULATOR}; cd %{{buildroot}}/usr/bin; ln qemu-alpha-static zzz");
+    let built = build("qemu-user-static-good", &[], &install, "/usr/bin/qemu-alpha-static\n%ghost /usr/bin/zzz");
+    let same = built.forge(|forged| forged.set(IndexTag::RPMTAG_FILEINODES, IndexData::Int32(vec![1, 1])));
+    assert_eq!(extract(&same).emulators(), ["qemu-alpha-static"]);
+}
+
+#[test]
 fn more_files_than_such_packages_have() {
     let install = "mkdir -p %{buildroot}/usr/share/many; cd %{buildroot}/usr/share/many; seq 3000 | xargs touch";
     let built = build("qemu-user-static-many", &[], install, "/usr/share/many");
@@ -183,6 +191,11 @@ fn packages_that_are_none_or_for_others() {
         .assert_refused(&["qemu-user-static-x-1-1.any.rpm", "not an RPM package"]);
     let no_digest = good.forge(|forged| forged.remove(IndexTag::RPMTAG_PAYLOADSHA256));
     extract(&no_digest).assert_refused(&["qemu-user-static-good-1-1.any.rpm", "holds no SHA-256 of its payload"]);
+    let mut tampered = good.bytes();
+    let at = tampered.windows(7).position(|window| window == b"Spoilt\0").expect("the summary in the header");
+    tampered[at] = b's';
+    extract(&Built::of("qemu-user-static-x", &tampered))
+        .assert_refused(&["was tampered with", "the digest that it carries"]);
     let other = build("qemu-user-static-good", &["--target", "sparc64-linux"], EMULATOR, "/usr");
     extract(&other).assert_refused(&["qemu-user-static-good-1-1.any.rpm", "is for sparc64, not for", MIRROR.host]);
     // A source package has its builder's architecture.

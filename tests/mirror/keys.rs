@@ -1,8 +1,9 @@
 //! Whose signatures count: what a file of keys may hold, formats and numbers of signatures, and pinned keys.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rpm::signature::pgp::Signer;
 use rpm::{
@@ -40,6 +41,22 @@ impl Gpg {
         let listed = self.run(&["--with-colons", "--list-keys", name]);
         let line = listed.lines().find_map(|line| line.strip_prefix("fpr:")).expect("a fingerprint");
         line.trim_matches(':').to_owned()
+    }
+
+    /// Changes a key as a person would, line by line.
+    fn edit(&self, name: &str, lines: &str) {
+        let mut gpg = Command::new("gpg")
+            .args(["--no-tty", "--quiet", "--command-fd", "0", "--pinentry-mode", "loopback", "--passphrase", ""])
+            .arg("--homedir")
+            .arg(self.0.path())
+            .args(["--edit-key", name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("running gpg");
+        gpg.stdin.take().expect("its input").write_all(lines.as_bytes()).expect("talking to gpg");
+        assert!(gpg.wait().expect("waiting for gpg").success());
     }
 
     /// One armoured block with all the named keys.
@@ -120,6 +137,33 @@ fn every_key_of_a_file_must_be_of_use() {
     for none in ["", "hello", &fs::read_to_string(&MIRROR.key.secret).expect("the secret half")] {
         with_key_file(none).assert_refused(&["keys.asc", "not an ASCII-armoured OpenPGP public key"]);
     }
+}
+
+#[test]
+fn subkeys_sign_while_they_are_of_use() {
+    let gpg = Gpg::new();
+    let primary = gpg.generate(&[], "subkey", "rsa2048", "cert", "never");
+    gpg.run(&["--quick-add-key", &primary, "rsa2048", "sign", "never"]);
+    let secret = gpg.run(&["--armor", "--export-secret-keys", &primary]);
+    let mut package = format_6();
+    package.sign(Signer::from_asc(&secret).expect("a key")).expect("a signature");
+    let built = written(&package);
+    let file = gpg.0.path().join("public.asc");
+    let run = || {
+        fs::write(&file, gpg.export(&[&primary])).expect("writing a key");
+        Ran::new(&["--source", text(built.source()), "--key", text(&file)])
+    };
+    let good = run();
+    assert_eq!(good.emulators(), ["qemu-alpha-static"]);
+    let record = fs::read_to_string(good.out().join("record.json")).expect("the record");
+    assert!(record.contains(&primary), "the signer is the certificate: {record}");
+
+    gpg.edit(&primary, "key 1\nrevkey\ny\n0\n\ny\nsave\n");
+    run().assert_refused(&["public.asc", &primary, "no key that may sign"]);
+    let old = ["--faked-system-time", "20200101T000000"];
+    let expired = gpg.generate(&old, "old", "rsa2048", "cert", "never");
+    gpg.run(&[&old[..], &["--quick-add-key", &expired, "rsa2048", "sign", "1y"]].concat());
+    with_key_file(&gpg.export(&[&expired])).assert_refused(&[&expired, "no key that may sign"]);
 }
 
 #[test]
