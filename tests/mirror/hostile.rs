@@ -144,6 +144,11 @@ fn sizes_that_do_not_fit() {
     extract(&longer).assert_refused(&["qemu-user-static-good", "the header says"]);
     let unknown = good.forge(|forged| forged.payload = cpio(&[("./etc/passwd", b"x", 1)]));
     extract(&unknown).assert_refused(&["qemu-user-static-good", "does not know"]);
+    // Found by fuzzing: the `rpm` crate takes memory for the name before it looks at the length.
+    let mut long = cpio(&[(name, &content, length)]);
+    long[6 + 8 * 11..][..8].copy_from_slice(b"ffffffff");
+    let long = good.forge(|forged| forged.payload = long);
+    extract(&long).assert_refused(&["qemu-user-static-good", "a name of 4294967295 bytes"]);
 }
 
 #[test]
@@ -224,6 +229,27 @@ fn peak_memory(built: &Built, words: &[&str]) -> u64 {
     let left: Vec<_> = names(folder.path()).into_iter().filter(|name| name != "target").collect();
     assert_eq!(left, Vec::<String>::new());
     peak
+}
+
+#[test]
+fn the_largest_header_takes_little_memory() {
+    // As many strings as fit, each of which is one byte here and 24 in memory, and none of which is UTF-8.
+    let mut names = vec![String::new(); (2 << 20) - (64 << 10)];
+    names.push("\u{fffd}".into());
+    let bomb = good().forge(|forged| {
+        forged.remove(IndexTag::RPMTAG_ENCODING);
+        forged.set(IndexTag::RPMTAG_PROVIDENAME, IndexData::StringArray(names.clone()));
+        forged.set(IndexTag::RPMTAG_BASENAMES, IndexData::StringArray(vec!["x".into()]));
+    });
+    let mut bytes = bomb.bytes();
+    let at = bytes.windows(3).position(|three| three == "\u{fffd}".as_bytes()).expect("the last string");
+    bytes[at..at + 3].copy_from_slice(&[0xff; 3]);
+    let peak = peak_memory(&Built::of("qemu-user-static-good", &bytes), &["qemu-user-static-good"]);
+    println!("header of 2 MiB: at most {} MiB", peak >> 20);
+    assert!(peak < MOST_MEMORY, "{peak} bytes");
+    names.resize(2 << 20, String::new());
+    let larger = good().forge(|forged| forged.set(IndexTag::RPMTAG_PROVIDENAME, IndexData::StringArray(names)));
+    extract(&larger).assert_refused(&["qemu-user-static-good", "not an RPM package, or a damaged one"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use xtask::key_package;
 use xtask::mirror::Key;
 use xtask::system;
-use xtask::verify::Keys;
+use xtask::verify::{Keys, Trust};
 
 use crate::command::Ran;
 use crate::fixture::{MIRROR, key, other_key, text};
@@ -133,7 +133,7 @@ fn of_a_keyring_only_the_pinned_keys_count() {
     keyring += &good();
     let pinned = |fingerprints: &[&str]| {
         let fingerprints: Vec<_> = fingerprints.iter().map(|&text| text.to_owned()).collect();
-        Keys::pinned(keyring.as_bytes(), "the keyring", &fingerprints).map(xtask::verify::Trust::Keys)
+        Keys::pinned(keyring.as_bytes(), "the keyring", &fingerprints).map(Trust::Keys)
     };
     let mine = MIRROR.key.fingerprint.as_str();
     let spaced =

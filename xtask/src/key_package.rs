@@ -15,10 +15,10 @@ pub const NAME: &str = "fedora-gpg-keys";
 /// What paths of its keys begin with; other architectures' are links to these.
 const KEYS: &str = "/etc/pki/rpm-gpg/RPM-GPG-KEY-fedora-";
 
-/// Largest accepted key, in bytes. RSA keys have 2 kB, post-quantum ones with their signatures 20.
+/// Largest accepted key, in bytes. RSA keys have 2 kB, post-quantum ones with their signatures 30.
 const LARGEST_KEY: u64 = 64 << 10;
 
-/// Largest accepted sum of all keys, in bytes; those of some fifty releases have 200 kB.
+/// Largest accepted sum of all keys, in bytes: some fifty releases, each with a post-quantum key, and as much again.
 const LARGEST_KEYRING: usize = 4 << 20;
 
 /// All armoured keys of the releases in `package`, one after the other.

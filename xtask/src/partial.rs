@@ -28,9 +28,7 @@ pub fn lock(out: &Path) -> Result<File> {
 /// If it cannot be written; it is then as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let context = || format!("writing {}", path.display());
-    // Under a fixed name, so that what a killed run has left is used again.
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
+    let partial = path_of(path);
     fs::write(&partial, bytes).with_context(context)?;
     fs::rename(&partial, path).with_context(context)
 }
@@ -102,7 +100,7 @@ pub fn clear(out: &Path) -> Result<()> {
 }
 
 /// Where the successor of `out` is in the making: under a fixed name, so that what a killed run has left is found.
-fn path_of(out: &Path) -> PathBuf {
+pub fn path_of(out: &Path) -> PathBuf {
     let mut path = out.as_os_str().to_owned();
     path.push(".partial");
     path.into()

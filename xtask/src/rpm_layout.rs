@@ -10,8 +10,8 @@ use anyhow::Result;
 /// Length of the obsolete lead before the first header.
 const LEAD: u64 = 96;
 
-/// Largest accepted store of a header, in bytes. Emulator packages have about 30 kB; rpm itself takes 256 MB. A reader
-/// needs up to 24 times as much memory, where a list holds nothing but empty strings.
+/// Largest accepted store of a header, in bytes. Emulator packages have 4 kB and a changelog; rpm itself takes 256 MB. A
+/// reader needs up to 24 times as much memory, where a list holds nothing but empty strings.
 const LARGEST_STORE: u64 = 2 << 20;
 
 /// Most entries that a header may have: rpm's own limit.

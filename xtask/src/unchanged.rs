@@ -89,10 +89,10 @@ impl Check {
         for program in programs.into_iter().flatten() {
             describe(&program, &mut text)?;
         }
-        let linkers = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_TARGET_"));
-        let mut linkers: Vec<_> = linkers.collect();
-        linkers.sort();
-        let _ = writeln!(text, "{linkers:?}");
+        let decides = |name: &str| name.starts_with("CARGO_TARGET_") || name == "SOURCE_DATE_EPOCH";
+        let mut variables: Vec<_> = std::env::vars_os().filter(|(name, _)| decides(&name.to_string_lossy())).collect();
+        variables.sort();
+        let _ = writeln!(text, "{variables:?}");
         Ok(Self {
             record: work.join(RECORD),
             out: out.into(),
@@ -108,7 +108,9 @@ impl Check {
         let record: Record = serde_json::from_slice(&fs::read(&self.record).ok()?).ok()?;
         let age = self.asked.duration_since(record.asked).ok()?;
         let holds = offline || !self.ages || age < FRESH;
-        let is_there = || made(&self.out).is_ok_and(|made| made == record.made);
+        // What a killed run has left is for a build to clear up.
+        let is_there =
+            || made(&self.out).is_ok_and(|made| made == record.made) && !partial::path_of(&self.out).exists();
         if record.made_of != self.made_of || !holds || !is_there() {
             return None;
         }

@@ -46,6 +46,8 @@ fn lists_of_packages() {
     let entries = |list: &str, count| format!("<{list}>{}</{list}>", "<rpm:entry name='a'/>".repeat(count));
     let swap = |from: &str, to: &str| package("").replace(from, to);
     let size = |size: &str| swap("'5'", size);
+    let large = swap("-user", "").replace("<name>qemu", "<summary>qemu</summary><name>a");
+    let large = large.replace("</package>", &(entries("rpm:requires", 1000) + "</package>"));
     let obsoletes = |range: &str| package(&format!("<rpm:obsoletes><rpm:entry name='a' {range}/></rpm:obsoletes>"));
     for (case, document, expected) in [
         ("as it should be", package(""), Ok(1)),
@@ -71,6 +73,7 @@ fn lists_of_packages() {
         ("many files", package(&"<file>a</file>".repeat(800_000)), Err("bytes of names")),
         ("many packages", package("").repeat(80_000), Err("bytes of names")),
         ("many packages that do not matter", swap("qemu", "kemu").repeat(80_000), Ok(0)),
+        ("large packages that only speak of it", large.repeat(300), Ok(0)),
         ("a document type", format!("<!DOCTYPE a [<!ENTITY b 'c'>]>{}", package("")), Err("document type")),
         ("an entity", swap("a.rpm", "&lol;.rpm"), Err("reading XML")),
         ("an entity in a text", package("&lol;"), Err("reading XML")),

@@ -191,7 +191,8 @@ fn base(url: &str) -> Option<&str> {
     let plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@\\\"<>".contains(&byte));
     let base = url.strip_suffix(SUFFIX).filter(|_| plain)?;
     let uri: Uri = base.parse().ok()?;
-    let known = matches!(uri.scheme_str(), Some("http" | "https"));
+    // As written, not as parsed: `HTTPS://` would not be recognised where a redirect to http is to be refused.
+    let known = base.starts_with("https://") || base.starts_with("http://");
     let (host, authority) = (uri.host()?, uri.authority()?.as_str());
     let whole = authority == host || uri.port_u16().is_some_and(|port| authority == format!("{host}:{port}"));
     (known && whole && !host.is_empty()).then(|| base.trim_end_matches('/'))
@@ -261,7 +262,9 @@ mod tests {
             url("ftp://ftp.example/a", "preference=\"100\""),
             url("file:///a", "preference=\"100\""),
             url("https:///a", "preference=\"100\""),
+            url("https://:8443/a", "preference=\"100\""),
             url("/a", "preference=\"100\""),
+            url("HTTPS://first.example/a", "preference=\"100\""),
             url("https://user:word@first.example/a", "preference=\"100\""),
             url("https://first.example/a?b=", "preference=\"100\""),
             url("https://first.example/a#b", "preference=\"100\""),

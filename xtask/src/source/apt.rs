@@ -160,8 +160,7 @@ impl Apt {
         };
         let need = |key: &str| field(key).with_context(|| format!("apt's lists have no {key} of package {name}"));
         let version = need("Version")?;
-        let source = field("Source").unwrap_or(name);
-        let source = source.split(' ').next().unwrap_or(source);
+        let source = source_package(field("Source").unwrap_or(name), version);
         let record = Record {
             name: name.into(),
             promise: Promise {
@@ -171,7 +170,7 @@ impl Apt {
             stated: Stated {
                 nevra: format!("{name}_{version}_{}", self.host.debian),
                 version: upstream_version(version).into(),
-                source: format!("{source}_{version}"),
+                source,
             },
         };
         let depends = field("Depends").unwrap_or_default();
@@ -199,6 +198,14 @@ impl Apt {
     }
 }
 
+/// `qemu_1:7.2+dfsg-7` of a field `qemu (1:7.2+dfsg-7)`, where a package was rebuilt alone, or `qemu`.
+fn source_package(field: &str, version: &str) -> String {
+    match field.split_once(" (") {
+        Some((name, other)) => format!("{name}_{}", other.trim_end_matches(')')),
+        None => format!("{field}_{version}"),
+    }
+}
+
 /// `7.2` of `1:7.2+dfsg-7+deb12u18`, `10.0.13` of `1:10.0.13+ds-0+deb13u1`.
 fn upstream_version(version: &str) -> &str {
     let version = version.split_once(':').map_or(version, |(_, rest)| rest);
@@ -207,7 +214,13 @@ fn upstream_version(version: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::upstream_version;
+    use super::{source_package, upstream_version};
+
+    #[test]
+    fn a_rebuilt_package_is_of_an_older_source() {
+        assert_eq!(source_package("qemu (1:7.2+dfsg-7)", "1:7.2+dfsg-7+b3"), "qemu_1:7.2+dfsg-7");
+        assert_eq!(source_package("qemu", "1:7.2+dfsg-7"), "qemu_1:7.2+dfsg-7");
+    }
 
     #[test]
     fn versions_lose_epoch_and_revision() {

@@ -34,17 +34,15 @@ pub(super) struct Repository {
 /// The packages of the closure, of several repositories that belong together: the newest of each.
 pub(super) fn choose(repositories: &[Repository], host: &str, fetcher: &Fetcher) -> Result<Vec<Chosen>> {
     let mut entries = Vec::new();
-    for repository in repositories {
+    for (index, repository) in repositories.iter().enumerate() {
         let list = list(repository, closure::ROOT, fetcher)?;
-        entries.extend(list.into_iter().map(|entry| (entry, repository)));
+        entries.extend(list.into_iter().map(|entry| Entry { repository: index, ..entry }));
     }
-    let all = entries.iter().map(|(entry, _)| entry.clone()).collect();
-    let chosen = closure::select(all, host).with_context(|| match repositories {
-        [] => "choosing packages of nothing".to_owned(),
-        [first, ..] => format!("choosing packages of {}", first.mirrors.first().name()),
+    let chosen = closure::select(entries, host).with_context(|| {
+        let names: Vec<_> = repositories.iter().map(|repository| repository.id.as_str()).collect();
+        format!("choosing packages of {}", names.join(" and "))
     })?;
-    let place = |wanted: &Entry| entries.iter().find(|(entry, _)| entry == wanted).map_or("", |found| &found.1.id);
-    chosen.iter().map(|entry| Chosen::of(entry, place(entry))).collect()
+    chosen.iter().map(|entry| Chosen::of(entry, &repositories[entry.repository].id)).collect()
 }
 
 /// What of a repository's list has a name that begins with `prefix`.
