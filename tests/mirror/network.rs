@@ -125,7 +125,8 @@ fn a_single_silent_mirror_is_waited_for_no_longer_than_wanted() {
     let begun = Instant::now();
     world.run(&["--target", "alpha"]).assert_refused(&[ALPHA, "timeout"]);
     assert_eq!(world.mirrors[0].asked(ALPHA).len(), 3);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // Three times a second, and pauses of up to 2.3 seconds; the rest is for a busy machine.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[test]
