@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use xtask::mirror;
 
@@ -126,4 +127,18 @@ fn an_unknown_target_still_comes_out() {
     let ran = Ran::new(&["--source", text(folder.path()), "--key", key()]);
     assert_eq!(ran.emulators(), ["qemu-z80-static"]);
     assert_eq!(names(&ran.out().join("binfmt.d")), ["qemu-z80.conf"]);
+}
+
+#[test]
+fn a_reader_that_stops_reading_does_no_harm() {
+    let mut resolve = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["resolve", "--no-signature", "--source", text(&MIRROR.repo())])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starting xtask");
+    drop(resolve.stdout.take());
+    let output = resolve.wait_with_output().expect("waiting for xtask");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(output.status.success());
 }

@@ -8,6 +8,7 @@ use indicatif::HumanBytes;
 
 use crate::extract::{self, Wanted};
 use crate::fetch_args::FetchArgs;
+use crate::output::say;
 use crate::{memory, partial, source};
 
 /// Options of `cargo xtask extract`.
@@ -37,7 +38,7 @@ pub fn run(args: &Args) -> Result<()> {
         stage.record.packages.iter().for_each(|proof| eprintln!("proven: {proof}"));
     }
     let size = stage.record.emulators.iter().map(|emulator| emulator.size).sum();
-    println!(
+    say!(
         "emulators: {}, {}, {} in {:.2} s, peak memory {} bytes",
         stage.record.emulators.len(),
         HumanBytes(size),
@@ -46,8 +47,8 @@ pub fn run(args: &Args) -> Result<()> {
         memory::peak()?
     );
     match stage.record.signers()[..] {
-        [] => println!("proven by {}", fetched.trust.describe()),
-        ref signers => println!("signed by {}", signers.join(", ")),
+        [] => say!("proven by {}", fetched.trust.describe()),
+        ref signers => say!("signed by {}", signers.join(", ")),
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use codegen::table::{Emulator, Handler, Inputs, Provenance, Remark, Table};
 use crate::extract::{self, Stage, Wanted};
 use crate::fetch_args::FetchArgs;
 use crate::host::Host;
+use crate::output::{self, say};
 use crate::source::{self, Request};
 use crate::summary;
 use crate::tables::{target_dir, workspace_root, write_if_changed};
@@ -62,7 +63,7 @@ fn build(args: &Args, request: &Request) -> Result<()> {
     let check = Check::new(request, &format!("{:?}", args.masks), &work, &out)?;
     let may_be_done = !args.fetch.refresh && !args.fetch_only;
     if let Some(summary) = may_be_done.then(|| check.unchanged(args.fetch.offline)).flatten() {
-        print!("{summary}");
+        output::write(format_args!("{summary}"));
         return Ok(());
     }
     let fetcher = args.fetch.fetcher();
@@ -90,7 +91,7 @@ fn build(args: &Args, request: &Request) -> Result<()> {
     report(&table, args.fetch.verbose);
     let (trust, sample) = (&fetched.trust, sample.as_deref());
     let summary = summary::text(&summary::Built { stage: &stage, table: &table, trust, rootfs, host, sample })?;
-    print!("{summary}");
+    output::write(format_args!("{summary}"));
     check.done(&summary)
 }
 
@@ -144,7 +145,7 @@ fn report(table: &Table, verbose: bool) {
     let count = |wanted: fn(&Remark) -> bool| table.remarks.iter().filter(|remark| wanted(remark)).count();
     let corrected = count(|remark| matches!(remark, Remark::Corrected { .. }));
     let computed = count(|remark| matches!(remark, Remark::Computed { .. }));
-    println!(
+    say!(
         "{} rules: {} packaged ({corrected} with corrected masks), {computed} computed",
         table.handlers.len(),
         table.handlers.len() - computed

@@ -16,6 +16,7 @@ pub mod key_package;
 pub mod lock;
 pub mod memory;
 pub mod mirror;
+pub mod output;
 pub mod package;
 pub mod parallel;
 pub mod partial;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use indicatif::HumanBytes;
 
 use crate::fetch_args::FetchArgs;
+use crate::output::say;
 use crate::{memory, source};
 
 /// Options of `cargo xtask resolve`.
@@ -25,13 +26,13 @@ pub fn run(args: &Args) -> Result<()> {
         let plan = source::plan(&request, &args.fetch.fetcher())?;
         let mut size = 0;
         for chosen in plan.chosen.iter().filter(|chosen| chosen.is_wanted(&request.targets)) {
-            println!("{:60} {:>10}  {}", chosen.nevra, HumanBytes(chosen.promise.size), chosen.targets.join(" "));
+            say!("{:60} {:>10}  {}", chosen.nevra, HumanBytes(chosen.promise.size), chosen.targets.join(" "));
             size += chosen.promise.size;
         }
-        println!("{}: {} packages of {}, {}", request.host.name, plan.chosen.len(), plan.origin, HumanBytes(size));
+        say!("{}: {} packages of {}, {}", request.host.name, plan.chosen.len(), plan.origin, HumanBytes(size));
         if args.fetch.verbose {
             let seconds = start.elapsed().as_secs_f64();
-            println!("resolved in {seconds:.2} s, peak memory {} bytes", memory::peak()?);
+            say!("resolved in {seconds:.2} s, peak memory {} bytes", memory::peak()?);
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! `cargo xtask codegen`: the committed table, from `codegen::targets` alone.
 
+use crate::output::say;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,11 +27,11 @@ pub fn codegen(args: &CodegenArgs) -> Result<()> {
     let text = committed_table()?;
     let fresh = fs::read_to_string(&path).is_ok_and(|current| current == text);
     match (fresh, args.check) {
-        (true, _) => println!("{} is fresh", path.display()),
+        (true, _) => say!("{} is fresh", path.display()),
         (false, true) => bail!("{} is not what codegen/src makes; run `cargo xtask codegen`", path.display()),
         (false, false) => {
             fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-            println!("wrote {}", path.display());
+            say!("wrote {}", path.display());
         }
     }
     Ok(())

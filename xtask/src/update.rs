@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 
 use crate::fetch_args::FetchArgs;
 use crate::lock::{Lock, Locked};
+use crate::output::say;
 use crate::repo::chosen::Chosen;
 use crate::source::{self, Plan};
 
@@ -34,17 +35,17 @@ pub fn update(args: &UpdateArgs) -> Result<()> {
         let Plan { origin, release, chosen, .. } = source::plan(&request, &args.fetch.fetcher())?;
         let locked = Locked { origin, release: release.map(|release| release.to_string()), packages: chosen };
         for line in changes(old.hosts.get(request.host.name), &locked) {
-            println!("{}: {line}", request.host.name);
+            say!("{}: {line}", request.host.name);
         }
         new.hosts.insert(request.host.name.into(), locked);
     }
     if new == old {
-        println!("{} is up to date", path.display());
+        say!("{} is up to date", path.display());
     } else if args.dry_run {
-        println!("{} would change; leave out --dry-run to write it", path.display());
+        say!("{} would change; leave out --dry-run to write it", path.display());
     } else {
         new.write(&path)?;
-        println!("wrote {}", path.display());
+        say!("wrote {}", path.display());
     }
     Ok(())
 }

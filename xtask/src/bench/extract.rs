@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{MEGABYTE, Run, median, peak_memory};
 use crate::mirror::{self, Mirror};
+use crate::output::say;
 use crate::system::{self, Tool};
 use crate::tables;
 
@@ -38,10 +39,10 @@ pub(super) fn run(folder: &Path, runs: usize) -> Result<()> {
     let ratio = ours_time / theirs_time;
     let memory = ours.iter().map(|run| run.memory).max().unwrap_or(0);
     let megabytes = |bytes: u64| bytes as f64 / MEGABYTE;
-    println!("{} packages, {} emulators, medians of {runs} pairs", mirror.packages()?.len(), mirror.emulators.len());
-    println!("bsdtar, two at a time, no checks   {theirs_time:.3} s");
-    println!("cargo xtask extract, all checks    {ours_time:.3} s, {:.1} MiB at its peak", megabytes(memory));
-    println!("ratio {ratio:.2} (at most {EXTRACT_RATIO}), memory at most {:.0} MiB", megabytes(EXTRACT_MEMORY));
+    say!("{} packages, {} emulators, medians of {runs} pairs", mirror.packages()?.len(), mirror.emulators.len());
+    say!("bsdtar, two at a time, no checks   {theirs_time:.3} s");
+    say!("cargo xtask extract, all checks    {ours_time:.3} s, {:.1} MiB at its peak", megabytes(memory));
+    say!("ratio {ratio:.2} (at most {EXTRACT_RATIO}), memory at most {:.0} MiB", megabytes(EXTRACT_MEMORY));
     if ratio > EXTRACT_RATIO || memory > EXTRACT_MEMORY {
         bail!("extracting: a limit was missed");
     }

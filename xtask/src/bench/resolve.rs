@@ -10,6 +10,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 use super::repository::{self, Compression, Repository};
 use super::{MEGABYTE, Run, family, median, peak_memory};
+use crate::output::say;
 use crate::repo::closure::ROOT;
 use crate::system::{self, Tool};
 use crate::{progress, tables};
@@ -36,7 +37,7 @@ pub(super) fn run(packages: usize, runs: usize, compressions: &[Compression]) ->
     for repository in &repositories {
         missed |= !compare(repository, packages, runs, scratch.path())?;
     }
-    println!("dnf's peak memory, the highest of all runs: {:.1} MB", children_peak_memory()? as f64 / 1e6);
+    say!("dnf's peak memory, the highest of all runs: {:.1} MB", children_peak_memory()? as f64 / 1e6);
     if missed {
         bail!("resolving: a limit was missed");
     }
@@ -58,15 +59,15 @@ fn compare(repository: &Repository, packages: usize, runs: usize, scratch: &Path
     let (ours_time, theirs_time) = (median(&ours), median(&theirs));
     let ratio = ours_time / theirs_time;
     let memory = ours.iter().map(|run| run.memory).max().unwrap_or(0);
-    println!(
+    say!(
         "{packages} packages, {:.0} MiB of XML, {:.1} MiB as {}, medians of {runs} pairs",
         repository.open_size as f64 / MEGABYTE,
         repository.size as f64 / MEGABYTE,
         repository.compression.name()
     );
-    println!("dnf repoquery, an empty cache   {theirs_time:.3} s");
-    println!("cargo xtask resolve             {ours_time:.3} s, {:.1} MB at its peak", memory as f64 / 1e6);
-    println!("ratio {ratio:.3} (at most {RATIO}), time at most {TIME} s, memory at most {:.0} MB", MEMORY as f64 / 1e6);
+    say!("dnf repoquery, an empty cache   {theirs_time:.3} s");
+    say!("cargo xtask resolve             {ours_time:.3} s, {:.1} MB at its peak", memory as f64 / 1e6);
+    say!("ratio {ratio:.3} (at most {RATIO}), time at most {TIME} s, memory at most {:.0} MB", MEMORY as f64 / 1e6);
     Ok(ours_time <= TIME && ratio <= RATIO && memory <= MEMORY)
 }
 

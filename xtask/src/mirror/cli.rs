@@ -7,6 +7,7 @@ use codegen::targets;
 
 use super::{Kind, Mirror, Options, Updates, make, serve};
 use crate::host::Host;
+use crate::output::say;
 use crate::system::{self, Tool};
 use crate::tables;
 
@@ -67,17 +68,17 @@ pub fn run(args: &MirrorArgs) -> Result<()> {
     let made = if mirror.reused { "is up to date" } else { "made" };
     for tree in &mirror.trees {
         let repo = mirror.root.join(&tree.repo_path);
-        println!("{} {made}: {} emulators of QEMU {}", repo.display(), tree.emulators.len(), tree.version);
+        say!("{} {made}: {} emulators of QEMU {}", repo.display(), tree.emulators.len(), tree.version);
     }
-    println!("key {} in {}", mirror.key.fingerprint, mirror.key.public.display());
+    say!("key {} in {}", mirror.key.fingerprint, mirror.key.public.display());
     if !args.serve {
-        println!("next: {}", from_folder(&mirror));
+        say!("next: {}", from_folder(&mirror));
         return Ok(());
     }
     system::require(&[Tool::NGINX])?;
     let server = serve::serve_on(&mirror.root, args.port)?;
-    println!("serving {} until interrupted", server.url(""));
-    println!("next: {}", from_servers(&mirror, &server.url(""), &args.kind.name(args.release)));
+    say!("serving {} until interrupted", server.url(""));
+    say!("next: {}", from_servers(&mirror, &server.url(""), &args.kind.name(args.release)));
     server.wait_for_interrupt()
 }
 
