@@ -3,12 +3,15 @@
 //!
 //! The command is run as a user runs it; what it says and what it leaves behind is what is looked at.
 
+mod bombs;
 mod build;
 mod command;
 mod corpus;
 mod faults;
 mod fixture;
 mod forge;
+mod gpg;
 mod hostile;
 mod keys;
+mod signatures;
 mod sources;
