@@ -1,75 +1,16 @@
-//! Whose signatures count: what a file of keys may hold, formats and numbers of signatures, and pinned keys.
+//! Whose signatures count: what a file of keys may hold, pinned keys, and keys out of a package.
 
 use std::fs;
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 use rpm::signature::pgp::Signer;
-use rpm::{
-    BuildConfig, CompressionWithLevel, FileOptions, Header, HeaderEntry, IndexData, IndexSignatureTag, IndexTag,
-    Package, PackageBuilder,
-};
-use tempfile::TempDir;
 use xtask::key_package;
-use xtask::mirror::Key;
-use xtask::system;
 use xtask::verify::{Keys, Trust};
 
 use crate::command::Ran;
 use crate::fixture::{MIRROR, key, other_key, text};
 use crate::forge::{Built, build};
-
-/// A `GNUPGHOME` for keys that are past use.
-struct Gpg(TempDir);
-
-impl Gpg {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary folder"))
-    }
-
-    fn run(&self, arguments: &[&str]) -> String {
-        let mut gpg = Command::new("gpg");
-        gpg.args(["--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "", "--homedir"]);
-        let output = system::run(gpg.arg(self.0.path()).args(arguments)).expect("running gpg");
-        String::from_utf8(output.stdout).expect("text")
-    }
-
-    /// Makes a key; its fingerprint.
-    fn generate(&self, options: &[&str], name: &str, kind: &str, usage: &str, expiry: &str) -> String {
-        self.run(&[options, &["--quick-generate-key", name, kind, usage, expiry]].concat());
-        let listed = self.run(&["--with-colons", "--list-keys", name]);
-        let line = listed.lines().find_map(|line| line.strip_prefix("fpr:")).expect("a fingerprint");
-        line.trim_matches(':').to_owned()
-    }
-
-    /// Changes a key as a person would, line by line.
-    fn edit(&self, name: &str, lines: &str) {
-        let mut gpg = Command::new("gpg")
-            .args(["--no-tty", "--quiet", "--command-fd", "0", "--pinentry-mode", "loopback", "--passphrase", ""])
-            .arg("--homedir")
-            .arg(self.0.path())
-            .args(["--edit-key", name])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("running gpg");
-        gpg.stdin.take().expect("its input").write_all(lines.as_bytes()).expect("talking to gpg");
-        assert!(gpg.wait().expect("waiting for gpg").success());
-    }
-
-    /// One armoured block with all the named keys.
-    fn export(&self, names: &[&str]) -> String {
-        self.run(&[&["--armor", "--export"], names].concat())
-    }
-}
-
-impl Drop for Gpg {
-    fn drop(&mut self) {
-        let _ = Command::new("gpgconf").arg("--homedir").arg(self.0.path()).args(["--kill", "all"]).output();
-    }
-}
+use crate::gpg::Gpg;
+use crate::signatures::{format_6, written};
 
 /// The mirror's key, as text.
 fn good() -> String {
@@ -204,124 +145,6 @@ fn of_a_keyring_only_the_pinned_keys_count() {
         let error = format!("{:#}", pinned(&fingerprints).expect_err("no key"));
         assert!(words.iter().all(|word| error.contains(*word)), "{error}");
     }
-}
-
-/// A package in format 6 with one emulator, not signed.
-fn format_6() -> Package {
-    let mut builder = PackageBuilder::new("qemu-user-static-six", "1", "MIT", MIRROR.host, "Format 6");
-    builder.using_config(BuildConfig::v6().compression(CompressionWithLevel::Zstd(1)));
-    let emulator = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
-    builder.with_file_contents(emulator, FileOptions::new("/usr/bin/qemu-alpha-static")).expect("a file");
-    builder.build().expect("a package")
-}
-
-fn signer(key: &Key) -> Signer {
-    Signer::from_asc_file(&key.secret).expect("a secret key")
-}
-
-fn written(package: &Package) -> Built {
-    let mut bytes = Vec::new();
-    package.write(&mut bytes).expect("a package");
-    Built::of("qemu-user-static-six", &bytes)
-}
-
-#[test]
-fn format_6_and_several_signatures() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let other = other_key(folder.path());
-    let mut package = format_6();
-    for tag in [IndexTag::RPMTAG_PAYLOAD_SHA512, IndexTag::RPMTAG_PAYLOAD_SHA3_256] {
-        assert!(package.metadata.header.entry_is_present(tag as u32), "a further digest of the payload");
-    }
-    let extract = |package: &Package, keys: &[&Path]| {
-        let built = written(package);
-        let mut arguments = vec!["--source", text(built.source())];
-        arguments.extend(keys.iter().flat_map(|path| ["--key", text(path)]));
-        if keys.is_empty() {
-            arguments.push("--no-signature");
-        }
-        Ran::new(&arguments)
-    };
-    let (mine, others) = (Path::new(key()), other.public.as_path());
-    assert_eq!(extract(&package, &[]).emulators(), ["qemu-alpha-static"]);
-    extract(&package, &[mine]).assert_refused(&["is not signed"]);
-
-    package.sign(signer(&other)).expect("a signature");
-    extract(&package, &[mine]).assert_refused(&["is signed by", &other.fingerprint, "not by a key of"]);
-    let stray = package.raw_signatures().expect("signatures")[0].to_vec();
-    package.sign(signer(&MIRROR.key)).expect("a second signature");
-    for keys in [vec![mine], vec![others], vec![others, mine]] {
-        let ran = extract(&package, &keys);
-        assert_eq!(ran.emulators(), ["qemu-alpha-static"]);
-        let record = fs::read_to_string(ran.out().join("record.json")).expect("the record");
-        let signer = if keys == [mine] { &MIRROR.key.fingerprint } else { &other.fingerprint };
-        assert!(record.contains(signer), "{record}");
-    }
-
-    // One that was made over another package: nobody who does not know its key can tell, whoever does refuses.
-    let mut second = PackageBuilder::new("qemu-user-static-six", "2", "MIT", MIRROR.host, "Format 6");
-    second.using_config(BuildConfig::v6().compression(CompressionWithLevel::Zstd(1)));
-    let emulator = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
-    second.with_file_contents(emulator, FileOptions::new("/usr/bin/qemu-alpha-static")).expect("a file");
-    let mut second = second.build().expect("a package");
-    second.apply_signature(stray).expect("a signature of something else");
-    second.sign(signer(&MIRROR.key)).expect("a good signature");
-    assert_eq!(extract(&second, &[mine]).emulators(), ["qemu-alpha-static"]);
-    let words = ["was tampered with", "its signature in the name of", &other.fingerprint, "does not fit"];
-    extract(&second, &[mine, others]).assert_refused(&words);
-    extract(&second, &[others]).assert_refused(&words);
-}
-
-#[test]
-fn more_signatures_than_a_package_has() {
-    let mut package = format_6();
-    package.sign(signer(&MIRROR.key)).expect("a signature");
-    let signature = package.metadata.signature.get_all_entries().expect("a header").into_iter();
-    let signature =
-        signature.filter(|&(tag, _)| tag != IndexSignatureTag::HEADER_SIGNATURES as u32).map(|(tag, data)| {
-            let data = match data {
-                IndexData::StringArray(one) => IndexData::StringArray(vec![one[0].clone(); 17]),
-                other => other,
-            };
-            HeaderEntry { tag, data }
-        });
-    package.metadata.signature = Header::from_entries(signature, IndexSignatureTag::HEADER_SIGNATURES);
-    let built = written(&package);
-    let ran = Ran::new(&["--source", text(built.source()), "--key", key()]);
-    ran.assert_refused(&["qemu-user-static-six", "carries 17 signatures, at most 16"]);
-}
-
-#[test]
-fn a_signature_by_way_of_sha_1() {
-    let built = build("qemu-user-static-old", &[], "mkdir -p %{buildroot}/usr/x", "/usr/x");
-    let home = Gpg::new();
-    home.run(&["--import", text(&MIRROR.key.secret)]);
-    let mut sign = Command::new("rpmsign");
-    for definition in [
-        format!("_gpg_name {}", MIRROR.key.fingerprint),
-        format!("_gpg_path {}", home.0.path().display()),
-        "_gpg_digest_algo sha1".to_owned(),
-        format!("__gpg {}", system::find("gpg").expect("gpg").display()),
-    ] {
-        sign.arg("--define").arg(definition);
-    }
-    system::run(sign.arg("--addsign").arg(&built.path)).expect("signing a package");
-    let ran = Ran::new(&["--source", text(built.source()), "--key", key()]);
-    ran.assert_refused(&["qemu-user-static-old", "is signed by", &MIRROR.key.fingerprint, "can be forged"]);
-}
-
-#[test]
-fn a_payload_without_the_digest_that_a_signature_covers() {
-    let mut package = format_6();
-    let entries = package.metadata.header.get_all_entries().expect("a header").into_iter();
-    let gone = [IndexTag::RPMTAG_PAYLOADSHA256 as u32, IndexTag::RPMTAG_HEADERIMMUTABLE as u32];
-    let entries = entries.filter(|(tag, _)| !gone.contains(tag)).map(|(tag, data)| HeaderEntry { tag, data });
-    package.metadata.header = Header::from_entries(entries, IndexTag::RPMTAG_HEADERIMMUTABLE);
-    package.clear_signatures().expect("new digests");
-    package.sign(signer(&MIRROR.key)).expect("a signature");
-    let built = written(&package);
-    let ran = Ran::new(&["--source", text(built.source()), "--key", key()]);
-    ran.assert_refused(&["qemu-user-static-six", "holds no SHA-256 of its payload"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //!
 //! The command is run as a user runs it; what it says and what it leaves behind is what is looked at.
 
+mod bombs;
 mod build;
 mod command;
 mod corpus;
@@ -10,6 +11,7 @@ mod faults;
 mod fedora;
 mod fixture;
 mod forge;
+mod gpg;
 mod hostile;
 mod inspect;
 mod keys;
@@ -17,5 +19,6 @@ mod killed;
 mod lock;
 mod network;
 mod server;
+mod signatures;
 mod sources;
 mod world;

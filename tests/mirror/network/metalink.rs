@@ -1,5 +1,7 @@
 //! What the metalink server says, or fails to say, and which index of a repository is taken.
 
+use std::time::{Duration, Instant};
+
 use xtask::mirror;
 
 use crate::fixture::MIRROR;
@@ -114,4 +116,13 @@ fn what_is_no_metalink_is_refused_at_once() {
     let other = mirror::metalink::text(&mirror::metalink::older(&index, 7), &[], &mirrors);
     world.front.put(&format!("metalink?repo=fedora-45&arch={}", MIRROR.host), other);
     world.run(&["--target", "alpha"]).assert_refused(&["fedora-45", "not what"]);
+}
+
+#[test]
+fn a_server_that_is_never_silent_and_never_done_is_given_up() {
+    let world = World::new(1);
+    world.front.always("metalink", Fault::Slow(40));
+    let begun = Instant::now();
+    world.run(&["--target", "alpha", "--timeout", "1"]).assert_refused(&["metalink", "fedora-45", "timeout"]);
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
