@@ -123,6 +123,6 @@ fn a_server_that_is_never_silent_and_never_done_is_given_up() {
     let world = World::new(1);
     world.front.always("metalink", Fault::Slow(40));
     let begun = Instant::now();
-    world.run(&["--target", "alpha", "--timeout", "1"]).assert_refused(&["metalink", "fedora-45", "timeout"]);
+    world.run(&["--target", "alpha"]).assert_refused(&["metalink", "fedora-45", "timeout"]);
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
