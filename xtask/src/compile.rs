@@ -132,7 +132,7 @@ fn run(command: &mut Command, what: &str) -> Result<Vec<u8>> {
 }
 
 /// Where cargo keeps the sources of dependencies.
-fn cargo_home() -> PathBuf {
+pub fn cargo_home() -> PathBuf {
     let default = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo");
     env::var_os("CARGO_HOME").map_or_else(default, PathBuf::from)
 }

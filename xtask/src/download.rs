@@ -6,17 +6,18 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::digest::Sha256;
-use crate::progress::{Transfer, Transfers};
+use crate::progress::Transfers;
 use crate::repo::Promise;
 
 use cache::{Cache, read_small};
-use failure::Kind;
+use failure::{Failure, Kind};
 use http::{Answer, Client};
 use mirrors::Down;
 use part::Part;
@@ -38,6 +39,12 @@ const LONGEST_UNPROMISED: u64 = 16 << 20;
 
 /// How often all servers are asked for a file before it is given up.
 const ROUNDS: u32 = 3;
+
+/// How many attempts a file is worth: at thirty seconds of silence each, somebody who waits wants to know.
+const MOST_ATTEMPTS: usize = 12;
+
+/// Longest wait that is not spoken of.
+const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 
 /// The wait before the second round; it doubles for each further one, and is up to half as long again, by chance, so
 /// that many builds which failed together do not come back together.
@@ -65,6 +72,7 @@ pub struct Fetcher {
     cache: Cache,
     options: Options,
     down: Down,
+    warnings: Mutex<Vec<String>>,
 }
 
 impl Fetcher {
@@ -75,6 +83,7 @@ impl Fetcher {
             cache: Cache::new(options.cache.clone()),
             options,
             down: Down::default(),
+            warnings: Mutex::default(),
         }
     }
 
@@ -93,6 +102,24 @@ impl Fetcher {
         if self.options.verbose {
             eprintln!("proven: {what}");
         }
+    }
+
+    /// Tells whoever wants to know that nothing has proven something.
+    pub fn unproven(&self, what: &str) {
+        if self.options.verbose {
+            eprintln!("unproven: {what}");
+        }
+    }
+
+    /// Tells that something is not as it should be, which is no failure.
+    pub fn warn(&self, what: &str) {
+        eprintln!("warning: {what}");
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_owned());
+    }
+
+    /// All that was warned of.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A small file whose content nothing promises, such as a metalink. The server is asked each time whether it still
@@ -137,7 +164,7 @@ impl Fetcher {
                 Ok(answer) => break answer,
                 // Where nobody is, another source may be: that is to be known soon.
                 Err(failure) if failure.kind == Kind::Passing && round < ROUNDS => {
-                    thread::sleep(pause(round, failure.retry_after));
+                    rest(round, failure.retry_after);
                 }
                 Err(failure) => return Err(failure.cause),
             }
@@ -180,62 +207,110 @@ impl Fetcher {
             return Ok(path);
         }
         transfer.inc(part.length());
-        self.ask_mirrors(mirrors, relative, promise, &mut part, &transfer)?;
+        self.ask_mirrors(mirrors, relative, |url| self.client.rest(url, promise, &mut part, &transfer))?;
         part.finish()?;
         Ok(path)
     }
 
-    /// Asks one mirror after the other, several times over.
-    fn ask_mirrors(
+    /// A small file that is one of those which are promised, the first if any mirror has it; and which it is.
+    ///
+    /// # Errors
+    /// If no mirror gives any of them.
+    pub fn one_of(&self, mirrors: &Mirrors, relative: &str, promises: &[&Promise]) -> Result<(Vec<u8>, usize)> {
+        let name = mirrors.first().of(relative);
+        let newest = promises.first().with_context(|| format!("nothing is promised of {name}"))?;
+        let among = if self.options.offline { promises } else { &promises[..1] };
+        for (index, promise) in among.iter().enumerate() {
+            if let Some(path) = self.cached(relative, promise) {
+                return Ok((read_small(&path).with_context(|| format!("reading {}", path.display()))?, index));
+            }
+        }
+        if self.options.offline {
+            return Err(NotCached(name).into());
+        }
+        let mut best: Option<(Vec<u8>, usize)> = None;
+        let limit = promises.iter().map(|promise| promise.size).max().unwrap_or_default();
+        let asked = self.ask_mirrors(mirrors, relative, |url| {
+            // A mirror that answers with another length than any is soon told.
+            let Answer::Bytes(bytes, _) = self.client.small(url, limit.min(LONGEST_UNPROMISED), None)? else {
+                return Err(Failure::new(Kind::Wrong, anyhow!("it answers a question that was not asked")));
+            };
+            let (size, sha256) = (bytes.len() as u64, Sha256::of(&bytes));
+            let which = promises.iter().position(|promise| (promise.size, &promise.sha256) == (size, &sha256));
+            if let Some(index) = which.filter(|index| best.as_ref().is_none_or(|best| *index < best.1)) {
+                best = Some((bytes, index));
+            }
+            match which {
+                Some(0) => Ok(()),
+                _ => Err(Failure::new(Kind::Wrong, broken(url, newest, size, &sha256))),
+            }
+        });
+        match best {
+            Some((bytes, index)) => {
+                self.cache.keep_promised(relative, promises[index], &bytes)?;
+                Ok((bytes, index))
+            }
+            None => Err(asked.err().unwrap_or_else(|| anyhow!("nobody gives {name}"))),
+        }
+    }
+
+    /// Asks one mirror after the other, several times over, until an attempt succeeds.
+    fn ask_mirrors<T>(
         &self,
         mirrors: &Mirrors,
         relative: &str,
-        promise: &Promise,
-        part: &mut Part,
-        transfer: &Transfer,
-    ) -> Result<()> {
-        let mut round = 1;
+        mut attempt: impl FnMut(&str) -> Result<T, Failure>,
+    ) -> Result<T> {
+        let (mut round, mut attempts) = (1, 0);
         loop {
             let mut tried = Vec::new();
             let mut wait = None;
             let mut last = None;
-            while let Some(index) = mirrors.next(&tried, &self.down) {
+            while let Some(index) = mirrors.next(&tried, &self.down).filter(|_| attempts < MOST_ATTEMPTS) {
                 tried.push(index);
+                attempts += 1;
                 let location = mirrors.location(index);
                 let url = location.of(relative);
-                let others = tried.len() < mirrors.count();
-                match self.client.rest(&url, promise, part, transfer, others) {
-                    Ok(()) => {
+                let failure = match attempt(&url) {
+                    Ok(done) => {
                         mirrors.remember(index, true);
                         self.down.remember(location, true);
-                        return Ok(());
+                        return Ok(done);
                     }
-                    Err(failure) => {
-                        let (may_pass, cause) = (failure.may_pass(), failure.cause);
-                        match failure.kind {
-                            Kind::Here => return Err(cause).with_context(|| format!("fetching {url}")),
-                            Kind::Missing => {}
-                            Kind::Unreachable | Kind::Passing => self.down.remember(location, false),
-                            Kind::Wrong => mirrors.remember(index, false),
-                        }
-                        if may_pass {
-                            wait = wait.max(Some(failure.retry_after.unwrap_or_default()));
-                        }
-                        last = Some(cause.context(format!("fetching {url}")));
-                    }
+                    Err(failure) => failure,
+                };
+                if failure.may_pass() {
+                    wait = wait.max(Some(failure.retry_after.unwrap_or_default()));
                 }
+                let cause = failure.cause.context(format!("fetching {url}"));
+                match failure.kind {
+                    Kind::Here => return Err(cause),
+                    Kind::Missing => {}
+                    Kind::Unreachable | Kind::Passing => self.down.remember(location, false),
+                    Kind::Wrong => mirrors.remember(index, false),
+                }
+                last = Some(cause);
             }
-            match (wait, last) {
-                (Some(wait), _) if round < ROUNDS => thread::sleep(pause(round, Some(wait))),
-                (_, Some(last)) if tried.len() > 1 => {
+            let last = last.with_context(|| format!("nobody to ask for {relative}"))?;
+            match wait {
+                Some(wait) if round < ROUNDS && attempts < MOST_ATTEMPTS => rest(round, Some(wait)),
+                _ if tried.len() > 1 => {
                     return Err(last.context(format!("none of {} mirrors gives {relative}", tried.len())));
                 }
-                (_, Some(last)) => return Err(last),
-                (_, None) => bail!("nobody to ask for {relative}"),
+                _ => return Err(last),
             }
             round += 1;
         }
     }
+}
+
+/// Waits before the next round, and says so where a person would wonder.
+fn rest(round: u32, asked: Option<Duration>) {
+    let pause = pause(round, asked);
+    if pause > LONGEST_SILENCE {
+        eprintln!("waiting {} s, as the server asks", pause.as_secs());
+    }
+    thread::sleep(pause);
 }
 
 /// How long to wait before the next round.

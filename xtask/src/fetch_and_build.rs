@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -17,7 +18,7 @@ use crate::output::{self, say};
 use crate::source::{self, Request};
 use crate::summary;
 use crate::tables::{target_dir, workspace_root, write_if_changed};
-use crate::unchanged::Check;
+use crate::unchanged::{Check, Said};
 use crate::{compile, partial, rootfs};
 
 /// Options of `cargo xtask fetch-and-build`.
@@ -62,8 +63,12 @@ fn build(args: &Args, request: &Request) -> Result<()> {
     let out = args.out.join(host.name);
     let check = Check::new(request, &format!("{:?}", args.masks), &work, &out)?;
     let may_be_done = !args.fetch.refresh && !args.fetch_only;
-    if let Some(summary) = may_be_done.then(|| check.unchanged(args.fetch.offline)).flatten() {
-        output::write(format_args!("{summary}"));
+    let asked = SystemTime::now();
+    if let Some(said) = may_be_done.then(|| check.unchanged(args.fetch.offline, asked)).flatten() {
+        let proofs = said.proofs.iter().filter(|_| args.fetch.verbose);
+        proofs.for_each(|proof| eprintln!("proven: {proof}"));
+        said.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        output::write(format_args!("{}", said.summary));
         return Ok(());
     }
     let fetcher = args.fetch.fetcher();
@@ -74,9 +79,8 @@ fn build(args: &Args, request: &Request) -> Result<()> {
     }
     let wanted = Wanted { host, targets: &request.targets, trust: &fetched.trust };
     let (stage, _) = extract::stage(&fetched.packages, &wanted, &work.join("stage"))?;
-    if args.fetch.verbose {
-        stage.record.packages.iter().for_each(|proof| eprintln!("proven: {proof}"));
-    }
+    let proofs: Vec<_> = stage.record.packages.iter().map(ToString::to_string).collect();
+    proofs.iter().for_each(|proof| fetcher.proven(proof));
     let masks = match args.masks {
         MasksArg::Corrected => Masks::Corrected,
         MasksArg::Upstream => Masks::Upstream,
@@ -92,7 +96,8 @@ fn build(args: &Args, request: &Request) -> Result<()> {
     let (trust, sample) = (&fetched.trust, sample.as_deref());
     let summary = summary::text(&summary::Built { stage: &stage, table: &table, trust, rootfs, host, sample })?;
     output::write(format_args!("{summary}"));
-    check.done(&summary)
+    let asked = (!fetcher.is_offline()).then_some(asked);
+    check.done(Said { proofs, warnings: fetcher.warnings(), summary }, asked)
 }
 
 /// A foreign program to try the handlers with, beside the root file system; none if the table has no foreign target.

@@ -60,7 +60,7 @@ pub struct FetchArgs {
     pub offline: bool,
 
     /// Ask for newer packages, however recently that was done
-    #[arg(long, conflicts_with = "offline")]
+    #[arg(long, conflicts_with_all = ["offline", "locked"])]
     pub refresh: bool,
 
     /// How long a server may take to accept a connection, to answer, and be silent
@@ -98,8 +98,9 @@ impl FetchArgs {
     /// What the options mean, for each host.
     ///
     /// # Errors
-    /// If a host is none that images are made for.
+    /// If a host is none that images are made for, or an option means nothing to the source.
     pub fn requests(&self) -> Result<Vec<Request>> {
+        self.check()?;
         let mut hosts = match self.host.as_slice() {
             [] => vec![Host::named(None)?],
             named => named.iter().map(|name| Host::named(Some(name))).collect::<Result<_>>()?,
@@ -107,6 +108,28 @@ impl FetchArgs {
         hosts.sort_by_key(|host| host.name);
         hosts.dedup_by_key(|host| host.name);
         Ok(hosts.into_iter().map(|host| self.request(host)).collect())
+    }
+
+    /// That nothing is asked for which would not be done.
+    fn check(&self) -> Result<()> {
+        let fedoras = [
+            ("--release", self.release != WantedRelease::Latest),
+            ("--mirror", self.mirror.is_some()),
+            ("--fingerprint", !self.fingerprint.is_empty()),
+            ("--servers", self.servers.is_some()),
+        ];
+        let (source, refused): (_, Vec<_>) = match &self.source {
+            Source::Place(place) => (place.name(), fedoras.into()),
+            Source::Apt => {
+                let own = [("--key", !self.key.is_empty()), ("--no-signature", self.no_signature)];
+                ("apt".into(), fedoras.into_iter().chain(own).chain([("--locked", self.locked)]).collect())
+            }
+            Source::Auto | Source::Fedora => ("Fedora".into(), vec![("--no-signature", self.no_signature)]),
+        };
+        match refused.iter().find(|(_, typed)| *typed) {
+            Some((option, _)) => bail!("{option} means nothing for packages of {source}; leave it out"),
+            None => Ok(()),
+        }
     }
 
     fn request(&self, host: Host) -> Request {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use indicatif::HumanBytes;
 
 use crate::fetch_args::FetchArgs;
@@ -24,12 +24,16 @@ pub fn run(args: &Args) -> Result<()> {
     for request in args.fetch.requests()? {
         let start = Instant::now();
         let plan = source::plan(&request, &args.fetch.fetcher())?;
-        let mut size = 0;
-        for chosen in plan.chosen.iter().filter(|chosen| chosen.is_wanted(&request.targets)) {
-            say!("{:60} {:>10}  {}", chosen.nevra, HumanBytes(chosen.promise.size), chosen.targets.join(" "));
-            size += chosen.promise.size;
+        let wanted: Vec<_> = plan.chosen.iter().filter(|chosen| chosen.is_wanted(&request.targets)).collect();
+        for target in &request.targets {
+            let is_held = wanted.iter().any(|chosen| chosen.targets.contains(target));
+            ensure!(is_held, "no package of {} holds an emulator for {target}", plan.origin);
         }
-        say!("{}: {} packages of {}, {}", request.host.name, plan.chosen.len(), plan.origin, HumanBytes(size));
+        for chosen in &wanted {
+            say!("{:60} {:>10}  {}", chosen.nevra, HumanBytes(chosen.promise.size), chosen.targets.join(" "));
+        }
+        let size = wanted.iter().map(|chosen| chosen.promise.size).fold(0, u64::saturating_add);
+        say!("{}: {} packages of {}, {}", request.host.name, wanted.len(), plan.origin, HumanBytes(size));
         if args.fetch.verbose {
             let seconds = start.elapsed().as_secs_f64();
             say!("resolved in {seconds:.2} s, peak memory {} bytes", memory::peak()?);

@@ -5,7 +5,7 @@
 //! that is not certainly the same makes a build run its course, where every step decides for itself.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -15,12 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 use crate::download::Location;
-use crate::partial;
 use crate::source::{Request, Source};
 use crate::tables::workspace_root;
+use crate::{compile, partial};
 
 /// How long what servers have said of the newest packages holds; Fedora's own tools ask for updates as often.
 const FRESH: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// How long a result holds that was warned of, such as another distribution's packages in place of Fedora's.
+const WARNED: Duration = Duration::from_secs(10 * 60);
 
 /// Name of the record in a host's working folder.
 const RECORD: &str = "built.json";
@@ -47,7 +50,18 @@ struct Record {
     /// When the servers were asked.
     asked: SystemTime,
     /// What was said at the end.
-    summary: String,
+    said: Said,
+}
+
+/// What a build says, to be said again by one that has nothing to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// How the packages were proven, a line each.
+    pub proofs: Vec<String>,
+    /// What was not as it should be.
+    pub warnings: Vec<String>,
+    /// What was built.
+    pub summary: String,
 }
 
 /// A build that may turn out to be unnecessary.
@@ -56,7 +70,6 @@ pub struct Check {
     record: PathBuf,
     out: PathBuf,
     made_of: Sha256,
-    asked: SystemTime,
     /// Whether servers decide what is the newest.
     ages: bool,
 }
@@ -81,53 +94,71 @@ impl Check {
         if let Source::Place(Location::Folder(folder)) = &request.source {
             match folder.join("repodata/repomd.xml") {
                 index if index.exists() => contents(&index, &mut text)?,
-                _ => listing(folder, &mut text)?,
+                // What links lead to is what would be read.
+                _ => listing(folder, Path::metadata, &mut text)?,
             }
         }
         // This program, and the compiler that it would call.
         let programs = [std::env::current_exe().ok(), std::env::var_os("CARGO").map(PathBuf::from)];
         for program in programs.into_iter().flatten() {
-            describe(&program, &mut text)?;
+            describe(&program, Path::metadata, &mut text)?;
         }
-        let decides = |name: &str| name.starts_with("CARGO_TARGET_") || name == "SOURCE_DATE_EPOCH";
+        let cargo_home = compile::cargo_home();
+        for configuration in ["config.toml", "config"].map(|name| cargo_home.join(name)) {
+            if configuration.exists() {
+                contents(&configuration, &mut text)?;
+            }
+        }
+        let decides = |name: &str| {
+            ["CARGO_TARGET_", "CARGO_PROFILE_", "CARGO_BUILD_", "RUSTC"].iter().any(|start| name.starts_with(start))
+                || name == "SOURCE_DATE_EPOCH"
+        };
         let mut variables: Vec<_> = std::env::vars_os().filter(|(name, _)| decides(&name.to_string_lossy())).collect();
         variables.sort();
         let _ = writeln!(text, "{variables:?}");
-        Ok(Self {
-            record: work.join(RECORD),
-            out: out.into(),
-            made_of: Sha256::of(text.as_bytes()),
-            asked: SystemTime::now(),
-            ages: !request.locked && !matches!(request.source, Source::Place(Location::Folder(_))),
-        })
+        let ages = !request.locked && !matches!(request.source, Source::Place(Location::Folder(_)));
+        Ok(Self::of(&text, work, out, ages))
     }
 
-    /// What was said of the same build, if it is there and whole, and what servers have said of it is recent or may not
-    /// be asked again.
-    pub fn unchanged(&self, offline: bool) -> Option<String> {
+    fn of(text: &str, work: &Path, out: &Path, ages: bool) -> Self {
+        Self { record: work.join(RECORD), out: out.into(), made_of: Sha256::of(text.as_bytes()), ages }
+    }
+
+    fn record(&self) -> Option<Record> {
         let record: Record = serde_json::from_slice(&fs::read(&self.record).ok()?).ok()?;
-        let age = self.asked.duration_since(record.asked).ok()?;
-        let holds = offline || !self.ages || age < FRESH;
+        (record.made_of == self.made_of).then_some(record)
+    }
+
+    /// What was said of the same build, if it is there and whole, and what servers have said of it is recent `now` or
+    /// may not be asked again.
+    pub fn unchanged(&self, offline: bool, now: SystemTime) -> Option<Said> {
+        let record = self.record()?;
+        let age = now.duration_since(record.asked).ok()?;
+        let longest = if record.said.warnings.is_empty() { FRESH } else { WARNED };
+        let holds = offline || !self.ages || age < longest;
         // What a killed run has left is for a build to clear up.
         let is_there =
             || made(&self.out).is_ok_and(|made| made == record.made) && !partial::path_of(&self.out).exists();
-        if record.made_of != self.made_of || !holds || !is_there() {
+        if !holds || !is_there() {
             return None;
         }
         let asked = match self.ages {
+            true if record.asked == SystemTime::UNIX_EPOCH => "; servers were not asked".to_owned(),
             true => format!("; servers were asked {} ago, --refresh asks again", words(age)),
             false => String::new(),
         };
-        Some(format!("{}\nunchanged, nothing to do{asked}\n", record.summary.trim_end()))
+        let summary = format!("{}\nunchanged, nothing to do{asked}\n", record.said.summary.trim_end());
+        Some(Said { summary, ..record.said })
     }
 
-    /// Writes down that the build is done.
+    /// Writes down that the build is done, and when servers were asked for it, if they were.
     ///
     /// # Errors
     /// If that cannot be written.
-    pub fn done(self, summary: &str) -> Result<()> {
-        let made = made(&self.out)?;
-        let record = Record { made_of: self.made_of, made, asked: self.asked, summary: summary.into() };
+    pub fn done(self, said: Said, asked: Option<SystemTime>) -> Result<()> {
+        let earlier = || self.record().map_or(SystemTime::UNIX_EPOCH, |record| record.asked);
+        let asked = asked.unwrap_or_else(earlier);
+        let record = Record { made: made(&self.out)?, made_of: self.made_of, asked, said };
         partial::write(&self.record, &serde_json::to_vec(&record).context("writing down what was built")?)
     }
 }
@@ -135,31 +166,37 @@ impl Check {
 /// Digest of paths, sizes and times below a folder.
 fn made(out: &Path) -> Result<Sha256> {
     let mut text = String::new();
-    listing(out, &mut text)?;
+    listing(out, Path::symlink_metadata, &mut text)?;
     Ok(Sha256::of(text.as_bytes()))
 }
 
-fn listing(folder: &Path, text: &mut String) -> Result<()> {
+/// How to look at a file: at a link, or at what it leads to.
+type Look = fn(&Path) -> std::io::Result<Metadata>;
+
+fn listing(folder: &Path, look: Look, text: &mut String) -> Result<()> {
     for path in children(folder)? {
-        describe(&path, text)?;
+        describe(&path, look, text)?;
         if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            listing(&path, text)?;
+            listing(&path, look, text)?;
         }
     }
     Ok(())
 }
 
-/// Path, kind, size and time of a file.
-fn describe(path: &Path, text: &mut String) -> Result<()> {
-    let metadata = path.symlink_metadata().with_context(|| format!("reading {}", path.display()))?;
-    let (seconds, nanoseconds) = (metadata.mtime(), metadata.mtime_nsec());
+/// Path, kind, size and times of a file. The time of the last change of its inode is nobody's to set.
+fn describe(path: &Path, look: Look, text: &mut String) -> Result<()> {
+    let metadata = look(path).with_context(|| format!("reading {}", path.display()))?;
+    let size = if metadata.is_dir() { 0 } else { metadata.len() };
     let _ = writeln!(
         text,
-        "{} {:o} {} {} {seconds}.{nanoseconds}",
+        "{} {:o} {} {size} {}.{} {}.{}",
         path.display(),
         metadata.mode(),
         metadata.ino(),
-        if metadata.is_dir() { 0 } else { metadata.len() }
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+        metadata.ctime(),
+        metadata.ctime_nsec()
     );
     Ok(())
 }
@@ -190,3 +227,6 @@ fn words(age: Duration) -> String {
         minutes => format!("{minutes} min"),
     }
 }
+
+#[cfg(test)]
+mod tests;

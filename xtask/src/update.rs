@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use crate::fetch_args::FetchArgs;
 use crate::lock::{Lock, Locked};
 use crate::output::say;
+use crate::partial;
 use crate::repo::chosen::Chosen;
 use crate::source::{self, Plan};
 
@@ -27,6 +28,8 @@ pub struct UpdateArgs {
 /// If the metadata cannot be had, or the lock cannot be read or written.
 pub fn update(args: &UpdateArgs) -> Result<()> {
     let path = args.fetch.lock_path();
+    // From reading to writing: another run may be about another host.
+    let _lock = partial::lock(&path)?;
     let old = Lock::read(&path)?.unwrap_or_default();
     let mut new = old.clone();
     for request in args.fetch.requests()? {

@@ -42,7 +42,13 @@ impl Cache {
         let path = self.small_path(url);
         let kept: Kept = serde_json::from_slice(&fs::read(path.with_extension("json")).ok()?).ok()?;
         let bytes = read_small(&path).ok()?;
-        (kept.url == url && kept.sha256 == Sha256::of(&bytes)).then_some((bytes, kept.validators))
+        if kept.url != url || kept.sha256 != Sha256::of(&bytes) {
+            return None;
+        }
+        for used in [path.with_extension("json"), path] {
+            note_use(&File::open(used).ok()?);
+        }
+        Some((bytes, kept.validators))
     }
 
     /// Keeps a small file.
@@ -55,6 +61,11 @@ impl Cache {
 
     fn small_path(&self, url: &str) -> PathBuf {
         self.folder.join("metadata").join(Sha256::of(url.as_bytes()).to_string())
+    }
+
+    /// Keeps a promised file, of which all bytes are there.
+    pub(super) fn keep_promised(&self, relative: &str, promise: &Promise, bytes: &[u8]) -> Result<()> {
+        write(&self.path(relative, promise), bytes)
     }
 
     /// Where a promised file is kept.
@@ -70,8 +81,7 @@ impl Cache {
         if Sha256::of_reader(&file).ok()? != promise.sha256 {
             return None;
         }
-        // That it is still wanted. If that cannot be noted, it is fetched again some day.
-        let _ = file.set_modified(SystemTime::now());
+        note_use(&file);
         Some(path)
     }
 
@@ -88,6 +98,11 @@ impl Cache {
             }
         }
     }
+}
+
+/// Notes that a file is still wanted. If that fails, it is fetched again some day.
+fn note_use(file: &File) {
+    let _ = file.set_modified(SystemTime::now());
 }
 
 /// Reads a file of the length that small files have.
@@ -125,7 +140,17 @@ mod tests {
         };
         let ((_, forgotten), (wanted, kept)) = (file("old"), file("old, and wanted"));
         assert_eq!(cache.file("Packages/a.rpm", &wanted), Some(kept.clone()));
+        cache.keep("http://a/metalink", b"text", Validators::default()).expect("a small file");
+        let aged = |path: &Path| {
+            let long_ago = SystemTime::now() - LONGEST_KEPT * 2;
+            File::options().append(true).open(path).and_then(|file| file.set_modified(long_ago)).expect("its age");
+        };
+        let small = cache.small_path("http://a/metalink");
+        aged(&small);
+        aged(&small.with_extension("json"));
+        assert!(cache.small("http://a/metalink").is_some());
         cache.forget_old();
         assert!(kept.exists() && !forgotten.exists());
+        assert!(cache.small("http://a/metalink").is_some(), "it is in use");
     }
 }

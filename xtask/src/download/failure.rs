@@ -17,9 +17,16 @@ impl fmt::Display for Unreachable {
 
 impl std::error::Error for Unreachable {}
 
-/// That a server is there and says that the file is not.
+/// That a server is there and does not give the file.
 #[derive(Debug)]
 pub struct Missing(pub(super) u16);
+
+impl Missing {
+    /// Whether it says that there is no such file, rather than that it may not be had.
+    pub fn is_absent(&self) -> bool {
+        matches!(self.0, 404 | 410)
+    }
+}
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

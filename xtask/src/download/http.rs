@@ -20,7 +20,7 @@ use super::part::Part;
 use crate::progress::Transfer;
 use crate::repo::Promise;
 
-/// A server that gives less, in bytes a second, while others are there, is left for one of those.
+/// A server that gives less, in bytes a second, is as good as silent: a package would take hours.
 const SLOWEST: u64 = 1000;
 
 /// Longest wait that a server may ask for; whoever builds would rather be told that it does not work.
@@ -94,15 +94,13 @@ impl Client {
         Ok(Answer::Bytes(bytes, validators))
     }
 
-    /// What is missing of `part`, after which it must be what is promised. With `others` to turn to, a server that is
-    /// very slow is a failure.
+    /// What is missing of `part`, after which it must be what is promised.
     pub(super) fn rest(
         &self,
         url: &str,
         promise: &Promise,
         part: &mut Part,
         transfer: &Transfer,
-        others: bool,
     ) -> Result<(), Failure> {
         let begun = part.length();
         if begun < promise.size || promise.size == 0 {
@@ -113,7 +111,7 @@ impl Client {
                 return Err(Failure::new(Kind::Wrong, anyhow!("the server has fewer bytes than have arrived already")));
             }
             check_status(&response)?;
-            self.receive(&mut response, promise, part, transfer, others)?;
+            self.receive(&mut response, promise, part, transfer)?;
         }
         let (size, sha256) = (part.length(), part.sha256());
         if (size, &sha256) == (promise.size, &promise.sha256) {
@@ -122,7 +120,7 @@ impl Client {
         start_over(part, transfer)?;
         let wrong = Failure::new(Kind::Wrong, broken(url, promise, size, &sha256));
         // What had arrived before may be what is wrong, and not what this server gives.
-        if begun > 0 { self.rest(url, promise, part, transfer, others) } else { Err(wrong) }
+        if begun > 0 { self.rest(url, promise, part, transfer) } else { Err(wrong) }
     }
 
     /// Reads the body of an answer into `part`.
@@ -132,7 +130,6 @@ impl Client {
         promise: &Promise,
         part: &mut Part,
         transfer: &Transfer,
-        others: bool,
     ) -> Result<(), Failure> {
         if part.length() > 0 && !continues(response, part.length(), promise.size)? {
             start_over(part, transfer)?;
@@ -159,7 +156,7 @@ impl Client {
             part.write(&buffer[..length]).map_err(Failure::here)?;
             transfer.inc(length as u64);
             arrived += length as u64;
-            if others && since.elapsed() >= self.timeout {
+            if since.elapsed() >= self.timeout {
                 if arrived < SLOWEST * self.timeout.as_secs().max(1) {
                     return Err(Failure::new(Kind::Passing, anyhow!("slower than {SLOWEST} bytes a second")));
                 }

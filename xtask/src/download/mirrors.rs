@@ -60,11 +60,6 @@ impl Mirrors {
         &self.places[0].location
     }
 
-    /// How many there are.
-    pub(super) fn count(&self) -> usize {
-        self.places.len()
-    }
-
     /// Where one is.
     pub(super) fn location(&self, index: usize) -> &Location {
         &self.places[index].location

@@ -39,9 +39,9 @@ pub(super) fn contact(request: &Request, fetcher: &Fetcher) -> Result<Release> {
     let error = match list.and_then(|list| release::newest(&list)) {
         Ok((release, newer)) => {
             if let Some(newer) = newer {
-                eprintln!(
-                    "warning: Fedora {newer} is out, and this source does not know its key yet; taking {release}"
-                );
+                fetcher.warn(&format!(
+                    "Fedora {newer} is out, and this source does not know its key yet; taking {release}"
+                ));
             }
             return Ok(release);
         }
@@ -55,7 +55,7 @@ pub(super) fn contact(request: &Request, fetcher: &Fetcher) -> Result<Release> {
             return Err(error);
         }
     }
-    eprintln!("warning: taking Fedora {known}, the newest that this source knows: {error:#}");
+    fetcher.warn(&format!("taking Fedora {known}, the newest that this source knows: {error:#}"));
     Ok(known)
 }
 
@@ -102,11 +102,19 @@ fn repository(release: Release, repo: release::Repo, request: &Request, fetcher:
             let versions = std::iter::once(metalink.current).chain(metalink.alternates).collect();
             Ok(Repository { id: repo.id.clone(), mirrors: Mirrors::new(places.collect()), versions })
         }
-        Err(error) if release.may_have_ended() && error.chain().any(|cause| cause.is::<Missing>()) => {
+        Err(error) if release.may_have_ended() && is_absent(&error) => {
             Ok(unproven(servers.archive(host).below(&repo.path), "it comes from the archive, which has no metalinks"))
         }
-        Err(error) => Err(error.context(format!("asking for mirrors of Fedora {release}, {} for {host}", repo.id))),
+        Err(error) => {
+            let doubt = if is_absent(&error) { " (is there such a release, for that host?)" } else { "" };
+            Err(error.context(format!("asking for mirrors of Fedora {release}, {} for {host}{doubt}", repo.id)))
+        }
     }
+}
+
+/// Whether a server says that there is no such thing.
+fn is_absent(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref::<Missing>().is_some_and(Missing::is_absent))
 }
 
 /// Whose signature counts for a release: the keys that the user names, else those with the pinned fingerprints, by
@@ -124,13 +132,17 @@ pub(super) fn trust(
     let pinned = |keyring: &[u8], name: &str| Keys::pinned(keyring, name, &fingerprints);
     let project = Servers::new(request.servers.as_deref()).project();
     let name = project.of(KEYRING);
-    // The fingerprint proves it, so what is kept is as good as what would be fetched.
+    // The fingerprint proves it, so what is kept is as good as what would be fetched, if it has all that may be needed.
     let kept = fetcher.kept_metadata(&project, KEYRING).and_then(|keyring| pinned(&keyring, &name).ok());
+    let is_enough = |keys: &Keys| keys.count() >= fingerprints.len() && !fetcher.is_refreshing();
     let keys = match kept {
-        Some(keys) => keys,
-        None => match fetcher.metadata(&project, KEYRING).and_then(|keyring| pinned(&keyring, &name)) {
+        Some(keys) if is_enough(&keys) => keys,
+        kept => match fetcher.metadata(&project, KEYRING).and_then(|keyring| pinned(&keyring, &name)) {
             Ok(keys) => keys,
-            Err(error) => match from_package(repositories, fetcher).and_then(|keys| pinned(&keys, key_package::NAME)) {
+            Err(error) => match kept.map_or_else(
+                || from_package(repositories, fetcher).and_then(|keys| pinned(&keys, key_package::NAME)),
+                Ok,
+            ) {
                 Ok(keys) => keys,
                 Err(_) => return Err(error),
             },
@@ -170,16 +182,28 @@ fn from_package(repositories: &[Repository], fetcher: &Fetcher) -> Result<Vec<u8
 /// A plan from `fetch.lock`: the packages are known, and nobody is asked unless one of them is not in the cache.
 pub(super) fn locked(release: Release, chosen: Vec<Chosen>, request: &Request, fetcher: &Fetcher) -> Result<Plan> {
     let (host, servers) = (request.host.name, Servers::new(request.servers.as_deref()));
-    let is_there = |chosen: &Chosen| fetcher.cached(&chosen.href, &chosen.promise).is_some();
-    let repositories = if fetcher.is_offline() || chosen.iter().all(is_there) {
+    let is_there = |chosen: &Chosen| {
+        !chosen.is_wanted(&request.targets) || fetcher.cached(&chosen.href, &chosen.promise).is_some()
+    };
+    // Of packages that are locked the metalink proves nothing, it only tells of mirrors.
+    let known = || {
         let plain = |repo: release::Repo| Repository {
             id: repo.id,
-            mirrors: servers.downloads(host).below(&repo.path).into(),
+            mirrors: Mirrors::new(vec![
+                servers.downloads(host).below(&repo.path),
+                servers.archive(host).below(&repo.path),
+            ]),
             versions: Vec::new(),
         };
         release.repositories(host).into_iter().map(plain).collect()
+    };
+    let repositories = if fetcher.is_offline() || chosen.iter().all(is_there) {
+        known()
     } else {
-        repositories(release, request, fetcher)?
+        repositories(release, request, fetcher).unwrap_or_else(|error| {
+            fetcher.warn(&format!("asking Fedora's own servers for what is locked ({error:#})"));
+            known()
+        })
     };
     let fingerprints = fingerprints(release, request)?;
     let koji = (!fetcher.is_offline()).then(|| Koji::new(servers.koji(), fingerprints));

@@ -172,14 +172,7 @@ pub fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
             Err(error) if fedora::is_out_of_reach(&error) => fall_back(request, fetcher, error),
             Err(error) => Err(error),
         },
-        Source::Apt => {
-            ensure!(
-                request.keys.is_empty() && !request.no_signature && !request.is_of_fedora(),
-                "apt verifies packages with this machine's own keys, and knows the newest ones only; leave out \
-                 --key, --no-signature, --locked, --release, --mirror and --fingerprint"
-            );
-            apt::fetch(request, fetcher)
-        }
+        Source::Apt => apt::fetch(request, fetcher),
         Source::Place(Location::Folder(folder)) if !request.locked && !folder.join("repodata").exists() => {
             folder::fetch(folder, request.trust()?)
         }
@@ -212,8 +205,8 @@ fn fall_back(request: &Request, fetcher: &Fetcher, error: anyhow::Error) -> Resu
              Check the network, or name a source: --source DIR or URL"
         );
     }
-    eprintln!("warning: Fedora's packages cannot be had ({error:#})");
-    eprintln!("warning: taking this distribution's own qemu-user-static through apt; --source fedora forbids that");
+    fetcher.warn(&format!("Fedora's packages cannot be had ({error:#})"));
+    fetcher.warn("taking this distribution's own qemu-user-static through apt; --source fedora forbids that");
     apt::fetch(request, fetcher)
 }
 

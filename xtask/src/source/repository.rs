@@ -61,32 +61,21 @@ pub(super) fn list(repository: &Repository, prefix: &str, fetcher: &Fetcher) -> 
 
 /// The repository's index, as the metalink promises it where there is one.
 fn index(repository: &Repository, fetcher: &Fetcher) -> Result<Vec<u8>> {
-    let mirrors = &repository.mirrors;
-    let Some((newest, older)) = repository.versions.split_first() else {
+    let (id, mirrors) = (&repository.id, &repository.mirrors);
+    if repository.versions.is_empty() {
+        fetcher.unproven(&format!("repomd.xml of {id}: nothing vouches for it"));
         return fetcher.metadata(mirrors.first(), INDEX);
-    };
-    let get = |version: &Version| {
-        let transfers = Transfers::new(version.promise.size, "fetching the index");
-        let path = fetcher.file(mirrors, INDEX, &version.promise, &transfers)?;
-        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
-    };
-    let failure = match get(newest) {
-        Ok(index) => {
-            fetcher.proven(&format!("repomd.xml of {}: size and SHA-256 as the metalink says", repository.id));
-            return Ok(index);
-        }
-        Err(failure) => failure,
-    };
-    // Mirrors that are a little behind, which the metalink allows for.
-    for version in older {
-        if let Ok(index) = get(version) {
-            eprintln!("warning: {} is an older one that the metalink still lists ({failure:#})", repository.id);
-            fetcher
-                .proven(&format!("repomd.xml of {}: size and SHA-256 of an older one in the metalink", repository.id));
-            return Ok(index);
-        }
     }
-    Err(failure.context(format!("no mirror has an index of {} that the metalink lists", repository.id)))
+    let promises: Vec<_> = repository.versions.iter().map(|version| &version.promise).collect();
+    let (index, which) = fetcher
+        .one_of(mirrors, INDEX, &promises)
+        .with_context(|| format!("no mirror has an index of {id} that the metalink lists"))?;
+    if which > 0 {
+        // Mirrors that are a little behind, which the metalink allows for.
+        fetcher.warn(&format!("{id} is an older one, which the metalink still lists: no mirror gives the newest"));
+    }
+    fetcher.proven(&format!("repomd.xml of {id}: size and SHA-256 as the metalink says"));
+    Ok(index)
 }
 
 /// The repository at a place that a user names.

@@ -74,6 +74,11 @@ impl Keys {
         Ok(Self { certificates, names: vec![name.into()] })
     }
 
+    /// How many certificates there are.
+    pub fn count(&self) -> usize {
+        self.certificates.len()
+    }
+
     /// Fingerprints of the certificates, sorted: all that decides what passes.
     pub fn identity(&self) -> String {
         let mut fingerprints: Vec<_> =
