@@ -9,6 +9,8 @@ use xtask::mirror;
 
 use crate::command::Ran;
 use crate::fixture::{Copy, MIRROR, TARGETS, key, text};
+use crate::server::Fault;
+use crate::world::{World, assert_alpha};
 
 /// A lock in a folder of its own.
 struct Lock {
@@ -108,7 +110,7 @@ fn locked_fails_where_it_cannot_be_exact() {
     lock.extract(text(&other.path())).assert_refused(&["holds packages of", "--source"]);
     Lock::new().extract(text(&other.path())).assert_refused(&["there is no", "fetch.lock", "cargo xtask update"]);
     let ran = Ran::new(&["--source", "apt", "--locked", "--lock", &lock.path()]);
-    ran.assert_refused(&["leave out", "--locked"]);
+    ran.assert_refused(&["--locked means nothing for packages of apt"]);
 }
 
 #[test]
@@ -142,4 +144,43 @@ fn locked_packages_in_the_cache_need_no_server() {
     let path = lock.path();
     let again = Ran::again(first.into_folder(), &["--source", &url, "--key", key(), "--locked", "--lock", &path]);
     assert_eq!(again.emulators().len(), TARGETS.len());
+}
+
+#[test]
+fn locked_packages_of_fedora_need_no_metalink_and_in_the_end_no_mirror() {
+    let world = World::new(1);
+    let (lock, fingerprint, front) = (Lock::new(), MIRROR.key.fingerprint.as_str(), world.front.url(""));
+    let fedora = ["--source", "fedora", "--servers", &front, "--fingerprint", fingerprint];
+    lock.update(&[&fedora[..], &["--release", "45"]].concat()).expect("a lock");
+    let path = lock.path();
+    let locked = [&fedora[..], &["--locked", "--lock", &path, "--target", "alpha"]].concat();
+
+    // No metalinks: then what the download server has.
+    world.front.always("metalink", Fault::Status(404, None));
+    let ran = Ran::new(&locked);
+    assert_alpha(&ran, "without metalinks");
+    assert!(ran.stderr.starts_with("warning: asking Fedora's own servers for what is locked"), "{}", ran.stderr);
+    assert!(!world.front.asked("pub/fedora/linux").is_empty());
+
+    // Gone from everywhere but the build system.
+    world.front.always("pub/", Fault::Status(404, None));
+    let ran = Ran::new(&locked);
+    assert!(!ran.good && ran.stderr.contains("error: ") && ran.stderr.contains("404"), "{}", ran.stderr);
+    let text = lock.text();
+    let packages: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    for package in packages["hosts"][MIRROR.host]["packages"].as_array().expect("packages") {
+        let word = |name: &str| package[name].as_str().expect("text").to_owned();
+        let file = MIRROR.root.join(&MIRROR.trees[0].repo_path).join(word("href"));
+        let newer = MIRROR.updates().join(word("href"));
+        let bytes = fs::read(&newer).or_else(|_| fs::read(&file)).expect("a package");
+        let build = word("source").trim_end_matches(".src.rpm").rsplitn(3, '-').map(str::to_owned).collect::<Vec<_>>();
+        let key = fingerprint[fingerprint.len() - 8..].to_lowercase();
+        let (arch, name) = (MIRROR.host, word("href").rsplit('/').next().expect("a name").to_owned());
+        world
+            .front
+            .put(&format!("packages/{}/{}/{}/data/signed/{key}/{arch}/{name}", build[2], build[1], build[0]), bytes);
+    }
+    let ran = Ran::new(&locked);
+    assert_alpha(&ran, "from the build system");
+    assert!(!world.front.asked("data/signed").is_empty());
 }

@@ -168,3 +168,52 @@ impl FetchArgs {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::FetchArgs;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        fetch: FetchArgs,
+    }
+
+    #[test]
+    fn what_would_not_be_done_is_refused() {
+        let fingerprint = "A".repeat(40);
+        for (line, refused) in [
+            ("", None),
+            ("--source fedora --release 44 --mirror http://mirror/fedora --fingerprint F", None),
+            ("--source http://a/os --key k --release 44", Some("--release")),
+            ("--source /a/os --key k --mirror http://mirror/fedora", Some("--mirror")),
+            ("--source /a/os --fingerprint F", Some("--fingerprint")),
+            ("--source /a/os --no-signature", None),
+            ("--source apt --locked", Some("--locked")),
+            ("--source apt --key k", Some("--key")),
+            ("--source apt --servers http://a", Some("--servers")),
+            ("--no-signature", Some("--no-signature")),
+        ] {
+            let line = line.replace('F', &fingerprint);
+            let cli = Cli::try_parse_from(["xtask"].into_iter().chain(line.split_whitespace()));
+            let requests = cli.unwrap_or_else(|error| panic!("{line}: {error}")).fetch.requests();
+            let error = requests.err().map(|error| error.to_string());
+            assert_eq!(error.is_some(), refused.is_some(), "{line}: {error:?}");
+            assert!(error.unwrap_or_default().starts_with(refused.unwrap_or_default()), "{line}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_those_named_once_each() {
+        for (line, hosts) in [
+            ("--host arm64,s390x", &["aarch64", "s390x"][..]),
+            ("--host s390x --host linux/arm64 --host aarch64", &["aarch64", "s390x"]),
+        ] {
+            let cli = Cli::try_parse_from(["xtask"].into_iter().chain(line.split(' ')));
+            let requests = cli.unwrap_or_else(|error| panic!("{line}: {error}")).fetch.requests().expect("hosts");
+            assert_eq!(requests.iter().map(|request| request.host.name).collect::<Vec<_>>(), hosts, "{line}");
+        }
+    }
+}
