@@ -78,7 +78,7 @@ pub struct FetchArgs {
 
 /// An http or https URL.
 fn parse_mirror(text: &str) -> Result<Location> {
-    match Location::parse(text) {
+    match Location::from_user(text)? {
         Location::Folder(_) => bail!("not an http or https URL"),
         url => Ok(url),
     }
