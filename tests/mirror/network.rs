@@ -131,16 +131,16 @@ fn a_single_silent_mirror_is_waited_for_no_longer_than_wanted() {
 
 #[test]
 fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
-    for (status, retry_after, least, most) in
-        [(503, Some(3), 3000, 8000), (429, Some(3), 3000, 8000), (503, None, 500, 2900)]
-    {
+    for (status, retry_after, least) in [(503, Some(3), 3000), (429, Some(3), 3000), (503, None, 500)] {
         let world = World::new(1);
         world.mirrors[0].times(1, ALPHA, Fault::Status(status, retry_after));
         world.assert_alpha("a busy server");
         let asked = world.mirrors[0].asked(ALPHA);
         assert_eq!(asked.len(), 2);
-        let pause = (asked[1].at - asked[0].at).as_millis();
-        assert!((least..most).contains(&pause), "{status} {retry_after:?}: {pause} ms");
+        let pause = asked[1].at - asked[0].at;
+        // A busy machine may take its time, but nobody waits without end.
+        let (least, most) = (Duration::from_millis(least), Duration::from_secs(20));
+        assert!((least..most).contains(&pause), "{status} {retry_after:?}: {pause:?}");
     }
 }
 

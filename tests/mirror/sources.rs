@@ -1,6 +1,7 @@
 //! Every kind of source gives the same emulators, byte for byte those that were packaged.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -45,6 +46,27 @@ fn a_folder_of_packages() {
     let ran = Ran::new(&["--source", text(&copy.path()), "--key", key()]);
     assert_eq!(ran.emulators(), all());
     assert_original(&ran);
+}
+
+#[test]
+fn a_folder_with_something_else_named_as_a_package() {
+    let copy = Copy::packages();
+    let (arm, moved) = (copy.package("arm"), copy.path().join("elsewhere"));
+    fs::rename(&arm, &moved).expect("moving a package");
+    symlink(&moved, &arm).expect("a link");
+    let folder = copy.path();
+    let arguments = ["--source", text(&folder), "--key", key()];
+    assert_eq!(Ran::new(&arguments).emulators(), all(), "a link to a package is as good");
+
+    let odd = folder.join("qemu-user-static-odd-1-1.x86_64.rpm");
+    nix::unistd::mkfifo(&odd, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    Ran::new(&arguments).assert_refused(&["qemu-user-static-odd", "no regular file"]);
+    fs::remove_file(&odd).expect("removing the pipe");
+    fs::create_dir(&odd).expect("a folder");
+    Ran::new(&arguments).assert_refused(&["qemu-user-static-odd", "no regular file"]);
+    fs::remove_dir(&odd).expect("removing the folder");
+    symlink("nowhere", &odd).expect("a link to nothing");
+    Ran::new(&arguments).assert_refused(&["qemu-user-static-odd", "No such file"]);
 }
 
 #[test]

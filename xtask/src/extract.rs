@@ -22,7 +22,7 @@ use item::Item;
 use sink::{Extracted, Sink};
 
 mod archive;
-mod entries;
+pub(crate) mod entries;
 mod item;
 mod record;
 mod sink;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use codegen::targets;
 
 use crate::download::{self, Fetcher, Location};
@@ -11,6 +11,7 @@ use crate::host::Host;
 use crate::lock;
 use crate::source::{Request, Source, WantedRelease};
 use crate::tables::{target_dir, workspace_root};
+use crate::verify::parse_fingerprint;
 
 /// What to fetch, from where, and how it is proven.
 #[derive(Debug, clap::Args)]
@@ -78,20 +79,10 @@ pub struct FetchArgs {
 
 /// An http or https URL.
 fn parse_mirror(text: &str) -> Result<Location> {
-    match Location::parse(text) {
+    match Location::from_user(text)? {
         Location::Folder(_) => bail!("not an http or https URL"),
         url => Ok(url),
     }
-}
-
-/// A fingerprint as people copy it: in groups, in small letters.
-fn parse_fingerprint(text: &str) -> Result<String> {
-    let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_uppercase();
-    ensure!(
-        matches!(digits.len(), 40 | 64) && digits.bytes().all(|digit| digit.is_ascii_hexdigit()),
-        "a fingerprint has 40 or 64 hexadecimal digits"
-    );
-    Ok(digits)
 }
 
 impl FetchArgs {

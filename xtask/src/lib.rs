@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 pub mod bench;
 pub mod compile;
+mod decompress;
 pub mod digest;
 pub mod download;
 pub mod extract;

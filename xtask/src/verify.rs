@@ -22,7 +22,7 @@ use crate::rpm_layout;
 mod certificate;
 mod keys;
 
-pub use keys::Keys;
+pub use keys::{Keys, parse_fingerprint};
 
 /// Whose word is taken for the packages.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Result, ensure};
+
 /// A folder of this machine or a place below a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
@@ -12,13 +14,21 @@ pub enum Location {
 }
 
 impl Location {
-    /// From what a user types.
-    pub fn parse(text: &str) -> Self {
-        if text.starts_with("http://") || text.starts_with("https://") {
-            Self::Url(text.trim_end_matches('/').into())
-        } else {
-            Self::Folder(text.into())
-        }
+    /// From what a user types; the scheme in either case.
+    ///
+    /// # Errors
+    /// If it is a URL of another scheme than http and https.
+    pub fn from_user(text: &str) -> Result<Self> {
+        let Some((scheme, rest)) = text.split_once("://") else { return Ok(Self::Folder(text.into())) };
+        let scheme = scheme.to_ascii_lowercase();
+        ensure!(matches!(scheme.as_str(), "http" | "https"), "neither an http or https URL nor a folder");
+        Ok(Self::Url(format!("{scheme}://{}", rest.trim_end_matches('/'))))
+    }
+
+    /// A place that a test knows to be one.
+    #[cfg(test)]
+    pub(crate) fn parse(text: &str) -> Self {
+        Self::from_user(text).expect("a place")
     }
 
     /// What a user would type for a file below it.
@@ -66,6 +76,23 @@ mod tests {
             ("/pub/fedora", ""),
         ] {
             assert_eq!(Location::parse(text).server(), server);
+        }
+    }
+
+    #[test]
+    fn a_place_is_a_folder_or_has_a_scheme_that_is_known() {
+        for (text, expected) in [
+            ("https://mirror.example/Pub//", Some(Location::Url("https://mirror.example/Pub".into()))),
+            ("HTTPS://Mirror.example", Some(Location::Url("https://Mirror.example".into()))),
+            ("Http://[::1]:80/", Some(Location::Url("http://[::1]:80".into()))),
+            ("packages", Some(Location::Folder("packages".into()))),
+            ("/a:b/http:/c", Some(Location::Folder("/a:b/http:/c".into()))),
+            ("ftp://mirror.example", None),
+            ("file:///packages", None),
+            (" https://mirror.example", None),
+            ("://mirror.example", None),
+        ] {
+            assert_eq!(Location::from_user(text).ok(), expected, "{text}");
         }
     }
 }

@@ -8,7 +8,6 @@ use crate::digest::Sha256;
 
 pub mod chosen;
 pub mod closure;
-mod decompress;
 pub mod dependency;
 #[cfg(test)]
 mod hostile;

@@ -1,17 +1,17 @@
 //! `primary.xml`: the packages of a repository, read as a stream, of which only those that may matter are kept.
 
-use std::io::Read;
+use std::io::{BufReader, Read};
 
 use anyhow::{Context, Result, bail, ensure};
 use quick_xml::events::BytesStart;
 use rpm_version::Evr;
 
 use super::closure::related;
-use super::decompress::decompress;
 use super::dependency::{Range, operator};
 use super::skip::Skip;
 use super::xml::{Node, attribute, walk};
 use super::{LARGEST_FILE, Promise, check_href, check_word};
+use crate::decompress::{Limits, decompress};
 use crate::digest::Sha256;
 
 /// One package as the metadata describe it.
@@ -52,6 +52,14 @@ impl Entry {
     }
 }
 
+/// What a compressed list may ask for: xz at its highest level needs 65 MiB, and what createrepo_c makes 9; zstd takes a
+/// window of 128 MiB unasked, and createrepo_c's lists have 4 MiB.
+pub(crate) const LIMITS: Limits =
+    Limits { xz_memory: 80 << 20, zstd_window: 27, excess: "the list of packages is longer than promised" };
+
+/// How much is read of a list at once, in bytes.
+const CHUNK: usize = 1 << 16;
+
 /// Most memory that packages may take, in bytes: metadata are not signed. Emulators' have 200 kB, and the largest of all
 /// Fedora's packages, which is held until its end tells that it is of no use, 1 MB.
 const MOST_HELD: usize = 16 << 20;
@@ -62,7 +70,8 @@ const MOST_HELD: usize = 16 << 20;
 /// # Errors
 /// If it is damaged, longer than promised, or an entry lacks what is needed to fetch it.
 pub fn packages(compressed: impl Read, open_size: u64, prefix: &str) -> Result<Vec<Entry>> {
-    let open = decompress(compressed, open_size)?;
+    let compressed = BufReader::with_capacity(CHUNK, compressed);
+    let open = decompress(compressed, open_size, LIMITS).context("reading the list of packages")?;
     let mut parser = Parser { prefix, ..Parser::default() };
     walk(Skip::new(open, prefix), |node| match node {
         Node::Start(start) => parser.open(start),

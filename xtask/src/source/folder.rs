@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::Fetched;
 use crate::package::{Format, Package};
@@ -19,6 +19,10 @@ pub(super) fn fetch(folder: &Path, trust: Trust) -> Result<Fetched> {
         let path = entry.with_context(context)?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
         if name.starts_with(ROOT) && name.ends_with(".rpm") && !name.ends_with(".src.rpm") {
+            let wrong = || format!("reading the package {}", path.display());
+            let metadata = fs::metadata(&path).with_context(wrong)?;
+            // A pipe would be waited for without end.
+            ensure!(metadata.is_file(), "{} is no regular file; take it out of the folder", path.display());
             packages.push(Package {
                 name: package_name(name),
                 nevra: None,

@@ -38,13 +38,13 @@ impl Source {
     /// From the command line.
     ///
     /// # Errors
-    /// Never; the form that clap wants.
-    pub fn parse(text: &str) -> Result<Self, std::convert::Infallible> {
+    /// If it is a URL of another scheme than http and https.
+    pub fn parse(text: &str) -> Result<Self> {
         Ok(match text {
             "auto" => Self::Auto,
             "fedora" => Self::Fedora,
             "apt" => Self::Apt,
-            place => Self::Place(Location::parse(place)),
+            place => Self::Place(Location::from_user(place)?),
         })
     }
 }

@@ -147,9 +147,13 @@ fn now() -> Result<u64> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH).context("reading this machine's clock")?.as_secs())
 }
 
-/// As fingerprints are written here: upper case, no spaces.
-fn parse_fingerprint(text: &str) -> Result<String> {
-    let digits: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+/// A fingerprint as people copy it, in groups or in small letters, as fingerprints are written here: upper case, no
+/// spaces.
+///
+/// # Errors
+/// If it has not 40 or 64 hexadecimal digits.
+pub fn parse_fingerprint(text: &str) -> Result<String> {
+    let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     ensure!(
         matches!(digits.len(), 40 | 64) && digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
         "{text:?} is no fingerprint of a key: 40 or 64 hexadecimal digits"
