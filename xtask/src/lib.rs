@@ -81,6 +81,7 @@ impl Cli {
             Command::Mirror(args) => mirror::run(&args),
             Command::Bench(args) => bench::run(&args),
             Command::Test(args) => test::run(&args),
-        }
+        }?;
+        output::finish()
     }
 }
