@@ -10,6 +10,7 @@ pub mod extract;
 pub mod extract_command;
 pub mod fetch_and_build;
 pub mod fetch_args;
+pub mod forget;
 pub mod host;
 pub mod inspect;
 pub mod key_package;
