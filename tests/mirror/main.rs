@@ -21,4 +21,5 @@ mod network;
 mod server;
 mod signatures;
 mod sources;
+mod stage;
 mod world;

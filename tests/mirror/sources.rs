@@ -1,6 +1,6 @@
 //! Every kind of source gives the same emulators, byte for byte those that were packaged.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -163,4 +163,17 @@ fn a_reader_that_stops_reading_does_no_harm() {
     let output = resolve.wait_with_output().expect("waiting for xtask");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert!(output.status.success());
+}
+
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let full = File::options().write(true).open("/dev/full").expect("a device that is always full");
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["resolve", "--no-signature", "--source", text(&MIRROR.repo())])
+        .stdout(full)
+        .output()
+        .expect("running xtask");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.starts_with("error: writing to standard output: ") && stderr.lines().count() == 1, "{stderr}");
+    assert_eq!(output.status.code(), Some(1));
 }

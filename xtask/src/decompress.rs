@@ -13,6 +13,8 @@ pub(crate) struct Limits {
     pub xz_memory: u64,
     /// Longest distance that zstd may look back, as a power of two.
     pub zstd_window: u32,
+    /// Whether streams may follow each other; else what comes after the first is not read.
+    pub several: bool,
     /// What is said where more comes out than may.
     pub excess: &'static str,
 }
@@ -23,9 +25,11 @@ pub(crate) struct Limits {
 /// If nothing can be read.
 pub(crate) fn decompress<'a>(mut input: impl BufRead + 'a, most: u64, limits: Limits) -> Result<impl Read + 'a> {
     let inner: Box<dyn Read + 'a> = match input.fill_buf().context("reading its first bytes")? {
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
+        [0x1f, 0x8b, ..] if limits.several => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::GzDecoder::new(input)),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
-            let stream = Stream::new_stream_decoder(limits.xz_memory, CONCATENATED).context("starting xz")?;
+            let several = if limits.several { CONCATENATED } else { 0 };
+            let stream = Stream::new_stream_decoder(limits.xz_memory, several).context("starting xz")?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))
         }
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {

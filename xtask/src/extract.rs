@@ -28,7 +28,7 @@ mod record;
 mod sink;
 
 pub use entries::{Limits, entries};
-pub use record::{EmulatorRecord, Record, Stage};
+pub use record::{EmulatorRecord, Record, Stage, TextRecord};
 pub use sink::read_conf;
 
 /// What to extract for whom.
@@ -42,8 +42,8 @@ pub struct Wanted<'a> {
     pub trust: &'a Trust,
 }
 
-/// Verifies `packages` and extracts them into `dir`. If `dir` was made from the same before, nothing is done. The caller
-/// holds the [`lock`](crate::partial::lock) of `dir`.
+/// Verifies `packages` and extracts them into `dir`. If `dir` was made from the same before, and holds it byte for byte,
+/// nothing is done. The caller holds the [`lock`](crate::partial::lock) of `dir`.
 ///
 /// # Errors
 /// The first package that fails a check, or holds an emulator that would not run. `dir` is then as it was.
@@ -61,7 +61,7 @@ pub fn stage(packages: &[Package], wanted: &Wanted<'_>, dir: &Path) -> Result<(S
 
 /// Digest of all that decides what the folder holds.
 fn key(packages: &[Package], wanted: &Wanted<'_>) -> Result<Sha256> {
-    let mut text = format!("3 {} {} {:?}\n", wanted.host.name, wanted.trust.identity(), wanted.targets);
+    let mut text = format!("4 {} {} {:?}\n", wanted.host.name, wanted.trust.identity(), wanted.targets);
     for package in packages {
         let sha256 = match &package.promise {
             Some(promise) => promise.sha256.clone(),

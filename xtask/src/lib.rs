@@ -11,6 +11,7 @@ pub mod extract;
 pub mod extract_command;
 pub mod fetch_and_build;
 pub mod fetch_args;
+pub mod forget;
 pub mod host;
 pub mod inspect;
 pub mod key_package;
@@ -82,6 +83,7 @@ impl Cli {
             Command::Mirror(args) => mirror::run(&args),
             Command::Bench(args) => bench::run(&args),
             Command::Test(args) => test::run(&args),
-        }
+        }?;
+        output::finish()
     }
 }

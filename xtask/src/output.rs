@@ -1,8 +1,11 @@
 //! What commands print: lines on standard output, where whoever reads them may stop reading (`| head`) and the work goes
-//! on.
+//! on. That they cannot be written (a full disk) is a failure of the command.
 
 use std::fmt::Arguments;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result};
 
 /// Prints a line as `println!` does, but for a reader that has gone.
 macro_rules! say {
@@ -11,7 +14,28 @@ macro_rules! say {
 
 pub(crate) use say;
 
-/// Writes text. There is nobody to tell that it could not be read.
+/// The first failure to write. It ends no step: what is made is put in place whole, and the command fails after that.
+static FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Writes text. If that fails, [`finish`] says so.
 pub fn write(text: Arguments<'_>) {
-    let _ = io::stdout().lock().write_fmt(text);
+    keep(io::stdout().lock().write_fmt(text));
+}
+
+/// Writes what is left of the output.
+///
+/// # Errors
+/// If any of it could not be written, other than because nobody reads it.
+pub fn finish() -> Result<()> {
+    keep(io::stdout().lock().flush());
+    let failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    failure.map_or(Ok(()), |error| Err(error).context("writing to standard output"))
+}
+
+fn keep(result: io::Result<()>) {
+    if let Err(error) = result
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        FAILURE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
 }

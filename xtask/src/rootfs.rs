@@ -12,6 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use codegen::table::Table;
+use codegen::targets::by_qemu_name;
 
 use crate::extract::Stage;
 use crate::partial::{self, Partial};
@@ -78,7 +79,7 @@ fn check_names(folder: &Path) -> Result<()> {
         let name = entry.with_context(|| format!("reading {}", folder.display()))?.file_name();
         let name = name.to_string_lossy();
         ensure!(
-            NAMES.contains(&&*name) || name.starts_with(SAMPLE),
+            NAMES.contains(&&*name) || name.strip_prefix(SAMPLE).is_some_and(|target| by_qemu_name(target).is_some()),
             "{} holds {name}, which this command has not made and would remove; move it, or name another folder with --out",
             folder.display()
         );
@@ -105,4 +106,33 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
     let mut file = File::create(path).with_context(context)?;
     file.write_all(content).with_context(context)?;
     file.set_permissions(fs::Permissions::from_mode(0o644)).with_context(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::check_names;
+
+    #[test]
+    fn only_what_is_made_here_may_be_replaced() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (name, is_ours) in [
+            ("rootfs", true),
+            ("sbom.spdx.json", true),
+            ("packages", true),
+            ("rootfs.stamp", true),
+            ("try-aarch64", true),
+            ("try-arm", true),
+            ("try-", false),
+            ("try-my-notes.txt", false),
+            ("try-arm.bak", false),
+            ("thesis.txt", false),
+        ] {
+            let path = folder.path().join(name);
+            fs::write(&path, "").expect("a file");
+            assert_eq!(check_names(folder.path()).is_ok(), is_ours, "{name}");
+            fs::remove_file(&path).expect("removing it");
+        }
+    }
 }

@@ -4,7 +4,6 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -13,10 +12,8 @@ use super::LONGEST_UNPROMISED;
 use super::http::Validators;
 use super::part::Part;
 use crate::digest::Sha256;
+use crate::forget::{self, LONGEST_KEPT};
 use crate::repo::Promise;
-
-/// How long a file stays in the cache that nobody asks for.
-const LONGEST_KEPT: Duration = Duration::from_secs(60 * 24 * 60 * 60);
 
 /// A folder of files.
 #[derive(Debug)]
@@ -46,7 +43,7 @@ impl Cache {
             return None;
         }
         for used in [path.with_extension("json"), path] {
-            note_use(&File::open(used).ok()?);
+            forget::wanted(&File::open(used).ok()?);
         }
         Some((bytes, kept.validators))
     }
@@ -81,28 +78,16 @@ impl Cache {
         if Sha256::of_reader(&file).ok()? != promise.sha256 {
             return None;
         }
-        note_use(&file);
+        forget::wanted(&file);
         Some(path)
     }
 
-    /// Removes from the cache what no run has wanted for long: whoever builds each week would keep every build of QEMU.
+    /// Removes from the cache what no run has wanted for long.
     pub(super) fn forget_old(&self) {
         for folder in ["files", "metadata"] {
-            for entry in fs::read_dir(self.folder.join(folder)).into_iter().flatten().flatten() {
-                let modified = entry.metadata().and_then(|metadata| metadata.modified());
-                let age = modified.ok().and_then(|time| time.elapsed().ok());
-                if age.is_some_and(|age| age > LONGEST_KEPT) {
-                    // Another run may have removed it; and what is left takes space, no more.
-                    let _ = fs::remove_file(entry.path());
-                }
-            }
+            forget::older_than(&self.folder.join(folder), LONGEST_KEPT);
         }
     }
-}
-
-/// Notes that a file is still wanted. If that fails, it is fetched again some day.
-fn note_use(file: &File) {
-    let _ = file.set_modified(SystemTime::now());
 }
 
 /// Reads a file of the length that small files have.
@@ -124,6 +109,8 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]

@@ -18,6 +18,7 @@ use crate::rpm_layout;
 pub(crate) const LIMITS: decompress::Limits = decompress::Limits {
     xz_memory: 72 << 20,
     zstd_window: 25,
+    several: false,
     excess: "it unpacks to more than any such package does",
 };
 

@@ -1,12 +1,14 @@
 //! What an extraction has made, written down beside it: what came from where, and of what.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
+use crate::parallel;
 use crate::verify::Proof;
 
 /// Name of the record inside the folder.
@@ -21,10 +23,10 @@ pub struct Record {
     pub packages: Vec<Proof>,
     /// The emulators, sorted by target.
     pub emulators: Vec<EmulatorRecord>,
-    /// Paths of the conf files below the folder, sorted.
-    pub confs: Vec<String>,
-    /// Paths of the licence texts below the folder, sorted.
-    pub licences: Vec<String>,
+    /// The conf files, sorted by path.
+    pub confs: Vec<TextRecord>,
+    /// The licence texts, sorted by path.
+    pub licences: Vec<TextRecord>,
 }
 
 /// One emulator in the folder.
@@ -42,6 +44,17 @@ pub struct EmulatorRecord {
     pub build_id: Option<String>,
     /// Which of [`Record::packages`] it comes from.
     pub nevra: String,
+}
+
+/// One conf file or licence text in the folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TextRecord {
+    /// Path below the folder.
+    pub path: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// Digest of its content.
+    pub sha256: Sha256,
 }
 
 /// A folder of extracted files.
@@ -77,11 +90,18 @@ impl Record {
         fs::write(dir.join(RECORD), serde_json::to_vec_pretty(self).context(context)?).context(context)
     }
 
-    /// Whether all that is recorded is there. What the emulators hold is checked when they are used.
+    /// Whether all that is recorded is there, byte for byte.
     pub(super) fn is_whole(&self, dir: &Path) -> bool {
-        let size = |path: &String| fs::metadata(dir.join(path)).map(|metadata| metadata.len()).ok();
-        self.emulators.iter().all(|emulator| size(&emulator.path) == Some(emulator.size))
-            && self.confs.iter().chain(&self.licences).all(|path| size(path).is_some())
+        let emulators = self.emulators.iter().map(|emulator| (&emulator.path, emulator.size, &emulator.sha256));
+        let texts = self.confs.iter().chain(&self.licences).map(|text| (&text.path, text.size, &text.sha256));
+        let files: Vec<_> = emulators.chain(texts).collect();
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let check = |&(path, size, sha256): &(&String, u64, &Sha256)| {
+            let file = File::open(dir.join(path))?;
+            ensure!(file.metadata()?.len() == size && Sha256::of_reader(file)? == *sha256, "{path} has changed");
+            Ok(())
+        };
+        parallel::each(&files, workers, check).is_ok()
     }
 
     /// Fingerprints of the keys whose signatures were good.
@@ -90,6 +110,19 @@ impl Record {
         signers.sort_unstable();
         signers.dedup();
         signers
+    }
+}
+
+impl TextRecord {
+    /// Its content, proven once more.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no longer what was extracted into `dir`.
+    pub fn read(&self, dir: &Path) -> Result<Vec<u8>> {
+        let path = dir.join(&self.path);
+        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        ensure!(Sha256::of(&bytes) == self.sha256, "{} has changed since it was extracted; run again", path.display());
+        Ok(bytes)
     }
 }
 

@@ -12,7 +12,7 @@ use object::ReadCache;
 
 use super::Wanted;
 use super::item::Item;
-use super::record::EmulatorRecord;
+use super::record::{EmulatorRecord, TextRecord};
 use crate::digest::{Hasher, Sha256};
 use crate::host::Host;
 use crate::package::Package;
@@ -28,13 +28,13 @@ const LARGEST_TEXT: u64 = 1 << 20;
 pub(super) struct Extracted {
     pub(super) proof: Proof,
     pub(super) emulators: Vec<EmulatorRecord>,
-    pub(super) confs: Vec<String>,
-    pub(super) licences: Vec<String>,
+    pub(super) confs: Vec<TextRecord>,
+    pub(super) licences: Vec<TextRecord>,
 }
 
 impl Extracted {
     fn holds(&self, relative: &str) -> bool {
-        let texts = self.confs.iter().chain(&self.licences).map(String::as_str);
+        let texts = self.confs.iter().chain(&self.licences).map(|text| text.path.as_str());
         self.emulators.iter().map(|emulator| emulator.path.as_str()).chain(texts).any(|path| path == relative)
     }
 }
@@ -94,10 +94,11 @@ impl<'a> Sink<'a> {
                 });
             }
             Item::Conf { .. } => {
-                read_conf(self.dir, &relative)?;
-                self.extracted.confs.push(relative);
+                let conf = TextRecord { path: relative, size, sha256 };
+                read_conf(self.dir, &conf)?;
+                self.extracted.confs.push(conf);
             }
-            Item::Licence { .. } => self.extracted.licences.push(relative),
+            Item::Licence { .. } => self.extracted.licences.push(TextRecord { path: relative, size, sha256 }),
         }
         Ok(())
     }
@@ -135,15 +136,15 @@ impl<'a> Sink<'a> {
 /// The rules of an extracted conf file.
 ///
 /// # Errors
-/// If it holds a line that the kernel would refuse.
-pub fn read_conf(dir: &Path, relative: &str) -> Result<Vec<Conf>> {
+/// If it holds a line that the kernel would refuse, or is no longer what was extracted.
+pub fn read_conf(dir: &Path, conf: &TextRecord) -> Result<Vec<Conf>> {
+    let relative = &conf.path;
     let context = || format!("reading {relative}");
-    let bytes = fs::read(dir.join(relative)).with_context(context)?;
-    let text = String::from_utf8(bytes)
+    let text = String::from_utf8(conf.read(dir)?)
         .map_err(|_| anyhow!("not UTF-8 text; other bytes are written as \\x.."))
         .with_context(context)?;
     let rules = rule::parse_conf(relative, &text)?;
-    Ok(rules.into_iter().map(|rule| Conf { file: relative.to_owned(), rule }).collect())
+    Ok(rules.into_iter().map(|rule| Conf { file: relative.clone(), rule }).collect())
 }
 
 /// Copies at most `limit` bytes and one; their number and digest.

@@ -54,8 +54,12 @@ impl Entry {
 
 /// What a compressed list may ask for: xz at its highest level needs 65 MiB, and what createrepo_c makes 9; zstd takes a
 /// window of 128 MiB unasked, and createrepo_c's lists have 4 MiB.
-pub(crate) const LIMITS: Limits =
-    Limits { xz_memory: 80 << 20, zstd_window: 27, excess: "the list of packages is longer than promised" };
+pub(crate) const LIMITS: Limits = Limits {
+    xz_memory: 80 << 20,
+    zstd_window: 27,
+    several: true,
+    excess: "the list of packages is longer than promised",
+};
 
 /// How much is read of a list at once, in bytes.
 const CHUNK: usize = 1 << 16;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{PACKAGES, PACKAGES_INSIDE, ROOTFS, SBOM, links, make_folder, packages, write};
 use crate::digest::Sha256;
-use crate::extract::Stage;
+use crate::extract::{Stage, TextRecord};
 use crate::sbom::{self, Contents, crates, files};
 use crate::tables::workspace_root;
 use crate::verify::Proof;
@@ -110,9 +110,8 @@ impl<'a> Parts<'a> {
         for emulator in &self.stage.record.emulators {
             ensure!(
                 found(&format!("usr/bin/qemu-{}-static", emulator.target)) == Some(&emulator.sha256),
-                "{} has changed since it was extracted; remove {} and run again",
-                self.stage.dir.join(&emulator.path).display(),
-                self.stage.dir.display()
+                "{} has changed since it was extracted; run again",
+                self.stage.dir.join(&emulator.path).display()
             );
         }
         ensure!(
@@ -124,13 +123,12 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The licence texts of packages, at these paths below the folder of extracted files, and this project's.
-fn licences(stage: &Path, paths: &[String]) -> Result<BTreeMap<String, Vec<u8>>> {
-    let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
+/// The licence texts of packages, which are in the folder of extracted files, and this project's.
+fn licences(stage: &Path, licences: &[TextRecord]) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut texts = BTreeMap::new();
-    for path in paths {
-        let below = path.strip_prefix("licenses/").unwrap_or(path);
-        texts.insert(below.to_owned(), read(&stage.join(path))?);
+    for licence in licences {
+        let below = licence.path.strip_prefix("licenses/").unwrap_or(&licence.path);
+        texts.insert(below.to_owned(), licence.read(stage)?);
     }
     if texts.values().all(Vec::is_empty) {
         bail!(
@@ -139,7 +137,9 @@ fn licences(stage: &Path, paths: &[String]) -> Result<BTreeMap<String, Vec<u8>>>
         );
     }
     for name in ["LICENSE-APACHE", "LICENSE-MIT"] {
-        texts.insert(format!("registrar/{name}"), read(&workspace_root().join(name))?);
+        let path = workspace_root().join(name);
+        let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        texts.insert(format!("registrar/{name}"), text);
     }
     Ok(texts)
 }
@@ -162,23 +162,38 @@ fn copy_program(from: &Path, to: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
+    /// A folder of extracted files with these licence texts.
+    fn stage(texts: &[(&str, &str)]) -> (tempfile::TempDir, Vec<TextRecord>) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::create_dir_all(folder.path().join("licenses/qemu-user")).expect("a folder");
+        let write = |&(name, text): &(&str, &str)| {
+            let path = format!("licenses/qemu-user/{name}");
+            fs::write(folder.path().join(&path), text).expect("a text");
+            TextRecord { path, size: text.len() as u64, sha256: Sha256::of(text.as_bytes()) }
+        };
+        let records = texts.iter().map(write).collect();
+        (folder, records)
+    }
+
     #[test]
     fn a_build_without_a_licence_text_fails() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let stage = folder.path();
-        fs::create_dir_all(stage.join("licenses/qemu-user")).expect("a folder");
-        for (name, text) in [("COPYING", "GPL"), ("EMPTY", "")] {
-            fs::write(stage.join("licenses/qemu-user").join(name), text).expect("a text");
-        }
-        let paths = |names: &[&str]| names.iter().map(|name| format!("licenses/qemu-user/{name}")).collect::<Vec<_>>();
-        let texts = licences(stage, &paths(&["COPYING", "EMPTY"])).expect("a text");
+        let (folder, records) = stage(&[("COPYING", "GPL"), ("EMPTY", "")]);
+        let texts = licences(folder.path(), &records).expect("a text");
         let names: Vec<_> = texts.keys().map(String::as_str).collect();
         let own = ["registrar/LICENSE-APACHE", "registrar/LICENSE-MIT"];
         assert_eq!(names, [&["qemu-user/COPYING", "qemu-user/EMPTY"][..], &own[..]].concat());
-        for without in [paths(&[]), paths(&["EMPTY"])] {
-            let error = licences(stage, &without).expect_err("no text").to_string();
+        for without in [&[], &records[1..]] {
+            let error = licences(folder.path(), without).expect_err("no text").to_string();
             assert!(error.starts_with("no package holds a licence text"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_licence_text_that_has_changed_is_not_used() {
+        let (folder, records) = stage(&[("COPYING", "GPL")]);
+        fs::write(folder.path().join(&records[0].path), "MIT").expect("another text");
+        let error = licences(folder.path(), &records).expect_err("a changed text").to_string();
+        assert!(error.ends_with("COPYING has changed since it was extracted; run again"), "{error}");
     }
 
     #[test]

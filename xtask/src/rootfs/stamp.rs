@@ -36,6 +36,8 @@ fn list(path: &Path, name: &str, text: &mut String) {
     *text += &format!("{name} {:o}", metadata.mode());
     if metadata.is_file() {
         *text += &format!(" {} {}.{:09}", metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+        // Nobody can put this one back.
+        *text += &format!(" {}.{:09}", metadata.ctime(), metadata.ctime_nsec());
     }
     if let Ok(target) = fs::read_link(path) {
         *text += &format!(" {}", target.display());
@@ -55,7 +57,7 @@ fn list(path: &Path, name: &str, text: &mut String) {
 mod tests {
     use std::io::Write as _;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
 
@@ -69,6 +71,14 @@ mod tests {
                 (&file).write_all(b"TEXT")?;
                 // As it would be some time later.
                 file.set_modified(SystemTime::UNIX_EPOCH)
+            }),
+            ("another text of that size and time", |folder| {
+                let file = fs::File::options().write(true).open(folder.join("rootfs/file"))?;
+                let modified = file.metadata()?.modified()?;
+                // The clock of a file system may tick only each 10 ms.
+                std::thread::sleep(Duration::from_millis(20));
+                (&file).write_all(b"TEXT")?;
+                file.set_modified(modified)
             }),
             ("a file more", |folder| fs::write(folder.join("rootfs/more"), "")),
             ("another mode", |folder| {
@@ -84,15 +94,16 @@ mod tests {
             ("no stamp", |folder| fs::remove_file(folder.join(STAMP))),
         ];
         for (what, change) in changes {
-            let folder = tempfile::tempdir().expect("a temporary folder");
-            let folder = folder.path();
-            fs::create_dir(folder.join("rootfs")).expect("a folder");
+            let parent = tempfile::tempdir().expect("a temporary folder");
+            let (partial, folder) = (parent.path().join("partial"), &*parent.path().join("folder"));
+            fs::create_dir_all(partial.join("rootfs")).expect("a folder");
             for name in ["rootfs/file", "sbom.spdx.json", "packages"] {
-                fs::write(folder.join(name), "text").expect("a file");
+                fs::write(partial.join(name), "text").expect("a file");
             }
-            symlink("file", folder.join("rootfs/link")).expect("a link");
+            symlink("file", partial.join("rootfs/link")).expect("a link");
             let inputs = Sha256::of(b"inputs");
-            write(folder, &inputs).expect("a stamp");
+            write(&partial, &inputs).expect("a stamp");
+            fs::rename(&partial, folder).expect("in place");
             fs::write(folder.join("try-arm"), "somebody else's").expect("a file");
             assert!(is_fresh(folder, &inputs), "nothing has changed");
             assert!(!is_fresh(folder, &Sha256::of(b"others")), "made of something else");

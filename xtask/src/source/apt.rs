@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use super::{Fetched, Request};
 use crate::digest::Sha256;
 use crate::download::Fetcher;
+use crate::forget::{self, LONGEST_KEPT};
 use crate::host::Host;
 use crate::package::{Format, Package, Stated};
 use crate::progress;
@@ -67,6 +68,7 @@ pub(super) fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
             stated: Some(record.stated),
         });
     }
+    apt.forget_old();
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Fetched { origin: distribution(), packages, trust: Trust::PackageManager })
 }
@@ -181,8 +183,10 @@ impl Apt {
     /// The package's file, from an earlier run or from the archive.
     fn download(&self, record: &Record, offline: bool) -> Result<PathBuf> {
         let path = self.dir.join("packages").join(format!("{}.deb", record.promise.sha256));
-        let cached = fs::File::open(&path).ok().map(Sha256::of_reader).transpose().ok().flatten();
-        if cached.as_ref() == Some(&record.promise.sha256) {
+        if let Ok(file) = fs::File::open(&path)
+            && Sha256::of_reader(&file).is_ok_and(|sha256| sha256 == record.promise.sha256)
+        {
+            forget::wanted(&file);
             return Ok(path);
         }
         if offline {
@@ -193,8 +197,15 @@ impl Apt {
         self.run("apt-get", &["download", &record.name], folder.path())?;
         let mut files = fs::read_dir(folder.path()).context("reading what apt downloaded")?;
         let file = files.next().context("apt-get download left no file")?.context("reading what apt downloaded")?;
+        // apt gives a file the time that it has on the server.
+        forget::wanted(&fs::File::open(file.path()).context("reading what apt downloaded")?);
         fs::rename(file.path(), &path).with_context(|| format!("writing {}", path.display()))?;
         Ok(path)
+    }
+
+    /// Removes packages that no run has wanted for long.
+    fn forget_old(&self) {
+        forget::older_than(&self.dir.join("packages"), LONGEST_KEPT);
     }
 }
 
@@ -214,7 +225,27 @@ fn upstream_version(version: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{source_package, upstream_version};
+    use super::*;
+
+    #[test]
+    fn packages_that_nobody_wants_for_long_are_forgotten() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let apt = Apt { host: Host::named(Some("x86_64")).expect("a host"), dir: folder.path().into() };
+        fs::create_dir(apt.dir.join("packages")).expect("a folder");
+        let package = |text: &str| {
+            let promise = Promise { sha256: Sha256::of(text.as_bytes()), size: text.len() as u64 };
+            let path = apt.dir.join("packages").join(format!("{}.deb", promise.sha256));
+            fs::write(&path, text).expect("a package");
+            let long_ago = SystemTime::now() - LONGEST_KEPT * 2;
+            fs::File::open(&path).and_then(|file| file.set_modified(long_ago)).expect("its age");
+            let stated = Stated { nevra: text.into(), version: String::new(), source: String::new() };
+            (Record { name: text.into(), promise, stated }, path)
+        };
+        let ((_, forgotten), (wanted, kept)) = (package("old"), package("old, and wanted"));
+        assert_eq!(apt.download(&wanted, true).expect("it is there"), kept);
+        apt.forget_old();
+        assert!(kept.exists() && !forgotten.exists());
+    }
 
     #[test]
     fn a_rebuilt_package_is_of_an_older_source() {

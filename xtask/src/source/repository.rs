@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{Plan, Request};
 use crate::download::{Fetcher, Location, Mirrors};
@@ -107,7 +107,11 @@ fn file(plan: &Plan, chosen: &Chosen, fetcher: &Fetcher, transfers: &Transfers) 
     };
     // Where it is, it is verified when it is opened; once is enough.
     if let Location::Folder(folder) = repository.mirrors.first() {
-        return Ok(folder.join(&chosen.href));
+        let path = folder.join(&chosen.href);
+        // A pipe would be waited for.
+        let kind = std::fs::metadata(&path).with_context(|| format!("reading {}", path.display()))?;
+        ensure!(kind.is_file(), "{} is not a plain file", path.display());
+        return Ok(path);
     }
     let failure = match fetcher.file(&repository.mirrors, &chosen.href, &chosen.promise, transfers) {
         Ok(path) => return Ok(path),
