@@ -79,7 +79,8 @@ impl<'a> Partial<'a> {
         &self.path
     }
 
-    /// Puts it in place: at every moment `out` is all of the old or all of the new.
+    /// Puts it in place: at every moment `out` is all of the old or all of the new, where the file system can exchange
+    /// two folders.
     ///
     /// # Errors
     /// If it cannot be renamed; or if the old one, out of the way by then, cannot be removed.
