@@ -135,8 +135,13 @@ pub fn clear(out: &Path) -> Result<()> {
     remove(&path_of(out))
 }
 
+/// Whether a killed run has left something for [`clear`].
+pub fn is_left(out: &Path) -> bool {
+    path_of(out).exists() || beside(out, OLD).exists()
+}
+
 /// Where the successor of `out` is in the making: under a fixed name, so that what a killed run has left is found.
-pub fn path_of(out: &Path) -> PathBuf {
+fn path_of(out: &Path) -> PathBuf {
     beside(out, ".partial")
 }
 

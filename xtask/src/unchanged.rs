@@ -137,8 +137,7 @@ impl Check {
         let longest = if record.said.warnings.is_empty() { FRESH } else { WARNED };
         let holds = offline || !self.ages || age < longest;
         // What a killed run has left is for a build to clear up.
-        let is_there =
-            || made(&self.out).is_ok_and(|made| made == record.made) && !partial::path_of(&self.out).exists();
+        let is_there = || made(&self.out).is_ok_and(|made| made == record.made) && !partial::is_left(&self.out);
         if !holds || !is_there() {
             return None;
         }
