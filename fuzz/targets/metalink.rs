@@ -1,3 +1,5 @@
+//! Fuzzes the reader of `metalink`; what it does with the bytes is in the library.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::metalink(bytes));

@@ -135,18 +135,12 @@ pub(super) fn trust(
     // The fingerprint proves it, so what is kept is as good as what would be fetched, if it has all that may be needed.
     let kept = fetcher.kept_metadata(&project, KEYRING).and_then(|keyring| pinned(&keyring, &name).ok());
     let is_enough = |keys: &Keys| keys.count() >= fingerprints.len() && !fetcher.is_refreshing();
+    let asked = || fetcher.metadata(&project, KEYRING).and_then(|keyring| pinned(&keyring, &name));
+    let packaged = || from_package(repositories, fetcher).and_then(|keyring| pinned(&keyring, key_package::NAME));
     let keys = match kept {
         Some(keys) if is_enough(&keys) => keys,
-        kept => match fetcher.metadata(&project, KEYRING).and_then(|keyring| pinned(&keyring, &name)) {
-            Ok(keys) => keys,
-            Err(error) => match kept.map_or_else(
-                || from_package(repositories, fetcher).and_then(|keys| pinned(&keys, key_package::NAME)),
-                Ok,
-            ) {
-                Ok(keys) => keys,
-                Err(_) => return Err(error),
-            },
-        },
+        Some(keys) => asked().unwrap_or(keys),
+        None => asked().or_else(|error| packaged().map_err(|_| error))?,
     };
     fetcher.proven(&format!("key {} of {}: it has the fingerprint that is wanted", keys.identity(), keys.names()));
     Ok(Trust::Keys(keys))
@@ -205,7 +199,8 @@ pub(super) fn locked(release: Release, chosen: Vec<Chosen>, request: &Request, f
             known()
         })
     };
-    let fingerprints = fingerprints(release, request)?;
-    let koji = (!fetcher.is_offline()).then(|| Koji::new(servers.koji(), fingerprints));
+    // With --key, a release may be one whose fingerprint is not known.
+    let fingerprints = fingerprints(release, request).ok().filter(|_| !fetcher.is_offline());
+    let koji = fingerprints.map(|fingerprints| Koji::new(servers.koji(), fingerprints));
     Ok(Plan { origin: origin(release), release: Some(release), repositories, chosen, koji })
 }
