@@ -191,12 +191,12 @@ fn names_taken(sandbox: &Sandbox) {
 fn temporary_name_taken(sandbox: &Sandbox) {
     let folder = sandbox.emulators(&["s390x", "m68k"]);
     let folder = folder.to_str().expect("text");
-    sandbox.add(&line("s390x", "qemu-s390x.new", "/opt/theirs", "P"));
+    sandbox.add(&line("s390x", "qemu-s390x.registrar", "/opt/theirs", "P"));
     sandbox.succeeds(&["register", "s390x"]);
-    let err = "registering qemu-s390x: the name qemu-s390x.new belongs to /opt/theirs; \
-               to remove that: echo -1 > /proc/sys/fs/binfmt_misc/qemu-s390x.new";
+    let err = "registering qemu-s390x: the name qemu-s390x.registrar belongs to /opt/theirs; \
+               to remove that: echo -1 > /proc/sys/fs/binfmt_misc/qemu-s390x.registrar";
     let out = sandbox.fails(&["register", "s390x", "--bindir", folder], err);
-    let expected = "qemu-s390x  failed        the entry that was there stays; qemu-s390x.new belongs to /opt/theirs\n\
+    let expected = "qemu-s390x  failed        the entry that was there stays; qemu-s390x.registrar belongs to /opt/theirs\n\
                     0 registered, 0 replaced, 0 unchanged, 1 failed\n";
     assert_eq!(out, expected);
 }

@@ -79,7 +79,7 @@ fn switched_off(sandbox: &Sandbox) {
 }
 
 fn served_under_another_name(sandbox: &Sandbox) {
-    sandbox.add(&line("s390x", "qemu-s390x.new", "/usr/bin/qemu-s390x-static", "F"));
+    sandbox.add(&line("s390x", "qemu-s390x.registrar", "/usr/bin/qemu-s390x-static", "F"));
     sandbox.add(&line("m68k", "theirs", "/opt/m68k", ""));
     sandbox.add(&line("hppa", "disabled", "/opt/hppa", ""));
     sandbox.write("disabled", "0");
@@ -87,7 +87,7 @@ fn served_under_another_name(sandbox: &Sandbox) {
     let expected = [
         "qemu-hppa   hppa    linux/hppa   absent",
         "qemu-m68k   m68k    linux/m68k   served         /opt/m68k (by theirs)",
-        "qemu-s390x  s390x   linux/s390x  served  F      /usr/bin/qemu-s390x-static (by qemu-s390x.new)",
+        "qemu-s390x  s390x   linux/s390x  served  F      /usr/bin/qemu-s390x-static (by qemu-s390x.registrar)",
     ];
     assert_eq!(out.lines().skip(2).collect::<Vec<_>>(), expected);
 }
