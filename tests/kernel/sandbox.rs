@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use nix::unistd::{Pid, getsid};
 
 use codegen::rule::{Masks, Rule};
 use codegen::targets::{self, TARGETS, Target};
@@ -32,7 +35,12 @@ impl Keeper {
     fn new() -> Self {
         let mut command = Command::new("setsid");
         let keeper = command.args(["sleep", "600"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-        Self(keeper.expect("setsid starts"))
+        let keeper = Self(keeper.expect("setsid starts"));
+        let id = Pid::from_raw(i32::try_from(keeper.0.id()).expect("a process"));
+        while getsid(Some(id)).expect("it runs") != id {
+            thread::yield_now();
+        }
+        keeper
     }
 }
 
@@ -151,12 +159,13 @@ impl Sandbox {
 /// Arguments with the scope, where it must be named.
 pub(crate) fn scoped<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     let changes = arguments.iter().any(|word| ["register", "unregister"].contains(word));
-    arguments.iter().copied().chain(changes.then_some(SCOPE)).collect()
+    changes.then_some(SCOPE).into_iter().chain(arguments.iter().copied()).collect()
 }
 
 /// What is told of the namespace that this process is in.
 pub(crate) fn remark() -> String {
-    let namespace = fs::read_link("/proc/self/ns/user").expect("a namespace");
+    // In another root there may be none.
+    let namespace = fs::read_link("/proc/self/ns/user").unwrap_or_default();
     format!("for programs of {} alone", namespace.display())
 }
 
