@@ -7,8 +7,10 @@ mod find;
 mod lasting;
 mod lines;
 mod names;
+mod options;
 mod others;
 mod register;
+mod resident;
 mod sandbox;
 mod status;
 mod unregister;
@@ -54,8 +56,10 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         lasting::TESTS,
         lines::TESTS,
         names::TESTS,
+        options::TESTS,
         others::TESTS,
         register::TESTS,
+        resident::TESTS,
         status::TESTS,
         unregister::TESTS,
     ];
