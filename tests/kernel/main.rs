@@ -9,6 +9,7 @@ mod lines;
 mod names;
 mod options;
 mod others;
+mod probes;
 mod register;
 mod resident;
 mod sandbox;
@@ -58,6 +59,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         names::TESTS,
         options::TESTS,
         others::TESTS,
+        probes::TESTS,
         register::TESTS,
         resident::TESTS,
         status::TESTS,
