@@ -261,6 +261,10 @@ impl<'a> Report<'a> {
         self.rows.sort_by_key(|row| row.name);
         let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or_default();
         let mut out = String::new();
+        if self.asked.detail == Detail::Verbose {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "binfmt_misc at {}", escaped(&self.folder.display().to_string()));
+        }
         for Row { name, word, detail } in &self.rows {
             out.push_str(format!("{name:width$}  {word:12}  {}", escaped(detail)).trim_end());
             out.push('\n');
@@ -293,7 +297,6 @@ impl<'a> Report<'a> {
         };
         for (count, word) in [(failed, "failed"), (taken_back, "taken back"), (not_tried, "not tried")] {
             if count > 0 {
-                // Writing to a String cannot fail.
                 let _ = write!(sum, ", {count} {word}");
             }
         }

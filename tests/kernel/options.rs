@@ -92,7 +92,8 @@ fn quiet_and_verbose(sandbox: &Sandbox) {
     let out = sandbox.succeeds(&["register", "--verbose", "--credentials", "s390x"]);
     let rule = line("s390x", "qemu-s390x", "/usr/bin/qemu-s390x-static", "OCF");
     let expected = format!(
-        "qemu-s390x  replaced      /usr/bin/qemu-s390x-static (before: other flags)\n\
+        "binfmt_misc at /proc/sys/fs/binfmt_misc\n\
+         qemu-s390x  replaced      /usr/bin/qemu-s390x-static (before: other flags)\n\
          qemu-s390x    written     {}\nqemu-s390x    written     -1 to qemu-s390x\nqemu-s390x    written     {rule}\n\
          qemu-s390x    written     -1 to qemu-s390x.registrar\n0 registered, 1 replaced, 0 unchanged\n",
         rule.replacen("qemu-s390x", "qemu-s390x.registrar", 1)
