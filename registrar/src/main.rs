@@ -8,6 +8,8 @@
 mod apply;
 mod cli;
 mod commands;
+#[cfg_attr(not(test), expect(dead_code, reason = "its users come next"))]
+mod elf;
 mod kernel;
 mod native;
 mod plan;
