@@ -7,10 +7,13 @@
 
 mod apply;
 mod cli;
+mod columns;
 mod commands;
 #[cfg_attr(not(test), expect(dead_code, reason = "its users come next"))]
 mod elf;
+mod json;
 mod kernel;
+mod memory;
 mod native;
 mod plan;
 mod report;

@@ -13,6 +13,8 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use crate::columns::columns;
+use crate::json::{members, optional, string};
 use crate::kernel::{Entries, Entry, plain};
 use crate::native::{HOST, Verdict};
 use crate::plan::{self, Current};
@@ -73,18 +75,7 @@ impl Status {
         };
         let heading = ["ENTRY", "TARGET", "PLATFORM", "STATE", "FLAGS", "INTERPRETER"].map(String::from);
         let table: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();
-        let width = |column: usize| table.iter().map(|cells| cells[column].len()).max().unwrap_or_default();
-        let widths = [0, 1, 2, 3, 4].map(width);
-        for cells in &table {
-            let mut line = String::new();
-            for (cell, width) in cells.iter().zip(widths) {
-                // Writing to a String cannot fail.
-                let _ = write!(line, "{cell:width$}  ");
-            }
-            line.push_str(&cells[5]);
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
+        text.push_str(&columns(&table));
         text
     }
 
@@ -98,8 +89,7 @@ impl Status {
         ];
         let rows = self.rows.iter().map(|row| {
             let Handler { name, target, platform, .. } = row.handler;
-            let of_entry =
-                |field: fn(&Entry) -> &str| row.entry.as_ref().map_or("null".into(), |entry| string(field(entry)));
+            let of_entry = |field: fn(&Entry) -> &str| optional(row.entry.as_ref().map(field));
             let fields = [
                 ("name", string(name)),
                 ("target", string(target)),
@@ -107,43 +97,11 @@ impl Status {
                 ("state", string(row.state)),
                 ("interpreter", of_entry(|entry| &entry.interpreter)),
                 ("flags", of_entry(|entry| &entry.flags)),
-                ("detail", row.detail.as_deref().map_or("null".into(), string)),
+                ("detail", optional(row.detail.as_deref())),
             ];
             format!("    {{{}}}", members(&fields, ", "))
         });
         let rows: Vec<_> = rows.collect();
         format!("{{\n  {},\n  \"handlers\": [\n{}\n  ]\n}}\n", members(&head, ",\n  "), rows.join(",\n"))
-    }
-}
-
-fn members(fields: &[(&str, String)], separator: &str) -> String {
-    let members: Vec<_> = fields.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
-    members.join(separator)
-}
-
-/// A JSON string.
-fn string(text: &str) -> String {
-    let mut json = String::from('"');
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => json.extend(['\\', letter]),
-            control if control.is_control() => {
-                // Writing to a String cannot fail; all control characters are below U+10000.
-                let _ = write!(json, "\\u{:04x}", u32::from(control));
-            }
-            letter => json.push(letter),
-        }
-    }
-    json.push('"');
-    json
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_strings_are_escaped() {
-        assert_eq!(string("a\"b\\c\u{1}é"), r#""a\"b\\c\u0001é""#);
     }
 }
