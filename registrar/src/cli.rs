@@ -5,10 +5,12 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::prelude::*;
 
 use crate::table::{EMULATOR_DIR, LONGEST_LINE, TABLE};
+use crate::verify;
 
 pub(crate) const HELP: &str = "\
 Tells the kernel's binfmt_misc which QEMU emulator runs which programs.
@@ -20,13 +22,16 @@ Commands:
   unregister  remove our handlers: of each ARCH, or all; entries of others stay, but one with
               our name and our emulator's file name is ours, whoever wrote it
   status      show what serves each target (without a command: the same)
+  verify      run a test program of each ARCH, or of all of ours that are registered, and say what
+              is wrong where it does not run
 
 ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; several may stand in one word: arm64,s390x
 
 Options:
       --mount DIR   binfmt_misc is mounted at DIR, or is to be mounted there
       --bindir DIR  folder of the emulators, also BINDIR in the environment [/usr/bin]
-      --json        status as JSON
+      --json        status or verify as JSON
+      --timeout N   how many seconds verify gives each program [10]
   -V, --version     versions of this program and of QEMU, and where QEMU comes from
   -h, --help        this text
 
@@ -39,6 +44,7 @@ pub(crate) enum Command {
     Register(Asked),
     Unregister(Asked),
     Status { asked: Asked, json: bool },
+    Verify { asked: Asked, json: bool, limit: Duration },
     Help,
     Version,
 }
@@ -64,6 +70,8 @@ pub(crate) enum Error {
     Architectures(Vec<String>),
     Missing(Vec<String>),
     Json,
+    Timeout(String),
+    TimeoutAlone,
     Emulators { source: &'static str, folder: String, why: &'static str },
     Mount,
 }
@@ -93,7 +101,9 @@ impl fmt::Display for Error {
             Self::Missing(names) => {
                 write!(f, "not in this image: {}; registrar status shows what is", names.join(", "))
             }
-            Self::Json => f.write_str("--json is for status alone; see registrar --help"),
+            Self::Json => f.write_str("--json is for status and verify; see registrar --help"),
+            Self::Timeout(word) => write!(f, "--timeout '{word}': not a number of seconds from 1 to 3600"),
+            Self::TimeoutAlone => f.write_str("--timeout is for verify; see registrar --help"),
             Self::Emulators { source, folder, why } => write!(f, "{source} '{folder}': {why}"),
             Self::Mount => f.write_str("--mount '': no folder"),
         }
@@ -104,6 +114,7 @@ impl fmt::Display for Error {
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
     let mut parser = lexopt::Parser::from_iter(arguments);
     let (mut command, mut names, mut mount, mut emulators, mut json) = (None, Vec::new(), None, None, false);
+    let mut limit = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') => return Ok(Command::Help),
@@ -117,6 +128,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
                 };
             }
             Long("json") => json = true,
+            Long("timeout") => limit = Some(seconds(&parser.value()?.to_string_lossy())?),
             Long("mount") => mount = Some(PathBuf::from(parser.value()?)),
             Long("bindir") => emulators = Some(parser.value()?),
             Value(word) if command.is_none() => command = Some(word.string()?),
@@ -135,12 +147,23 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
         _ => (EMULATOR_DIR.into(), "--bindir"),
     };
     let asked = Asked { targets: targets(names)?, mount, emulators, emulators_from };
+    if limit.is_some() && command.as_deref() != Some("verify") {
+        return Err(Error::TimeoutAlone);
+    }
     match command.as_deref() {
+        Some("verify") => Ok(Command::Verify { asked, json, limit: limit.unwrap_or(verify::LIMIT) }),
         None | Some("status") => Ok(Command::Status { asked, json }),
         Some("register" | "unregister") if json => Err(Error::Json),
         Some("register") => Ok(Command::Register(asked)),
         Some("unregister") => Ok(Command::Unregister(asked)),
         Some(word) => Err(Error::Command(word.into())),
+    }
+}
+
+fn seconds(word: &str) -> Result<Duration, Error> {
+    match word.parse() {
+        Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err(Error::Timeout(word.into())),
     }
 }
 
@@ -209,6 +232,11 @@ mod tests {
             ("registrar register", Command::Register(asked(&[]))),
             ("registrar register arm64,S390X linux/arm64", Command::Register(asked(&["aarch64", "s390x"]))),
             ("registrar --mount /m unregister --bindir=/opt/", Command::Unregister(elsewhere())),
+            (
+                "registrar verify --timeout 2 arm64",
+                Command::Verify { asked: asked(&["aarch64"]), json: false, limit: Duration::from_secs(2) },
+            ),
+            ("registrar verify --json", Command::Verify { asked: asked(&[]), json: true, limit: verify::LIMIT }),
             ("registrar register --version", Command::Version),
             ("registrar -h", Command::Help),
         ];
@@ -237,10 +265,13 @@ mod tests {
         let cases = [
             ("registrar regsiter", "unknown command: regsiter; see registrar --help"),
             ("registrar register --jsno", "invalid option '--jsno'; see registrar --help"),
-            ("registrar register --json", "--json is for status alone; see registrar --help"),
+            ("registrar register --json", "--json is for status and verify; see registrar --help"),
             ("registrar register arm46 s390x,pdp11", "unknown architecture: 'arm46' (did you mean arm64?), 'pdp11'"),
             ("registrar register arm64,", "unknown architecture: ''"),
             ("registrar register --bindir opt", "--bindir 'opt': not an absolute path"),
+            ("registrar verify --timeout 0", "--timeout '0': not a number of seconds from 1 to 3600"),
+            ("registrar verify --timeout=soon", "--timeout 'soon': not a number of seconds from 1 to 3600"),
+            ("registrar status --timeout 5", "--timeout is for verify; see registrar --help"),
             ("registrar --mount= status", "--mount '': no folder"),
             ("registrar --help=yes", "unexpected argument for option '--help': \"yes\"; see registrar --help"),
             (

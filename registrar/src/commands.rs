@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
@@ -14,6 +15,7 @@ use crate::report::{Report, Verb};
 use crate::status::Status;
 use crate::table::{EMULATOR_DIR, Handler, TABLE};
 use crate::told::Told;
+use crate::verify::{self, Question};
 
 /// Does what is asked.
 pub(crate) fn run(command: &Command) -> Told {
@@ -21,6 +23,9 @@ pub(crate) fn run(command: &Command) -> Told {
         Command::Register(asked) => register(asked),
         Command::Unregister(asked) => unregister(asked),
         Command::Status { asked, json } => status(asked, *json),
+        Command::Verify { asked, json, limit } => {
+            return verify(asked, *json, *limit).unwrap_or_else(|error| Told::failure(&error.to_string()));
+        }
         Command::Help => Ok(Told::success(HELP.into())),
         Command::Version => Ok(Told::success(version())),
     };
@@ -72,6 +77,23 @@ fn status(asked: &Asked, json: bool) -> Result<Told, Error> {
         status.add(handler, &asked.emulators, &entries, verdicts.of(handler));
     }
     Ok(Told::success(if json { status.json() } else { status.text() }))
+}
+
+fn verify(asked: &Asked, json: bool, limit: Duration) -> Result<Told, verify::Error> {
+    let folder = kernel::find(asked.mount.as_deref(), Mount::Never)?;
+    let entries = folder.entries()?;
+    let mut handlers = handlers(asked);
+    if asked.targets.is_empty() {
+        handlers = verify::registered(&handlers, &entries);
+        if handlers.is_empty() {
+            return Ok(Told::failure(
+                "nothing of ours is registered, so there is nothing to verify; registrar register",
+            ));
+        }
+    }
+    let emulators = &asked.emulators;
+    let question = Question { handlers: &handlers, folder: &folder, entries: &entries, emulators, limit };
+    Ok(verify::verify(&question)?.told(json))
 }
 
 fn carry_out(verb: Verb, folder: &Folder, asked: &Asked, steps: impl Iterator<Item = Step>) -> Told {

@@ -3,13 +3,12 @@
 //! In the order of the data's way: [`cli`] reads the command line, [`table`] knows the handlers, [`kernel`] reads and
 //! writes `binfmt_misc`, [`native`] asks what this machine runs itself, [`plan`] says what must change, [`apply`]
 //! carries it out, [`report`] puts it into words, [`told`] into the form for the two outputs. [`commands`] ties them
-//! together; [`status`] only looks.
+//! together; [`status`] only looks; [`verify`] runs test programs, and knows emulators' files from [`elf`].
 
 mod apply;
 mod cli;
 mod columns;
 mod commands;
-#[cfg_attr(not(test), expect(dead_code, reason = "its users come next"))]
 mod elf;
 mod json;
 mod kernel;
@@ -20,6 +19,7 @@ mod report;
 mod status;
 mod table;
 mod told;
+mod verify;
 
 use std::env;
 use std::io::{self, ErrorKind, Write};
@@ -34,6 +34,10 @@ use told::Told;
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 fn main() -> ExitCode {
+    // Before anything else is read: this may be a process of ours that only runs programs.
+    if let Some(code) = verify::is_meant(env::args_os()) {
+        return code;
+    }
     let mut told = match cli::parse(env::args_os()) {
         Ok(command) => commands::run(&command),
         Err(error) => Told::failure(&error.to_string()),
