@@ -6,6 +6,7 @@ mod faults;
 mod find;
 mod lines;
 mod names;
+mod probes;
 mod register;
 mod sandbox;
 mod status;
@@ -55,6 +56,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         find::TESTS,
         lines::TESTS,
         names::TESTS,
+        probes::TESTS,
         register::TESTS,
         status::TESTS,
         unregister::TESTS,
