@@ -3,12 +3,14 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use codegen::targets::{self, TARGETS};
+use nix::mount::{MsFlags, mount};
 use serde_json::Value;
 
 use crate::register::runs;
@@ -32,6 +34,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("verify/from_a_folder", from_a_folder),
     test("verify/from_memory", from_memory),
     test("verify/no_place", no_place),
+    test("verify/mounts_show_nowhere", mounts_show_nowhere),
     test("verify/nobody_waits_any_more", nobody_waits_any_more),
 ];
 
@@ -418,14 +421,28 @@ fn no_place(sandbox: &Sandbox) {
     assert_eq!(err, format!("running test programs: {all}\n"));
 }
 
+/// The mounts of most machines are shared between their namespaces.
+fn mounts_show_nowhere(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_SHARED | MsFlags::MS_REC, None::<&str>).expect("shared");
+    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let before = mounts();
+    assert!(before.contains(" shared:"), "{before}");
+    assert_eq!(sandbox.succeeds(&["verify"]).lines().last(), Some("1 ok; in an empty root"));
+    assert_eq!(mounts(), before);
+}
+
 fn nobody_waits_any_more(sandbox: &Sandbox) {
     let folder = stand_ins(sandbox, &["hppa"]);
     sandbox.succeeds(&["register", "hppa", "--bindir", folder.to_str().expect("text")]);
     let program = sandbox.scratch().join("stand-in");
     let mut verify = Command::new(sandbox.registrar());
-    let mut verify = verify.args(["verify", "--timeout", "600"]).stdout(Stdio::null()).spawn().expect("it starts");
+    verify.args(["verify", "--timeout", "600"]).stdout(Stdio::null()).process_group(0);
+    let mut verify = verify.spawn().expect("it starts");
     wait_for("the program and its child run", || still_running(&program) == 2);
-    verify.kill().expect("killed");
+    // As a terminal does it, to all that it knows of.
+    let group = format!("-{}", verify.id());
+    assert!(Command::new("kill").args(["-s", "INT", "--", &group]).status().is_ok_and(|status| status.success()));
     verify.wait().expect("it ended");
     wait_for("they are ended", || still_running(&program) == 0);
 }
