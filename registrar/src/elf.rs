@@ -2,6 +2,7 @@
 //!
 //! Reads a bounded part of the file, whatever is in there. Whether such an emulator will do is judged elsewhere.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -10,7 +11,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::libc;
 
-use crate::kernel::errno;
+use crate::kernel::{errno, plain};
 use crate::native::HOST;
 
 /// More program headers than any emulator has; real ones have about ten.
@@ -57,6 +58,18 @@ pub(crate) enum Unfit {
     Damaged,
 }
 
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(errno) => f.write_str(&plain(*errno)),
+            Self::Script => f.write_str("a script"),
+            Self::NotElf => f.write_str("no ELF file"),
+            Self::Foreign(machine) => write!(f, "for another machine (e_machine {machine})"),
+            Self::Damaged => f.write_str("damaged"),
+        }
+    }
+}
+
 /// Reads what there is to know of an emulator.
 pub(crate) fn read(path: &Path) -> Result<Facts, Unfit> {
     // Nobody is waited for, should it be a FIFO.
@@ -64,7 +77,8 @@ pub(crate) fn read(path: &Path) -> Result<Facts, Unfit> {
     facts(&file.map_err(unreadable)?)
 }
 
-fn facts(file: &File) -> Result<Facts, Unfit> {
+/// Reads it from an open file.
+pub(crate) fn facts(file: &File) -> Result<Facts, Unfit> {
     let mut header = [0; HEADER];
     // A FIFO or a folder cannot be read at an offset, and says so.
     let length = file.read_at(&mut header, 0).map_err(unreadable)?;

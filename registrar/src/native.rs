@@ -8,7 +8,6 @@
 
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
-use nix::sys::memfd::MFdFlags;
 use nix::unistd::execveat;
 
 use crate::kernel::plain;
@@ -112,7 +111,7 @@ fn segment_kind(probe: &[u8]) -> usize {
 /// answers ENOENT where the emulator could not open the program.
 fn ask_kernel(program: &[u8]) -> Errno {
     let ask = || {
-        let memory = memory::program(program, MFdFlags::MFD_CLOEXEC)?;
+        let memory = memory::program(program)?;
         execveat(&memory, c"", &[c"probe"], &[] as &[&std::ffi::CStr], AtFlags::AT_EMPTY_PATH)
     };
     match ask() {

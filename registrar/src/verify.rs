@@ -107,7 +107,8 @@ pub(crate) fn verify(question: &Question<'_>) -> Result<Verified, Error> {
             Some(ran) => (judge::judge(chain, ran, &context), chain.server(ran, &context)),
             None => (without_run(chain, is_native), None),
         };
-        verified.add(chain.handler, finding, server.or(chain.ours));
+        let ours = chain.ours.as_ref().map(|(name, entry)| (name.as_str(), *entry));
+        verified.add(chain.handler, finding, server.or(ours));
     }
     Ok(verified)
 }

@@ -4,10 +4,14 @@
 mod exchange;
 mod faults;
 mod find;
+mod lasting;
 mod lines;
 mod names;
+mod options;
+mod others;
 mod probes;
 mod register;
+mod resident;
 mod sandbox;
 mod status;
 mod unregister;
@@ -54,10 +58,14 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         exchange::TESTS,
         faults::TESTS,
         find::TESTS,
+        lasting::TESTS,
         lines::TESTS,
         names::TESTS,
+        options::TESTS,
+        others::TESTS,
         probes::TESTS,
         register::TESTS,
+        resident::TESTS,
         status::TESTS,
         unregister::TESTS,
         verify::TESTS,

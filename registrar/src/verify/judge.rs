@@ -11,6 +11,7 @@ use super::run::NAME;
 use super::wire::{End, Ran, SetUserId};
 use crate::elf::{Facts, Unfit};
 use crate::kernel::{Entries, Entry, plain};
+use crate::plan;
 use crate::table::{EMULATOR_DIR, Handler};
 
 /// Exit statuses of a test program whose second one could not be started, and that could do nothing at all.
@@ -44,8 +45,8 @@ pub(crate) type Named<'e> = (&'e str, &'e Entry);
 pub(super) struct Chain<'e> {
     pub(super) handler: &'static Handler,
     /// Ours, whether it is in use or not.
-    pub(super) ours: Option<Named<'e>>,
-    /// Entries that take the target's programs.
+    pub(super) ours: Option<(String, &'e Entry)>,
+    /// Entries that take the target's programs, the newest first.
     pub(super) takers: Vec<Named<'e>>,
 }
 
@@ -68,20 +69,17 @@ pub(super) struct Context<'a> {
 
 impl<'e> Chain<'e> {
     pub(super) fn of(handler: &'static Handler, entries: &'e Entries) -> Self {
-        let named = |name: &str| entries.names().find(|known| *known == name).zip(entries.get(name));
-        let is_ours = |(_, entry): &Named<'_>| entry.emulator() == handler.emulator;
-        let ours = named(handler.name).filter(is_ours);
-        let ours = ours.or_else(|| named(&handler.temporary_name()).filter(is_ours));
+        let ours = plan::ours(handler, entries);
         let all = entries.names().filter_map(|name| Some((name, entries.get(name)?)));
         Self { handler, ours, takers: all.filter(|(_, entry)| entry.serves(handler.probe)).collect() }
     }
 
     fn is_ours(&self, (name, entry): Named<'_>) -> bool {
-        entry.emulator() == self.handler.emulator
-            && (name == self.handler.name || name == self.handler.temporary_name())
+        entry.emulator() == self.handler.emulator && (name == self.handler.name || name == self.handler.spare_name())
     }
 
-    /// The entry that took the program, as far as what it did tells: the newest does, which the kernel does not show.
+    /// The entry that took the program: the newest of those that what it did speaks for. (That the folder lists the newest
+    /// first is no promise of the kernel's.)
     pub(super) fn server(&self, ran: &Ran, context: &Context<'_>) -> Option<Named<'e>> {
         let executes = |(_, entry): &Named<'_>| {
             let path = Path::new(&entry.interpreter);
@@ -95,7 +93,7 @@ impl<'e> Chain<'e> {
                 left.retain(fits);
             }
         }
-        left.iter().find(|named| self.is_ours(**named)).or(left.first()).copied()
+        left.first().copied()
     }
 
     /// The beginning of what a program takes for its own name: with flag `P` what it was told, else its path.
@@ -217,7 +215,7 @@ fn not_taken(chain: &Chain<'_>, server: Option<Named<'_>>, context: &Context<'_>
             }
         };
     }
-    if let Some((name, entry)) = chain.ours {
+    if let Some((name, entry)) = &chain.ours {
         return if entry.enabled {
             (
                 "absent",
@@ -410,9 +408,11 @@ mod tests {
         let other = Entry { pattern: "offset 0\nmagic 00\n".into(), ..entry("F") };
         let refused = ran(End::Refused(Errno::ENOEXEC), "");
         let cases = [
-            (entries(&[("qemu-s390x.new", entry("F"))]), &run, "ok", ""),
+            (entries(&[("qemu-s390x.registrar", entry("F"))]), &run, "ok", ""),
             (entries(&[("theirs", entry("F"))]), &run, "served", "by theirs (/usr/bin/qemu-s390x-static)"),
             (entries(&[("qemu-s390x", theirs())]), &run, "served", "by qemu-s390x (/opt/s390x)"),
+            (entries(&[("theirs", entry("F")), ("qemu-s390x", entry("F"))]), &run, "shadowed", "by theirs (/usr/bin/"),
+            (entries(&[("qemu-s390x", entry("F")), ("theirs", entry("F"))]), &run, "ok", ""),
             (
                 entries(&[("qemu-s390x", entry("PF")), ("theirs", theirs())]),
                 &run,

@@ -10,9 +10,9 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::memfd::MFdFlags;
 use nix::sys::prctl::get_no_new_privs;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{UnlinkatFlags, chroot, getegid, geteuid, unlinkat};
@@ -104,8 +104,9 @@ impl Place {
     /// Puts a program there, owned by another user and marked to run as that one if `set_user_id`.
     pub(super) fn install(&mut self, name: &str, content: &[u8], set_user_id: bool) -> io::Result<Program> {
         if self.way == Way::Memory {
-            // Not close-on-exec: without flag O the emulator opens it by its name.
-            let file = memory::program(content, MFdFlags::empty())?;
+            let file = memory::program(content)?;
+            // Without flag O the emulator opens it by its name.
+            fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))?;
             let path = PathBuf::from(format!("{FILES}{}", file.as_raw_fd()));
             self.memory.push(file);
             return Ok(Program { path, owner: set_user_id.then(|| self.owner.clone()) });

@@ -22,11 +22,11 @@
 //!   `set-user-id-ignored`, `shadowed` (all well, but by somebody else's entry and not by ours)
 //! - `unknown`: not run
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use super::judge::{Finding, Named};
 use super::place::Way;
-use crate::columns::columns;
 use crate::json::{members, optional, string};
 use crate::table::{Handler, TABLE};
 use crate::told::{Told, escaped};
@@ -177,4 +177,21 @@ impl Verified {
 pub(super) fn refusals(refused: &[(Way, String)]) -> String {
     let refused: Vec<_> = refused.iter().map(|(way, why)| format!("{}: {why}", way.word())).collect();
     refused.join("; ")
+}
+
+/// Lines of cells, each column as wide as its widest; the last one is as long as it likes.
+fn columns<const N: usize>(lines: &[[String; N]]) -> String {
+    let mut text = String::new();
+    for cells in lines {
+        let mut line = String::new();
+        for (column, cell) in cells.iter().enumerate() {
+            let width =
+                if column + 1 < N { lines.iter().map(|cells| cells[column].chars().count()).max() } else { None };
+            // Writing to a String cannot fail.
+            let _ = write!(line, "{cell:0$}  ", width.unwrap_or_default());
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
 }

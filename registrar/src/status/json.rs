@@ -1,0 +1,39 @@
+//! The status as JSON. Written by hand: one shape, and no dependency.
+
+use super::{Row, Status};
+use crate::json::{members, optional, string};
+use crate::kernel::Entry;
+use crate::table::{Handler, TABLE};
+
+impl Status<'_> {
+    /// The object that the module above describes.
+    pub(crate) fn json(&self) -> String {
+        let head = [
+            ("registrar", string(env!("CARGO_PKG_VERSION"))),
+            ("qemu", string(TABLE.qemu_version)),
+            ("origin", string(TABLE.origin)),
+            ("mount", string(&self.folder.to_string_lossy())),
+            ("enabled", self.is_switched_on.to_string()),
+            ("namespace", optional(self.namespace.as_ref().map(|namespace| namespace.name.as_str()))),
+        ];
+        let rows: Vec<_> = self.rows.iter().map(row).collect();
+        format!("{{\n  {},\n  \"handlers\": [\n{}\n  ]\n}}\n", members(&head, ",\n  "), rows.join(",\n"))
+    }
+}
+
+fn row(row: &Row) -> String {
+    let Handler { name, target, platform, .. } = row.handler;
+    let of_entry = |field: fn(&Entry) -> &str| optional(row.entry.as_ref().map(|(_, entry)| field(entry)));
+    let fields = [
+        ("name", string(name)),
+        ("target", string(target)),
+        ("platform", string(platform)),
+        ("state", string(row.state.word())),
+        ("entry", optional(row.entry.as_ref().map(|(name, _)| name.as_str()))),
+        ("interpreter", of_entry(|entry| &entry.interpreter)),
+        ("flags", of_entry(|entry| &entry.flags)),
+        ("server", optional(row.server.as_deref())),
+        ("detail", optional(row.detail.as_deref())),
+    ];
+    format!("    {{{}}}", members(&fields, ", "))
+}
