@@ -4,24 +4,66 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
-/// Enters new namespaces as the user `uid` of theirs, with all capabilities until the next exec by a user other than 0.
+/// Whom a namespace has.
+#[derive(Clone, Copy, Debug)]
+pub enum Users {
+    /// The caller alone, under this id.
+    One(u32),
+    /// The caller as root, and one more, 1. Takes root, or newuidmap and a line for the caller in `/etc/subuid` and
+    /// `/etc/subgid`.
+    Two,
+}
+
+/// Enters new namespaces with all capabilities until the next exec by a user other than 0.
 ///
 /// # Errors
 /// What the kernel refuses; with several threads running, it refuses all.
-pub fn enter(uid: u32) -> io::Result<()> {
+pub fn enter(users: Users) -> io::Result<()> {
     let (outer_uid, outer_gid) = (geteuid(), getegid());
+    let mapper = match users {
+        Users::One(_) => None,
+        Users::Two => Some(mapper()?),
+    };
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("{uid} {outer_uid} 1"))?;
-    fs::write("/proc/self/gid_map", format!("{uid} {outer_gid} 1"))?;
+    match (users, mapper) {
+        (Users::One(uid), _) => {
+            fs::write("/proc/self/setgroups", "deny")?;
+            fs::write("/proc/self/uid_map", format!("{uid} {outer_uid} 1"))?;
+            fs::write("/proc/self/gid_map", format!("{uid} {outer_gid} 1"))?;
+        }
+        (Users::Two, mapper) => {
+            let output = mapper.map(Child::wait_with_output).transpose()?;
+            if let Some(output) = output.filter(|output| !output.status.success()) {
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                return Err(io::Error::other(format!("mapping a second user: {said}")));
+            }
+        }
+    }
     // Nothing that is mounted from here on shows anywhere else.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
     Ok(())
+}
+
+/// A process outside that, once its standard input ends, gives this one two users: only from there may more than one
+/// be mapped.
+fn mapper() -> io::Result<Child> {
+    let script = "read end
+        user=$(id -un)
+        first() { awk -F: -v user=\"$user\" '$1 == user { print $2; exit }' $1; }
+        if [ $(id -u) = 0 ]; then
+            printf '0 0 1\\n1 1 1\\n' >/proc/$1/uid_map && printf '0 0 1\\n1 1 1\\n' >/proc/$1/gid_map
+        else
+            newuidmap $1 0 $(id -u) 1 1 $(first /etc/subuid) 1 && newgidmap $1 0 $(id -g) 1 1 $(first /etc/subgid) 1
+        fi";
+    let mut mapper = Command::new("sh");
+    mapper.args(["-c", script, "mapper", &std::process::id().to_string()]);
+    mapper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
 }
 
 /// Mounts this namespace's instance.

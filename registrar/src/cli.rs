@@ -7,12 +7,14 @@ mod help;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::prelude::*;
 
 use crate::flags::Flags;
 use crate::plan::Wanted;
 use crate::table::{EMULATOR_DIR, LONGEST_LINE, TABLE};
+use crate::verify;
 
 pub(crate) use error::Error;
 pub(crate) use help::HELP;
@@ -23,6 +25,7 @@ pub(crate) enum Command {
     Register(Register),
     Unregister { asked: Asked, dry_run: bool },
     Status { asked: Asked, json: bool, check: bool },
+    Verify { asked: Asked, json: bool, limit: Duration },
     Run { asked: Asked, program: Vec<OsString> },
     Help,
     Version,
@@ -85,10 +88,11 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("preserve-argv0", &["register", "status", "run"]),
     ("no-fix-binary", &["register", "status", "run"]),
     ("flags", &["register", "status", "run"]),
-    ("json", &["status"]),
+    ("json", &["status", "verify"]),
+    ("timeout", &["verify"]),
     ("check", &["status"]),
-    ("bindir", &["register", "unregister", "status", "run"]),
-    ("mount", &["register", "unregister", "status"]),
+    ("bindir", &["register", "unregister", "status", "verify", "run"]),
+    ("mount", &["register", "unregister", "status", "verify"]),
 ];
 
 /// The words of a command line.
@@ -102,6 +106,7 @@ struct Words {
     mount: Option<OsString>,
     emulators: Option<OsString>,
     flags: Option<OsString>,
+    limit: Option<Duration>,
     detail: Detail,
 }
 
@@ -131,6 +136,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
                     "mount" => words.mount = Some(parser.value()?),
                     "bindir" => words.emulators = Some(parser.value()?),
                     "flags" => words.flags = Some(parser.value()?),
+                    "timeout" => words.limit = Some(seconds(&parser.value()?)?),
                     "scope" => scope(&parser.value()?)?,
                     _ => {}
                 }
@@ -155,7 +161,7 @@ impl Words {
     /// What they mean together.
     fn command(self) -> Result<Command, Error> {
         let command = self.command.as_deref().unwrap_or("status");
-        if !["register", "unregister", "status", "run"].contains(&command) {
+        if !["register", "unregister", "status", "verify", "run"].contains(&command) {
             return Err(Error::Command(command.into()));
         }
         for &(option, commands) in OPTIONS {
@@ -177,6 +183,7 @@ impl Words {
         }
         let [json, check] = ["json", "check"].map(|option| self.has(option));
         let program = self.program.clone();
+        let limit = self.limit.unwrap_or(verify::LIMIT);
         let command = command.to_owned();
         let asked = self.asked(&command)?;
         Ok(match command.as_str() {
@@ -185,6 +192,7 @@ impl Words {
                 Command::Register(Register { asked, atomic, dry_run, temporary, stay })
             }
             "unregister" => Command::Unregister { asked, dry_run },
+            "verify" => Command::Verify { asked, json, limit },
             "run" if program.is_empty() => return Err(Error::NoProgram),
             "run" => Command::Run { asked, program },
             _ => Command::Status { asked, json, check },
@@ -223,6 +231,13 @@ impl Words {
             return Err(Error::Together { option: "flags", why: "stands alone, it holds all flags" });
         }
         raw.to_str().and_then(Flags::raw).ok_or_else(|| Error::Flags(raw.to_string_lossy().into_owned()))
+    }
+}
+
+fn seconds(word: &OsStr) -> Result<Duration, Error> {
+    match word.to_str().and_then(|word| word.parse().ok()) {
+        Some(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err(Error::Timeout(word.to_string_lossy().into_owned())),
     }
 }
 
@@ -353,6 +368,11 @@ mod tests {
                 },
             ),
             ("registrar run -- -x", Command::Run { asked: asked(&[]), program: vec!["-x".into()] }),
+            (
+                "registrar verify --timeout 2 arm64",
+                Command::Verify { asked: asked(&["aarch64"]), json: false, limit: Duration::from_secs(2) },
+            ),
+            ("registrar verify --json", Command::Verify { asked: asked(&[]), json: true, limit: verify::LIMIT }),
             ("registrar register --version", Command::Version),
             ("registrar -h", Command::Help),
         ];
@@ -385,7 +405,7 @@ mod tests {
         let cases = [
             ("registrar regsiter", "unknown command: regsiter; see registrar --help"),
             ("registrar register --jsno", "invalid option '--jsno'; see registrar --help"),
-            ("registrar register --json", "--json is for status; see registrar --help"),
+            ("registrar register --json", "--json is for status, verify; see registrar --help"),
             ("registrar unregister --keep", "--keep is for register; see registrar --help"),
             ("registrar status --dry-run", "--dry-run is for register, unregister; see registrar --help"),
             (
@@ -399,6 +419,9 @@ mod tests {
             ),
             ("registrar register --flags F:", "--flags 'F:': capital letters only, such as OCF; see registrar --help"),
             ("registrar register --scope host", "--scope 'host': only userns must be named; see registrar --help"),
+            ("registrar verify --timeout 0", "--timeout '0': not a number of seconds from 1 to 3600"),
+            ("registrar verify --timeout=soon", "--timeout 'soon': not a number of seconds from 1 to 3600"),
+            ("registrar status --timeout 5", "--timeout is for verify; see registrar --help"),
             ("registrar run", "run: no program; see registrar --help"),
             ("registrar register arm46 s390x,pdp11", "unknown architecture: 'arm46' (did you mean arm64?), 'pdp11'"),
             ("registrar register arm64,", "unknown architecture: ''"),

@@ -2,6 +2,8 @@
 
 mod register;
 
+use std::time::Duration;
+
 use crate::apply::{Done, End, Writer};
 use crate::cli::{Asked, Command, Detail, HELP};
 use crate::kernel::{self, Error, Mount, Namespace};
@@ -12,6 +14,7 @@ use crate::run;
 use crate::status::Status;
 use crate::table::{Handler, TABLE};
 use crate::told::Told;
+use crate::verify::{self, Question};
 
 /// Does what is asked.
 pub(crate) fn run(command: &Command) -> Told {
@@ -20,6 +23,10 @@ pub(crate) fn run(command: &Command) -> Told {
         Command::Unregister { asked, dry_run: false } => unregister(asked),
         Command::Unregister { asked, dry_run: true } => would_unregister(asked),
         Command::Status { asked, json, check } => status(asked, *json, *check),
+        Command::Verify { asked, json, limit } => {
+            let told = verify(asked, *json, *limit);
+            return told.unwrap_or_else(|error| Told::failure(&error.to_string()));
+        }
         Command::Run { asked, program } => return run::run(asked, program, register::register_in_own_namespace),
         Command::Help => Ok(Told::success(HELP.into())),
         Command::Version => Ok(Told::success(version())),
@@ -80,6 +87,25 @@ fn status(asked: &Asked, json: bool, check: bool) -> Result<Told, Error> {
         Some(failure) => told.and_failure(&failure),
         None => told,
     })
+}
+
+fn verify(asked: &Asked, json: bool, limit: Duration) -> Result<Told, verify::Error> {
+    let folder = kernel::find(asked.mount.as_deref(), Mount::Never)?;
+    let entries = folder.entries()?;
+    let mut handlers = handlers(asked);
+    if asked.targets.is_empty() {
+        handlers = verify::registered(&handlers, &entries);
+        if handlers.is_empty() {
+            return Ok(Told::failure(
+                "nothing of ours is registered, so there is nothing to verify; registrar register",
+            ));
+        }
+    }
+    let emulators = &asked.wanted.emulators;
+    let question = Question { handlers: &handlers, folder: &folder, entries: &entries, emulators, limit };
+    let verified = verify::verify(&question)?;
+    let told = verified.told(json);
+    Ok(if asked.detail == Detail::Quiet { told.without_out() } else { told })
 }
 
 /// The handlers of the targets that are named, or all.

@@ -4,7 +4,7 @@
 //! writes `binfmt_misc`, [`native`] asks what this machine runs itself, [`plan`] says what must change, [`guard`],
 //! [`held`] and [`elf`] whether it may and need, [`apply`] carries it out, [`report`] puts it into words, [`told`] into
 //! the form for the two outputs. [`commands`] ties them together; [`stay`] and [`run`] are long ones, [`status`] only
-//! looks.
+//! looks, [`verify`] runs test programs.
 
 mod apply;
 mod cli;
@@ -13,6 +13,7 @@ mod elf;
 mod flags;
 mod guard;
 mod held;
+mod json;
 mod kernel;
 mod memory;
 mod native;
@@ -23,6 +24,7 @@ mod status;
 mod stay;
 mod table;
 mod told;
+mod verify;
 
 use std::env;
 use std::process::ExitCode;
@@ -36,6 +38,10 @@ use told::Told;
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 fn main() -> ExitCode {
+    // Before anything else is read: this may be a process of ours that only runs programs.
+    if let Some(code) = verify::is_meant(env::args_os()) {
+        return code;
+    }
     let told = match cli::parse(env::args_os()) {
         Ok(command) => commands::run(&command),
         Err(error) => Told::failure(&error.to_string()),

@@ -63,6 +63,11 @@ impl Told {
         self.code
     }
 
+    /// Says nothing but what failed.
+    pub(crate) fn without_out(self) -> Self {
+        Self { out: String::new(), ..self }
+    }
+
     /// Says more before the last line.
     pub(crate) fn and_detail(mut self, detail: &str) -> Self {
         self.err.push_str(&escaped(detail));

@@ -46,7 +46,7 @@ fn run() -> Result<bool> {
     };
     let scratch = tempfile::tempdir()?;
     let folder = Path::new(binfmt_misc::USUAL);
-    namespace::enter(0).map_err(|error| format!("entering a user namespace: {error}"))?;
+    namespace::enter(namespace::Users::One(0)).map_err(|error| format!("entering a user namespace: {error}"))?;
     namespace::mount_binfmt_misc(folder).map_err(|error| format!("mounting binfmt_misc there: {error}"))?;
 
     let ours = Program { path: registrar, arguments: vec!["register".into(), "--scope=userns".into()] };

@@ -151,7 +151,7 @@ fn run_inside(arguments: &[&str]) -> Ran {
 fn bind_mount_first(sandbox: &Sandbox) {
     let root = container(sandbox, &["binfmt_misc", "proc/sys/fs/binfmt_misc"]);
     namespace::mount_binfmt_misc(&root.join("binfmt_misc")).expect("mounted");
-    namespace::enter(0).expect("a namespace inside");
+    namespace::enter(namespace::Users::One(0)).expect("a namespace inside");
     namespace::mount_binfmt_misc(&root.join("proc/sys/fs/binfmt_misc")).expect("mounted");
     enter(root);
     let ran = run_inside(&["register", "s390x"]);

@@ -15,6 +15,7 @@ mod resident;
 mod sandbox;
 mod status;
 mod unregister;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -23,6 +24,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::OnceLock;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use tests::namespace::Users;
 use tests::{binfmt_misc, registrar};
 
 use sandbox::Sandbox;
@@ -41,12 +43,14 @@ struct Test {
     name: &'static str,
     uid: u32,
     mounted: bool,
+    /// Whether the namespace has two users, 0 and 1, not only that one.
+    second_user: bool,
     run: fn(&Sandbox),
 }
 
 /// A test as root of the namespace, with its `binfmt_misc` mounted at the usual place.
 const fn test(name: &'static str, run: fn(&Sandbox)) -> Test {
-    Test { name, uid: 0, mounted: true, run }
+    Test { name, uid: 0, mounted: true, second_user: false, run }
 }
 
 fn tests() -> impl Iterator<Item = &'static Test> {
@@ -64,6 +68,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         resident::TESTS,
         status::TESTS,
         unregister::TESTS,
+        verify::TESTS,
     ];
     kinds.into_iter().flatten()
 }
@@ -74,7 +79,8 @@ fn main() -> ExitCode {
         let name = arguments.next().unwrap_or_default();
         let test = tests().find(|test| test.name == name).expect("a test of that name");
         let path = |name| PathBuf::from(env::var_os(name).expect(name));
-        (test.run)(&Sandbox::enter(test.uid, test.mounted, path(REGISTRAR), path(SCRATCH)));
+        let users = if test.second_user { Users::Two } else { Users::One(test.uid) };
+        (test.run)(&Sandbox::enter(users, test.mounted, path(REGISTRAR), path(SCRATCH)));
         return ExitCode::SUCCESS;
     }
     let before = host();

@@ -11,6 +11,7 @@ use nix::unistd::{Pid, getsid};
 
 use codegen::rule::{Masks, Rule};
 use codegen::targets::{self, TARGETS, Target};
+use tests::namespace::Users;
 use tests::{binfmt_misc, namespace};
 
 /// An entry that is none of ours: what Debian's python3.11 package registers.
@@ -61,9 +62,9 @@ pub(crate) struct Ran {
 }
 
 impl Sandbox {
-    pub(crate) fn enter(uid: u32, mounted: bool, registrar: PathBuf, scratch: PathBuf) -> Self {
+    pub(crate) fn enter(users: Users, mounted: bool, registrar: PathBuf, scratch: PathBuf) -> Self {
         let folder = PathBuf::from(binfmt_misc::USUAL);
-        namespace::enter(uid).expect("a user namespace; are they switched off on this machine?");
+        namespace::enter(users).expect("a user namespace; are they switched off on this machine?");
         if mounted {
             namespace::mount_binfmt_misc(&folder).expect("binfmt_misc in a user namespace, which needs Linux 6.7");
         }

@@ -16,6 +16,7 @@ pub(crate) enum Error {
     Flags(String),
     Scope(String),
     NoProgram,
+    Timeout(String),
     Emulators { source: &'static str, folder: String, why: &'static str },
     Mount,
 }
@@ -53,6 +54,7 @@ impl fmt::Display for Error {
                 write!(f, "--flags '{word}': capital letters only, such as OCF; see registrar --help")
             }
             Self::Scope(word) => write!(f, "--scope '{word}': only userns must be named; see registrar --help"),
+            Self::Timeout(word) => write!(f, "--timeout '{word}': not a number of seconds from 1 to 3600"),
             Self::NoProgram => f.write_str("run: no program; see registrar --help"),
             Self::Emulators { source, folder, why } => write!(f, "{source} '{folder}': {why}"),
             Self::Mount => f.write_str("--mount '': no folder"),

@@ -11,6 +11,8 @@ Commands:
   unregister  remove our handlers: of each ARCH, or all; entries of others stay, but one with
               our name and our emulator's file name is ours, whoever wrote it
   status      show what serves each target (without a command: the same)
+  verify      run a test program of each ARCH, or of all of ours that are registered, through the
+              kernel, and say what is wrong where it does not run
   run         run PROGRAM in a user namespace with handlers of its own; needs no root
 
 ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; several may stand in one word: arm64,s390x
@@ -31,8 +33,9 @@ Options of register:
 Other options:
       --mount DIR   binfmt_misc is mounted at DIR, or is to be mounted there
       --bindir DIR  folder of the emulators, also BINDIR in the environment [/usr/bin]
-      --json        status as JSON
+      --json        status or verify as JSON
       --check       status: fail unless all is as register, with the same options, would have it
+      --timeout N   verify: seconds that each program is given [10]
   -q, --quiet       only failures
   -v, --verbose     what was found, and the rules as they are written
   -V, --version     versions of this program and of QEMU, and where QEMU comes from

@@ -1,8 +1,7 @@
 //! The status as JSON. Written by hand: one shape, and no dependency.
 
-use std::fmt::Write;
-
 use super::{Row, Status};
+use crate::json::{members, optional, string};
 use crate::kernel::Entry;
 use crate::table::{Handler, TABLE};
 
@@ -37,40 +36,4 @@ fn row(row: &Row) -> String {
         ("detail", optional(row.detail.as_deref())),
     ];
     format!("    {{{}}}", members(&fields, ", "))
-}
-
-fn members(fields: &[(&str, String)], separator: &str) -> String {
-    let members: Vec<_> = fields.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
-    members.join(separator)
-}
-
-fn optional(text: Option<&str>) -> String {
-    text.map_or_else(|| "null".into(), string)
-}
-
-/// A JSON string.
-pub(crate) fn string(text: &str) -> String {
-    let mut json = String::from('"');
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => json.extend(['\\', letter]),
-            control if control.is_control() => {
-                // Writing to a String cannot fail; all control characters are below U+10000.
-                let _ = write!(json, "\\u{:04x}", u32::from(control));
-            }
-            letter => json.push(letter),
-        }
-    }
-    json.push('"');
-    json
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_strings_are_escaped() {
-        assert_eq!(string("a\"b\\c\u{1}é"), r#""a\"b\\c\u0001é""#);
-    }
 }

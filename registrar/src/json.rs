@@ -1,0 +1,41 @@
+//! JSON for programs, written by hand: strings, and members of objects.
+
+use std::fmt::Write;
+
+/// A JSON string.
+pub(crate) fn string(text: &str) -> String {
+    let mut json = String::from('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => json.extend(['\\', letter]),
+            control if control.is_control() => {
+                // Writing to a String cannot fail; all control characters are below U+10000.
+                let _ = write!(json, "\\u{:04x}", u32::from(control));
+            }
+            letter => json.push(letter),
+        }
+    }
+    json.push('"');
+    json
+}
+
+/// A JSON string, or `null`.
+pub(crate) fn optional(text: Option<&str>) -> String {
+    text.map_or("null".into(), string)
+}
+
+/// The inside of an object: keys with values that are JSON already.
+pub(crate) fn members(fields: &[(&str, String)], separator: &str) -> String {
+    let members: Vec<_> = fields.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+    members.join(separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_strings_are_escaped() {
+        assert_eq!(string("a\"b\\c\u{1}é"), r#""a\"b\\c\u0001é""#);
+    }
+}

@@ -1,0 +1,147 @@
+//! Whether foreign programs really run: each handler's test program is run through the kernel, and what it does is held
+//! against what it should do.
+//!
+//! [`inside`] is the process that runs them, where [`place`] says, as [`run`] does, and tells of it through [`wire`];
+//! [`judge`] says what that means and what to do, [`report`] puts it into words. It changes nothing, and asks nobody
+//! to mount or register anything.
+//!
+//! A test program is static and a few hundred bytes long. It writes the beginning of its own name, starts a second
+//! program, the same, and ends as that one does. So it proves loading, the name (flag `P`), writing, fork, exec of
+//! one foreign program by another, wait, and, as another user's program where flag `C` is set, whose user it runs as.
+
+mod inside;
+mod judge;
+mod place;
+mod report;
+mod run;
+mod wire;
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::elf;
+use crate::kernel::{self, Entries, Folder};
+use crate::native::{HOST, Verdict, Verdicts};
+use crate::table::{Handler, TABLE};
+
+use inside::Wanted;
+use judge::{Chain, Context};
+use place::Way;
+
+pub(crate) use inside::is_meant;
+pub(crate) use judge::Finding;
+pub(crate) use report::Verified;
+
+/// How long a program may take. Real ones take some hundredths of a second, on a busy machine tenths.
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+
+/// What is to be verified.
+pub(crate) struct Question<'a> {
+    pub(crate) handlers: &'a [&'static Handler],
+    /// Where the handlers are registered.
+    pub(crate) folder: &'a Folder,
+    /// What is registered there now.
+    pub(crate) entries: &'a Entries,
+    /// Folder of this image's emulators, for advice about what is not registered.
+    pub(crate) emulators: &'a str,
+    /// For each program.
+    pub(crate) limit: Duration,
+}
+
+/// Nothing could be verified.
+#[derive(Debug)]
+pub(crate) enum Error {
+    Kernel(kernel::Error),
+    /// No way to run programs.
+    NoPlace(Vec<(Way, String)>),
+}
+
+impl From<kernel::Error> for Error {
+    fn from(error: kernel::Error) -> Self {
+        Self::Kernel(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel(error) => write!(f, "{error}"),
+            Self::NoPlace(refused) => write!(f, "running test programs: {}", report::refusals(refused)),
+        }
+    }
+}
+
+/// The handlers that have an entry of ours, in order or not.
+pub(crate) fn registered(handlers: &[&'static Handler], entries: &Entries) -> Vec<&'static Handler> {
+    handlers.iter().copied().filter(|handler| Chain::of(handler, entries).ours.is_some()).collect()
+}
+
+/// Runs the test programs and says what each means, in the order of the handlers.
+pub(crate) fn verify(question: &Question<'_>) -> Result<Verified, Error> {
+    let Question { handlers, folder, entries, emulators, limit } = *question;
+    let is_switched_on = folder.is_switched_on()?;
+    let mut verdicts = Verdicts::default();
+    let chains: Vec<_> = handlers.iter().map(|handler| Chain::of(handler, entries)).collect();
+    let mut is_native = |chain: &Chain<'_>| {
+        chain.takers.is_empty() && (chain.handler.target == HOST || verdicts.of(chain.handler) == Verdict::Native)
+    };
+    let natives: Vec<_> = chains.iter().map(&mut is_native).collect();
+    let wanted = chains.iter().zip(&natives).filter(|(chain, is_native)| !**is_native && has_program(chain.handler));
+    let wanted: Vec<_> = wanted.map(|(chain, _)| wanted_of(chain)).collect();
+    let (way, refused, results) = if wanted.is_empty() { Default::default() } else { run(&wanted, limit)? };
+    let context = Context {
+        mount: folder.path(),
+        is_switched_on,
+        way: way.unwrap_or(Way::Memory),
+        emulators,
+        good: TABLE.probe_status.into(),
+        look: &elf::read,
+        real: &|path: &Path| fs::canonicalize(path).ok(),
+    };
+    let mut verified = Verified::new(folder.path(), is_switched_on, way, refused);
+    for (chain, is_native) in chains.iter().zip(natives) {
+        let result = results.iter().find(|(name, _)| name == chain.handler.name).map(|(_, ran)| ran);
+        let (finding, server) = match result {
+            Some(ran) => (judge::judge(chain, ran, &context), chain.server(ran, &context)),
+            None => (without_run(chain, is_native), None),
+        };
+        let ours = chain.ours.as_ref().map(|(name, entry)| (name.as_str(), *entry));
+        verified.add(chain.handler, finding, server.or(ours));
+    }
+    Ok(verified)
+}
+
+fn has_program(handler: &Handler) -> bool {
+    !handler.probe.is_empty()
+}
+
+fn wanted_of(chain: &Chain<'_>) -> Wanted {
+    let set_user_id = chain.takers.iter().any(|(_, entry)| entry.flags.contains('C'));
+    Wanted { handler: chain.handler, set_user_id }
+}
+
+fn without_run(chain: &Chain<'_>, is_native: bool) -> Finding {
+    let (result, detail) = match chain.handler {
+        Handler { target: HOST, .. } if is_native => ("native", "this machine's own"),
+        _ if is_native => ("native", "this machine runs it without a handler"),
+        handler if !has_program(handler) => ("unknown", "this build has no test program of this target"),
+        _ => ("unknown", "its test program was not run to an end: the process that runs them was ended"),
+    };
+    Finding::of(result, Some(detail.into()))
+}
+
+/// What came of the best way, with those that were refused.
+type Tried = (Option<Way>, Vec<(Way, String)>, Vec<(String, wire::Ran)>);
+
+fn run(wanted: &[Wanted], limit: Duration) -> Result<Tried, Error> {
+    let mut refused = Vec::new();
+    for way in Way::ALL {
+        match inside::run(way, wanted, limit) {
+            Ok(results) => return Ok((Some(way), refused, results)),
+            Err(why) => refused.push((way, why)),
+        }
+    }
+    Err(Error::NoPlace(refused))
+}

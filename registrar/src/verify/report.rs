@@ -1,0 +1,197 @@
+//! What was found, as a table for people and as JSON for programs.
+//!
+//! The JSON is one object; keys are added in later versions, never renamed:
+//!
+//! - `registrar`, `qemu`, `origin`, `mount`, `enabled`: as in `status --json`
+//! - `proven`: where programs ran: `namespace` or `folder` (both an empty root), `memory` (memory files, which prove
+//!   less), `null` if none was run
+//! - `caveat`: what that leaves unproven, and why there was no empty root, or `null`
+//! - `good`: whether all is as it should be: exit status 0
+//! - `handlers`: for each handler `name`, `target`, `platform`, `result`, `good`, and, or `null`: `entry`, the entry
+//!   that took its program, else ours; its `interpreter` and `flags`; `detail`, what is wrong and what to do; `said`,
+//!   the first line of standard error of an emulator that failed.
+//!
+//! `result` is one of
+//!
+//! - good: `ok`; `served` (somebody else's entry does it well, and there is none of ours); `native`
+//! - no emulator runs: `absent` (no handler), `disabled`, `switched-off`, `unused` (the entry does not count where
+//!   programs run)
+//! - the emulator cannot start: `no-emulator` (its file is not there, and it was registered without `F`), `dynamic`,
+//!   `wrong-emulator` (no program of this machine), `failed` (what the kernel says)
+//! - it runs, and not as it should: `crashed`, `timeout`, `wrong-status`, `wrong-argv0`, `no-second-program`,
+//!   `set-user-id-ignored`, `shadowed` (all well, but by somebody else's entry and not by ours)
+//! - `unknown`: not run
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use super::judge::{Finding, Named};
+use super::place::Way;
+use crate::json::{members, optional, string};
+use crate::table::{Handler, TABLE};
+use crate::told::{Told, escaped};
+
+/// Names that are written out of many.
+const NAMED: usize = 3;
+
+/// The findings, in the order in which they were added.
+pub(crate) struct Verified {
+    folder: PathBuf,
+    is_switched_on: bool,
+    way: Option<Way>,
+    refused: Vec<(Way, String)>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    handler: &'static Handler,
+    finding: Finding,
+    entry: Option<Taker>,
+}
+
+struct Taker {
+    name: String,
+    interpreter: String,
+    flags: String,
+}
+
+impl Verified {
+    pub(super) fn new(folder: &Path, is_switched_on: bool, way: Option<Way>, refused: Vec<(Way, String)>) -> Self {
+        Self { folder: folder.into(), is_switched_on, way, refused, rows: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, handler: &'static Handler, finding: Finding, entry: Option<Named<'_>>) {
+        let entry = entry.map(|(name, entry)| Taker {
+            name: name.into(),
+            interpreter: entry.interpreter.clone(),
+            flags: entry.flags.clone(),
+        });
+        self.rows.push(Row { handler, finding, entry });
+    }
+
+    /// All that is not as it should be.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (&'static Handler, &Finding)> {
+        let failed = self.rows.iter().filter(|row| !row.finding.is_good());
+        failed.map(|row| (row.handler, &row.finding))
+    }
+
+    /// What was found, and as a failure what is wrong.
+    pub(crate) fn told(&self, json: bool) -> Told {
+        let told = Told::success(if json { self.json() } else { self.text() });
+        match self.failures_in_short() {
+            None => told,
+            Some(line) => told.and_failure(&line),
+        }
+    }
+
+    /// One line, unless all is well.
+    pub(crate) fn failures_in_short(&self) -> Option<String> {
+        let names: Vec<_> = self.failures().map(|(handler, _)| handler.name).collect();
+        let (_, first) = self.failures().next()?;
+        let cause = format!("{}: {}", first.result, first.detail.as_deref().unwrap_or_default());
+        Some(match names.as_slice() {
+            [only] => format!("verifying {only}: {cause}"),
+            names => {
+                let more = if names.len() > NAMED { ", …" } else { "" };
+                let named = names[..names.len().min(NAMED)].join(", ");
+                format!("verifying {} handlers ({named}{more}), first: {cause}", names.len())
+            }
+        })
+    }
+
+    fn text(&self) -> String {
+        let cells = |row: &Row| {
+            let Finding { result, detail, said } = &row.finding;
+            let mut detail = detail.clone().unwrap_or_default();
+            if let Some(said) = said {
+                detail.push_str(&format!("; it said: {said}"));
+            }
+            [row.handler.name.into(), row.handler.target.into(), (*result).into(), escaped(&detail)]
+        };
+        let heading = ["ENTRY", "TARGET", "RESULT", "DETAIL"].map(String::from);
+        let lines: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();
+        columns(&lines) + &escaped(&self.sum()) + "\n"
+    }
+
+    fn sum(&self) -> String {
+        let mut results: Vec<(&str, usize)> = Vec::new();
+        for Row { finding, .. } in &self.rows {
+            match results.iter_mut().find(|(result, _)| *result == finding.result) {
+                Some((_, count)) => *count += 1,
+                None => results.push((finding.result, 1)),
+            }
+        }
+        // Good ones first.
+        results.sort_by_key(|(result, _)| !Finding::of(result, None).is_good());
+        let counts: Vec<_> = results.iter().map(|(result, count)| format!("{count} {result}")).collect();
+        let proven = match self.way {
+            None => "",
+            Some(Way::Namespace | Way::Folder) => "; in an empty root",
+            Some(Way::Memory) => "; from memory files",
+        };
+        let caveat = self.caveat().map(|caveat| format!(", which proves less: {caveat}"));
+        counts.join(", ") + proven + &caveat.unwrap_or_default()
+    }
+
+    /// What is left unproven.
+    fn caveat(&self) -> Option<String> {
+        let unproven = "an emulator that is dynamic, or registered without F, may run here and nowhere else";
+        (self.way == Some(Way::Memory))
+            .then(|| format!("{unproven} (an empty root is refused: {})", refusals(&self.refused)))
+    }
+
+    fn json(&self) -> String {
+        let head = [
+            ("registrar", string(env!("CARGO_PKG_VERSION"))),
+            ("qemu", string(TABLE.qemu_version)),
+            ("origin", string(TABLE.origin)),
+            ("mount", string(&self.folder.to_string_lossy())),
+            ("enabled", self.is_switched_on.to_string()),
+            ("proven", optional(self.way.map(Way::word))),
+            ("caveat", optional(self.caveat().as_deref())),
+            ("good", self.failures().next().is_none().to_string()),
+        ];
+        let rows = self.rows.iter().map(|row| {
+            let Row { handler, finding, entry } = row;
+            let of_entry = |field: fn(&Taker) -> &str| optional(entry.as_ref().map(field));
+            let fields = [
+                ("name", string(handler.name)),
+                ("target", string(handler.target)),
+                ("platform", string(handler.platform)),
+                ("result", string(finding.result)),
+                ("good", finding.is_good().to_string()),
+                ("entry", of_entry(|entry| &entry.name)),
+                ("interpreter", of_entry(|entry| &entry.interpreter)),
+                ("flags", of_entry(|entry| &entry.flags)),
+                ("detail", optional(finding.detail.as_deref())),
+                ("said", optional(finding.said.as_deref())),
+            ];
+            format!("    {{{}}}", members(&fields, ", "))
+        });
+        let rows: Vec<_> = rows.collect();
+        format!("{{\n  {},\n  \"handlers\": [\n{}\n  ]\n}}\n", members(&head, ",\n  "), rows.join(",\n"))
+    }
+}
+
+/// Why there was no better way.
+pub(super) fn refusals(refused: &[(Way, String)]) -> String {
+    let refused: Vec<_> = refused.iter().map(|(way, why)| format!("{}: {why}", way.word())).collect();
+    refused.join("; ")
+}
+
+/// Lines of cells, each column as wide as its widest; the last one is as long as it likes.
+fn columns<const N: usize>(lines: &[[String; N]]) -> String {
+    let mut text = String::new();
+    for cells in lines {
+        let mut line = String::new();
+        for (column, cell) in cells.iter().enumerate() {
+            let width =
+                if column + 1 < N { lines.iter().map(|cells| cells[column].chars().count()).max() } else { None };
+            // Writing to a String cannot fail.
+            let _ = write!(line, "{cell:0$}  ", width.unwrap_or_default());
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,456 @@
+//! What `verify` finds: foreign programs that run, each thing that may be wrong with them told apart, and the places
+//! from which it looks.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use codegen::targets::{self, TARGETS};
+use nix::mount::{MsFlags, mount};
+use serde_json::Value;
+
+use crate::register::runs;
+use crate::sandbox::{Ran, Sandbox, entry_names, host, line, ran};
+use crate::{Test, test};
+
+pub(crate) const TESTS: &[Test] = &[
+    test("verify/every_target", every_target),
+    Test { second_user: true, ..test("verify/ordinary_user", ordinary_user) },
+    test("verify/json", json),
+    test("verify/broken_emulators", broken_emulators),
+    test("verify/emulators_that_cannot_start", emulators_that_cannot_start),
+    test("verify/no_handler", no_handler),
+    test("verify/native", native),
+    test("verify/nothing_registered", nothing_registered),
+    test("verify/without_flag_f", without_flag_f),
+    test("verify/preserved_argv0", preserved_argv0),
+    Test { second_user: true, ..test("verify/set_user_id", set_user_id) },
+    test("verify/set_user_id_without_a_second_user", set_user_id_without_a_second_user),
+    test("verify/rules_of_others", rules_of_others),
+    test("verify/from_a_folder", from_a_folder),
+    test("verify/from_memory", from_memory),
+    test("verify/no_place", no_place),
+    test("verify/mounts_show_nowhere", mounts_show_nowhere),
+    test("verify/nobody_waits_any_more", nobody_waits_any_more),
+];
+
+/// What `verify --json` says, and whether the exit status says the same.
+fn found(sandbox: &Sandbox, arguments: &[&str]) -> Value {
+    parsed(&sandbox.run(&[&["verify", "--json"], arguments].concat()))
+}
+
+fn parsed(ran: &Ran) -> Value {
+    let found: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    let good = found["good"].as_bool().expect("whether all is well");
+    assert_eq!((ran.code, ran.err.is_empty()), (Some(i32::from(!good)), good), "{ran:?}");
+    let handlers = found["handlers"].as_array().expect("handlers");
+    assert_eq!(good, handlers.iter().all(|handler| handler["good"] == true), "{}", ran.out);
+    found
+}
+
+fn of<'v>(found: &'v Value, target: &str) -> &'v Value {
+    let handlers = found["handlers"].as_array().expect("handlers");
+    let name = format!("qemu-{target}");
+    handlers.iter().find(|handler| handler["name"] == name.as_str()).unwrap_or_else(|| panic!("{name}: {found}"))
+}
+
+/// Result and detail.
+fn result(found: &Value, target: &str) -> (String, String) {
+    let text = |key: &str| of(found, target)[key].as_str().unwrap_or_default().to_owned();
+    (text("result"), text("detail"))
+}
+
+fn expect(found: &Value, target: &str, result_and_detail: (&str, &str)) {
+    let (word, detail) = result(found, target);
+    assert_eq!((word.as_str(), detail.as_str()), result_and_detail, "{target}");
+}
+
+/// Compiles a C program, static or as the compiler does by itself.
+fn compile(source: &Path, program: &Path, is_static: bool) {
+    let compiler = if is_static { "musl-gcc" } else { "gcc" };
+    let mut command = Command::new(compiler);
+    command.args(is_static.then_some("-static")).args(["-Os", "-s", "-w", "-o"]).arg(program).arg(source);
+    let output = command.output().unwrap_or_else(|error| panic!("{compiler}: {error}; install musl-tools and gcc"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A folder with a stand-in for each of these targets' emulators.
+fn stand_ins(sandbox: &Sandbox, targets: &[&str]) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernel/verify/emulator.c");
+    let program = sandbox.scratch().join("stand-in");
+    compile(&source, &program, true);
+    let folder = sandbox.emulators(&[]);
+    for target in targets {
+        symlink(&program, folder.join(format!("qemu-{target}-static"))).expect("a link");
+    }
+    folder
+}
+
+/// Runs `verify` and what it starts while system calls fail as `inject` tells strace.
+fn injected(sandbox: &Sandbox, inject: &str, arguments: &[&str]) -> Ran {
+    let calls = inject.split(':').next().unwrap_or_default();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null"]).arg(format!("-etrace={calls}")).arg(format!("-einject={inject}"));
+    ran(strace.arg(sandbox.registrar()).arg("verify").args(arguments))
+}
+
+fn every_target(sandbox: &Sandbox) {
+    let expected = entry_names(|target| target.qemu != host().qemu && !runs(sandbox, target));
+    assert!(expected.len() >= 33, "{expected:?}");
+    sandbox.succeeds(&["register"]);
+    let before = sandbox.entries();
+    let out = sandbox.succeeds(&["verify"]);
+    assert_eq!(sandbox.entries(), before);
+    let mut lines = out.lines();
+    let heading: Vec<_> = lines.next().expect("a heading").split_whitespace().collect();
+    assert_eq!(heading, ["ENTRY", "TARGET", "RESULT", "DETAIL"]);
+    for name in &expected {
+        let cells: Vec<_> = lines.next().expect(name).split_whitespace().collect();
+        assert_eq!((cells[0], cells[2], cells.len()), (name.as_str(), "ok", 3), "{out}");
+    }
+    assert_eq!(lines.next(), Some(format!("{} ok; in an empty root", expected.len()).as_str()));
+    assert_eq!(lines.next(), None);
+}
+
+/// From a user namespace of his own, where nothing is mounted, so that what root has registered serves him.
+fn ordinary_user(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x", "m68k"]);
+    fs::set_permissions(sandbox.scratch(), Permissions::from_mode(0o755)).expect("open to all");
+    let program = sandbox.scratch().join("registrar");
+    fs::copy(sandbox.registrar(), &program).expect("copied");
+    let mut verify = Command::new("setpriv");
+    verify.args(["--reuid=1", "--regid=1", "--clear-groups"]).arg(&program).args(["verify", "--json"]);
+    let found = parsed(&ran(&mut verify));
+    assert_eq!(found["proven"], "namespace");
+    expect(&found, "s390x", ("ok", ""));
+}
+
+fn json(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x", "m68k"]);
+    let found = found(sandbox, &[]);
+    let keys: Vec<_> = found.as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["caveat", "enabled", "good", "handlers", "mount", "origin", "proven", "qemu", "registrar"]);
+    let head = ["mount", "enabled", "proven", "caveat"].map(|key| found[key].clone());
+    assert_eq!(Value::from(head.to_vec()), serde_json::json!(["/proc/sys/fs/binfmt_misc", true, "namespace", null]));
+    let expected = serde_json::json!({
+        "name": "qemu-s390x", "target": "s390x", "platform": "linux/s390x", "result": "ok", "good": true,
+        "entry": "qemu-s390x", "interpreter": "/usr/bin/qemu-s390x-static", "flags": "F", "detail": null, "said": null,
+    });
+    assert_eq!(of(&found, "s390x"), &expected);
+    assert_eq!(found["handlers"].as_array().map(Vec::len), Some(2));
+}
+
+fn broken_emulators(sandbox: &Sandbox) {
+    let broken = ["arm", "hppa", "m68k", "alpha", "sh4", "sh4eb", "or1k", "ppc"];
+    let folder = stand_ins(sandbox, &broken);
+    let folder = folder.to_str().expect("text");
+    sandbox.succeeds(&["register", &broken.join(","), "--bindir", folder]);
+    sandbox.succeeds(&["register", "s390x"]);
+    let start = Instant::now();
+    let found = found(sandbox, &["--timeout", "1"]);
+    assert!(start.elapsed() < Duration::from_secs(5), "one second is the limit");
+    let other = "try another build of the emulator";
+    expect(&found, "s390x", ("ok", ""));
+    expect(&found, "arm", ("crashed", &format!("{folder}/qemu-arm-static was killed by SIGSEGV; {other}")));
+    assert_eq!(of(&found, "arm")["said"], r"qemu: \u{1b}[1mit is\tbroken", "one line, and no control characters");
+    let late = format!("no end within the time; {other}, or give it more with --timeout");
+    expect(&found, "hppa", ("timeout", &late));
+    expect(&found, "m68k", ("wrong-argv0", "its name arrived as 'another ': its emulator wants flag P"));
+    expect(&found, "alpha", ("wrong-status", &format!("exit status 7, not 29; {other}")));
+    let cases = [
+        ("sh4", format!("a foreign program could not start another; {other}")),
+        ("sh4eb", format!("a foreign program could not write or fork; {other}")),
+        ("or1k", format!("one started by another ended with 0, not 29; {other}")),
+    ];
+    for (target, detail) in cases {
+        expect(&found, target, ("no-second-program", &detail));
+    }
+    let when = "after its first words, at fork, exec or wait";
+    expect(&found, "ppc", ("crashed", &format!("{folder}/qemu-ppc-static was killed by SIGILL {when}; {other}")));
+    let program = sandbox.scratch().join("stand-in");
+    wait_for("whoever is late is ended with all it started", || still_running(&program) == 0);
+
+    let ran = sandbox.run(&["verify", "arm", "s390x"]);
+    assert_eq!(ran.out.lines().last(), Some("1 ok, 1 crashed; in an empty root"));
+    let err = format!("verifying qemu-arm: crashed: {folder}/qemu-arm-static was killed by SIGSEGV; {other}\n");
+    assert_eq!(ran.err, err);
+    let ran = sandbox.run(&["verify", "--timeout", "1"]);
+    assert!(ran.err.starts_with("verifying 8 handlers (qemu-alpha, qemu-arm, qemu-hppa, …), first: "), "{}", ran.err);
+    assert!(!ran.out.contains('\u{1b}'), "{}", ran.out);
+}
+
+/// How many processes execute this file.
+fn still_running(program: &Path) -> usize {
+    let processes = fs::read_dir("/proc").expect("/proc");
+    let executes = |entry: &fs::DirEntry| {
+        let is_zombie = || fs::read_to_string(entry.path().join("stat")).is_ok_and(|stat| stat.contains(") Z "));
+        fs::read_link(entry.path().join("exe")).is_ok_and(|path| path == program) && !is_zombie()
+    };
+    processes.filter_map(Result::ok).filter(executes).count()
+}
+
+fn emulators_that_cannot_start(sandbox: &Sandbox) {
+    let folder = sandbox.emulators(&["s390x"]);
+    let file = |target: &str| folder.join(format!("qemu-{target}-static"));
+    let source = sandbox.scratch().join("dynamic.c");
+    fs::write(&source, "int main(void) { return 29; }\n").expect("written");
+    compile(&source, &file("m68k"), false);
+    let foreign = codegen::probe::executable(host_foreign(), host_foreign().machines[0]).expect("a program");
+    let files: [(&str, &[u8]); 3] = [("sh4", b"#!/bin/sh\nexit 29\n"), ("arm", b"no program"), ("hppa", &foreign)];
+    for (target, content) in files {
+        fs::write(file(target), content).expect("written");
+        fs::set_permissions(file(target), Permissions::from_mode(0o755)).expect("executable");
+    }
+    let folder = folder.to_str().expect("text");
+    // Behind the back of `registrar`, which need not take such files.
+    for target in ["s390x", "m68k", "sh4", "arm", "hppa"] {
+        let path = file(target);
+        sandbox.add(&line(target, &format!("qemu-{target}"), path.to_str().expect("text"), "F"));
+    }
+    let found = found(sandbox, &[]);
+    expect(&found, "s390x", ("ok", ""));
+    let (word, detail) = result(&found, "m68k");
+    assert_eq!(word, "dynamic", "{detail}");
+    assert!(detail.starts_with(&format!("{folder}/qemu-m68k-static runs only where /")), "{detail}");
+    assert!(detail.ends_with(" and its libraries are; take a static one"), "{detail}");
+    let cases = [
+        ("sh4", "is a script; take a static program".to_owned()),
+        ("arm", "is no program".to_owned()),
+        ("hppa", format!("is a program for another machine (ELF number {})", host_foreign().machines[0].number)),
+    ];
+    for (target, what) in cases {
+        expect(&found, target, ("wrong-emulator", &format!("{folder}/qemu-{target}-static {what}")));
+    }
+    // Gone since it was registered: the kernel holds what it opened, and nobody can look at it.
+    fs::remove_file(file("m68k")).expect("removed");
+    let ran = sandbox.run(&["verify", "m68k", "s390x"]);
+    let detail = format!("something that {folder}/qemu-m68k-static needs is not there: it is hardly static");
+    assert!(ran.err.starts_with(&format!("verifying qemu-m68k: dynamic: {detail}")), "{}", ran.err);
+}
+
+/// A target that this machine has no way to run as an emulator.
+fn host_foreign() -> &'static targets::Target {
+    targets::by_qemu_name("xtensa").expect("known")
+}
+
+fn no_handler(sandbox: &Sandbox) {
+    let folder = sandbox.emulators(&["s390x"]);
+    let folder = folder.to_str().expect("text");
+    let ran = sandbox.run(&["verify", "s390x"]);
+    let err = "verifying qemu-s390x: absent: no handler; registrar register s390x\n";
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), err));
+    let found_there = found(sandbox, &["s390x", "m68k", "--bindir", folder]);
+    expect(&found_there, "s390x", ("absent", &format!("no handler; registrar register s390x --bindir {folder}")));
+    let missing = format!("no handler, and no {folder}/qemu-m68k-static; --bindir names the folder of the emulators");
+    expect(&found_there, "m68k", ("absent", &missing));
+
+    sandbox.succeeds(&["register", "s390x", "m68k"]);
+    sandbox.write("qemu-s390x", "0");
+    let found_disabled = found(sandbox, &[]);
+    expect(&found_disabled, "m68k", ("ok", ""));
+    let enable = "to enable it: echo 1 > /proc/sys/fs/binfmt_misc/qemu-s390x";
+    expect(&found_disabled, "s390x", ("disabled", enable));
+    sandbox.write("status", "0");
+    let off = "no entry is used at all; to switch it on: echo 1 > /proc/sys/fs/binfmt_misc/status";
+    let found_off = found(sandbox, &[]);
+    expect(&found_off, "m68k", ("switched-off", off));
+    expect(&found_off, "s390x", ("switched-off", off));
+}
+
+fn native(sandbox: &Sandbox) {
+    let found = found(sandbox, &[host().qemu]);
+    assert_eq!(found["proven"], Value::Null);
+    expect(&found, host().qemu, ("native", "this machine's own"));
+    for target in TARGETS.iter().filter(|target| target.family == host().family && target.qemu != host().qemu) {
+        let is_native = runs(sandbox, target);
+        let found = parsed(&sandbox.run(&["verify", "--json", target.qemu]));
+        assert_eq!(result(&found, target.qemu).0, if is_native { "native" } else { "absent" }, "{}", target.qemu);
+    }
+}
+
+fn nothing_registered(sandbox: &Sandbox) {
+    sandbox.add(&line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "F"));
+    let err = "nothing of ours is registered, so there is nothing to verify; registrar register";
+    assert_eq!(sandbox.fails(&["verify"], err), "");
+}
+
+fn without_flag_f(sandbox: &Sandbox) {
+    sandbox.add(&line("s390x", "qemu-s390x", "/usr/bin/qemu-s390x-static", ""));
+    sandbox.add(&line("m68k", "qemu-m68k", "/nonexistent/qemu-m68k-static", ""));
+    let found = found(sandbox, &[]);
+    let hidden = "qemu-s390x has no flag F, so that /usr/bin/qemu-s390x-static must be wherever a program runs; \
+                  register it with F";
+    expect(&found, "s390x", ("no-emulator", hidden));
+    let missing = "/nonexistent/qemu-m68k-static, which qemu-m68k names, is not there";
+    expect(&found, "m68k", ("no-emulator", missing));
+}
+
+fn preserved_argv0(sandbox: &Sandbox) {
+    for (target, flags) in [("s390x", "PF"), ("riscv64", "POF"), ("aarch64", "OF")] {
+        sandbox.add(&line(target, &format!("qemu-{target}"), &format!("/usr/bin/qemu-{target}-static"), flags));
+    }
+    // It writes its path, whatever flag P makes of its name.
+    let folder = stand_ins(sandbox, &["xtensa"]);
+    let stand_in = folder.join("qemu-xtensa-static");
+    sandbox.add(&line("xtensa", "qemu-xtensa", stand_in.to_str().expect("text"), "PF"));
+    let found = found(sandbox, &[]);
+    for target in ["s390x", "riscv64", "aarch64"] {
+        expect(&found, target, ("ok", ""));
+    }
+    let cure = "its name arrived as '/qemu-xt': flag P takes Linux 5.12 and QEMU 6.0";
+    expect(&found, "xtensa", ("wrong-argv0", cure));
+}
+
+fn set_user_id(sandbox: &Sandbox) {
+    for (target, flags) in [("s390x", "OCF"), ("riscv64", "POCF"), ("aarch64", "F")] {
+        sandbox.add(&line(target, &format!("qemu-{target}"), &format!("/usr/bin/qemu-{target}-static"), flags));
+    }
+    let all_well = found(sandbox, &[]);
+    for target in ["s390x", "riscv64", "aarch64"] {
+        expect(&all_well, target, ("ok", ""));
+    }
+    // The file stays the caller's, and nobody notices until the program runs.
+    let ignored = injected(sandbox, "?chown,fchownat:retval=0", &["--json"]);
+    let ignored = parsed(&ignored);
+    let cause = "flag C is set, but a program ran as the caller and not as its file's owner";
+    for (target, expected) in [
+        ("s390x", ("set-user-id-ignored", cause)),
+        ("riscv64", ("set-user-id-ignored", cause)),
+        ("aarch64", ("ok", "")),
+    ] {
+        expect(&ignored, target, expected);
+    }
+    let refused = parsed(&injected(sandbox, "?chown,fchownat:error=EPERM", &["--json", "s390x"]));
+    let why = "set-user-ID not checked: giving a file to another user: operation not permitted";
+    expect(&refused, "s390x", ("ok", why));
+    let ran =
+        ran(Command::new("setpriv").arg("--no-new-privs").arg(sandbox.registrar()).args(["verify", "--json", "s390x"]));
+    let why = "set-user-ID not checked: no_new_privs is set, so that no program changes its user";
+    expect(&parsed(&ran), "s390x", ("ok", why));
+}
+
+fn set_user_id_without_a_second_user(sandbox: &Sandbox) {
+    sandbox.add(&line("s390x", "qemu-s390x", "/usr/bin/qemu-s390x-static", "OCF"));
+    let why = "set-user-ID not checked: no other user is in this user namespace";
+    expect(&found(sandbox, &[]), "s390x", ("ok", why));
+}
+
+fn rules_of_others(sandbox: &Sandbox) {
+    let theirs = sandbox.scratch().join("their-s390x");
+    fs::copy("/usr/bin/qemu-s390x-static", &theirs).expect("copied");
+    let theirs = theirs.to_str().expect("text");
+    sandbox.add(&line("s390x", "theirs", theirs, "PF"));
+    let served = found(sandbox, &["s390x"]);
+    expect(&served, "s390x", ("served", &format!("by theirs ({theirs})")));
+    assert_eq!(of(&served, "s390x")["entry"], "theirs");
+    // The newest wins.
+    sandbox.succeeds(&["register", "s390x"]);
+    expect(&found(sandbox, &[]), "s390x", ("ok", ""));
+    sandbox.write("theirs", "-1");
+    sandbox.add(&line("s390x", "theirs", theirs, "PF"));
+    let advice = "which is not ours; to remove that: echo -1 > /proc/sys/fs/binfmt_misc/theirs";
+    let shadowed = found(sandbox, &[]);
+    expect(&shadowed, "s390x", ("shadowed", &format!("by theirs ({theirs}), {advice}")));
+    assert_eq!(of(&shadowed, "s390x")["interpreter"], theirs);
+    // The same emulator under two names differs by what its flags do.
+    sandbox.write("theirs", "-1");
+    sandbox.add(&line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "PF"));
+    assert_eq!(result(&found(sandbox, &[]), "s390x").0, "shadowed");
+    sandbox.write("theirs", "-1");
+    sandbox.add(&line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "F"));
+    assert_eq!(result(&found(sandbox, &[]), "s390x").0, "shadowed");
+}
+
+fn from_a_folder(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    sandbox.add(&line("m68k", "qemu-m68k", "/usr/bin/qemu-m68k-static", ""));
+    let before = leftovers();
+    for inject in ["unshare:error=EPERM", "mount:error=EACCES:when=2+", "mount:error=EACCES"] {
+        let found = parsed(&injected(sandbox, inject, &["--json"]));
+        assert_eq!(found["proven"], "folder", "{inject}");
+        assert_eq!(found["caveat"], Value::Null);
+        expect(&found, "s390x", ("ok", ""));
+        assert_eq!(result(&found, "m68k").0, "no-emulator");
+    }
+    assert_eq!(leftovers(), before, "it cleans up");
+}
+
+/// What runs in a folder leaves behind.
+fn leftovers() -> Vec<PathBuf> {
+    let files =
+        ["/tmp", "/run", "/var/tmp", "/dev/shm", "/"].into_iter().filter_map(|folder| fs::read_dir(folder).ok());
+    let files = files.flatten().filter_map(Result::ok).map(|file| file.path());
+    files.filter(|path| path.to_string_lossy().contains(".registrar-verify-")).collect()
+}
+
+fn from_memory(sandbox: &Sandbox) {
+    sandbox.add(&line("s390x", "qemu-s390x", "/usr/bin/qemu-s390x-static", "POF"));
+    sandbox.add(&line("riscv64", "qemu-riscv64", "/usr/bin/qemu-riscv64-static", ""));
+    sandbox.add(&line("m68k", "qemu-m68k", "/nonexistent/qemu-m68k-static", ""));
+    let before = leftovers();
+    let found = parsed(&injected(sandbox, "unshare,chroot:error=EPERM", &["--json"]));
+    assert_eq!(found["proven"], "memory");
+    let caveat = "an emulator that is dynamic, or registered without F, may run here and nowhere else (an empty root is \
+                  refused: namespace: a namespace: operation not permitted; folder: a new root: operation not permitted)";
+    assert_eq!(found["caveat"], caveat);
+    expect(&found, "s390x", ("ok", ""));
+    expect(&found, "riscv64", ("ok", "without flag F: only where /usr/bin/qemu-riscv64-static is"));
+    assert_eq!(result(&found, "m68k").0, "no-emulator");
+    let out = injected(sandbox, "unshare,chroot:error=EPERM", &["s390x"]).out;
+    assert_eq!(out.lines().last(), Some(format!("1 ok; from memory files, which proves less: {caveat}").as_str()));
+    assert_eq!(leftovers(), before);
+
+    // As in a container without any capability, where its root may not even have a user namespace.
+    let mut bare = Command::new("setpriv");
+    bare.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(sandbox.registrar()).args(["verify", "--json", "s390x"]);
+    let found = parsed(&ran(&mut bare));
+    assert_eq!(found["proven"], "memory");
+    expect(&found, "s390x", ("ok", ""));
+}
+
+fn no_place(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    let Ran { code, out, err } = injected(sandbox, "unshare,chroot,memfd_create:error=EPERM", &[]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    let all = "namespace: a namespace: operation not permitted; folder: a new root: operation not permitted; \
+               memory: writing a program: operation not permitted";
+    assert_eq!(err, format!("running test programs: {all}\n"));
+}
+
+/// The mounts of most machines are shared between their namespaces.
+fn mounts_show_nowhere(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_SHARED | MsFlags::MS_REC, None::<&str>).expect("shared");
+    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let before = mounts();
+    assert!(before.contains(" shared:"), "{before}");
+    assert_eq!(sandbox.succeeds(&["verify"]).lines().last(), Some("1 ok; in an empty root"));
+    assert_eq!(mounts(), before);
+}
+
+fn nobody_waits_any_more(sandbox: &Sandbox) {
+    let folder = stand_ins(sandbox, &["hppa"]);
+    sandbox.succeeds(&["register", "hppa", "--bindir", folder.to_str().expect("text")]);
+    let program = sandbox.scratch().join("stand-in");
+    let mut verify = Command::new(sandbox.registrar());
+    verify.args(["verify", "--timeout", "600"]).stdout(Stdio::null()).process_group(0);
+    let mut verify = verify.spawn().expect("it starts");
+    wait_for("the program and its child run", || still_running(&program) == 2);
+    // As a terminal does it, to all that it knows of.
+    let group = format!("-{}", verify.id());
+    assert!(Command::new("kill").args(["-s", "INT", "--", &group]).status().is_ok_and(|status| status.success()));
+    verify.wait().expect("it ended");
+    wait_for("they are ended", || still_running(&program) == 0);
+}
+
+fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+        sleep(Duration::from_millis(10));
+    }
+}
