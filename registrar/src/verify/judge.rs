@@ -78,8 +78,7 @@ impl<'e> Chain<'e> {
         entry.emulator() == self.handler.emulator && (name == self.handler.name || name == self.handler.spare_name())
     }
 
-    /// The entry that took the program: the newest of those that what it did speaks for. (That the folder lists the newest
-    /// first is no promise of the kernel's.)
+    /// The entry that took the program: the newest of those that what it did speaks for.
     pub(super) fn server(&self, ran: &Ran, context: &Context<'_>) -> Option<Named<'e>> {
         let executes = |(_, entry): &Named<'_>| {
             let path = Path::new(&entry.interpreter);
