@@ -1,6 +1,7 @@
 //! `registrar` against the real kernel. Each test runs in a process of its own, in a user and mount namespace of its
 //! own, so that it needs no root, disturbs nobody and runs beside the others. One that cannot run fails.
 
+mod doctor;
 mod exchange;
 mod faults;
 mod find;
@@ -55,6 +56,7 @@ const fn test(name: &'static str, run: fn(&Sandbox)) -> Test {
 
 fn tests() -> impl Iterator<Item = &'static Test> {
     let kinds = [
+        doctor::TESTS,
         exchange::TESTS,
         faults::TESTS,
         find::TESTS,

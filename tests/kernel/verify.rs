@@ -440,9 +440,9 @@ fn nobody_waits_any_more(sandbox: &Sandbox) {
     verify.args(["verify", "--timeout", "600"]).stdout(Stdio::null()).process_group(0);
     let mut verify = verify.spawn().expect("it starts");
     wait_for("the program and its child run", || still_running(&program) == 2);
-    // As a terminal does it, to all that it knows of.
+    // As a terminal does it, to all that it knows of. (Who runs in the background may not be interrupted.)
     let group = format!("-{}", verify.id());
-    assert!(Command::new("kill").args(["-s", "INT", "--", &group]).status().is_ok_and(|status| status.success()));
+    assert!(Command::new("kill").args(["-s", "TERM", "--", &group]).status().is_ok_and(|status| status.success()));
     verify.wait().expect("it ended");
     wait_for("they are ended", || still_running(&program) == 0);
 }
