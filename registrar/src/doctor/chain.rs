@@ -70,7 +70,11 @@ fn surroundings() -> [Link; 2] {
         Some(_) if is_first && std::process::id() != 1 => {
             Link::new("lasting", Holds, "as long as PID 1 keeps the mount")
         }
-        _ => Link::new("lasting", Unknown, "from Linux 6.7 on, as long as something keeps it mounted, if not the host"),
+        _ => Link::new(
+            "lasting",
+            Unknown,
+            "not to be told from here; from Linux 6.7 on as long as anything keeps binfmt_misc mounted",
+        ),
     };
     [Link::new("scope", Holds, scope), lasting]
 }
