@@ -77,7 +77,15 @@ impl Verified {
 
     /// What was found, and as a failure what is wrong.
     pub(crate) fn told(&self, json: bool) -> Told {
-        let told = Told::success(if json { self.json() } else { self.text() });
+        self.and_failure(Told::success(if json { self.json() } else { self.text() }))
+    }
+
+    /// The same with the sum alone.
+    pub(crate) fn told_in_short(&self) -> Told {
+        self.and_failure(Told::success(format!("verified: {}\n", escaped(&self.sum()))))
+    }
+
+    fn and_failure(&self, told: Told) -> Told {
         match self.failures_in_short() {
             None => told,
             Some(line) => told.and_failure(&line),
