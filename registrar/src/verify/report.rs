@@ -22,13 +22,13 @@
 //!   `set-user-id-ignored`, `shadowed` (all well, but by somebody else's entry and not by ours)
 //! - `unknown`: not run
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use super::judge::{Finding, Named};
 use super::place::Way;
-use crate::json::{members, optional, string};
-use crate::table::{Handler, TABLE};
+use crate::columns;
+use crate::json::{self, members, optional, string};
+use crate::table::Handler;
 use crate::told::{Told, escaped};
 
 /// Names that are written out of many.
@@ -118,7 +118,7 @@ impl Verified {
         };
         let heading = ["ENTRY", "TARGET", "RESULT", "DETAIL"].map(String::from);
         let lines: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();
-        columns(&lines) + &escaped(&self.sum()) + "\n"
+        columns::text(&lines, |_, _, cell| cell) + &escaped(&self.sum()) + "\n"
     }
 
     fn sum(&self) -> String {
@@ -149,16 +149,12 @@ impl Verified {
     }
 
     fn json(&self) -> String {
-        let head = [
-            ("registrar", string(env!("CARGO_PKG_VERSION"))),
-            ("qemu", string(TABLE.qemu_version)),
-            ("origin", string(TABLE.origin)),
-            ("mount", string(&self.folder.to_string_lossy())),
-            ("enabled", self.is_switched_on.to_string()),
+        let more = [
             ("proven", optional(self.way.map(Way::word))),
             ("caveat", optional(self.caveat().as_deref())),
             ("good", self.failures().next().is_none().to_string()),
         ];
+        let head = [&json::head(&self.folder, self.is_switched_on)[..], &more].concat();
         let rows = self.rows.iter().map(|row| {
             let Row { handler, finding, entry } = row;
             let of_entry = |field: fn(&Taker) -> &str| optional(entry.as_ref().map(field));
@@ -185,21 +181,4 @@ impl Verified {
 pub(super) fn refusals(refused: &[(Way, String)]) -> String {
     let refused: Vec<_> = refused.iter().map(|(way, why)| format!("{}: {why}", way.word())).collect();
     refused.join("; ")
-}
-
-/// Lines of cells, each column as wide as its widest; the last one is as long as it likes.
-fn columns<const N: usize>(lines: &[[String; N]]) -> String {
-    let mut text = String::new();
-    for cells in lines {
-        let mut line = String::new();
-        for (column, cell) in cells.iter().enumerate() {
-            let width =
-                if column + 1 < N { lines.iter().map(|cells| cells[column].chars().count()).max() } else { None };
-            // Writing to a String cannot fail.
-            let _ = write!(line, "{cell:0$}  ", width.unwrap_or_default());
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }
