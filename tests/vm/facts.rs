@@ -1,0 +1,147 @@
+//! What must hold on every kernel: scripts of steps, and what each must say. How a kernel differs from another is in
+//! its row in `main.rs`.
+
+use crate::Machine;
+
+/// A fact: a script, which calls what `prelude.sh` holds, and what it says.
+pub(crate) struct Fact {
+    pub(crate) name: &'static str,
+    pub(crate) script: &'static str,
+    pub(crate) expected: fn(&Machine) -> &'static str,
+}
+
+pub(crate) const FACTS: &[Fact] = &[
+    Fact {
+        name: "host_is_served_and_left_as_it_was",
+        script: "
+            try aarch64 s390x
+            registrar register aarch64 s390x
+            try aarch64 s390x arm
+            registrar unregister
+            try aarch64 s390x
+            grep -c ' binfmt_misc ' /proc/self/mounts",
+        expected: |_| {
+            "aarch64 does not run\ns390x does not run\nregister: 0\naarch64 runs\ns390x runs\narm does not run\n\
+             unregister: 0\naarch64 does not run\ns390x does not run\n1\n"
+        },
+    },
+    Fact {
+        name: "newest_is_listed_first_and_asked_first",
+        script: "
+            mount -t binfmt_misc none $folder
+            say() { echo \"$(list)$(/tmp/magic)\"; }
+            for name in b a c; do
+                printf '#!/busybox sh\\necho %s\\n' $name >/tmp/$name
+                chmod +x /tmp/$name
+                add $name /tmp/$name
+            done
+            say
+            echo -1 >$folder/a; add a /tmp/a; say
+            echo 0 >$folder/b; echo 1 >$folder/b; say
+            echo -1 >$folder/a; say
+            for name in 1 2 3 4 5 6 7 8 9; do add $name /tmp/b; done; add 0 /tmp/c; say",
+        expected: |_| {
+            "c a b register status c\na c b register status a\na c b register status a\nc b register status c\n\
+             0 9 8 7 6 5 4 3 2 1 c b register status c\n"
+        },
+    },
+    Fact {
+        name: "entries_and_the_last_mount",
+        script: "
+            unshare -m sh -c '. /prelude; mount -t binfmt_misc none $folder
+                add opened /probe/x86_64 F; add named /probe/x86_64; /tmp/magic; echo $?'
+            /tmp/magic 2>/dev/null; [ $? = 29 ] && echo 'they serve without a mount'
+            mount -t binfmt_misc none $folder
+            list; echo",
+        expected: |machine| match machine.entries_need_a_mount {
+            false => "29\nthey serve without a mount\nnamed opened register status \n",
+            true => "29\nregister status \n",
+        },
+    },
+    Fact {
+        name: "age_of_an_instance",
+        script: "
+            age() { mount -t binfmt_misc none $folder; stat -c %Z $folder; umount $folder; }
+            mkdir -p /other
+            first=$(age)
+            sleep 1.1
+            second=$(age)
+            [ $second -gt $first ] && echo 'new for the only mount'
+            mount -t binfmt_misc none /other
+            held=$(stat -c %Z /other)
+            sleep 1.1
+            [ $(age) = $held ] && echo 'old for a second mount'
+            umount /other",
+        expected: |_| "new for the only mount\nold for a second mount\n",
+    },
+    Fact {
+        name: "user_namespace",
+        script: "
+            unshare -U -r -m sh -c '. /prelude; registrar register aarch64; try aarch64' |
+                sed 's/ (this is root of [^)]*)//'
+            try aarch64",
+        expected: |machine| match machine.user_namespaces {
+            false => {
+                "register: 1, mounting binfmt_misc at /proc/sys/fs/binfmt_misc: not permitted; run as the \
+                 host's root, or with -v /proc/sys/fs/binfmt_misc:/binfmt_misc\naarch64 does not run\naarch64 does not run\n"
+            }
+            true => "register: 0\naarch64 runs\naarch64 does not run\n",
+        },
+    },
+    Fact {
+        name: "i386_is_registered_only_where_it_does_not_run",
+        script: "
+            mount -t binfmt_misc none $folder
+            try i386
+            /registrar register i386 | grep -o 'i386 skipped: runs natively'
+            list; echo
+            try i386",
+        expected: |machine| match machine.runs_i386 {
+            true => "i386 runs\ni386 skipped: runs natively\nregister status \ni386 runs\n",
+            false => "i386 does not run\nqemu-i486 qemu-i386 register status \ni386 runs\n",
+        },
+    },
+    Fact {
+        name: "without_the_module",
+        script: "
+            rmmod binfmt_misc
+            registrar register aarch64
+            insmod /binfmt_misc.ko",
+        expected: |_| {
+            "register: 1, mounting binfmt_misc at /proc/sys/fs/binfmt_misc: this kernel has none; on the host: modprobe \
+             binfmt_misc\n"
+        },
+    },
+    Fact {
+        name: "handlers_are_replaced_without_a_gap",
+        script: "
+            mount -t binfmt_misc none $folder
+            rm -f /tmp/stop
+            mkdir -p /other
+            ln /usr/bin/qemu-* /other
+            registrar register aarch64,arm,s390x
+            (start_many_times /probe/aarch64; start_many_times /probe/s390x; touch /tmp/stop) &
+            rounds=0
+            until [ -e /tmp/stop ]; do
+                for emulators in /other /usr/bin; do
+                    /registrar register aarch64,arm,s390x --bindir $emulators | tail -n 1
+                done
+                rounds=$((rounds + 1))
+            done >/tmp/sums
+            wait
+            sort -u /tmp/sums
+            [ $rounds -ge 20 ] || echo \"only $rounds rounds\"",
+        expected: |_| "register: 0\nno start failed\nno start failed\n0 registered, 3 replaced, 0 unchanged\n",
+    },
+    Fact {
+        name: "removed_and_added_handlers_have_a_gap",
+        script: "
+            mount -t binfmt_misc none $folder
+            rm -f /tmp/stop
+            add gap /probe/x86_64
+            (start_many_times /tmp/magic; touch /tmp/stop) &
+            until [ -e /tmp/stop ]; do echo -1 >$folder/gap; add gap /probe/x86_64; done
+            wait",
+        expected: |_| "starts failed\n",
+    },
+];
