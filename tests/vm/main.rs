@@ -65,10 +65,11 @@ static MACHINES: [Machine; 4] = [
 const TARGETS: [&str; 4] = ["aarch64", "arm", "i386", "s390x"];
 
 fn main() -> ExitCode {
-    let trials = MACHINES.iter().flat_map(|machine| {
-        let said = Arc::new(OnceLock::new());
-        FACTS.iter().map(move |fact| {
-            let said = Arc::clone(&said);
+    let said: [_; MACHINES.len()] = std::array::from_fn(|_| Arc::new(OnceLock::new()));
+    // Two tests at a time are of two machines, which then boot beside each other.
+    let trials = FACTS.iter().flat_map(|fact| {
+        MACHINES.iter().zip(&said).map(move |(machine, said)| {
+            let said = Arc::clone(said);
             let boot = || machine.boot().map_err(|error| format!("{error:#}"));
             Trial::test(format!("{}/{}", machine.name, fact.name), move || fact.check(machine, said.get_or_init(boot)))
         })
@@ -80,8 +81,9 @@ impl Fact {
     /// Compares what the step of this fact has said with what it should.
     fn check(&self, machine: &Machine, said: &Result<Said, String>) -> Result<(), Failed> {
         let said = said.as_ref()?.get(self.name).ok_or("this step was not done")?;
+        let said: Vec<_> = said.lines().map(str::trim_end).collect();
         let expected = (self.expected)(machine);
-        if said == expected { Ok(()) } else { Err(format!("expected:\n{expected}it says:\n{said}").into()) }
+        if said == expected { Ok(()) } else { Err(format!("expected: {expected:#?}\nit says: {said:#?}").into()) }
     }
 }
 
@@ -91,6 +93,7 @@ impl Machine {
         static PROGRAMS: OnceLock<Result<Programs, String>> = OnceLock::new();
         let programs = PROGRAMS.get_or_init(|| programs().map_err(|error| format!("{error:#}")));
         let programs = programs.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
+        ensure!(cfg!(target_arch = "x86_64"), "these kernels, and the registrar for them, are x86_64's");
         let files = debian::files(self.suite)?;
         let kernel = files.kernel.to_string_lossy();
         ensure!(kernel.contains(&format!("/vmlinuz-{}", self.version)), "{kernel} is not Linux {}", self.version);

@@ -18,7 +18,7 @@ try() {
 # Starts a program many times, and says whether all starts have succeeded.
 start_many_times() {
     failed=0
-    for time in $(seq 40); do
+    for time in $(seq 30); do
         "$1" 2>/dev/null
         [ $? = 29 ] || failed=$((failed + 1))
     done
