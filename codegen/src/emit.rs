@@ -38,7 +38,8 @@ fn handler(handler: &Handler) -> TokenStream {
     let name = &rule.name;
     let line = rule.to_string();
     let pattern = shown_by_kernel(rule);
-    let probe = Literal::byte_string(probe);
+    let (offset, magic, mask) = compared(rule);
+    let (magic, mask, probe) = (Literal::byte_string(magic), Literal::byte_string(&mask), Literal::byte_string(probe));
     quote! {
         Handler {
             name: #name,
@@ -48,8 +49,23 @@ fn handler(handler: &Handler) -> TokenStream {
             emulator: #emulator,
             line: #line,
             pattern: #pattern,
+            offset: #offset,
+            magic: #magic,
+            mask: #mask,
             probe: #probe,
         }
+    }
+}
+
+/// What the kernel compares a program with: bytes at an offset, and which of their bits count. A rule for a file name's
+/// extension compares none.
+fn compared(rule: &Rule) -> (usize, &[u8], Vec<u8>) {
+    match &rule.kind {
+        Kind::Magic { offset, magic, mask } => {
+            let all = || vec![0xff; magic.value.len()];
+            (offset.value, &magic.value, mask.as_ref().map_or_else(all, |mask| mask.value.clone()))
+        }
+        Kind::Extension { .. } => (0, &[], Vec::new()),
     }
 }
 

@@ -1,9 +1,13 @@
 //! Carries a plan out and says how each step ended. What is wanted was decided before; what is told is decided after.
 
+mod atomic;
+
 use std::path::Path;
 
-use crate::kernel::{Error, Folder, Register};
-use crate::plan::{Change, Left, Outcome, Slot, Step};
+use nix::errno::Errno;
+
+use crate::kernel::{Entry, Error, Folder, Register};
+use crate::plan::{self, Change, Left, Outcome, Slot, Step, Wanted};
 use crate::table::Handler;
 
 /// A step, and how it ended.
@@ -22,19 +26,21 @@ pub(crate) enum End {
     Failed(Error, Left),
     /// Something stopped all changes before.
     NotTried,
+    /// It was done, and undone because of another one's failure.
+    TakenBack,
 }
 
-/// Writes to one folder for emulators in one other.
+/// Writes to one folder.
 pub(crate) struct Writer<'a> {
     folder: &'a Folder,
-    emulators: &'a str,
-    register: Option<Register>,
+    wanted: &'a Wanted,
+    register: &'a mut Register,
     is_stopped: bool,
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(folder: &'a Folder, emulators: &'a str) -> Self {
-        Self { folder, emulators, register: None, is_stopped: false }
+    pub(crate) fn new(folder: &'a Folder, wanted: &'a Wanted, register: &'a mut Register) -> Self {
+        Self { folder, wanted, register, is_stopped: false }
     }
 
     /// Carries out one step, unless one before met what would stop this one too.
@@ -55,31 +61,39 @@ impl<'a> Writer<'a> {
         for (index, &change) in step.changes.iter().enumerate() {
             let Err(cause) = self.change(step.handler, change) else { continue };
             let mut made = step.changes[..index].to_vec();
-            // The temporary entry stays only if nothing else serves any more.
-            let undone = Change::Remove(Slot::Temporary);
-            if made.last() == Some(&Change::Add(Slot::Temporary)) && self.change(step.handler, undone).is_ok() {
+            // The second entry stays only if nothing else serves any more.
+            let undone = Change::Remove(Slot::Spare);
+            if made.last() == Some(&Change::Add(Slot::Spare)) && self.change(step.handler, undone).is_ok() {
                 made.push(undone);
             }
             return Err((cause, made));
         }
-        let has_file = || Path::new(&step.handler.interpreter(self.emulators)).exists();
-        Ok(if step.outcome == Outcome::Unchanged && !has_file() { End::WithoutFile } else { End::AsPlanned })
+        Ok(self.end(step))
+    }
+
+    /// How a step ended of which nothing failed.
+    fn end(&self, step: &Step) -> End {
+        let has_file = || Path::new(&step.handler.interpreter(&self.wanted.emulators)).exists();
+        if step.outcome == Outcome::Unchanged && !has_file() { End::WithoutFile } else { End::AsPlanned }
     }
 
     fn change(&mut self, handler: &Handler, change: Change) -> Result<(), Error> {
+        let Wanted { emulators, flags, .. } = self.wanted;
         match change {
-            Change::Add(Slot::Own) => self.add(handler, &handler.line_in(self.emulators)),
-            Change::Add(Slot::Temporary) => self.add(handler, &handler.temporary_line_in(self.emulators)),
-            Change::Remove(Slot::Own) => self.folder.remove(handler.name),
-            Change::Remove(Slot::Temporary) => self.folder.remove(&handler.temporary_name()),
+            Change::Add(Slot::Own) => self.add(handler, handler.name, &handler.line_in(emulators, flags)),
+            Change::Add(Slot::Spare) => {
+                self.add(handler, &handler.spare_name(), &handler.spare_line_in(emulators, flags))
+            }
+            Change::Remove(slot) => self.folder.remove(&slot.name(handler)),
         }
     }
 
-    fn add(&mut self, handler: &Handler, line: &str) -> Result<(), Error> {
-        let register = match &mut self.register {
-            Some(register) => register,
-            unopened => unopened.insert(self.folder.register()?),
-        };
-        register.add(line, handler, self.emulators)
+    /// Somebody else may have registered just the same meanwhile, who has no lock.
+    fn add(&mut self, handler: &Handler, name: &str, line: &str) -> Result<(), Error> {
+        let is_wanted = |entry: Entry| plan::difference(handler, self.wanted, &entry, false).is_none();
+        match self.register.add(line, handler, &self.wanted.emulators) {
+            Err(Error::Add { errno: Errno::EEXIST, .. }) if self.folder.entry(name).is_some_and(is_wanted) => Ok(()),
+            other => other,
+        }
     }
 }

@@ -1,113 +1,120 @@
 //! The command line of this program, checked as far as the table and the words themselves tell. Other images' command
 //! lines are not read here.
 
+mod error;
+mod help;
+
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::flags::Flags;
+use crate::plan::Wanted;
 use crate::table::{EMULATOR_DIR, LONGEST_LINE, TABLE};
 
-pub(crate) const HELP: &str = "\
-Tells the kernel's binfmt_misc which QEMU emulator runs which programs.
-
-Usage: registrar [COMMAND] [OPTIONS] [ARCH...]
-
-Commands:
-  register    register handlers: of each ARCH, or of all that this machine does not run itself
-  unregister  remove our handlers: of each ARCH, or all; entries of others stay, but one with
-              our name and our emulator's file name is ours, whoever wrote it
-  status      show what serves each target (without a command: the same)
-
-ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; several may stand in one word: arm64,s390x
-
-Options:
-      --mount DIR   binfmt_misc is mounted at DIR, or is to be mounted there
-      --bindir DIR  folder of the emulators, also BINDIR in the environment [/usr/bin]
-      --json        status as JSON
-  -V, --version     versions of this program and of QEMU, and where QEMU comes from
-  -h, --help        this text
-
-Exit status: 0 if what was asked for is so, 1 if not, with the cause as the last line of standard error.
-";
+pub(crate) use error::Error;
+pub(crate) use help::HELP;
 
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    Register(Asked),
-    Unregister(Asked),
-    Status { asked: Asked, json: bool },
+    Register(Register),
+    Unregister { asked: Asked, dry_run: bool },
+    Status { asked: Asked, json: bool, check: bool },
+    Run { asked: Asked, program: Vec<OsString> },
     Help,
     Version,
 }
 
-/// Of which targets, and where.
+/// Of which targets, where, how, and how much is told.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     /// QEMU's names, each once; empty if none is named.
     pub(crate) targets: Vec<&'static str>,
     /// The only place for `binfmt_misc`.
     pub(crate) mount: Option<PathBuf>,
-    /// Folder of the emulators: absolute, without a slash at the end, so that the root folder is empty.
-    pub(crate) emulators: String,
-    /// Where a user has named that folder.
+    pub(crate) wanted: Wanted,
+    /// Where a user has named the folder of the emulators.
     pub(crate) emulators_from: &'static str,
+    /// A user namespace's handlers are what is wanted.
+    pub(crate) in_user_namespace: bool,
+    pub(crate) detail: Detail,
 }
 
-/// A command line that cannot be meant. Nothing was done.
-#[derive(Debug)]
-pub(crate) enum Error {
-    Words(lexopt::Error),
-    Command(String),
-    Architectures(Vec<String>),
-    Missing(Vec<String>),
-    Json,
-    Emulators { source: &'static str, folder: String, why: &'static str },
-    Mount,
+/// How much is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Failures only.
+    Quiet,
+    #[default]
+    Normal,
+    /// What was found, and what is written.
+    Verbose,
 }
 
-impl From<lexopt::Error> for Error {
-    fn from(error: lexopt::Error) -> Self {
-        Self::Words(error)
-    }
+/// What else can be asked of `register`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Register {
+    pub(crate) asked: Asked,
+    /// All or nothing.
+    pub(crate) atomic: bool,
+    pub(crate) dry_run: bool,
+    /// Handlers that go with this mount namespace are what is wanted.
+    pub(crate) temporary: bool,
+    pub(crate) stay: Option<Stay>,
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Words(error) => write!(f, "{error}; see registrar --help"),
-            Self::Command(word) => write!(f, "unknown command: {word}; see registrar --help"),
-            Self::Architectures(names) => {
-                f.write_str("unknown architecture: ")?;
-                for (index, name) in names.iter().enumerate() {
-                    f.write_str(if index == 0 { "" } else { ", " })?;
-                    match TABLE.closest(name) {
-                        Some(closest) => write!(f, "'{name}' (did you mean {closest}?)")?,
-                        None => write!(f, "'{name}'")?,
-                    }
-                }
-                Ok(())
-            }
-            Self::Missing(names) => {
-                write!(f, "not in this image: {}; registrar status shows what is", names.join(", "))
-            }
-            Self::Json => f.write_str("--json is for status alone; see registrar --help"),
-            Self::Emulators { source, folder, why } => write!(f, "{source} '{folder}': {why}"),
-            Self::Mount => f.write_str("--mount '': no folder"),
-        }
-    }
+/// What a resident does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stay {
+    pub(crate) unregister_on_exit: bool,
+}
+
+/// Options that are for some commands only.
+const OPTIONS: &[(&str, &[&str])] = &[
+    ("keep", &["register"]),
+    ("atomic", &["register"]),
+    ("dry-run", &["register", "unregister"]),
+    ("temporary", &["register"]),
+    ("stay", &["register"]),
+    ("unregister-on-exit", &["register"]),
+    ("scope", &["register", "unregister"]),
+    ("credentials", &["register", "status", "run"]),
+    ("preserve-argv0", &["register", "status", "run"]),
+    ("no-fix-binary", &["register", "status", "run"]),
+    ("flags", &["register", "status", "run"]),
+    ("json", &["status"]),
+    ("check", &["status"]),
+    ("bindir", &["register", "unregister", "status", "run"]),
+    ("mount", &["register", "unregister", "status"]),
+];
+
+/// The words of a command line.
+#[derive(Default)]
+struct Words {
+    command: Option<String>,
+    names: Vec<String>,
+    program: Vec<OsString>,
+    /// Those of [`OPTIONS`] that were given.
+    given: Vec<&'static str>,
+    mount: Option<OsString>,
+    emulators: Option<OsString>,
+    flags: Option<OsString>,
+    detail: Detail,
 }
 
 /// Reads the command line, the program's own name first.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
     let mut parser = lexopt::Parser::from_iter(arguments);
-    let (mut command, mut names, mut mount, mut emulators, mut json) = (None, Vec::new(), None, None, false);
+    let mut words = Words::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') => return Ok(Command::Help),
             Short('V') => return Ok(Command::Version),
+            Short('q') | Long("quiet") => words.detail = Detail::Quiet,
+            Short('v') | Long("verbose") => words.detail = Detail::Verbose,
             Long(option @ ("help" | "version")) => {
                 let answer = if option == "help" { Command::Help } else { Command::Version };
                 let option = format!("--{option}");
@@ -116,32 +123,112 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
                     Some(value) => Err(lexopt::Error::UnexpectedValue { option, value }.into()),
                 };
             }
-            Long("json") => json = true,
-            Long("mount") => mount = Some(PathBuf::from(parser.value()?)),
-            Long("bindir") => emulators = Some(parser.value()?),
-            Value(word) if command.is_none() => command = Some(word.string()?),
-            Value(word) => names.extend(word.string()?.split(',').map(str::to_ascii_lowercase)),
+            Long(option) => {
+                let known = OPTIONS.iter().find(|(name, _)| *name == option);
+                let Some(&(name, _)) = known else { return Err(Long(option).unexpected().into()) };
+                words.given.push(name);
+                match name {
+                    "mount" => words.mount = Some(parser.value()?),
+                    "bindir" => words.emulators = Some(parser.value()?),
+                    "flags" => words.flags = Some(parser.value()?),
+                    "scope" => scope(&parser.value()?)?,
+                    _ => {}
+                }
+            }
+            Value(word) if words.command.is_none() => words.command = Some(word.string()?),
+            Value(word) if words.command.as_deref() == Some("run") => {
+                words.program.push(word);
+                words.program.extend(parser.raw_args()?);
+            }
+            Value(word) => words.names.extend(word.string()?.split(',').map(str::to_ascii_lowercase)),
             unknown => return Err(unknown.unexpected().into()),
         }
     }
-    if mount.as_ref().is_some_and(|folder| folder.as_os_str().is_empty()) {
-        return Err(Error::Mount);
+    words.command()
+}
+
+impl Words {
+    fn has(&self, option: &str) -> bool {
+        self.given.contains(&option)
     }
-    // What is removed is in whatever folder: there the environment must not be in the way.
-    let environment = || env::var_os("BINDIR").filter(|_| command.as_deref() != Some("unregister"));
-    let (emulators, emulators_from) = match (emulators, environment()) {
-        (Some(folder), _) => (emulator_folder("--bindir", &folder)?, "--bindir"),
-        (None, Some(folder)) if !folder.is_empty() => (emulator_folder("BINDIR", &folder)?, "BINDIR"),
-        _ => (EMULATOR_DIR.into(), "--bindir"),
-    };
-    let asked = Asked { targets: targets(names)?, mount, emulators, emulators_from };
-    match command.as_deref() {
-        None | Some("status") => Ok(Command::Status { asked, json }),
-        Some("register" | "unregister") if json => Err(Error::Json),
-        Some("register") => Ok(Command::Register(asked)),
-        Some("unregister") => Ok(Command::Unregister(asked)),
-        Some(word) => Err(Error::Command(word.into())),
+
+    /// What they mean together.
+    fn command(self) -> Result<Command, Error> {
+        let command = self.command.as_deref().unwrap_or("status");
+        if !["register", "unregister", "status", "run"].contains(&command) {
+            return Err(Error::Command(command.into()));
+        }
+        for &(option, commands) in OPTIONS {
+            if self.has(option) && !commands.contains(&command) {
+                return Err(Error::NotForThis { option, commands });
+            }
+        }
+        let [stay, temporary, atomic, dry_run] =
+            ["stay", "temporary", "atomic", "dry-run"].map(|option| self.has(option));
+        let unregister_on_exit = self.has("unregister-on-exit");
+        for (is_given, option, other) in [
+            (unregister_on_exit && !stay, "unregister-on-exit", "is for --stay alone"),
+            (stay && temporary, "temporary", "has no meaning with --stay"),
+            (stay && dry_run, "dry-run", "has no meaning with --stay"),
+        ] {
+            if is_given {
+                return Err(Error::Together { option, why: other });
+            }
+        }
+        let [json, check] = ["json", "check"].map(|option| self.has(option));
+        let program = self.program.clone();
+        let command = command.to_owned();
+        let asked = self.asked(&command)?;
+        Ok(match command.as_str() {
+            "register" => {
+                let stay = stay.then_some(Stay { unregister_on_exit });
+                Command::Register(Register { asked, atomic, dry_run, temporary, stay })
+            }
+            "unregister" => Command::Unregister { asked, dry_run },
+            "run" if program.is_empty() => return Err(Error::NoProgram),
+            "run" => Command::Run { asked, program },
+            _ => Command::Status { asked, json, check },
+        })
     }
+
+    fn asked(self, command: &str) -> Result<Asked, Error> {
+        if self.mount.as_ref().is_some_and(|folder| folder.is_empty()) {
+            return Err(Error::Mount);
+        }
+        let flags = self.wanted_flags()?;
+        // What is removed is in whatever folder: there the environment must not be in the way.
+        let environment = || env::var_os("BINDIR").filter(|_| command != "unregister");
+        let (emulators, emulators_from) = match (&self.emulators, environment()) {
+            (Some(folder), _) => (emulator_folder("--bindir", folder, &flags)?, "--bindir"),
+            (None, Some(folder)) if !folder.is_empty() => (emulator_folder("BINDIR", &folder, &flags)?, "BINDIR"),
+            _ => (EMULATOR_DIR.into(), "--bindir"),
+        };
+        Ok(Asked {
+            wanted: Wanted { emulators, flags, keep: self.has("keep") },
+            in_user_namespace: self.has("scope"),
+            targets: targets(self.names)?,
+            mount: self.mount.map(PathBuf::from),
+            emulators_from,
+            detail: self.detail,
+        })
+    }
+
+    fn wanted_flags(&self) -> Result<Flags, Error> {
+        let single = ["credentials", "preserve-argv0", "no-fix-binary"].map(|option| self.has(option));
+        let Some(raw) = &self.flags else {
+            let [credentials, preserve_argv0, no_fix_binary] = single;
+            return Ok(Flags::new(preserve_argv0, credentials, !no_fix_binary));
+        };
+        if single.contains(&true) {
+            return Err(Error::Together { option: "flags", why: "stands alone, it holds all flags" });
+        }
+        raw.to_str().and_then(Flags::raw).ok_or_else(|| Error::Flags(raw.to_string_lossy().into_owned()))
+    }
+}
+
+/// The one scope that must be named.
+fn scope(word: &OsStr) -> Result<(), Error> {
+    if word == "userns" { Ok(()) } else { Err(Error::Scope(word.to_string_lossy().into_owned())) }
 }
 
 /// The targets that the names mean, each once.
@@ -170,12 +257,12 @@ fn is_in_image(target: &str) -> bool {
 }
 
 /// A folder that can stand in a rule, in the one spelling that entries are compared by.
-fn emulator_folder(source: &'static str, folder: &OsStr) -> Result<String, Error> {
+fn emulator_folder(source: &'static str, folder: &OsStr, flags: &Flags) -> Result<String, Error> {
     let refused = |why| Err(Error::Emulators { source, folder: folder.to_string_lossy().into(), why });
     let Some(folder) = folder.to_str() else { return refused("not UTF-8") };
     let parts = folder.split('/').filter(|part| !matches!(*part, "" | "."));
     let plain: String = parts.flat_map(|part| ["/", part]).collect();
-    let too_long = || TABLE.handlers.iter().any(|handler| handler.temporary_line_in(&plain).len() > LONGEST_LINE);
+    let too_long = || TABLE.handlers.iter().any(|handler| handler.spare_line_in(&plain, flags).len() > LONGEST_LINE);
     if !folder.starts_with('/') {
         refused("not an absolute path")
     } else if folder.contains(|letter: char| letter == ':' || letter.is_control()) {
@@ -196,19 +283,76 @@ mod tests {
     }
 
     fn asked(targets: &[&'static str]) -> Asked {
-        Asked { targets: targets.into(), mount: None, emulators: "/usr/bin".into(), emulators_from: "--bindir" }
+        let wanted = Wanted { emulators: "/usr/bin".into(), flags: Flags::default(), keep: false };
+        Asked {
+            targets: targets.into(),
+            mount: None,
+            wanted,
+            emulators_from: "--bindir",
+            in_user_namespace: false,
+            detail: Detail::Normal,
+        }
     }
 
     #[test]
     fn command_lines() {
-        let elsewhere = || Asked { mount: Some("/m".into()), emulators: "/opt".into(), ..asked(&[]) };
+        let register = |asked| Register { asked, atomic: false, dry_run: false, temporary: false, stay: None };
+        let status = |targets, json| Command::Status { asked: asked(targets), json, check: false };
+        let wanted =
+            |flags, keep| Wanted { flags: Flags::raw(flags).expect("flags"), keep, emulators: "/usr/bin".into() };
+        let elsewhere = || Asked {
+            mount: Some("/m".into()),
+            wanted: Wanted { emulators: "/opt".into(), ..wanted("F", false) },
+            ..asked(&[])
+        };
         let cases = [
-            ("registrar", Command::Status { asked: asked(&[]), json: false }),
-            ("registrar --json", Command::Status { asked: asked(&[]), json: true }),
-            ("registrar status arm64", Command::Status { asked: asked(&["aarch64"]), json: false }),
-            ("registrar register", Command::Register(asked(&[]))),
-            ("registrar register arm64,S390X linux/arm64", Command::Register(asked(&["aarch64", "s390x"]))),
-            ("registrar --mount /m unregister --bindir=/opt/", Command::Unregister(elsewhere())),
+            ("registrar", status(&[], false)),
+            ("registrar --json", status(&[], true)),
+            ("registrar status arm64", status(&["aarch64"], false)),
+            ("registrar register", Command::Register(register(asked(&[])))),
+            ("registrar register arm64,S390X linux/arm64", Command::Register(register(asked(&["aarch64", "s390x"])))),
+            (
+                "registrar --mount /m unregister --bindir=/opt/",
+                Command::Unregister { asked: elsewhere(), dry_run: false },
+            ),
+            (
+                "registrar register -q --keep --atomic --dry-run --temporary --scope=userns --credentials arm64",
+                Command::Register(Register {
+                    asked: Asked {
+                        wanted: wanted("OCF", true),
+                        in_user_namespace: true,
+                        detail: Detail::Quiet,
+                        ..asked(&["aarch64"])
+                    },
+                    atomic: true,
+                    dry_run: true,
+                    temporary: true,
+                    stay: None,
+                }),
+            ),
+            (
+                "registrar register --stay --unregister-on-exit --preserve-argv0 --no-fix-binary -v",
+                Command::Register(Register {
+                    stay: Some(Stay { unregister_on_exit: true }),
+                    ..register(Asked { wanted: wanted("P", false), detail: Detail::Verbose, ..asked(&[]) })
+                }),
+            ),
+            (
+                "registrar status --check --flags FP",
+                Command::Status {
+                    asked: Asked { wanted: wanted("PF", false), ..asked(&[]) },
+                    json: false,
+                    check: true,
+                },
+            ),
+            (
+                "registrar run --bindir /opt ls -l --mount x",
+                Command::Run {
+                    asked: Asked { mount: None, ..elsewhere() },
+                    program: ["ls", "-l", "--mount", "x"].map(OsString::from).into(),
+                },
+            ),
+            ("registrar run -- -x", Command::Run { asked: asked(&[]), program: vec!["-x".into()] }),
             ("registrar register --version", Command::Version),
             ("registrar -h", Command::Help),
         ];
@@ -222,7 +366,11 @@ mod tests {
         let cases =
             [("/", ""), ("//", ""), ("/opt//q/", "/opt/q"), ("/./opt/./q/.", "/opt/q"), ("/opt/../q", "/opt/../q")];
         for (typed, expected) in cases {
-            assert_eq!(emulator_folder("--bindir", OsStr::new(typed)).ok().as_deref(), Some(expected), "{typed}");
+            assert_eq!(
+                emulator_folder("--bindir", OsStr::new(typed), &Flags::default()).ok().as_deref(),
+                Some(expected),
+                "{typed}"
+            );
         }
     }
 
@@ -237,7 +385,21 @@ mod tests {
         let cases = [
             ("registrar regsiter", "unknown command: regsiter; see registrar --help"),
             ("registrar register --jsno", "invalid option '--jsno'; see registrar --help"),
-            ("registrar register --json", "--json is for status alone; see registrar --help"),
+            ("registrar register --json", "--json is for status; see registrar --help"),
+            ("registrar unregister --keep", "--keep is for register; see registrar --help"),
+            ("registrar status --dry-run", "--dry-run is for register, unregister; see registrar --help"),
+            (
+                "registrar register --unregister-on-exit",
+                "--unregister-on-exit is for --stay alone; see registrar --help",
+            ),
+            ("registrar register --stay --temporary", "--temporary has no meaning with --stay; see registrar --help"),
+            (
+                "registrar register --flags F --credentials",
+                "--flags stands alone, it holds all flags; see registrar --help",
+            ),
+            ("registrar register --flags F:", "--flags 'F:': capital letters only, such as OCF; see registrar --help"),
+            ("registrar register --scope host", "--scope 'host': only userns must be named; see registrar --help"),
+            ("registrar run", "run: no program; see registrar --help"),
             ("registrar register arm46 s390x,pdp11", "unknown architecture: 'arm46' (did you mean arm64?), 'pdp11'"),
             ("registrar register arm64,", "unknown architecture: ''"),
             ("registrar register --bindir opt", "--bindir 'opt': not an absolute path"),

@@ -1,104 +1,91 @@
 //! Each command from what is asked to what is told: finds the folder, has the plan made, has it carried out.
 
-use std::fs;
-use std::path::Path;
+mod register;
 
-use nix::errno::Errno;
-
-use crate::apply::Writer;
-use crate::cli::{Asked, Command, HELP};
-use crate::kernel::{self, Error, Folder, Mount};
-use crate::native::{HOST, Verdicts};
-use crate::plan::{self, Step};
-use crate::report::{Report, Verb};
+use crate::apply::{Done, End, Writer};
+use crate::cli::{Asked, Command, Detail, HELP};
+use crate::kernel::{self, Error, Mount, Namespace};
+use crate::native::Verdicts;
+use crate::plan;
+use crate::report::{Mode, Report, Verb};
+use crate::run;
 use crate::status::Status;
-use crate::table::{EMULATOR_DIR, Handler, TABLE};
+use crate::table::{Handler, TABLE};
 use crate::told::Told;
 
 /// Does what is asked.
 pub(crate) fn run(command: &Command) -> Told {
     let told = match command {
-        Command::Register(asked) => register(asked),
-        Command::Unregister(asked) => unregister(asked),
-        Command::Status { asked, json } => status(asked, *json),
+        Command::Register(wanted) => register::register(wanted),
+        Command::Unregister { asked, dry_run: false } => unregister(asked),
+        Command::Unregister { asked, dry_run: true } => would_unregister(asked),
+        Command::Status { asked, json, check } => status(asked, *json, *check),
+        Command::Run { asked, program } => return run::run(asked, program, register::register_in_own_namespace),
         Command::Help => Ok(Told::success(HELP.into())),
         Command::Version => Ok(Told::success(version())),
     };
     told.unwrap_or_else(|error| Told::failure(&error.to_string()))
 }
 
-fn register(asked: &Asked) -> Result<Told, Error> {
-    if asked.emulators != EMULATOR_DIR {
-        check_emulators(asked)?;
-    }
-    let folder = kernel::find(asked.mount.as_deref(), Mount::Allowed)?;
-    let told = register_in(&folder, asked);
-    if told.as_ref().map_or(true, |told| told.is_failure) {
-        folder.unmount_if_unused();
-    }
-    told
-}
-
-fn register_in(folder: &Folder, asked: &Asked) -> Result<Told, Error> {
-    if !folder.is_switched_on()? {
-        return Err(Error::SwitchedOff { at: folder.path().into() });
-    }
-    let entries = folder.entries()?;
-    let mut wanted = handlers(asked);
-    wanted.retain(|handler| handler.target != HOST);
-    let mut verdicts = Verdicts::default();
-    let plan = |handler| plan::register(handler, &asked.emulators, &entries, verdicts.of(handler));
-    Ok(carry_out(Verb::Register, folder, asked, wanted.into_iter().map(plan)))
-}
-
 fn unregister(asked: &Asked) -> Result<Told, Error> {
-    // Mounted if need be: entries may be there all the same, since until Linux 6.6 they outlive the last mount, and
-    // later the host may hold the mount that a container lacks.
-    let folder = kernel::find(asked.mount.as_deref(), Mount::Allowed)?;
+    in_wanted_scope(asked)?;
+    // Mounted if need be: entries may be there all the same, since on older kernels they outlive the last mount, and on
+    // others the host may hold the mount that a container lacks.
+    let (folder, mut register) = kernel::find_and_lock(asked.mount.as_deref())?;
     let told = folder.entries().map(|entries| {
-        let steps = handlers(asked).into_iter().map(|handler| plan::unregister(handler, &entries));
-        carry_out(Verb::Unregister, &folder, asked, steps)
+        let mut report = Report::new(Verb::Unregister, Mode::Real, folder.path(), asked);
+        let mut writer = Writer::new(&folder, &asked.wanted, &mut register);
+        for handler in handlers(asked) {
+            report.add(writer.apply(plan::unregister(handler, &entries)));
+        }
+        report.told()
     });
     folder.unmount_if_unused();
     told
 }
 
-fn status(asked: &Asked, json: bool) -> Result<Told, Error> {
+fn would_unregister(asked: &Asked) -> Result<Told, Error> {
+    in_wanted_scope(asked)?;
     let folder = kernel::find(asked.mount.as_deref(), Mount::Never)?;
     let entries = folder.entries()?;
-    let mut status = Status::new(folder.path(), folder.is_switched_on()?);
-    let mut verdicts = Verdicts::default();
+    let mut report = Report::new(Verb::Unregister, Mode::DryRun, folder.path(), asked);
     for handler in handlers(asked) {
-        status.add(handler, &asked.emulators, &entries, verdicts.of(handler));
+        report.add(Done { step: plan::unregister(handler, &entries), end: End::AsPlanned });
     }
-    Ok(Told::success(if json { status.json() } else { status.text() }))
+    Ok(report.told())
 }
 
-fn carry_out(verb: Verb, folder: &Folder, asked: &Asked, steps: impl Iterator<Item = Step>) -> Told {
-    let mut report = Report::new(verb, folder.path(), asked);
-    let mut writer = Writer::new(folder, &asked.emulators);
-    for step in steps {
-        report.add(writer.apply(step));
+/// The user namespace whose programs alone will be served, if that is what is asked for.
+fn in_wanted_scope(asked: &Asked) -> Result<Option<Namespace>, Error> {
+    match Namespace::current() {
+        Some(namespace) if !asked.in_user_namespace => Err(Error::Scope(namespace)),
+        namespace => Ok(namespace),
     }
-    report.told()
+}
+
+fn status(asked: &Asked, json: bool, check: bool) -> Result<Told, Error> {
+    let folder = kernel::find(asked.mount.as_deref(), Mount::Never)?;
+    let entries = folder.entries()?;
+    let mut status = Status::new(folder.path(), folder.is_switched_on()?, &asked.wanted);
+    let mut verdicts = Verdicts::default();
+    for handler in handlers(asked) {
+        status.add(handler, &entries, verdicts.of(handler));
+    }
+    let told = Told::success(match asked.detail {
+        Detail::Quiet => String::new(),
+        _ if json => status.json(),
+        _ => status.text(),
+    });
+    Ok(match status.failure().filter(|_| check) {
+        Some(failure) => told.and_failure(&failure),
+        None => told,
+    })
 }
 
 /// The handlers of the targets that are named, or all.
 fn handlers(asked: &Asked) -> Vec<&'static Handler> {
     let is_named = |handler: &&Handler| asked.targets.is_empty() || asked.targets.contains(&handler.target);
     TABLE.handlers.iter().filter(is_named).collect()
-}
-
-/// A folder that is not there is one mistake, not one of each handler.
-fn check_emulators(asked: &Asked) -> Result<(), Error> {
-    // The root folder's path is empty, so that a slash may follow it.
-    let folder = Path::new(if asked.emulators.is_empty() { "/" } else { &asked.emulators });
-    let error = |errno| Err(Error::Emulators { source: asked.emulators_from, folder: folder.into(), errno });
-    match fs::metadata(folder) {
-        Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => error(Errno::ENOTDIR),
-        Err(cause) => error(kernel::errno(&cause)),
-    }
 }
 
 fn version() -> String {

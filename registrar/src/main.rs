@@ -1,23 +1,30 @@
 //! Tells the kernel's `binfmt_misc` which QEMU emulator runs which programs.
 //!
 //! In the order of the data's way: [`cli`] reads the command line, [`table`] knows the handlers, [`kernel`] reads and
-//! writes `binfmt_misc`, [`native`] asks what this machine runs itself, [`plan`] says what must change, [`apply`]
-//! carries it out, [`report`] puts it into words, [`told`] into the form for the two outputs. [`commands`] ties them
-//! together; [`status`] only looks.
+//! writes `binfmt_misc`, [`native`] asks what this machine runs itself, [`plan`] says what must change, [`guard`],
+//! [`held`] and [`elf`] whether it may and need, [`apply`] carries it out, [`report`] puts it into words, [`told`] into
+//! the form for the two outputs. [`commands`] ties them together; [`stay`] and [`run`] are long ones, [`status`] only
+//! looks.
 
 mod apply;
 mod cli;
 mod commands;
+mod elf;
+mod flags;
+mod guard;
+mod held;
 mod kernel;
+mod memory;
 mod native;
 mod plan;
 mod report;
+mod run;
 mod status;
+mod stay;
 mod table;
 mod told;
 
 use std::env;
-use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use dlmalloc::GlobalDlmalloc;
@@ -29,20 +36,9 @@ use told::Told;
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 fn main() -> ExitCode {
-    let mut told = match cli::parse(env::args_os()) {
+    let told = match cli::parse(env::args_os()) {
         Ok(command) => commands::run(&command),
         Err(error) => Told::failure(&error.to_string()),
     };
-    // One write each.
-    let mut out = io::stdout();
-    match out.write_all(told.out.as_bytes()).and_then(|()| out.flush()) {
-        // A reader that went away wanted no more.
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            told = told.and_failure(&format!("writing standard output: {}", kernel::plain(kernel::errno(&error))));
-        }
-        _ => {}
-    }
-    // Where this cannot be written there is nobody left to tell but the exit status.
-    let _ = io::stderr().write_all(told.err.as_bytes());
-    if told.is_failure { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    ExitCode::from(told.print())
 }

@@ -6,16 +6,12 @@
 //! Running a whole program would say the same for five times the system calls and a wait for the scheduler, which on a
 //! busy machine takes longer than all the rest of a registration.
 
-use std::fs::File;
-use std::io::Write;
-
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
-use nix::libc;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::execveat;
 
 use crate::kernel::plain;
+use crate::memory;
 use crate::table::Handler;
 
 /// QEMU's name of the architecture that this program is compiled for.
@@ -115,14 +111,7 @@ fn segment_kind(probe: &[u8]) -> usize {
 /// answers ENOENT where the emulator could not open the program.
 fn ask_kernel(program: &[u8]) -> Errno {
     let ask = || {
-        // A machine that wants memory not to be executable (vm.memfd_noexec) must be told; Linux before 6.3 must not.
-        let executable = MFdFlags::MFD_CLOEXEC | MFdFlags::from_bits_retain(libc::MFD_EXEC);
-        let memory = match memfd_create(c"probe", executable) {
-            Err(Errno::EINVAL) => memfd_create(c"probe", MFdFlags::MFD_CLOEXEC),
-            other => other,
-        }?;
-        let mut memory = File::from(memory);
-        memory.write_all(program).map_err(|_| Errno::ENOSPC)?;
+        let memory = memory::program(program)?;
         execveat(&memory, c"", &[c"probe"], &[] as &[&std::ffi::CStr], AtFlags::AT_EMPTY_PATH)
     };
     match ask() {

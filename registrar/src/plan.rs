@@ -7,11 +7,22 @@ use std::fmt;
 
 use nix::errno::Errno;
 
+use crate::flags::Flags;
 use crate::kernel::{Entries, Entry};
 use crate::native::Verdict;
-use crate::table::{FLAGS, Handler};
+use crate::table::Handler;
 
 pub(crate) use left::{Left, OwnEntry};
+
+/// How handlers are to be registered.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Folder of the emulators: absolute, without a slash at the end, so that the root folder is empty.
+    pub(crate) emulators: String,
+    pub(crate) flags: Flags,
+    /// Entries of others go on serving what they serve.
+    pub(crate) keep: bool,
+}
 
 /// What becomes of one handler.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +31,8 @@ pub(crate) struct Step {
     pub(crate) outcome: Outcome,
     /// In this order; the first that fails is the last.
     pub(crate) changes: &'static [Change],
+    /// The entry of somebody else that serves the same programs, or has the name, and stays: its name, and whose it is.
+    pub(crate) beside: Option<(String, String)>,
 }
 
 /// What is so when the changes are made.
@@ -32,12 +45,30 @@ pub(crate) enum Outcome {
     Absent,
     /// Not wanted on this machine, or not ours to do.
     Skipped(Skip),
-    /// An entry of this owner has the name.
+    /// Its rule would take these programs of the machine itself.
+    TakesNative(&'static str),
+    /// It is named, and the kernel's answer told nothing of whether it is needed, for this cause.
+    Undecidable(String),
+    /// Its emulator's file cannot be what flag `F` needs.
+    Unfit(String),
+    /// Entries of others have both names; this is the owner of the second.
     Taken(String),
-    /// What is there must be replaced, but an entry of this owner has the temporary name.
+    /// What is there must be replaced, but an entry of this owner has the second name.
     Blocked(String),
     /// An entry has the name, and it cannot be read whose it is.
     Unreadable(Errno),
+}
+
+impl Outcome {
+    /// Whether something that was asked for will not be so.
+    pub(crate) fn is_failure(&self) -> bool {
+        match self {
+            Self::Registered | Self::Replaced(_) | Self::Unchanged | Self::Unregistered | Self::Absent => false,
+            Self::Skipped(_) => false,
+            Self::TakesNative(_) | Self::Undecidable(_) | Self::Unfit(_) => true,
+            Self::Taken(_) | Self::Blocked(_) | Self::Unreadable(_) => true,
+        }
+    }
 }
 
 /// Why a handler is not registered although nothing failed.
@@ -49,6 +80,8 @@ pub(crate) enum Skip {
     InTheWay,
     /// Why the kernel's answer told nothing.
     Unknown(String),
+    /// An entry of somebody else serves, and is to be kept.
+    Served,
 }
 
 /// The first difference between an entry of ours and what it should be.
@@ -58,6 +91,10 @@ pub(crate) enum Difference {
     Interpreter,
     Flags,
     Pattern,
+    /// A newer entry of somebody else serves.
+    Shadowed,
+    /// The kernel holds another file than the one that is there now.
+    File,
 }
 
 impl fmt::Display for Difference {
@@ -67,6 +104,8 @@ impl fmt::Display for Difference {
             Self::Interpreter => "emulator in another folder",
             Self::Flags => "other flags",
             Self::Pattern => "other magic or mask",
+            Self::Shadowed => "shadowed by a newer entry",
+            Self::File => "another file",
         })
     }
 }
@@ -82,17 +121,32 @@ pub(crate) enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
     Own,
-    /// Serves while the own entry is exchanged; otherwise the leftover of a run that was killed.
-    Temporary,
+    /// Serves while the own entry is exchanged, and for good where somebody else has the own name; otherwise the
+    /// leftover of a run that was killed.
+    Spare,
 }
 
 use Change::{Add, Remove};
-use Slot::{Own, Temporary};
+use Slot::{Own, Spare};
 
 /// At every moment an entry serves: the newest that matches wins, and the same rule may stand under two names.
-const EXCHANGE: &[Change] = &[Add(Temporary), Remove(Own), Add(Own), Remove(Temporary)];
-const EXCHANGE_AFTER_LEFTOVER: &[Change] =
-    &[Remove(Temporary), Add(Temporary), Remove(Own), Add(Own), Remove(Temporary)];
+const EXCHANGE: &[Change] = &[Add(Spare), Remove(Own), Add(Own), Remove(Spare)];
+/// The same where an entry of ours serves under the second name.
+const EXCHANGE_BESIDE_SPARE: &[Change] = &[Remove(Own), Add(Own), Remove(Spare)];
+/// The same where one is there and does not serve.
+const EXCHANGE_AFTER_SPARE: &[Change] = &[Remove(Spare), Add(Spare), Remove(Own), Add(Own), Remove(Spare)];
+/// Where the own name is somebody else's, whose entry serves meanwhile, if it can.
+const EXCHANGE_SPARE: &[Change] = &[Remove(Spare), Add(Spare)];
+
+impl Slot {
+    /// The name of a handler's entry.
+    pub(crate) fn name(self, handler: &Handler) -> String {
+        match self {
+            Own => handler.name.into(),
+            Spare => handler.spare_name(),
+        }
+    }
+}
 
 /// What an entry of a handler's name is.
 enum Holder<'e> {
@@ -110,48 +164,96 @@ fn holder<'e>(handler: &Handler, name: &str, entries: &'e Entries) -> Holder<'e>
     }
 }
 
-fn leftover(handler: &Handler, entries: &Entries) -> bool {
-    matches!(holder(handler, &handler.temporary_name(), entries), Holder::Us(_))
+/// Our entry under the second name.
+fn spare<'e>(handler: &Handler, entries: &'e Entries) -> Option<&'e Entry> {
+    match holder(handler, &handler.spare_name(), entries) {
+        Holder::Us(entry) => Some(entry),
+        _ => None,
+    }
 }
 
-/// Whether an entry of ours, in order or not, is there.
-fn in_place(handler: &Handler, entries: &Entries) -> bool {
-    matches!(holder(handler, handler.name, entries), Holder::Us(_)) || leftover(handler, entries)
+/// The entry of somebody else that serves the handler's programs.
+pub(crate) fn server<'e>(handler: &Handler, entries: &'e Entries) -> Option<(&'e str, &'e Entry)> {
+    let is_ours = |name: &str| {
+        (name == handler.name || name == handler.spare_name())
+            && matches!(holder(handler, name, entries), Holder::Us(_))
+    };
+    entries.server_of(&handler.header()).filter(|(name, _)| !is_ours(name))
 }
 
-/// What to do so that `handler`, with the emulator in `folder`, is registered if `verdict` says that it is needed.
-pub(crate) fn register(handler: &'static Handler, folder: &str, entries: &Entries, verdict: Verdict) -> Step {
-    let step = |outcome, changes| Step { handler, outcome, changes };
+/// What to do so that `handler` is registered as wanted, if `verdict` says that it is needed.
+pub(crate) fn register(handler: &'static Handler, wanted: &Wanted, entries: &Entries, verdict: Verdict) -> Step {
+    let server = server(handler, entries);
+    let named = |(name, entry): (&str, &Entry)| (name.to_owned(), entry.owner());
+    let step = |outcome, changes| Step { handler, outcome, changes, beside: server.map(named) };
+    let skipped = |skip| step(Outcome::Skipped(skip), &[]);
+    let own = holder(handler, handler.name, entries);
+    let spare_entry = spare(handler, entries);
     match verdict {
         Verdict::Needed => {}
-        Verdict::Native if in_place(handler, entries) => return step(Outcome::Skipped(Skip::InTheWay), &[]),
-        Verdict::Native => return step(Outcome::Skipped(Skip::Native), &[]),
-        Verdict::Unknown(cause) => return step(Outcome::Skipped(Skip::Unknown(cause)), &[]),
+        Verdict::Native if matches!(own, Holder::Us(_)) || spare_entry.is_some() => return skipped(Skip::InTheWay),
+        Verdict::Native => return skipped(Skip::Native),
+        Verdict::Unknown(cause) => return skipped(Skip::Unknown(cause)),
     }
-    let leftover = leftover(handler, entries);
-    match current(handler, folder, entries) {
-        Current::Absent if leftover => step(Outcome::Registered, &[Add(Own), Remove(Temporary)]),
-        Current::Absent => step(Outcome::Registered, &[Add(Own)]),
-        Current::Same if leftover => step(Outcome::Unchanged, &[Remove(Temporary)]),
-        Current::Same => step(Outcome::Unchanged, &[]),
-        Current::Different(difference) if leftover => step(Outcome::Replaced(difference), EXCHANGE_AFTER_LEFTOVER),
-        Current::Different(difference) => match entries.get(&handler.temporary_name()) {
-            Some(blocking) => step(Outcome::Blocked(blocking.owner()), &[]),
-            None => step(Outcome::Replaced(difference), EXCHANGE),
+    if wanted.keep && server.is_some() {
+        return skipped(Skip::Served);
+    }
+    match own {
+        Holder::Nobody if spare_entry.is_some() => step(Outcome::Registered, &[Add(Own), Remove(Spare)]),
+        Holder::Nobody => step(Outcome::Registered, &[Add(Own)]),
+        Holder::Us(entry) => match (difference(handler, wanted, entry, server.is_some()), spare_entry) {
+            (None, Some(_)) => step(Outcome::Unchanged, &[Remove(Spare)]),
+            (None, None) => step(Outcome::Unchanged, &[]),
+            (Some(difference), _) => replace(step(Outcome::Replaced(difference), &[]), entries),
         },
-        Current::Taken(entry) => step(taken(entry), &[]),
+        Holder::Other(theirs) => {
+            // Their entry need not serve what ours will, and is named all the same.
+            let named = Some((handler.name.to_owned(), theirs.owner()));
+            let step = |outcome, changes| Step { beside: named, ..step(outcome, changes) };
+            match holder(handler, &handler.spare_name(), entries) {
+                // It may be ours.
+                _ if theirs.unreadable.is_some() => step(taken(theirs), &[]),
+                Holder::Nobody => step(Outcome::Registered, &[Add(Spare)]),
+                Holder::Us(entry) => match difference(handler, wanted, entry, server.is_some()) {
+                    None => step(Outcome::Unchanged, &[]),
+                    Some(difference) => step(Outcome::Replaced(difference), EXCHANGE_SPARE),
+                },
+                Holder::Other(entry) => step(taken(entry), &[]),
+            }
+        }
     }
+}
+
+/// The step that replaces what is there by what was found to be unlike it, though its text is the same.
+pub(crate) fn replace_file(step: Step, entries: &Entries) -> Step {
+    let step = Step { outcome: Outcome::Replaced(Difference::File), ..step };
+    match holder(step.handler, step.handler.name, entries) {
+        Holder::Other(_) => Step { changes: EXCHANGE_SPARE, ..step },
+        _ => replace(step, entries),
+    }
+}
+
+/// Chooses the exchange of the own entry.
+fn replace(step: Step, entries: &Entries) -> Step {
+    let handler = step.handler;
+    let changes = match holder(handler, &handler.spare_name(), entries) {
+        Holder::Nobody => EXCHANGE,
+        Holder::Us(spare) if spare.serves(&handler.header()) => EXCHANGE_BESIDE_SPARE,
+        Holder::Us(_) => EXCHANGE_AFTER_SPARE,
+        Holder::Other(blocking) => return Step { outcome: Outcome::Blocked(blocking.owner()), changes: &[], ..step },
+    };
+    Step { changes, ..step }
 }
 
 /// What to do so that no entry of ours is there for `handler`.
 pub(crate) fn unregister(handler: &'static Handler, entries: &Entries) -> Step {
-    let step = |outcome, changes| Step { handler, outcome, changes };
-    match (holder(handler, handler.name, entries), leftover(handler, entries)) {
-        (Holder::Us(_), true) => step(Outcome::Unregistered, &[Remove(Own), Remove(Temporary)]),
-        (Holder::Us(_), false) => step(Outcome::Unregistered, &[Remove(Own)]),
-        (_, true) => step(Outcome::Unregistered, &[Remove(Temporary)]),
-        (Holder::Nobody, false) => step(Outcome::Absent, &[]),
-        (Holder::Other(entry), false) => step(taken(entry), &[]),
+    let step = |outcome, changes| Step { handler, outcome, changes, beside: None };
+    match (holder(handler, handler.name, entries), spare(handler, entries)) {
+        (Holder::Us(_), Some(_)) => step(Outcome::Unregistered, &[Remove(Own), Remove(Spare)]),
+        (Holder::Us(_), None) => step(Outcome::Unregistered, &[Remove(Own)]),
+        (_, Some(_)) => step(Outcome::Unregistered, &[Remove(Spare)]),
+        (Holder::Nobody, None) => step(Outcome::Absent, &[]),
+        (Holder::Other(entry), None) => step(taken(entry), &[]),
     }
 }
 
@@ -159,153 +261,30 @@ fn taken(entry: &Entry) -> Outcome {
     entry.unreadable.map_or_else(|| Outcome::Taken(entry.owner()), Outcome::Unreadable)
 }
 
-/// How an entry compares with what would be registered.
-pub(crate) enum Current<'e> {
-    Absent,
-    Same,
-    Different(Difference),
-    Taken(&'e Entry),
+/// The entry of ours that is meant to stay, with its name.
+pub(crate) fn ours<'e>(handler: &Handler, entries: &'e Entries) -> Option<(String, &'e Entry)> {
+    match holder(handler, handler.name, entries) {
+        Holder::Us(entry) => Some((handler.name.into(), entry)),
+        _ => spare(handler, entries).map(|entry| (handler.spare_name(), entry)),
+    }
 }
 
-/// Compares the entry of `handler`'s name with what would be registered for the emulator in `folder`.
-pub(crate) fn current<'e>(handler: &Handler, folder: &str, entries: &'e Entries) -> Current<'e> {
-    let entry = match holder(handler, handler.name, entries) {
-        Holder::Nobody => return Current::Absent,
-        Holder::Other(entry) => return Current::Taken(entry),
-        Holder::Us(entry) => entry,
-    };
-    let difference = if !entry.enabled {
-        Difference::Disabled
-    } else if entry.interpreter != handler.interpreter(folder) {
-        Difference::Interpreter
-    } else if entry.flags != FLAGS {
-        Difference::Flags
+/// How an entry of ours differs from what would be registered.
+pub(crate) fn difference(handler: &Handler, wanted: &Wanted, entry: &Entry, is_shadowed: bool) -> Option<Difference> {
+    if !entry.enabled {
+        Some(Difference::Disabled)
+    } else if entry.interpreter != handler.interpreter(&wanted.emulators) {
+        Some(Difference::Interpreter)
+    } else if !wanted.flags.are(&entry.flags) {
+        Some(Difference::Flags)
     } else if entry.pattern != handler.pattern {
-        Difference::Pattern
+        Some(Difference::Pattern)
+    } else if is_shadowed {
+        Some(Difference::Shadowed)
     } else {
-        return Current::Same;
-    };
-    Current::Different(difference)
+        None
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::table::{EMULATOR_DIR, TABLE};
-
-    /// The own entry, the temporary one, and what is to be done.
-    type Case = (Option<Entry>, Option<Entry>, Outcome, &'static [Change]);
-
-    fn handler() -> &'static Handler {
-        TABLE.handlers_of("s390x").next().expect("the committed table holds all targets")
-    }
-
-    fn entry() -> Entry {
-        let handler = handler();
-        Entry {
-            enabled: true,
-            interpreter: handler.interpreter(EMULATOR_DIR),
-            flags: FLAGS.into(),
-            pattern: handler.pattern.into(),
-            unreadable: None,
-        }
-    }
-
-    fn other() -> Entry {
-        Entry { interpreter: "/usr/libexec/qemu-binfmt/s390x-binfmt-P".into(), ..entry() }
-    }
-
-    fn entries(own: Option<Entry>, temporary: Option<Entry>) -> Entries {
-        let handler = handler();
-        let named = [(handler.name.to_owned(), own), (handler.temporary_name(), temporary)];
-        named.into_iter().filter_map(|(name, entry)| Some((name, entry?))).collect()
-    }
-
-    #[test]
-    fn what_register_does() {
-        let disabled = Entry { enabled: false, ..entry() };
-        let elsewhere = Entry { interpreter: handler().interpreter("/opt"), ..entry() };
-        let flags = Entry { flags: "POCF".into(), ..entry() };
-        let other_flags = flags.clone();
-        let pattern = Entry { pattern: "offset 0\nmagic 7f\n".into(), ..entry() };
-        let taken = || Outcome::Taken(other().interpreter);
-        let unreadable = || Entry::unreadable(Errno::EIO);
-        let cases: [Case; 15] = [
-            (None, None, Outcome::Registered, &[Add(Own)]),
-            (None, Some(entry()), Outcome::Registered, &[Add(Own), Remove(Temporary)]),
-            (Some(entry()), None, Outcome::Unchanged, &[]),
-            (Some(entry()), Some(entry()), Outcome::Unchanged, &[Remove(Temporary)]),
-            (Some(entry()), Some(other()), Outcome::Unchanged, &[]),
-            (Some(disabled), None, Outcome::Replaced(Difference::Disabled), EXCHANGE),
-            (Some(elsewhere.clone()), None, Outcome::Replaced(Difference::Interpreter), EXCHANGE),
-            (Some(flags), None, Outcome::Replaced(Difference::Flags), EXCHANGE),
-            (Some(pattern), None, Outcome::Replaced(Difference::Pattern), EXCHANGE),
-            (
-                Some(elsewhere),
-                Some(entry()),
-                Outcome::Replaced(Difference::Interpreter),
-                &[Remove(Temporary), Add(Temporary), Remove(Own), Add(Own), Remove(Temporary)],
-            ),
-            (Some(other()), None, taken(), &[]),
-            (None, Some(other()), Outcome::Registered, &[Add(Own)]),
-            (Some(other_flags), Some(other()), Outcome::Blocked(other().interpreter), &[]),
-            (Some(unreadable()), None, Outcome::Unreadable(Errno::EIO), &[]),
-            (None, Some(unreadable()), Outcome::Registered, &[Add(Own)]),
-        ];
-        for (own, temporary, outcome, changes) in cases {
-            let entries = entries(own, temporary);
-            let step = register(handler(), EMULATOR_DIR, &entries, Verdict::Needed);
-            assert_eq!(step, Step { handler: handler(), outcome, changes }, "{entries:?}");
-        }
-    }
-
-    #[test]
-    fn register_leaves_alone_what_runs_already() {
-        let verdicts =
-            [(Verdict::Native, Skip::Native), (Verdict::Unknown("killed".into()), Skip::Unknown("killed".into()))];
-        for (verdict, skip) in verdicts {
-            let step = register(handler(), EMULATOR_DIR, &Entries::default(), verdict);
-            assert_eq!((step.outcome, step.changes), (Outcome::Skipped(skip), &[][..]));
-        }
-        for entries in [entries(Some(entry()), None), entries(None, Some(entry()))] {
-            let step = register(handler(), EMULATOR_DIR, &entries, Verdict::Native);
-            assert_eq!((step.outcome, step.changes), (Outcome::Skipped(Skip::InTheWay), &[][..]));
-        }
-    }
-
-    #[test]
-    fn what_unregister_does() {
-        let elsewhere = Entry { interpreter: handler().interpreter("/opt"), ..entry() };
-        let taken = Outcome::Taken(other().interpreter);
-        let cases: [Case; 6] = [
-            (None, None, Outcome::Absent, &[]),
-            (Some(entry()), None, Outcome::Unregistered, &[Remove(Own)]),
-            (Some(elsewhere), Some(entry()), Outcome::Unregistered, &[Remove(Own), Remove(Temporary)]),
-            (None, Some(entry()), Outcome::Unregistered, &[Remove(Temporary)]),
-            (None, Some(other()), Outcome::Absent, &[]),
-            (Some(other()), None, taken, &[]),
-        ];
-        for (own, temporary, outcome, changes) in cases {
-            let entries = entries(own, temporary);
-            assert_eq!(unregister(handler(), &entries), Step { handler: handler(), outcome, changes }, "{entries:?}");
-        }
-    }
-
-    #[test]
-    fn the_exchange_never_leaves_a_gap() {
-        for exchange in [EXCHANGE, EXCHANGE_AFTER_LEFTOVER] {
-            let mut serving = vec![Own];
-            if exchange[0] == Remove(Temporary) {
-                serving.push(Temporary);
-            }
-            for change in exchange {
-                match change {
-                    Add(slot) => serving.push(*slot),
-                    Remove(slot) => serving.retain(|serving| serving != slot),
-                }
-                assert!(!serving.is_empty());
-            }
-            assert_eq!(serving, [Own]);
-        }
-    }
-}
+mod tests;

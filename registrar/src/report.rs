@@ -6,10 +6,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::apply::{Done, End};
-use crate::cli::Asked;
+use crate::cli::{Asked, Detail};
 use crate::kernel::{Error, plain};
 use crate::native::HOST;
-use crate::plan::{Left, Outcome, OwnEntry, Skip};
+use crate::plan::{Change, Left, Outcome, OwnEntry, Skip, Slot, Step};
 use crate::table::Handler;
 use crate::told::{Told, escaped};
 
@@ -22,15 +22,25 @@ pub(crate) enum Verb {
     Unregister,
 }
 
+/// Whether it is done, or only what would be done is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Real,
+    DryRun,
+}
+
 /// Gathers how the steps of one command ended.
 pub(crate) struct Report<'a> {
     verb: Verb,
+    mode: Mode,
     folder: &'a Path,
     asked: &'a Asked,
     rows: Vec<Row>,
     counts: Counts,
     /// Targets that are not registered, and why not.
     notes: Vec<(&'static str, String)>,
+    /// What holds for all of it.
+    remarks: Vec<String>,
     failures: Failures,
 }
 
@@ -46,17 +56,23 @@ struct Counts {
     replaced: usize,
     unchanged: usize,
     unregistered: usize,
+    taken_back: usize,
     not_tried: usize,
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn new(verb: Verb, folder: &'a Path, asked: &'a Asked) -> Self {
+    pub(crate) fn new(verb: Verb, mode: Mode, folder: &'a Path, asked: &'a Asked) -> Self {
         let mut notes = Vec::new();
         if verb == Verb::Register && asked.targets.contains(&HOST) {
             notes.push((HOST, "this machine's own".into()));
         }
-        let (rows, counts, failures) = Default::default();
-        Self { verb, folder, asked, rows, counts, notes, failures }
+        let (rows, counts, remarks, failures) = Default::default();
+        Self { verb, mode, folder, asked, rows, counts, notes, remarks, failures }
+    }
+
+    /// Something that holds for all of it, for the sum.
+    pub(crate) fn remark(&mut self, remark: String) {
+        self.remarks.push(remark);
     }
 
     /// How a step ended.
@@ -71,31 +87,52 @@ impl<'a> Report<'a> {
                 self.failures.add(self.doing(), handler.name, cause.to_string(), cause.of_many());
                 ("failed", self.left(handler, left))
             }
+            End::TakenBack => {
+                self.counts.taken_back += 1;
+                ("taken back", String::new())
+            }
             End::WithoutFile => {
                 self.counts.unchanged += 1;
-                let interpreter = handler.interpreter(&self.asked.emulators);
+                let interpreter = handler.interpreter(&self.asked.wanted.emulators);
                 ("unchanged", format!("{interpreter} (no such file here: the kernel uses the one that it opened)"))
             }
-            End::AsPlanned => match self.as_planned(handler, done.step.outcome) {
-                Some(told) => told,
+            End::AsPlanned => match self.as_planned(&done.step) {
+                Some((word, detail)) => (word, detail + &beside(&done.step)),
                 None => return,
             },
         };
         self.rows.push(Row { name: handler.name, word, detail });
+        if self.asked.detail == Detail::Verbose {
+            let written: Vec<_> = done.step.changes.iter().map(|&change| self.change(handler, change)).collect();
+            self.rows.extend(written);
+        }
+    }
+
+    /// A write to the kernel.
+    fn change(&self, handler: &'static Handler, change: Change) -> Row {
+        let wanted = &self.asked.wanted;
+        let detail = match change {
+            Change::Add(Slot::Own) => handler.line_in(&wanted.emulators, &wanted.flags).into_owned(),
+            Change::Add(Slot::Spare) => handler.spare_line_in(&wanted.emulators, &wanted.flags),
+            Change::Remove(slot) => format!("-1 to {}", slot.name(handler)),
+        };
+        Row { name: handler.name, word: "  written", detail }
     }
 
     /// A word and the detail, unless nothing need be told.
-    fn as_planned(&mut self, handler: &'static Handler, outcome: Outcome) -> Option<(&'static str, String)> {
-        let interpreter = || handler.interpreter(&self.asked.emulators);
+    fn as_planned(&mut self, step: &Step) -> Option<(&'static str, String)> {
+        let handler = step.handler;
+        let interpreter = || handler.interpreter(&self.asked.wanted.emulators);
         let is_named = !self.asked.targets.is_empty();
-        Some(match outcome {
+        Some(match step.outcome.clone() {
             Outcome::Registered => {
                 self.counts.registered += 1;
-                ("registered", interpreter())
+                (self.word("registered", "to register"), interpreter())
             }
             Outcome::Replaced(difference) => {
                 self.counts.replaced += 1;
-                ("replaced", format!("{} (before: {difference})", interpreter()))
+                let word = self.word("replaced", "to replace");
+                (word, format!("{} ({}: {difference})", interpreter(), self.word("before", "now")))
             }
             Outcome::Unchanged => {
                 self.counts.unchanged += 1;
@@ -103,21 +140,52 @@ impl<'a> Report<'a> {
             }
             Outcome::Unregistered => {
                 self.counts.unregistered += 1;
-                ("unregistered", String::new())
+                (self.word("unregistered", "to remove"), String::new())
             }
             Outcome::Absent if is_named => ("absent", "was not registered".into()),
             Outcome::Absent => return None,
+            Outcome::Skipped(Skip::Served) => ("left alone", "already".into()),
             Outcome::Skipped(skip) => ("skipped", self.skipped(handler, &skip)),
+            Outcome::TakesNative(native) => {
+                let cause = format!("its rule would take {native} too");
+                let alone = format!(
+                    "registering {}: {cause}; nothing is wrong with the machine, but with the table",
+                    handler.name
+                );
+                self.failures.add(self.doing(), handler.name, alone, cause.clone());
+                ("failed", cause)
+            }
+            Outcome::Unfit(why) => {
+                let interpreter = interpreter();
+                let advice = "flag F needs a static emulator of this machine; or --no-fix-binary";
+                let alone = format!("registering {}: {interpreter}: {why}; {advice}", handler.name);
+                self.failures.add(self.doing(), handler.name, alone, format!("{why}; {advice}"));
+                ("failed", format!("{interpreter}: {why}"))
+            }
+            Outcome::Undecidable(cause) => {
+                let cause = format!("cannot tell whether it runs natively: {cause}");
+                let alone = format!("registering {}: {cause}", handler.target);
+                self.failures.add(self.doing(), handler.target, alone, cause.clone());
+                ("skipped", cause)
+            }
             Outcome::Taken(owner) => {
+                let name = if self.verb == Verb::Register { handler.spare_name() } else { handler.name.into() };
                 if self.verb == Verb::Register || is_named {
-                    self.name_taken(handler, "the name", handler.name, &owner);
+                    self.name_taken(handler, &name, &owner);
                 }
-                ("left alone", format!("belongs to {owner}"))
+                (
+                    "left alone",
+                    if name == handler.name {
+                        format!("belongs to {owner}")
+                    } else {
+                        format!("{name} belongs to {owner}")
+                    },
+                )
             }
             Outcome::Blocked(owner) => {
-                let temporary = handler.temporary_name();
-                self.name_taken(handler, &format!("the name {temporary}"), &temporary, &owner);
-                ("failed", format!("the entry that was there stays; {temporary} belongs to {owner}"))
+                let spare = handler.spare_name();
+                self.name_taken(handler, &spare, &owner);
+                ("failed", format!("the entry that was there stays; {spare} belongs to {owner}"))
             }
             Outcome::Unreadable(errno) => {
                 let alone = Error::Read { path: self.folder.join(handler.name), errno };
@@ -148,24 +216,25 @@ impl<'a> Report<'a> {
                 format!("runs natively, but an entry of ours is there; to remove it: registrar unregister {target}")
             }
             Skip::Unknown(cause) => format!("cannot tell whether it runs natively: {cause}"),
+            Skip::Served => "served by somebody else".into(),
         };
-        // Of all handlers it is not asked that each be registered; of a named one it is.
-        if matches!(skip, Skip::Unknown(_)) && !self.asked.targets.is_empty() {
-            self.failures.add(self.doing(), target, format!("registering {target}: {cause}"), cause.clone());
-        } else {
-            match self.notes.iter_mut().find(|(noted, _)| *noted == target) {
-                None => self.notes.push((target, cause.clone())),
-                Some((_, note)) if *skip == Skip::InTheWay => note.clone_from(&cause),
-                Some(_) => {}
-            }
+        match self.notes.iter_mut().find(|(noted, _)| *noted == target) {
+            None => self.notes.push((target, cause.clone())),
+            Some((_, note)) if *skip == Skip::InTheWay => note.clone_from(&cause),
+            Some(_) => {}
         }
         cause
     }
 
-    /// A name that is needed for `handler`, described by `what`, belongs to somebody else.
-    fn name_taken(&mut self, handler: &'static Handler, what: &str, name: &str, owner: &str) {
+    fn word(&self, done: &'static str, to_do: &'static str) -> &'static str {
+        if self.mode == Mode::Real { done } else { to_do }
+    }
+
+    /// A name that is needed for `handler` belongs to somebody else.
+    fn name_taken(&mut self, handler: &'static Handler, name: &str, owner: &str) {
         let (doing, folder) = (self.doing(), self.folder.display());
         let suffix = &name[handler.name.len()..];
+        let what = if suffix.is_empty() { "the name".into() } else { format!("the name {name}") };
         let alone =
             format!("{doing} {}: {what} belongs to {owner}; to remove that: echo -1 > {folder}/{name}", handler.name);
         let common = format!(
@@ -177,13 +246,13 @@ impl<'a> Report<'a> {
 
     /// What a failure has left.
     fn left(&self, handler: &Handler, left: Left) -> String {
-        let temporary = handler.temporary_name();
-        match (left.own, left.has_temporary) {
-            (OwnEntry::Nothing, false) => handler.interpreter(&self.asked.emulators),
-            (OwnEntry::Nothing, true) => format!("served by {temporary}"),
+        let spare = handler.spare_name();
+        match (left.own, left.has_spare) {
+            (OwnEntry::Nothing, false) => handler.interpreter(&self.asked.wanted.emulators),
+            (OwnEntry::Nothing, true) => format!("served by {spare}"),
             (OwnEntry::Before, false) => "the entry that was there stays".into(),
-            (OwnEntry::Before, true) => format!("the entry that was there stays, and so does {temporary}"),
-            (OwnEntry::Wanted, _) => format!("in place, but {temporary} stays as well"),
+            (OwnEntry::Before, true) => format!("the entry that was there stays, and so does {spare}"),
+            (OwnEntry::Wanted, _) => format!("in place, but {spare} stays as well"),
         }
     }
 
@@ -197,7 +266,7 @@ impl<'a> Report<'a> {
             out.push('\n');
         }
         out.push_str(&self.sum());
-        let told = Told::success(out);
+        let told = Told::success(if self.asked.detail == Detail::Quiet { String::new() } else { out });
         match self.failures.lines().as_slice() {
             [] => told,
             [only] => told.and_failure(only),
@@ -209,14 +278,20 @@ impl<'a> Report<'a> {
     }
 
     fn sum(&self) -> String {
-        let Counts { registered, replaced, unchanged, unregistered, not_tried } = self.counts;
+        let Counts { registered, replaced, unchanged, unregistered, taken_back, not_tried } = self.counts;
         let failed = self.failures.len();
-        let mut sum = match self.verb {
-            Verb::Register => format!("{registered} registered, {replaced} replaced, {unchanged} unchanged"),
-            Verb::Unregister if unregistered == 0 && failed == 0 => "nothing was registered".into(),
-            Verb::Unregister => format!("{unregistered} unregistered"),
+        let mut sum = match (self.verb, self.mode) {
+            (Verb::Unregister, _) if unregistered == 0 && failed == 0 => "nothing was registered".into(),
+            (Verb::Register, Mode::Real) => {
+                format!("{registered} registered, {replaced} replaced, {unchanged} unchanged")
+            }
+            (Verb::Unregister, Mode::Real) => format!("{unregistered} unregistered"),
+            (Verb::Register, Mode::DryRun) => {
+                format!("nothing done: {registered} to register, {replaced} to replace, {unchanged} unchanged")
+            }
+            (Verb::Unregister, Mode::DryRun) => format!("nothing done: {unregistered} to remove"),
         };
-        for (count, word) in [(failed, "failed"), (not_tried, "not tried")] {
+        for (count, word) in [(failed, "failed"), (taken_back, "taken back"), (not_tried, "not tried")] {
             if count > 0 {
                 // Writing to a String cannot fail.
                 let _ = write!(sum, ", {count} {word}");
@@ -225,6 +300,23 @@ impl<'a> Report<'a> {
         for (target, cause) in &self.notes {
             let _ = write!(sum, "; {target} skipped: {cause}");
         }
+        for remark in &self.remarks {
+            let _ = write!(sum, "; {remark}");
+        }
         sum + "\n"
+    }
+}
+
+/// The entry of somebody else that has to do with a step, if one has.
+fn beside(step: &Step) -> String {
+    let Some((name, owner)) = &step.beside else { return String::new() };
+    let is_served = matches!(step.outcome, Outcome::Registered | Outcome::Replaced(_) | Outcome::Unchanged);
+    match step.outcome {
+        Outcome::Skipped(Skip::Served) => format!(" served by {name}, {owner}"),
+        _ if is_served && *name == step.handler.name => {
+            format!(", as {}: the name {name} belongs to {owner}", step.handler.spare_name())
+        }
+        _ if is_served => format!(", before {name} ({owner}), which stays"),
+        _ => String::new(),
     }
 }

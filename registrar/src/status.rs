@@ -5,145 +5,170 @@
 //! - `registrar`, `qemu`, `origin`: versions, and where the emulators come from; `qemu` is empty in a build without any
 //! - `mount`: the folder that was read
 //! - `enabled`: whether the kernel uses any entry at all
-//! - `handlers`: for each handler `name`, `target`, `platform`, `state`, and `interpreter`, `flags` and `detail`, which
-//!   are `null` where there is none. `state` is one of `registered`, `different` (ours, but not as we would register
-//!   it), `absent`, `taken` (the name is somebody else's), `served` (by another entry), `native`, `unknown`; `detail`
-//!   says why or by which entry.
+//! - `namespace`: the user namespace whose programs the entries serve; `null` for the host's
+//! - `handlers`: for each handler `name`, `target`, `platform`, `state`, and these, which are `null` where there is none:
+//!   `entry`, the name of the entry that is meant, its `interpreter` and `flags`; `server`, the entry of somebody else
+//!   that runs the target's programs; `detail`, in words.
+//!
+//! `state` is one of
+//!
+//! - `registered`: ours serves, as we would register it
+//! - `different`: ours serves, but not as we would register it
+//! - `disabled`: ours is there, switched off
+//! - `shadowed`: ours is there, but a newer one of somebody else serves
+//! - `absent`: nothing serves
+//! - `served`: somebody else's serves
+//! - `native`: the machine runs it itself, and nothing of ours is in the way
+//! - `unknown`: nothing serves, and whether the machine runs it itself cannot be told
+
+mod colour;
+mod json;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use crate::kernel::{Entries, Entry, plain};
+use crate::kernel::{Entries, Entry, Namespace};
 use crate::native::{HOST, Verdict};
-use crate::plan::{self, Current};
-use crate::table::{Handler, TABLE};
+use crate::plan::{self, Difference, Wanted};
+use crate::table::Handler;
 use crate::told::escaped;
 
 /// The rows of the table.
-pub(crate) struct Status {
+pub(crate) struct Status<'a> {
     folder: PathBuf,
     is_switched_on: bool,
+    namespace: Option<Namespace>,
+    wanted: &'a Wanted,
     rows: Vec<Row>,
 }
 
 struct Row {
     handler: &'static Handler,
-    state: &'static str,
-    entry: Option<Entry>,
+    state: State,
+    /// Ours, or else what serves, with its name.
+    entry: Option<(String, Entry)>,
+    /// The entry of somebody else that serves.
+    server: Option<String>,
     detail: Option<String>,
 }
 
-impl Status {
-    pub(crate) fn new(folder: &Path, is_switched_on: bool) -> Self {
-        Self { folder: folder.into(), is_switched_on, rows: Vec::new() }
+/// How it is with a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Registered,
+    Different,
+    Disabled,
+    Shadowed,
+    Absent,
+    Served,
+    Native,
+    Unknown,
+}
+
+impl State {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Different => "different",
+            Self::Disabled => "disabled",
+            Self::Shadowed => "shadowed",
+            Self::Absent => "absent",
+            Self::Served => "served",
+            Self::Native => "native",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl<'a> Status<'a> {
+    pub(crate) fn new(folder: &Path, is_switched_on: bool, wanted: &'a Wanted) -> Self {
+        Self { folder: folder.into(), is_switched_on, namespace: Namespace::current(), wanted, rows: Vec::new() }
     }
 
-    /// Adds what the entries, or a trial, say of a handler.
-    pub(crate) fn add(&mut self, handler: &'static Handler, folder: &str, entries: &Entries, verdict: Verdict) {
-        let entry = entries.get(handler.name).cloned();
-        let (state, entry, detail) = match plan::current(handler, folder, entries) {
-            Current::Same if verdict == Verdict::Native => ("registered", entry, Some("runs natively too".into())),
-            Current::Same => ("registered", entry, None),
-            Current::Different(difference) => ("different", entry, Some(difference.to_string())),
-            Current::Taken(holder) => ("taken", entry, holder.unreadable.map(plain)),
-            Current::Absent => match (entries.server_of(handler.probe), verdict) {
-                (Some(by), _) => ("served", entries.get(by).cloned(), Some(format!("by {by}"))),
-                (None, _) if handler.target == HOST => ("native", None, None),
-                (None, Verdict::Needed) => ("absent", None, None),
-                (None, Verdict::Native) => ("native", None, None),
-                (None, Verdict::Unknown(cause)) => ("unknown", None, Some(cause)),
+    /// Adds what the entries, or the kernel, say of a handler.
+    pub(crate) fn add(&mut self, handler: &'static Handler, entries: &Entries, verdict: Verdict) {
+        let server = plan::server(handler, entries);
+        let ours = plan::ours(handler, entries);
+        let difference =
+            ours.as_ref().map(|(_, entry)| plan::difference(handler, self.wanted, entry, server.is_some()));
+        let (state, mut detail) = match difference {
+            Some(None) if verdict == Verdict::Native => (State::Registered, Some("runs natively too".into())),
+            Some(None) => (State::Registered, None),
+            Some(Some(Difference::Disabled)) => (State::Disabled, None),
+            Some(Some(Difference::Shadowed)) => (State::Shadowed, None),
+            Some(Some(difference)) => (State::Different, Some(difference.to_string())),
+            None if server.is_some() => (State::Served, None),
+            None if handler.target == HOST => (State::Native, None),
+            None => match verdict {
+                Verdict::Needed => (State::Absent, None),
+                Verdict::Native => (State::Native, None),
+                Verdict::Unknown(cause) => (State::Unknown, Some(cause)),
             },
         };
-        self.rows.push(Row { handler, state, entry, detail });
+        if detail.is_none() {
+            detail = match (&ours, server) {
+                (_, Some((by, _))) => Some(format!("by {by}")),
+                (Some((name, _)), None) if name != handler.name => Some(format!("as {name}")),
+                _ => None,
+            };
+        }
+        let theirs = || server.map(|(name, entry)| (name.to_owned(), entry.clone()));
+        let entry = ours.map(|(name, entry)| (name, entry.clone())).or_else(theirs);
+        let server = server.map(|(name, _)| name.to_owned());
+        self.rows.push(Row { handler, state, entry, server, detail });
+    }
+
+    /// What is not as `register` would have it, if anything is.
+    pub(crate) fn failure(&self) -> Option<String> {
+        if !self.is_switched_on {
+            return Some(format!("{}: binfmt_misc is switched off", self.folder.display()));
+        }
+        let is_wrong = |row: &&Row| !matches!(row.state, State::Registered | State::Native);
+        let wrong: Vec<_> = self.rows.iter().filter(is_wrong).map(|row| (row.handler.name, row.state.word())).collect();
+        let (name, state) = wrong.first()?;
+        Some(match wrong.len() {
+            1 => format!("{name} is {state}; registrar register puts that right"),
+            more => {
+                format!("{more} handlers are not registered as wanted, first {name}, {state}; run registrar register")
+            }
+        })
     }
 
     pub(crate) fn text(&self) -> String {
         let mut text = format!("binfmt_misc at {}", escaped(&self.folder.display().to_string()));
+        if let Some(namespace) = &self.namespace {
+            let _ = write!(text, ", for programs of {namespace} alone");
+        }
         text.push_str(if self.is_switched_on { "\n" } else { ", switched off: no entry is used\n" });
         let cells = |row: &Row| {
             let Handler { name, target, platform, .. } = row.handler;
-            let (flags, mut last) = row
-                .entry
-                .as_ref()
-                .map_or_else(Default::default, |entry| (entry.flags.clone(), entry.interpreter.clone()));
+            let of_entry = |field: fn(&Entry) -> &str| row.entry.as_ref().map_or("", |(_, entry)| field(entry));
+            let mut last = escaped(of_entry(|entry| &entry.interpreter));
             if let Some(detail) = &row.detail {
-                let _ = write!(last, " ({detail})");
+                let _ = write!(last, " ({})", escaped(detail));
             }
-            [(*name).into(), (*target).into(), (*platform).into(), row.state.into(), flags, escaped(&last)]
+            [name, target, platform, row.state.word(), of_entry(|entry| &entry.flags), &last].map(str::to_owned)
         };
         let heading = ["ENTRY", "TARGET", "PLATFORM", "STATE", "FLAGS", "INTERPRETER"].map(String::from);
         let table: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();
-        let width = |column: usize| table.iter().map(|cells| cells[column].len()).max().unwrap_or_default();
+        let width = |column: usize| table.iter().map(|cells| cells[column].chars().count()).max().unwrap_or_default();
         let widths = [0, 1, 2, 3, 4].map(width);
-        for cells in &table {
+        let is_coloured = colour::is_wanted();
+        let states = std::iter::once(None).chain(self.rows.iter().map(|row| Some(row.state)));
+        for (cells, state) in table.iter().zip(states) {
             let mut line = String::new();
-            for (cell, width) in cells.iter().zip(widths) {
-                // Writing to a String cannot fail.
-                let _ = write!(line, "{cell:width$}  ");
+            for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+                let padded = format!("{cell:width$}");
+                line.push_str(&match state {
+                    Some(state) if is_coloured && column == 3 => colour::painted(state, &padded),
+                    _ => padded,
+                });
+                line.push_str("  ");
             }
             line.push_str(&cells[5]);
             text.push_str(line.trim_end());
             text.push('\n');
         }
         text
-    }
-
-    pub(crate) fn json(&self) -> String {
-        let head = [
-            ("registrar", string(env!("CARGO_PKG_VERSION"))),
-            ("qemu", string(TABLE.qemu_version)),
-            ("origin", string(TABLE.origin)),
-            ("mount", string(&self.folder.to_string_lossy())),
-            ("enabled", self.is_switched_on.to_string()),
-        ];
-        let rows = self.rows.iter().map(|row| {
-            let Handler { name, target, platform, .. } = row.handler;
-            let of_entry =
-                |field: fn(&Entry) -> &str| row.entry.as_ref().map_or("null".into(), |entry| string(field(entry)));
-            let fields = [
-                ("name", string(name)),
-                ("target", string(target)),
-                ("platform", string(platform)),
-                ("state", string(row.state)),
-                ("interpreter", of_entry(|entry| &entry.interpreter)),
-                ("flags", of_entry(|entry| &entry.flags)),
-                ("detail", row.detail.as_deref().map_or("null".into(), string)),
-            ];
-            format!("    {{{}}}", members(&fields, ", "))
-        });
-        let rows: Vec<_> = rows.collect();
-        format!("{{\n  {},\n  \"handlers\": [\n{}\n  ]\n}}\n", members(&head, ",\n  "), rows.join(",\n"))
-    }
-}
-
-fn members(fields: &[(&str, String)], separator: &str) -> String {
-    let members: Vec<_> = fields.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
-    members.join(separator)
-}
-
-/// A JSON string.
-fn string(text: &str) -> String {
-    let mut json = String::from('"');
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => json.extend(['\\', letter]),
-            control if control.is_control() => {
-                // Writing to a String cannot fail; all control characters are below U+10000.
-                let _ = write!(json, "\\u{:04x}", u32::from(control));
-            }
-            letter => json.push(letter),
-        }
-    }
-    json.push('"');
-    json
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_strings_are_escaped() {
-        assert_eq!(string("a\"b\\c\u{1}é"), r#""a\"b\\c\u0001é""#);
     }
 }

@@ -8,11 +8,13 @@ mod check;
 
 use std::borrow::Cow;
 
+use crate::flags::Flags;
+
 /// Folder of the emulators in the image; the interpreters in [`Handler::line`] are below it.
 pub(crate) const EMULATOR_DIR: &str = "/usr/bin";
 
-/// Flags of [`Handler::line`], as Fedora registers: the interpreter is opened once, at registration.
-pub(crate) const FLAGS: &str = "F";
+/// Flags of [`Handler::line`], as Fedora registers.
+const FLAGS: &str = "F";
 
 /// Stands for the emulators of all targets.
 pub(crate) const EMULATOR_OF_ANY: &str = "qemu-ARCH-static";
@@ -23,8 +25,8 @@ pub(crate) const LONGEST_LINE: usize = 1920;
 /// Longest name of an entry, in bytes.
 const LONGEST_NAME: usize = 255;
 
-/// Ends the name of the entry that serves while an entry is exchanged.
-const TEMPORARY: &str = ".new";
+/// Ends the name of a handler's second entry.
+const SPARE: &str = ".registrar";
 
 /// All that a build of `registrar` knows.
 pub(crate) struct Table {
@@ -58,6 +60,10 @@ pub(crate) struct Handler {
     pub(crate) line: &'static str,
     /// What the kernel shows of the entry after interpreter and flags: offset, magic and mask.
     pub(crate) pattern: &'static str,
+    /// The same as bytes: where in a program, what, and which bits count. Nothing if the rule is about a file's name.
+    pub(crate) offset: usize,
+    pub(crate) magic: &'static [u8],
+    pub(crate) mask: &'static [u8],
     /// An executable of the target that does nothing but exit; empty if the generator does not know the target.
     pub(crate) probe: &'static [u8],
 }
@@ -90,22 +96,40 @@ impl Handler {
         [folder, "/", self.emulator].concat()
     }
 
-    /// Name of the entry that serves while this handler's own is exchanged.
-    pub(crate) fn temporary_name(&self) -> String {
-        [self.name, TEMPORARY].concat()
+    /// Name of the second entry: it serves while the own one is exchanged, and where the own name is somebody else's.
+    pub(crate) fn spare_name(&self) -> String {
+        [self.name, SPARE].concat()
     }
 
-    /// What to write for the emulator in `folder`.
-    pub(crate) fn line_in(&self, folder: &str) -> Cow<'static, str> {
-        if folder == EMULATOR_DIR {
+    /// What to write for the emulator in `folder`, with these flags.
+    pub(crate) fn line_in(&self, folder: &str, flags: &Flags) -> Cow<'static, str> {
+        if folder == EMULATOR_DIR && flags.as_str() == FLAGS {
             return Cow::Borrowed(self.line);
         }
-        [&self.line[..self.line.len() - self.tail_len()], folder, "/", self.emulator, ":", FLAGS].concat().into()
+        let rule = &self.line[..self.line.len() - self.tail_len()];
+        [rule, folder, "/", self.emulator, ":", flags.as_str()].concat().into()
     }
 
-    /// The same under the temporary name.
-    pub(crate) fn temporary_line_in(&self, folder: &str) -> String {
-        [":", self.name, TEMPORARY, &self.line_in(folder)[1 + self.name.len()..]].concat()
+    /// The same under the second name.
+    pub(crate) fn spare_line_in(&self, folder: &str, flags: &Flags) -> String {
+        [":", self.name, SPARE, &self.line_in(folder, flags)[1 + self.name.len()..]].concat()
+    }
+
+    /// How programs of this handler begin, as far as its rule tells at least.
+    pub(crate) fn header(&self) -> Vec<u8> {
+        if !self.probe.is_empty() {
+            return self.probe.into();
+        }
+        [&vec![0; self.offset], self.magic].concat()
+    }
+
+    /// Whether its rule takes programs that begin with `header`.
+    pub(crate) fn takes(&self, header: &[u8]) -> bool {
+        let compared = header.get(self.offset..).and_then(|rest| rest.get(..self.magic.len()));
+        let is_equal = |compared: &[u8]| {
+            compared.iter().zip(self.magic).zip(self.mask).all(|((byte, magic), mask)| (byte ^ magic) & mask == 0)
+        };
+        !self.magic.is_empty() && compared.is_some_and(is_equal)
     }
 
     /// Length of what follows the mask and its delimiter in [`Handler::line`].
@@ -136,12 +160,28 @@ mod tests {
     }
 
     #[test]
-    fn lines_for_another_folder_and_name() {
+    fn bytes_are_those_of_the_pattern() {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         for handler in TABLE.handlers {
-            assert_eq!(handler.line_in(EMULATOR_DIR), handler.line);
-            assert_eq!(handler.line_in("/opt/q"), handler.line.replace("/usr/bin/", "/opt/q/"));
-            let temporary = handler.line.replacen(handler.name, &handler.temporary_name(), 1);
-            assert_eq!(handler.temporary_line_in(EMULATOR_DIR), temporary);
+            let pattern =
+                format!("offset {}\nmagic {}\nmask {}\n", handler.offset, hex(handler.magic), hex(handler.mask));
+            assert_eq!(handler.pattern, pattern);
+            for other in TABLE.handlers {
+                assert_eq!(handler.takes(other.probe), handler.name == other.name);
+            }
+        }
+    }
+
+    #[test]
+    fn lines_for_another_folder_name_and_flags() {
+        for handler in TABLE.handlers {
+            let usual = Flags::default();
+            assert_eq!(handler.line_in(EMULATOR_DIR, &usual), handler.line);
+            assert_eq!(handler.line_in("/opt/q", &usual), handler.line.replace("/usr/bin/", "/opt/q/"));
+            let spare = handler.line.replacen(handler.name, &handler.spare_name(), 1);
+            assert_eq!(handler.spare_line_in(EMULATOR_DIR, &usual), spare);
+            let raw = Flags::raw("FP").expect("flags");
+            assert_eq!(handler.line_in(EMULATOR_DIR, &raw), handler.line.replace("static:F", "static:PF"));
         }
     }
 }

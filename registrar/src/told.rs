@@ -1,23 +1,30 @@
 //! What goes to standard output and standard error, and the form of the latter: no control characters, and a last line
 //! that is seen whole wherever it is shown.
 
+use std::io::{self, ErrorKind, Write};
+
+use crate::kernel::{errno, plain};
+
+/// Exit status of what could not be done.
+const FAILURE: u8 = 1;
+
 /// Longest last line of standard error, in characters.
 const LONGEST: usize = 200;
 
 /// Longest word that is never shortened: our own causes and advice have none that is longer.
 const WORD: usize = 50;
 
-/// Text for both, and whether the command failed.
+/// Text for both, and the exit status.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Told {
-    pub(crate) out: String,
-    pub(crate) err: String,
-    pub(crate) is_failure: bool,
+    out: String,
+    err: String,
+    code: u8,
 }
 
 impl Told {
     pub(crate) fn success(out: String) -> Self {
-        Self { out, err: String::new(), is_failure: false }
+        Self { out, err: String::new(), code: 0 }
     }
 
     pub(crate) fn failure(cause: &str) -> Self {
@@ -28,8 +35,32 @@ impl Told {
     pub(crate) fn and_failure(mut self, cause: &str) -> Self {
         self.err.push_str(&bounded(cause));
         self.err.push('\n');
-        self.is_failure = true;
+        self.code = FAILURE;
         self
+    }
+
+    /// Ends with another status than the usual one.
+    pub(crate) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
+    pub(crate) fn is_failure(&self) -> bool {
+        self.code != 0
+    }
+
+    /// Says all of it, in one write each, and gives the exit status.
+    pub(crate) fn print(mut self) -> u8 {
+        let mut out = io::stdout();
+        match out.write_all(self.out.as_bytes()).and_then(|()| out.flush()) {
+            // A reader that went away wanted no more.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                self = self.and_failure(&format!("writing standard output: {}", plain(errno(&error))));
+            }
+            _ => {}
+        }
+        // Where this cannot be written there is nobody left to tell but the exit status.
+        let _ = io::stderr().write_all(self.err.as_bytes());
+        self.code
     }
 
     /// Says more before the last line.

@@ -32,20 +32,20 @@ const CASES: &[Case] = &[
     Case {
         inject: "write:error=EIO:when=2..3",
         err: "writing /proc/sys/fs/binfmt_misc/qemu-s390x: i/o error\n",
-        detail: "the entry that was there stays, and so does qemu-s390x.new",
-        left: &["qemu-s390x", "qemu-s390x.new"],
+        detail: "the entry that was there stays, and so does qemu-s390x.registrar",
+        left: &["qemu-s390x", "qemu-s390x.registrar"],
     },
     Case {
         inject: "write:error=ENOMEM:when=3",
         err: "registering qemu-s390x: /usr/bin/qemu-s390x-static: out of memory\n",
-        detail: "served by qemu-s390x.new",
-        left: &["qemu-s390x.new"],
+        detail: "served by qemu-s390x.registrar",
+        left: &["qemu-s390x.registrar"],
     },
     Case {
         inject: "write:error=EIO:when=4",
-        err: "writing /proc/sys/fs/binfmt_misc/qemu-s390x.new: i/o error\n",
-        detail: "in place, but qemu-s390x.new stays as well",
-        left: &["qemu-s390x", "qemu-s390x.new"],
+        err: "writing /proc/sys/fs/binfmt_misc/qemu-s390x.registrar: i/o error\n",
+        detail: "in place, but qemu-s390x.registrar stays as well",
+        left: &["qemu-s390x", "qemu-s390x.registrar"],
     },
 ];
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use nix::unistd::chroot;
 use tests::{binfmt_misc, namespace};
 
-use crate::sandbox::{PYTHON, Ran, Sandbox, line, ran};
+use crate::sandbox::{PYTHON, Ran, Sandbox, line, ran, scoped};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -130,6 +130,11 @@ fn container<'s>(sandbox: &'s Sandbox, folders: &[&str]) -> &'s Path {
     }
     fs::copy("/usr/bin/qemu-s390x-static", root.join("usr/bin/qemu-s390x-static")).expect("copied");
     fs::copy(sandbox.registrar(), root.join("registrar")).expect("copied");
+    if folders.iter().any(|folder| folder.starts_with("proc/")) {
+        // So much of /proc is needed to try rules.
+        fs::create_dir_all(root.join("proc/self")).expect("created");
+        fs::copy(sandbox.registrar(), root.join("proc/self/exe")).expect("copied");
+    }
     root
 }
 
@@ -139,7 +144,7 @@ fn enter(root: &Path) {
 }
 
 fn run_inside(arguments: &[&str]) -> Ran {
-    ran(Command::new("/registrar").args(arguments))
+    ran(Command::new("/registrar").args(scoped(arguments)))
 }
 
 /// As with `-v /proc/sys/fs/binfmt_misc:/binfmt_misc`, in a container whose user namespace has an instance of its own.

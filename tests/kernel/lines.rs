@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::{Command, Stdio};
 
-use crate::sandbox::{Sandbox, line, ran};
+use crate::sandbox::{SCOPE, Sandbox, line};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -14,7 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 fn output_that_cannot_be_written(sandbox: &Sandbox) {
-    for arguments in [&["status"][..], &["register", "s390x"], &["--help"]] {
+    for arguments in [&["status"][..], &["register", "s390x", SCOPE], &["--help"]] {
         let full = File::options().write(true).open("/dev/full").expect("/dev/full");
         let output = Command::new(sandbox.registrar()).args(arguments).stdout(full).stderr(Stdio::piped()).spawn();
         let output = output.and_then(std::process::Child::wait_with_output).expect("it ran");
@@ -57,7 +57,7 @@ fn control_characters(sandbox: &Sandbox) {
     sandbox.add(&line("s390x", "qemu-s390x", theirs, "P"));
     let shown = r"/opt/\u{1b}[31mred";
     for arguments in [&["status"][..], &["register", "s390x"], &["register", "m68k,a\u{1b}[2Jb"]] {
-        let ran = ran(Command::new(sandbox.registrar()).args(arguments));
+        let ran = sandbox.run(arguments);
         let all = ran.out + &ran.err;
         assert!(!all.contains('\u{1b}'), "{all:?}");
         assert!(all.contains(shown) || all.contains(r"a\u{1b}[2jb"), "{all}");

@@ -4,8 +4,10 @@
 mod exchange;
 mod faults;
 mod find;
+mod lasting;
 mod lines;
 mod names;
+mod others;
 mod register;
 mod sandbox;
 mod status;
@@ -49,8 +51,10 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         exchange::TESTS,
         faults::TESTS,
         find::TESTS,
+        lasting::TESTS,
         lines::TESTS,
         names::TESTS,
+        others::TESTS,
         register::TESTS,
         status::TESTS,
         unregister::TESTS,

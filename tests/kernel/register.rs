@@ -8,7 +8,7 @@ use std::process::Command;
 use codegen::probe;
 use codegen::targets::{self, EXIT_STATUS, TARGETS, Target};
 
-use crate::sandbox::{PYTHON, Sandbox, entry_names, host, line, ran};
+use crate::sandbox::{PYTHON, SCOPE, Sandbox, entry_names, host, line, ran, scoped};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -165,7 +165,7 @@ fn folder_from_environment(sandbox: &Sandbox) {
     let folder = sandbox.emulators(&["s390x"]);
     let register = |bindir: &Path, more: &[&str]| {
         let mut command = Command::new(sandbox.registrar());
-        ran(command.args(["register", "s390x"]).args(more).env("BINDIR", bindir)).out
+        ran(command.args(["register", "s390x", SCOPE]).args(more).env("BINDIR", bindir)).out
     };
     assert!(register(&folder, &[]).contains(&format!("{}/qemu-s390x-static\n", folder.display())));
     assert!(register(&folder, &["--bindir", "/usr/bin/"]).contains("/usr/bin/qemu-s390x-static (before"));
@@ -175,7 +175,7 @@ fn folder_from_environment(sandbox: &Sandbox) {
 fn leftovers_are_cleaned(sandbox: &Sandbox) {
     let own = line("s390x", "qemu-s390x", "/usr/bin/qemu-s390x-static", "F");
     let other = line("s390x", "qemu-s390x", "/usr/bin/qemu-s390x-static", "OCF");
-    let leftover = line("s390x", "qemu-s390x.new", "/usr/bin/qemu-s390x-static", "F");
+    let leftover = line("s390x", "qemu-s390x.registrar", "/usr/bin/qemu-s390x-static", "F");
     sandbox.add(&own);
     let wanted = sandbox.entries();
     sandbox.write("qemu-s390x", "-1");
@@ -275,7 +275,7 @@ fn spellings_of_a_folder(sandbox: &Sandbox) {
 }
 
 fn bad_folder_in_the_environment(sandbox: &Sandbox) {
-    let run = |arguments: &[&str]| ran(Command::new(sandbox.registrar()).args(arguments).env("BINDIR", "bin"));
+    let run = |arguments: &[&str]| ran(Command::new(sandbox.registrar()).args(scoped(arguments)).env("BINDIR", "bin"));
     sandbox.succeeds(&["register", "s390x"]);
     let register = run(&["register", "s390x"]);
     assert_eq!((register.code, register.err.as_str()), (Some(1), "BINDIR 'bin': not an absolute path\n"));

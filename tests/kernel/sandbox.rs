@@ -1,9 +1,13 @@
 //! What every test works with: its namespace, its `binfmt_misc`, the tested program, and what it says.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use nix::unistd::{Pid, getsid};
 
 use codegen::rule::{Masks, Rule};
 use codegen::targets::{self, TARGETS, Target};
@@ -12,11 +16,40 @@ use tests::{binfmt_misc, namespace};
 /// An entry that is none of ours: what Debian's python3.11 package registers.
 pub(crate) const PYTHON: (&str, &str) = ("python3.11", r":python3.11:M::\xa7\x0d\x0d\x0a::/usr/bin/python3.11:");
 
+/// What every run that changes something must be told in a user namespace.
+pub(crate) const SCOPE: &str = "--scope=userns";
+
 /// The namespace of one test.
 pub(crate) struct Sandbox {
     registrar: PathBuf,
     folder: PathBuf,
     scratch: PathBuf,
+    keeper: RefCell<Option<Keeper>>,
+}
+
+/// A process in a session of its own, so that the namespace, and what is mounted there, seems to last: as podman's
+/// pause process, or all that runs on a host.
+struct Keeper(Child);
+
+impl Keeper {
+    fn new() -> Self {
+        let mut command = Command::new("setsid");
+        let keeper = command.args(["sleep", "600"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let keeper = Self(keeper.expect("setsid starts"));
+        let id = Pid::from_raw(i32::try_from(keeper.0.id()).expect("a process"));
+        while getsid(Some(id)).expect("it runs") != id {
+            thread::yield_now();
+        }
+        keeper
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// How a run of `registrar` ended.
@@ -38,7 +71,14 @@ impl Sandbox {
             Path::new("/usr/bin/qemu-aarch64-static").exists(),
             "no emulators in /usr/bin; install qemu-user-static"
         );
-        Self { registrar, folder, scratch }
+        // Where a mount is found, it is not asked how long it will be there.
+        let keeper = RefCell::new((!mounted).then(Keeper::new));
+        Self { registrar, folder, scratch, keeper }
+    }
+
+    /// From here on nothing but the test is in the namespace.
+    pub(crate) fn lose_keeper(&self) {
+        self.keeper.take();
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -54,7 +94,7 @@ impl Sandbox {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        ran(Command::new(&self.registrar).args(arguments))
+        ran(Command::new(&self.registrar).args(scoped(arguments)))
     }
 
     /// Runs it while system calls fail as `inject` tells strace: only those on `path`, if one is given. Returns how it
@@ -65,7 +105,7 @@ impl Sandbox {
         let mut strace = Command::new("strace");
         strace.arg("-qq").arg("-o").arg(&log).arg(format!("-etrace={calls}")).arg(format!("-einject={inject}"));
         strace.args(path.iter().flat_map(|path| ["-P", path]));
-        let ran = ran(strace.arg(&self.registrar).args(arguments));
+        let ran = ran(strace.arg(&self.registrar).args(scoped(arguments)));
         (ran, fs::read_to_string(log).expect("what strace saw"))
     }
 
@@ -116,14 +156,28 @@ impl Sandbox {
     }
 }
 
-/// Runs a command to its end.
+/// Arguments with the scope, where it must be named.
+pub(crate) fn scoped<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    let changes = arguments.iter().any(|word| ["register", "unregister"].contains(word));
+    changes.then_some(SCOPE).into_iter().chain(arguments.iter().copied()).collect()
+}
+
+/// What is told of the namespace that this process is in.
+pub(crate) fn remark() -> String {
+    // In another root there may be none.
+    let namespace = fs::read_link("/proc/self/ns/user").unwrap_or_default();
+    format!("for programs of {} alone", namespace.display())
+}
+
+/// Runs a command to its end. What it says of the namespace, which is another one each time, is left out.
 pub(crate) fn ran(command: &mut Command) -> Ran {
     let output = command.stdin(Stdio::inherit()).output().expect("the program starts");
-    Ran {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).expect("text"),
-        err: String::from_utf8(output.stderr).expect("text"),
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    let mut out = text(output.stdout);
+    for before in ["; ", ", "] {
+        out = out.replace(&format!("{before}{}", remark()), "");
     }
+    Ran { code: output.status.code(), out, err: text(output.stderr) }
 }
 
 /// The rule of a target, for an entry of this name with this interpreter and these flags.

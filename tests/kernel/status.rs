@@ -1,5 +1,7 @@
 //! What `status` shows, as text and as JSON.
 
+use std::process::{Command, Stdio};
+
 use codegen::targets;
 use serde_json::Value;
 
@@ -12,6 +14,8 @@ pub(crate) const TESTS: &[Test] = &[
     test("status/no_command_is_status", no_command_is_status),
     test("status/switched_off", switched_off),
     test("status/served_under_another_name", served_under_another_name),
+    test("status/check", check),
+    test("status/colours", colours),
 ];
 
 /// One entry of each kind.
@@ -30,8 +34,8 @@ fn text(sandbox: &Sandbox) {
         "binfmt_misc at /proc/sys/fs/binfmt_misc",
         "ENTRY         TARGET   PLATFORM       STATE       FLAGS  INTERPRETER",
         "qemu-hppa     hppa     linux/hppa     absent",
-        "qemu-m68k     m68k     linux/m68k     taken       P      /usr/libexec/qemu-binfmt/m68k-binfmt-P",
-        "qemu-riscv64  riscv64  linux/riscv64  different   F      /usr/bin/qemu-riscv64-static (disabled)",
+        "qemu-m68k     m68k     linux/m68k     served      P      /usr/libexec/qemu-binfmt/m68k-binfmt-P (by qemu-m68k)",
+        "qemu-riscv64  riscv64  linux/riscv64  disabled    F      /usr/bin/qemu-riscv64-static",
         "qemu-s390x    s390x    linux/s390x    registered  F      /usr/bin/qemu-s390x-static",
     ];
     let (own, others): (Vec<_>, Vec<_>) =
@@ -46,24 +50,28 @@ fn json(sandbox: &Sandbox) {
     let out = sandbox.succeeds(&["status", "--json"]);
     let status: Value = serde_json::from_str(&out).expect(&out);
     let keys: Vec<_> = status.as_object().expect("an object").keys().collect();
-    assert_eq!(keys, ["enabled", "handlers", "mount", "origin", "qemu", "registrar"]);
+    assert_eq!(keys, ["enabled", "handlers", "mount", "namespace", "origin", "qemu", "registrar"]);
     assert_eq!(status["mount"], "/proc/sys/fs/binfmt_misc");
     assert_eq!(status["enabled"], true);
+    let namespace = std::fs::read_link("/proc/self/ns/user").expect("a namespace");
+    assert_eq!(status["namespace"], namespace.to_str().expect("text"));
     let handlers = status["handlers"].as_array().expect("a list");
     let names: Vec<_> = handlers.iter().map(|handler| handler["name"].as_str().expect("a name")).collect();
     assert_eq!(names, entry_names(|_| true));
     let handler = |name: &str| handlers.iter().find(|handler| handler["name"] == name).expect(name);
     let expected = serde_json::json!({
-        "name": "qemu-riscv64", "target": "riscv64", "platform": "linux/riscv64", "state": "different",
-        "interpreter": "/usr/bin/qemu-riscv64-static", "flags": "F", "detail": "disabled",
+        "name": "qemu-riscv64", "target": "riscv64", "platform": "linux/riscv64", "state": "disabled",
+        "entry": "qemu-riscv64", "interpreter": "/usr/bin/qemu-riscv64-static", "flags": "F", "server": null,
+        "detail": null,
     });
     assert_eq!(handler("qemu-riscv64"), &expected);
     let expected = serde_json::json!({
         "name": "qemu-hppa", "target": "hppa", "platform": "linux/hppa", "state": "absent",
-        "interpreter": null, "flags": null, "detail": null,
+        "entry": null, "interpreter": null, "flags": null, "server": null, "detail": null,
     });
     assert_eq!(handler("qemu-hppa"), &expected);
-    assert_eq!(handler("qemu-m68k")["state"], "taken");
+    assert_eq!(handler("qemu-m68k")["state"], "served");
+    assert_eq!(handler("qemu-m68k")["server"], "qemu-m68k");
     assert_eq!(handler("qemu-s390x")["state"], "registered");
 }
 
@@ -79,15 +87,63 @@ fn switched_off(sandbox: &Sandbox) {
 }
 
 fn served_under_another_name(sandbox: &Sandbox) {
-    sandbox.add(&line("s390x", "qemu-s390x.new", "/usr/bin/qemu-s390x-static", "F"));
+    sandbox.add(&line("s390x", "qemu-s390x.registrar", "/usr/bin/qemu-s390x-static", "F"));
     sandbox.add(&line("m68k", "theirs", "/opt/m68k", ""));
     sandbox.add(&line("hppa", "disabled", "/opt/hppa", ""));
     sandbox.write("disabled", "0");
-    let out = sandbox.succeeds(&["status", "s390x", "m68k", "hppa"]);
+    sandbox.succeeds(&["register", "sh4", "arm"]);
+    sandbox.add(&line("sh4", "newer", "/opt/sh4", ""));
+    sandbox.add(&line("arm", "newer-arm", "/opt/arm", ""));
+    sandbox.write("newer-arm", "0");
+    let out = sandbox.succeeds(&["status", "s390x", "m68k", "hppa", "sh4", "arm"]);
     let expected = [
+        "qemu-arm    arm     linux/arm    registered  F      /usr/bin/qemu-arm-static",
         "qemu-hppa   hppa    linux/hppa   absent",
-        "qemu-m68k   m68k    linux/m68k   served         /opt/m68k (by theirs)",
-        "qemu-s390x  s390x   linux/s390x  served  F      /usr/bin/qemu-s390x-static (by qemu-s390x.new)",
+        "qemu-m68k   m68k    linux/m68k   served             /opt/m68k (by theirs)",
+        "qemu-s390x  s390x   linux/s390x  registered  F      /usr/bin/qemu-s390x-static (as qemu-s390x.registrar)",
+        "qemu-sh4    sh4     linux/sh4    shadowed    F      /usr/bin/qemu-sh4-static (by newer)",
     ];
     assert_eq!(out.lines().skip(2).collect::<Vec<_>>(), expected);
+}
+
+/// As a probe of readiness is meant.
+fn check(sandbox: &Sandbox) {
+    let fails = |arguments: &[&str], err: &str| {
+        sandbox.fails(arguments, err);
+    };
+    fails(&["status", "--check", "s390x"], "qemu-s390x is absent; registrar register puts that right");
+    sandbox.succeeds(&["register"]);
+    sandbox.succeeds(&["status", "--check"]);
+    assert_eq!(sandbox.succeeds(&["status", "--check", "-q", "s390x"]), "");
+    fails(
+        &["status", "--check", "--credentials", "s390x", "arm"],
+        "2 handlers are not registered as wanted, first qemu-arm, different; run registrar register",
+    );
+    sandbox.write("qemu-s390x", "0");
+    fails(&["status", "--check"], "qemu-s390x is disabled; registrar register puts that right");
+    sandbox.add(&line("arm", "newer", "/opt/arm", ""));
+    fails(&["status", "--check", "arm"], "qemu-arm is shadowed; registrar register puts that right");
+    sandbox.succeeds(&["register"]);
+    sandbox.succeeds(&["status", "--check"]);
+    sandbox.write("status", "0");
+    fails(&["status", "--check"], "/proc/sys/fs/binfmt_misc: binfmt_misc is switched off");
+}
+
+/// A terminal of its own, by script(1).
+fn colours(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    let on_terminal = |setting: (&str, &str)| {
+        let command = format!("{} status s390x m68k", sandbox.registrar().display());
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &command, "/dev/null"]).stdin(Stdio::null());
+        let output = script.env("TERM", "xterm").env(setting.0, setting.1).output().expect("script(1) starts");
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let coloured = on_terminal(("NO_COLOR", ""));
+    assert!(coloured.contains("\u{1b}[32mregistered\u{1b}[0m"), "{coloured:?}");
+    assert!(coloured.contains("\u{1b}[31mabsent    \u{1b}[0m"), "{coloured:?}");
+    assert!(!on_terminal(("NO_COLOR", "1")).contains('\u{1b}'));
+    assert!(!on_terminal(("TERM", "dumb")).contains('\u{1b}'));
+    assert!(!sandbox.succeeds(&["status"]).contains('\u{1b}'));
 }

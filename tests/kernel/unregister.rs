@@ -35,7 +35,7 @@ fn nothing_registered(sandbox: &Sandbox) {
 
 fn other_folder_and_leftovers(sandbox: &Sandbox) {
     sandbox.add(&line("s390x", "qemu-s390x", "/elsewhere/qemu-s390x-static", "PO"));
-    sandbox.add(&line("arm", "qemu-arm.new", "/usr/bin/qemu-arm-static", "F"));
+    sandbox.add(&line("arm", "qemu-arm.registrar", "/usr/bin/qemu-arm-static", "F"));
     assert_eq!(
         sandbox.succeeds(&["unregister"]),
         "qemu-arm    unregistered\nqemu-s390x  unregistered\n2 unregistered\n"

@@ -58,6 +58,15 @@ impl Entry {
         self.enabled && self.compares_equal(header).unwrap_or(false)
     }
 
+    /// The rule that this entry came from, under `name`; nothing if its text does not tell.
+    pub(crate) fn line(&self, name: &str) -> Option<String> {
+        let field = |name: &str| self.pattern.lines().find_map(|line| line.strip_prefix(name));
+        let escaped = |hex: &str| Some(bytes(hex)?.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>());
+        let magic = escaped(field("magic ")?)?;
+        let mask = field("mask ").map_or(Some(String::new()), escaped)?;
+        Some(format!(":{name}:M:{}:{magic}:{mask}:{}:{}", field("offset ")?, self.interpreter, self.flags))
+    }
+
     fn compares_equal(&self, header: &[u8]) -> Option<bool> {
         let field = |name: &str| self.pattern.lines().find_map(|line| line.strip_prefix(name));
         let offset: usize = field("offset ")?.parse().ok()?;
@@ -73,33 +82,31 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
     hex.as_bytes().chunks(2).map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
 }
 
-/// All entries of a folder.
+/// All entries of a folder, the newest first: of several that match, that one runs the program.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
-    sorted: Vec<(String, Entry)>,
+    newest_first: Vec<(String, Entry)>,
 }
 
 impl Entries {
     pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
-        let found = self.sorted.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
-        Some(&self.sorted[found].1)
+        self.newest_first.iter().find(|(known, _)| known == name).map(|(_, entry)| entry)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.sorted.iter().map(|(name, _)| name.as_str())
+        self.newest_first.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The name of an entry that takes programs that start with `header`.
-    pub(crate) fn server_of(&self, header: &[u8]) -> Option<&str> {
-        self.sorted.iter().find(|(_, entry)| entry.serves(header)).map(|(name, _)| name.as_str())
+    /// The entry that runs programs that start with `header`, with its name.
+    pub(crate) fn server_of(&self, header: &[u8]) -> Option<(&str, &Entry)> {
+        let server = self.newest_first.iter().find(|(_, entry)| entry.serves(header));
+        server.map(|(name, entry)| (name.as_str(), entry))
     }
 }
 
 impl FromIterator<(String, Entry)> for Entries {
     fn from_iter<I: IntoIterator<Item = (String, Entry)>>(entries: I) -> Self {
-        let mut sorted: Vec<_> = entries.into_iter().collect();
-        sorted.sort_by(|one, other| one.0.cmp(&other.0));
-        Self { sorted }
+        Self { newest_first: entries.into_iter().collect() }
     }
 }
 
@@ -140,6 +147,13 @@ mod tests {
             let entry = Entry { enabled: true, pattern: pattern.into(), ..Entry::default() };
             assert_eq!(entry.serves(b"\x7fELF"), expected, "{pattern}");
         }
+    }
+
+    #[test]
+    fn a_rule_can_be_written_again() {
+        let text = "enabled\ninterpreter /opt/q\nflags: PF\noffset 1\nmagic 454c\nmask ff0f\n";
+        assert_eq!(Entry::parse(text).line("q").as_deref(), Some(r":q:M:1:\x45\x4c:\xff\x0f:/opt/q:PF"));
+        assert_eq!(Entry::parse("enabled\ninterpreter /opt/q\nflags: \nextension .q\n").line("q"), None);
     }
 
     #[test]

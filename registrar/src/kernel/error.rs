@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use super::user;
+use super::Namespace;
+use super::find::USUAL;
 use crate::table::EMULATOR_OF_ANY;
 
 /// Gives a container the host's folder: the cure for most of what follows.
@@ -26,6 +27,16 @@ pub(crate) enum Error {
     Occupied { at: PathBuf },
     /// mount(2) failed.
     Mount { at: PathBuf, errno: Errno },
+    /// The lock of all runs cannot be had.
+    Lock { path: PathBuf, errno: Errno },
+    /// Handlers would serve programs of a user namespace only, and that was not asked for.
+    Scope(Namespace),
+    /// Handlers would go with this process's mount; in a user namespace, if one is given.
+    Vanishing(Option<Namespace>),
+    /// The machine's own programs cannot be read, so that no rule can be tried against them.
+    Guard { errno: Errno },
+    /// Signals cannot be waited for.
+    Signals { errno: Errno },
     /// The folder or one of its files cannot be read.
     Read { path: PathBuf, errno: Errno },
     /// No entry is used, whatever is registered.
@@ -87,6 +98,27 @@ impl fmt::Display for Error {
             Self::Mount { at, errno } => {
                 write!(f, "mounting binfmt_misc at {}: {}", at.display(), mounting(at, *errno))
             }
+            Self::Lock { path, errno: Errno::EBUSY } => {
+                write!(f, "{}: another run has had the lock for 30 s; see /proc/locks for which", path.display())
+            }
+            Self::Lock { path, errno } => write!(f, "locking {}: {}", path.display(), plain(*errno)),
+            Self::Scope(namespace) => {
+                write!(f, "handlers would serve programs of {namespace} only, not the host's: {}", namespace.advice())
+            }
+            Self::Vanishing(None) => write!(
+                f,
+                "handlers would vanish with this container: use {BIND}, or --stay, or on the host, which has none \
+                 mounted: mount -t binfmt_misc binfmt_misc {USUAL}"
+            ),
+            Self::Vanishing(Some(namespace)) => write!(
+                f,
+                "handlers would vanish with this process's mount of binfmt_misc: nothing else keeps that of \
+                 {namespace}; see run, --stay and --temporary in registrar --help"
+            ),
+            Self::Guard { errno } => {
+                write!(f, "reading /proc/self/exe, to try rules against: {}; is /proc mounted?", plain(*errno))
+            }
+            Self::Signals { errno } => write!(f, "waiting for signals: {}", plain(*errno)),
             Self::Read { path, errno } => write!(f, "reading {}: {}", path.display(), plain(*errno)),
             Self::SwitchedOff { at } => {
                 let at = at.display();
@@ -107,7 +139,7 @@ impl fmt::Display for Error {
 
 fn mounting(at: &Path, errno: Errno) -> String {
     match errno {
-        Errno::EPERM | Errno::EACCES => match user::root_of() {
+        Errno::EPERM | Errno::EACCES => match Namespace::of_root() {
             Some(namespace) => {
                 format!("not permitted; run as the host's root (this is root of {namespace}), or with {BIND}")
             }
@@ -125,7 +157,7 @@ fn mounting(at: &Path, errno: Errno) -> String {
 
 fn writing(errno: Errno) -> String {
     match errno {
-        Errno::EPERM | Errno::EACCES => match user::root_of() {
+        Errno::EPERM | Errno::EACCES => match Namespace::of_root() {
             Some(namespace) => {
                 format!(
                     "permission denied; this is root of {namespace}, the folder is another's: run as the host's root"

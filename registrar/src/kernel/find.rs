@@ -1,25 +1,39 @@
-//! Where `binfmt_misc` is: a folder bound into the container, the kernel's usual place, or nowhere yet.
-//!
-//! Whether a mount made here outlives this process is not judged here.
+//! Where `binfmt_misc` is: a folder bound into the container, the kernel's usual place, or nowhere yet; and the lock
+//! that all runs of this program share, in whatever containers they are.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{FsType, statfs};
 
-use super::{Error, Folder, errno};
+use super::lasting::{self, Moment};
+use super::{Error, Folder, Register, errno};
 
 /// A bind mount of the kernel's folder: container engines refuse one inside the container's own `/proc`.
 const BOUND: &str = "/binfmt_misc";
 
 /// The kernel's own mount point.
-const USUAL: &str = "/proc/sys/fs/binfmt_misc";
+pub(super) const USUAL: &str = "/proc/sys/fs/binfmt_misc";
 
-const BINFMT_MISC: &str = "binfmt_misc";
+pub(super) const BINFMT_MISC: &str = "binfmt_misc";
+/// As systemd mounts it.
+pub(super) const FLAGS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 const BINFMTFS_MAGIC: FsType = FsType(0x4249_4e4d);
+
+/// How long another run may take. A run takes milliseconds, one that looks at emulators tens of them.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is asked whether the other run is done.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// How often a folder may be unmounted by another run between finding and opening it.
+const ATTEMPTS: usize = 10;
 
 /// What to do where it is not mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +63,59 @@ pub(crate) fn find(only: Option<&Path>, missing: Mount) -> Result<Folder, Error>
         return Err(Error::NotMounted { at: at.into() });
     }
     hides_nothing(at)?;
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    match mount(Some(BINFMT_MISC), at, Some(BINFMT_MISC), flags, None::<&str>) {
-        Ok(()) => Ok(Folder::mounted(at)),
+    let before = Moment::now();
+    match mount(Some(BINFMT_MISC), at, Some(BINFMT_MISC), FLAGS, None::<&str>) {
+        Ok(()) => {
+            let is_new = before.is_none_or(|before| before.is_before_instance(at));
+            Ok(Folder::mounted(at, is_new && lasting::needs_its_mount(at)))
+        }
         // Another run was faster.
         Err(Errno::EBUSY) if is_mounted() => Ok(Folder::found(at)),
         Err(errno) => Err(Error::Mount { at: at.into(), errno }),
+    }
+}
+
+/// Finds the folder, mounting it if need be, and keeps all other runs from changing it as long as what is returned
+/// lives. Where `register` cannot be opened there is no lock, and nothing that could be changed.
+pub(crate) fn find_and_lock(only: Option<&Path>) -> Result<(Folder, Register), Error> {
+    for _ in 0..ATTEMPTS {
+        let folder = find(only, Mount::Allowed)?;
+        let path = folder.path().join("register");
+        let file = match File::options().write(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if errno(&error) == Errno::ENOENT => continue,
+            Err(error) => return Ok((folder, Register::closed(Error::Register { path, errno: errno(&error) }))),
+        };
+        let has_waited = lock(&file).map_err(|errno| Error::Lock { path: path.clone(), errno })?;
+        // Who had the lock may have taken the mount back.
+        if !has_waited || is_same(&file, &path) {
+            return Ok((folder, Register::open(file)));
+        }
+    }
+    Err(Error::Lock { path: only.unwrap_or(Path::new(USUAL)).into(), errno: Errno::EBUSY })
+}
+
+/// Takes the lock, and says whether another run had it.
+fn lock(file: &File) -> Result<bool, Errno> {
+    let start = Instant::now();
+    let mut has_waited = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(has_waited),
+            Err(TryLockError::Error(error)) => return Err(errno(&error)),
+            Err(TryLockError::WouldBlock) if start.elapsed() > PATIENCE => return Err(Errno::EBUSY),
+            Err(TryLockError::WouldBlock) => {
+                has_waited = true;
+                thread::sleep(PAUSE);
+            }
+        }
+    }
+}
+
+fn is_same(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(file), Ok(found)) => (file.dev(), file.ino()) == (found.dev(), found.ino()),
+        _ => false,
     }
 }
 

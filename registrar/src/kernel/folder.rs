@@ -1,4 +1,4 @@
-//! The folder: lists and reads entries, adds and removes them.
+//! The folder: lists and reads entries, adds and removes them, and is unmounted again.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -16,24 +16,37 @@ const LONGEST_ENTRY: usize = 4096;
 /// A mounted `binfmt_misc`.
 pub(crate) struct Folder {
     path: PathBuf,
-    /// The entries that showed when this run mounted it, if it did.
-    found: Option<Entries>,
+    /// If this run mounted it.
+    mounted: Option<Mounted>,
 }
 
-/// The open `register` file.
-pub(crate) struct Register(File);
+/// What showed when this run mounted it.
+struct Mounted {
+    entries: Entries,
+    /// Nothing else holds the instance, and with this mount its entries go.
+    is_all: bool,
+}
+
+/// The `register` file, if it could be opened; open, it holds the lock of all runs.
+pub(crate) struct Register(Result<File, Error>);
 
 impl Folder {
     /// One that was mounted before.
     pub(super) fn found(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), found: None }
+        Self { path: path.into(), mounted: None }
     }
 
     /// One that this run has just mounted.
-    pub(super) fn mounted(path: impl Into<PathBuf>) -> Self {
+    pub(super) fn mounted(path: impl Into<PathBuf>, is_all: bool) -> Self {
         let folder = Self::found(path);
         // What cannot be listed now is not listed in the end either, and the mount stays.
-        Self { found: Some(folder.entries().unwrap_or_default()), ..folder }
+        let entries = folder.entries().unwrap_or_default();
+        Self { mounted: Some(Mounted { entries, is_all }), ..folder }
+    }
+
+    /// Whether entries would vanish as soon as this run's mount does.
+    pub(super) fn hangs_on_our_mount(&self) -> bool {
+        self.mounted.as_ref().is_some_and(|mounted| mounted.is_all)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -49,7 +62,7 @@ impl Folder {
         }
     }
 
-    /// Reads all entries.
+    /// Reads all entries, in the order in which the kernel asks them: the folder lists the newest first.
     pub(crate) fn entries(&self) -> Result<Entries, Error> {
         let unlisted = |error: io::Error| Error::Read { path: self.path.clone(), errno: errno(&error) };
         let mut entries = Vec::new();
@@ -70,13 +83,9 @@ impl Folder {
         Ok(entries.into_iter().collect())
     }
 
-    /// Opens `register`, once for any number of rules.
-    pub(crate) fn register(&self) -> Result<Register, Error> {
-        let path = self.path.join("register");
-        match File::options().write(true).open(&path) {
-            Ok(file) => Ok(Register(file)),
-            Err(error) => Err(Error::Register { path, errno: errno(&error) }),
-        }
+    /// Reads one entry, if it is there and can be read.
+    pub(crate) fn entry(&self, name: &str) -> Option<Entry> {
+        read(&self.path.join(name)).ok().map(|text| Entry::parse(&text))
     }
 
     /// Removes an entry. One that is gone already is as good as removed.
@@ -91,26 +100,46 @@ impl Folder {
         }
     }
 
-    /// Takes back the mount if this run made it and nothing has been registered since.
+    /// Keeps an entry, but out of use.
+    pub(crate) fn disable(&self, name: &str) -> Result<(), Error> {
+        let path = self.path.join(name);
+        fs::write(&path, "0").map_err(|error| Error::Remove { path, errno: errno(&error) })
+    }
+
+    /// Takes back the mount if this run made it and nothing has been registered since. Whoever calls this has the lock,
+    /// so that nothing can be registered meanwhile by another run.
     ///
-    /// From Linux 6.7 on, entries go with the last mount. Those that were there at once have another mount, or a kernel
-    /// that needs none; those that came since may have only this one. Another run may register between this look and
-    /// the unmounting, and lose what it registered: to close that gap of some microseconds takes a lock that all runs
-    /// share.
+    /// Entries may go with the last mount. Those that were there at once have another mount, or a kernel
+    /// that needs none; those that came since may have only this one.
     pub(crate) fn unmount_if_unused(&self) {
-        let Some(found) = &self.found else { return };
+        let Some(Mounted { entries: found, is_all }) = &self.mounted else { return };
         if self.entries().is_ok_and(|entries| entries.names().all(|name| found.get(name).is_some())) {
-            // If it fails, a folder too many is mounted: no reason to hide what the user is to be told.
-            let _ = umount2(&self.path, MntFlags::empty());
+            let status = File::open(self.path.join("status"));
+            // If it fails, a folder too many is mounted: no reason to hide what the user is to be told. Lazily, since
+            // the lock is a file there.
+            let _ = umount2(&self.path, MntFlags::MNT_DETACH);
+            if let (true, Ok(status)) = (is_all, status) {
+                // Who mounted the instance meanwhile, and is waiting for the lock, is to see that nobody else holds it.
+                let _ = status.metadata().and_then(|metadata| status.set_permissions(metadata.permissions()));
+            }
         }
     }
 }
 
 impl Register {
+    pub(super) fn open(file: File) -> Self {
+        Self(Ok(file))
+    }
+
+    pub(super) fn closed(cause: Error) -> Self {
+        Self(Err(cause))
+    }
+
     /// Hands the kernel a rule of `handler`, whose emulator is in `emulators`.
     pub(crate) fn add(&mut self, line: &str, handler: &Handler, emulators: &str) -> Result<(), Error> {
+        let file = self.0.as_mut().map_err(|cause| cause.clone())?;
         // One write(2) is one rule, taken whole or refused.
-        self.0.write_all(line.as_bytes()).map_err(|error| Error::Add {
+        file.write_all(line.as_bytes()).map_err(|error| Error::Add {
             name: handler.name,
             folder: emulators.into(),
             interpreter: handler.interpreter(emulators),

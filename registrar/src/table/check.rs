@@ -1,7 +1,7 @@
 //! What must hold of the generated table, so that look-up may search it and writing may slice it. A table that breaks
 //! one of these does not compile.
 
-use super::{EMULATOR_DIR, FLAGS, Handler, LONGEST_LINE, LONGEST_NAME, TABLE, TEMPORARY};
+use super::{EMULATOR_DIR, FLAGS, Handler, LONGEST_LINE, LONGEST_NAME, SPARE, TABLE};
 
 const _: () = {
     let mut index = 0;
@@ -11,9 +11,10 @@ const _: () = {
             index == 0 || precedes(TABLE.handlers[index - 1].name, handler.name),
             "handlers unsorted or not unique"
         );
-        assert!(handler.line.len() + TEMPORARY.len() <= LONGEST_LINE, "a line is longer than the kernel takes");
-        assert!(handler.name.len() + TEMPORARY.len() <= LONGEST_NAME, "a name is longer than the kernel takes");
-        assert!(!ends_as_temporary(handler.name), "a name looks like another's temporary one");
+        assert!(handler.line.len() + SPARE.len() <= LONGEST_LINE, "a line is longer than the kernel takes");
+        assert!(handler.name.len() + SPARE.len() <= LONGEST_NAME, "a name is longer than the kernel takes");
+        assert!(!ends_as_spare(handler.name), "a name looks like another's second one");
+        assert!(handler.mask.len() == handler.magic.len(), "a mask is not as long as its magic");
         assert!(is_rule_of(handler), "a line is not `:name:M…:EMULATOR_DIR/emulator:FLAGS`");
         index += 1;
     }
@@ -35,9 +36,9 @@ const _: () = {
     }
 };
 
-const fn ends_as_temporary(name: &str) -> bool {
-    match name.len().checked_sub(TEMPORARY.len()) {
-        Some(start) => stands_at(name.as_bytes(), start, TEMPORARY.as_bytes()),
+const fn ends_as_spare(name: &str) -> bool {
+    match name.len().checked_sub(SPARE.len()) {
+        Some(start) => stands_at(name.as_bytes(), start, SPARE.as_bytes()),
         None => false,
     }
 }

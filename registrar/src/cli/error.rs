@@ -1,0 +1,61 @@
+//! Why a command line cannot be meant.
+
+use std::fmt;
+
+use crate::table::TABLE;
+
+/// A command line that cannot be meant. Nothing was done.
+#[derive(Debug)]
+pub(crate) enum Error {
+    Words(lexopt::Error),
+    Command(String),
+    Architectures(Vec<String>),
+    Missing(Vec<String>),
+    NotForThis { option: &'static str, commands: &'static [&'static str] },
+    Together { option: &'static str, why: &'static str },
+    Flags(String),
+    Scope(String),
+    NoProgram,
+    Emulators { source: &'static str, folder: String, why: &'static str },
+    Mount,
+}
+
+impl From<lexopt::Error> for Error {
+    fn from(error: lexopt::Error) -> Self {
+        Self::Words(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Words(error) => write!(f, "{error}; see registrar --help"),
+            Self::Command(word) => write!(f, "unknown command: {word}; see registrar --help"),
+            Self::Architectures(names) => {
+                f.write_str("unknown architecture: ")?;
+                for (index, name) in names.iter().enumerate() {
+                    f.write_str(if index == 0 { "" } else { ", " })?;
+                    match TABLE.closest(name) {
+                        Some(closest) => write!(f, "'{name}' (did you mean {closest}?)")?,
+                        None => write!(f, "'{name}'")?,
+                    }
+                }
+                Ok(())
+            }
+            Self::Missing(names) => {
+                write!(f, "not in this image: {}; registrar status shows what is", names.join(", "))
+            }
+            Self::NotForThis { option, commands } => {
+                write!(f, "--{option} is for {}; see registrar --help", commands.join(", "))
+            }
+            Self::Together { option, why } => write!(f, "--{option} {why}; see registrar --help"),
+            Self::Flags(word) => {
+                write!(f, "--flags '{word}': capital letters only, such as OCF; see registrar --help")
+            }
+            Self::Scope(word) => write!(f, "--scope '{word}': only userns must be named; see registrar --help"),
+            Self::NoProgram => f.write_str("run: no program; see registrar --help"),
+            Self::Emulators { source, folder, why } => write!(f, "{source} '{folder}': {why}"),
+            Self::Mount => f.write_str("--mount '': no folder"),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! `register`: looks whether it may and whether it will last, plans each handler, and has the plan carried out, once or
+//! as long as this process stays.
+
+use std::fs;
+use std::path::Path;
+
+use nix::errno::Errno;
+
+use super::{handlers, in_wanted_scope, unregister};
+use crate::apply::{Done, End, Writer};
+use crate::cli::{Asked, Register};
+use crate::elf;
+use crate::guard::Guard;
+use crate::held::FullPipe;
+use crate::kernel::{self, Entries, Error, Folder, Lasting, Mount, Namespace};
+use crate::native::{HOST, Verdict, Verdicts};
+use crate::plan::{self, Outcome, Skip, Step, Wanted};
+use crate::report::{Mode, Report, Verb};
+use crate::stay;
+use crate::table::EMULATOR_DIR;
+use crate::told::Told;
+
+/// Registers what is asked for.
+pub(super) fn register(command: &Register) -> Result<Told, Error> {
+    let asked = &command.asked;
+    if asked.wanted.emulators != EMULATOR_DIR {
+        check_emulators(asked)?;
+    }
+    let namespace = in_wanted_scope(asked)?;
+    if command.dry_run {
+        return would_register(asked, namespace.as_ref());
+    }
+    let Some(stay) = command.stay else { return register_once(command, namespace.as_ref()) };
+    let told = stay::stay(asked, || register_once(command, namespace.as_ref()))?;
+    if stay.unregister_on_exit && !told.is_failure() { unregister(asked) } else { Ok(told) }
+}
+
+/// Registers in the namespace that this process has made, and will be the last of.
+pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<Told, Error> {
+    let (folder, mut register) = kernel::find_and_lock(None)?;
+    let (_, steps) = plan(&folder, asked)?;
+    let mut report = Report::new(Verb::Register, Mode::Real, folder.path(), asked);
+    let mut writer = Writer::new(&folder, &asked.wanted, &mut register);
+    steps.into_iter().for_each(|step| report.add(writer.apply(step)));
+    Ok(report.told())
+}
+
+fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<Told, Error> {
+    let (folder, mut register) = kernel::find_and_lock(command.asked.mount.as_deref())?;
+    let told = register_in(&folder, &mut register, command, namespace);
+    if told.as_ref().map_or(true, |told| told.is_failure()) {
+        folder.unmount_if_unused();
+    }
+    told
+}
+
+fn register_in(
+    folder: &Folder,
+    register: &mut kernel::Register,
+    command: &Register,
+    namespace: Option<&Namespace>,
+) -> Result<Told, Error> {
+    let asked = &command.asked;
+    let is_lasting_asked = command.stay.is_none() && !command.temporary;
+    let lasting = if is_lasting_asked { kernel::lasting(folder) } else { Lasting::Always };
+    if lasting == Lasting::No {
+        return Err(Error::Vanishing(namespace.cloned()));
+    }
+    let mut report = Report::new(Verb::Register, Mode::Real, folder.path(), asked);
+    if lasting == Lasting::AsThisMountNamespace {
+        report.remark("as long as this mount namespace".into());
+    }
+    if let Some(namespace) = namespace {
+        report.remark(of_namespace(namespace));
+    }
+    let (entries, steps) = plan(folder, asked)?;
+    let mut writer = Writer::new(folder, &asked.wanted, register);
+    if command.atomic {
+        writer.apply_all_or_none(steps, &entries).into_iter().for_each(|done| report.add(done));
+    } else {
+        steps.into_iter().for_each(|step| report.add(writer.apply(step)));
+    }
+    Ok(report.told())
+}
+
+fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Result<Told, Error> {
+    let found = kernel::find(asked.mount.as_deref(), Mount::Never);
+    let (folder, steps) = match &found {
+        Ok(folder) => (folder.path(), plan(folder, asked)?.1),
+        Err(Error::NotMounted { at }) => (at.as_path(), steps(asked, &Entries::default())?),
+        Err(other) => return Err(other.clone()),
+    };
+    let mut report = Report::new(Verb::Register, Mode::DryRun, folder, asked);
+    if found.is_err() {
+        report.remark(format!("binfmt_misc to be mounted at {}", folder.display()));
+    }
+    if let Some(namespace) = namespace {
+        report.remark(of_namespace(namespace));
+    }
+    steps.into_iter().for_each(|step| report.add(Done { step, end: End::AsPlanned }));
+    Ok(report.told())
+}
+
+fn of_namespace(namespace: &Namespace) -> String {
+    format!("for programs of {namespace} alone")
+}
+
+/// What is there, and what is to be done.
+fn plan(folder: &Folder, asked: &Asked) -> Result<(Entries, Vec<Step>), Error> {
+    if !folder.is_switched_on()? {
+        return Err(Error::SwitchedOff { at: folder.path().into() });
+    }
+    let entries = folder.entries()?;
+    let steps = steps(asked, &entries)?;
+    Ok((entries, steps))
+}
+
+fn steps(asked: &Asked, entries: &Entries) -> Result<Vec<Step>, Error> {
+    let mut guard = Guard::new().map_err(|errno| Error::Guard { errno })?;
+    let mut verdicts = Verdicts::default();
+    let mut wanted = handlers(asked);
+    wanted.retain(|handler| handler.target != HOST);
+    let verdicts: Vec<_> = wanted.iter().map(|handler| verdicts.of(handler)).collect();
+    for (handler, verdict) in wanted.iter().zip(&verdicts) {
+        if *verdict == Verdict::Native {
+            guard.add(handler);
+        }
+    }
+    // Made when there is an entry to look at.
+    let mut pipe = None;
+    let planned = wanted.into_iter().zip(verdicts).map(|(handler, verdict)| {
+        let step = plan::register(handler, &asked.wanted, entries, verdict);
+        let step = on_file(step, &asked.wanted, entries, &mut pipe);
+        let outcome = match step.outcome {
+            Outcome::Skipped(Skip::Unknown(cause)) if !asked.targets.is_empty() => Outcome::Undecidable(cause),
+            _ if step.changes.is_empty() => return step,
+            _ => match (guard.taken_by(handler), unfit(&step, &asked.wanted)) {
+                (Some(native), _) => Outcome::TakesNative(native),
+                (None, Some(why)) => Outcome::Unfit(why),
+                (None, None) => return step,
+            },
+        };
+        Step { outcome, changes: &[], ..step }
+    });
+    Ok(planned.collect())
+}
+
+/// Replaces an entry whose text is as wanted, but which holds another file than the one that is there now.
+fn on_file(step: Step, wanted: &Wanted, entries: &Entries, pipe: &mut Option<FullPipe>) -> Step {
+    let path = step.handler.interpreter(&wanted.emulators);
+    // Where there is none, the kernel's is the only one.
+    if step.outcome != Outcome::Unchanged || !wanted.flags.fixes_binary() || !Path::new(&path).exists() {
+        return step;
+    }
+    if pipe.is_none() {
+        *pipe = FullPipe::new().ok();
+    }
+    match pipe {
+        Some(pipe) if pipe.is_held(step.handler, &path) => step,
+        _ => plan::replace_file(step, entries),
+    }
+}
+
+/// What keeps the emulator in a folder of the user's from running wherever its entry is used. Those of the image are
+/// known to be static; one that cannot be opened, the kernel will tell.
+fn unfit(step: &Step, wanted: &Wanted) -> Option<String> {
+    if wanted.emulators == EMULATOR_DIR || !wanted.flags.fixes_binary() {
+        return None;
+    }
+    match elf::read(Path::new(&step.handler.interpreter(&wanted.emulators))) {
+        Ok(facts) => facts.loader.map(|loader| format!("not static: it needs {loader}")),
+        Err(elf::Unfit::Unreadable(_)) => None,
+        Err(unfit) => Some(unfit.to_string()),
+    }
+}
+
+/// A folder that is not there is one mistake, not one of each handler.
+fn check_emulators(asked: &Asked) -> Result<(), Error> {
+    let emulators = &asked.wanted.emulators;
+    // The root folder's path is empty, so that a slash may follow it.
+    let folder = Path::new(if emulators.is_empty() { "/" } else { emulators });
+    let error = |errno| Err(Error::Emulators { source: asked.emulators_from, folder: folder.into(), errno });
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => error(Errno::ENOTDIR),
+        Err(cause) => error(kernel::errno(&cause)),
+    }
+}

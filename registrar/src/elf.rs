@@ -1,0 +1,267 @@
+//! What an emulator's file says of itself: for which machine it is, what loads it, which build it is.
+//!
+//! Reads a bounded part of the file, whatever is in there. Whether such an emulator will do is judged elsewhere.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::libc;
+
+use crate::kernel::{errno, plain};
+use crate::native::HOST;
+
+/// More program headers than any emulator has; real ones have about ten.
+const MOST_SEGMENTS: u16 = 64;
+
+/// Of the name of a loader and of notes, in bytes: what Linux allows for a path.
+const LONGEST_PART: u64 = 4096;
+
+const HEADER: usize = 64;
+const SEGMENT: usize = 56;
+const PT_INTERP: u32 = 3;
+const PT_NOTE: u32 = 4;
+const NT_GNU_BUILD_ID: u32 = 3;
+
+/// Class, byte order and machine number of programs for this host.
+const OURS: (u8, u8, u16) = match HOST.as_bytes() {
+    b"x86_64" => (2, 1, 62),
+    b"aarch64" => (2, 1, 183),
+    b"ppc64le" => (2, 1, 21),
+    b"s390x" => (2, 2, 22),
+    b"riscv64" => (2, 1, 243),
+    _ => panic!("add the host's numbers here"),
+};
+
+/// An executable for this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// The program that loads it, of one that is not static.
+    pub(crate) loader: Option<String>,
+    /// What its linker called this build, in hexadecimal digits.
+    pub(crate) build_id: Option<String>,
+}
+
+/// Why a file tells nothing, or is nothing that this machine runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    Unreadable(Errno),
+    /// `#!`: it needs another program.
+    Script,
+    NotElf,
+    /// An ELF file, for a machine of this number.
+    Foreign(u16),
+    /// It says that it is longer than it is, or has more parts than any program.
+    Damaged,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(errno) => f.write_str(&plain(*errno)),
+            Self::Script => f.write_str("a script"),
+            Self::NotElf => f.write_str("no ELF file"),
+            Self::Foreign(machine) => write!(f, "for another machine (e_machine {machine})"),
+            Self::Damaged => f.write_str("damaged"),
+        }
+    }
+}
+
+/// Reads what there is to know of an emulator.
+pub(crate) fn read(path: &Path) -> Result<Facts, Unfit> {
+    // Nobody is waited for, should it be a FIFO.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    facts(&file.map_err(unreadable)?)
+}
+
+/// Reads it from an open file.
+pub(crate) fn facts(file: &File) -> Result<Facts, Unfit> {
+    let mut header = [0; HEADER];
+    // A FIFO or a folder cannot be read at an offset, and says so.
+    let length = file.read_at(&mut header, 0).map_err(unreadable)?;
+    if header.starts_with(b"#!") {
+        return Err(Unfit::Script);
+    }
+    if !header.starts_with(b"\x7fELF") {
+        return Err(Unfit::NotElf);
+    }
+    if length < HEADER {
+        return Err(Unfit::Damaged);
+    }
+    let (class, order) = (header[4], header[5]);
+    let fields = Fields { is_big_endian: order == 2 };
+    let machine = fields.half(&header, 18);
+    if (class, order, machine) != OURS {
+        return Err(Unfit::Foreign(machine));
+    }
+    let (start, size, count) = (fields.word(&header, 32), fields.half(&header, 54), fields.half(&header, 56));
+    if usize::from(size) != SEGMENT || count > MOST_SEGMENTS {
+        return Err(Unfit::Damaged);
+    }
+    let mut facts = Facts::default();
+    for index in 0..u64::from(count) {
+        let at = start.checked_add(index * SEGMENT as u64).ok_or(Unfit::Damaged)?;
+        let segment = part(file, at, SEGMENT as u64)?;
+        let content = || part(file, fields.word(&segment, 8), fields.word(&segment, 32));
+        match fields.long(&segment, 0) {
+            PT_INTERP => {
+                let name = content()?;
+                let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+                facts.loader = Some(String::from_utf8_lossy(name).into_owned());
+            }
+            // Of a build without an identity nothing is wrong.
+            PT_NOTE if facts.build_id.is_none() => {
+                facts.build_id = content().ok().and_then(|notes| fields.build_id(&notes));
+            }
+            _ => {}
+        }
+    }
+    Ok(facts)
+}
+
+/// A part of the file, whole.
+fn part(file: &File, start: u64, length: u64) -> Result<Vec<u8>, Unfit> {
+    // What is no offset at all, the kernel calls an invalid argument.
+    if length > LONGEST_PART || i64::try_from(start).is_err() {
+        return Err(Unfit::Damaged);
+    }
+    let mut part = vec![0; usize::try_from(length).map_err(|_| Unfit::Damaged)?];
+    file.read_exact_at(&mut part, start).map_err(|error| match error.raw_os_error() {
+        Some(_) => unreadable(error),
+        None => Unfit::Damaged,
+    })?;
+    Ok(part)
+}
+
+fn unreadable(error: io::Error) -> Unfit {
+    Unfit::Unreadable(errno(&error))
+}
+
+/// Numbers in a file's byte order. Those beyond its end are 0.
+struct Fields {
+    is_big_endian: bool,
+}
+
+impl Fields {
+    fn number(&self, bytes: &[u8], start: usize, length: usize) -> u64 {
+        let bytes = bytes.get(start..start.saturating_add(length)).unwrap_or_default();
+        let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+        if self.is_big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) }
+    }
+
+    fn half(&self, bytes: &[u8], start: usize) -> u16 {
+        u16::try_from(self.number(bytes, start, 2)).unwrap_or_default()
+    }
+
+    fn long(&self, bytes: &[u8], start: usize) -> u32 {
+        u32::try_from(self.number(bytes, start, 4)).unwrap_or_default()
+    }
+
+    fn word(&self, bytes: &[u8], start: usize) -> u64 {
+        self.number(bytes, start, 8)
+    }
+
+    /// Goes through notes: length of the name, of the content, the type; then both, padded to whole words of four.
+    fn build_id(&self, mut notes: &[u8]) -> Option<String> {
+        while notes.len() >= 12 {
+            let length = |start| usize::try_from(self.long(notes, start)).ok();
+            let (name, content) = (length(0)?, length(4)?);
+            let content_start = 12_usize.checked_add(name)?.checked_next_multiple_of(4)?;
+            let content_end = content_start.checked_add(content)?;
+            if self.long(notes, 8) == NT_GNU_BUILD_ID && notes.get(12..16) == Some(b"GNU\0") {
+                let digits = notes.get(content_start..content_end)?.iter().map(|byte| format!("{byte:02x}"));
+                return Some(digits.collect());
+            }
+            notes = notes.get(content_end.checked_next_multiple_of(4)?..)?;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::TABLE;
+
+    /// A file of this content that nobody else sees.
+    fn file(name: &str, content: &[u8]) -> File {
+        let path = std::env::temp_dir().join(format!("registrar-elf-{name}-{}", std::process::id()));
+        std::fs::write(&path, content).expect("written");
+        let file = File::open(&path).expect("opened");
+        std::fs::remove_file(&path).expect("removed");
+        file
+    }
+
+    /// This test's own program, whatever made it.
+    fn own() -> Vec<u8> {
+        std::fs::read("/proc/self/exe").expect("this program")
+    }
+
+    #[test]
+    fn a_program_of_this_machine_tells_its_loader_and_build() {
+        let facts = facts(&file("own", &own())).expect("facts");
+        assert!(facts.loader.as_deref().is_none_or(|loader| loader.starts_with('/')), "{facts:?}");
+        let emulator = read(Path::new("/usr/bin/env")).expect("/usr/bin/env is no script");
+        assert!(emulator.loader.is_some_and(|loader| loader.contains("/ld")), "dynamic on every machine that tests");
+    }
+
+    #[test]
+    fn notes_are_walked_to_the_build() {
+        let fields = Fields { is_big_endian: false };
+        let other = b"\x04\0\0\0\x05\0\0\0\x01\0\0\0GNU\0abcde\0\0\0";
+        let build = b"\x04\0\0\0\x03\0\0\0\x03\0\0\0GNU\0\x01\xab\xff\0";
+        let cases: [(Vec<u8>, Option<&str>); 5] = [
+            ([&other[..], build].concat(), Some("01abff")),
+            (build.to_vec(), Some("01abff")),
+            (other.to_vec(), None),
+            (build[..18].to_vec(), None),
+            ([b"\xff\xff\xff\xff\xff\xff\xff\xff\x01\0\0\0".to_vec(), build.to_vec()].concat(), None),
+        ];
+        for (notes, expected) in cases {
+            assert_eq!(fields.build_id(&notes).as_deref(), expected, "{notes:x?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_program_of_this_machine() {
+        let foreign = TABLE.handlers.iter().find(|handler| handler.target == "m68k").expect("all targets").probe;
+        let mut many = own();
+        many[56..58].copy_from_slice(&[0xff, 0xff]);
+        let mut outside = own();
+        outside[32..40].copy_from_slice(&[0xff; 8]);
+        let cases = [
+            ("script", b"#!/bin/sh\n".to_vec(), Unfit::Script),
+            ("text", b"no program".to_vec(), Unfit::NotElf),
+            ("empty", Vec::new(), Unfit::NotElf),
+            ("short", own()[..40].to_vec(), Unfit::Damaged),
+            ("headless", own()[..64].to_vec(), Unfit::Damaged),
+            ("many", many, Unfit::Damaged),
+            ("outside", outside, Unfit::Damaged),
+            ("foreign", foreign.to_vec(), Unfit::Foreign(4)),
+        ];
+        for (name, content, expected) in cases {
+            assert_eq!(facts(&file(name, &content)), Err(expected), "{name}");
+        }
+        assert_eq!(read(Path::new("/nonexistent")), Err(Unfit::Unreadable(Errno::ENOENT)));
+        assert_eq!(read(Path::new("/")), Err(Unfit::Unreadable(Errno::EISDIR)));
+    }
+
+    #[test]
+    fn no_part_is_read_beyond_its_limit() {
+        let mut long = own();
+        let fields = Fields { is_big_endian: OURS.1 == 2 };
+        let segments = usize::try_from(fields.word(&long, 32)).expect("small");
+        let interpreter = (0..usize::from(fields.half(&long, 56)))
+            .map(|index| segments + index * SEGMENT)
+            .find(|at| fields.long(&long, *at) == PT_INTERP);
+        // A static test program has none to make longer.
+        let at = interpreter.unwrap_or(segments);
+        let kind = if OURS.1 == 2 { PT_INTERP.to_be_bytes() } else { PT_INTERP.to_le_bytes() };
+        long[at..at + 4].copy_from_slice(&kind);
+        long[at + 32..at + 40].fill(0x11);
+        assert_eq!(facts(&file("long", &long)), Err(Unfit::Damaged));
+    }
+}

@@ -1,0 +1,108 @@
+//! What no rule may take: programs of the machine itself. One that did would start an emulator for each of them, or fail
+//! every exec with ELOOP, and only a process that is already running could undo it.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use nix::errno::Errno;
+
+use crate::kernel::errno;
+use crate::table::Handler;
+
+/// Programs of the machine that any process may read, and that are of the machine in any container.
+const SELF: &str = "/proc/self/exe";
+/// There on a host, and in most containers.
+const SHELL: &str = "/bin/sh";
+
+/// So much of a program the kernel compares, in bytes.
+const COMPARED: usize = 256;
+
+/// Where an ELF header says which operating system's, and whether the program may be anywhere in memory.
+const EI_OSABI: usize = 7;
+const E_TYPE: usize = 16;
+
+/// Beginnings of programs that must go on running as they are.
+pub(crate) struct Guard {
+    natives: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl Guard {
+    /// Reads this program, and others of the machine if they are there.
+    pub(crate) fn new() -> Result<Self, Errno> {
+        let own = beginning(SELF).map_err(|error| errno(&error))?;
+        let mut natives = Vec::new();
+        // As the machine's compilers write them: ET_EXEC and ET_DYN, with GNU extensions or without.
+        for kind in [2, 3] {
+            for osabi in [0, 3] {
+                let mut variant = own.clone();
+                if let Some(at) = variant.get_mut(EI_OSABI) {
+                    *at = osabi;
+                }
+                if let Some(at) = variant.get_mut(E_TYPE..E_TYPE + 2) {
+                    at.copy_from_slice(&u16::to_ne_bytes(kind));
+                }
+                natives.push(("programs of this machine", variant));
+            }
+        }
+        natives.push((SELF, own));
+        natives.extend(beginning(SHELL).ok().map(|shell| (SHELL, shell)));
+        Ok(Self { natives })
+    }
+
+    /// Adds programs of `handler`'s target, which turned out to run natively.
+    pub(crate) fn add(&mut self, handler: &'static Handler) {
+        self.natives.push((handler.platform, handler.probe.into()));
+    }
+
+    /// What the handler's rule would take from the machine.
+    pub(crate) fn taken_by(&self, handler: &Handler) -> Option<&'static str> {
+        self.natives.iter().find(|(_, native)| handler.takes(native)).map(|&(name, _)| name)
+    }
+}
+
+fn beginning(path: &str) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; COMPARED];
+    let length = File::open(path)?.read(&mut bytes)?;
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::native::HOST;
+    use crate::table::TABLE;
+
+    #[test]
+    fn of_the_whole_table_only_the_machines_own_rule_takes_its_programs() {
+        let guard = Guard::new().expect("this program");
+        for handler in TABLE.handlers {
+            assert_eq!(guard.taken_by(handler).is_some(), handler.target == HOST, "{}", handler.name);
+        }
+    }
+
+    #[test]
+    fn rules_that_are_too_wide_are_noticed() {
+        const WIDE: [(&[u8], &[u8], bool); 5] = [
+            (b"\x7fELF", b"\xff\xff\xff\xff", true),
+            (b"\x7fELF\x00", b"\xff\xff\xff\xff\x00", true),
+            (b"\0\0", b"\0\0", true),
+            (b"\x7fELG", b"\xff\xff\xff\xff", false),
+            (b"", b"", false),
+        ];
+        let guard = Guard::new().expect("this program");
+        let some = TABLE.handlers.iter().find(|handler| handler.target != HOST).expect("a handler");
+        for (magic, mask, expected) in WIDE {
+            let handler = Handler { offset: 0, magic, mask, ..*some };
+            assert_eq!(guard.taken_by(&handler).is_some(), expected, "{magic:?}");
+        }
+    }
+
+    #[test]
+    fn what_runs_natively_is_guarded_too() {
+        let mut guard = Guard::new().expect("this program");
+        let foreign = TABLE.handlers.iter().find(|handler| handler.target != HOST).expect("a handler");
+        guard.add(foreign);
+        assert_eq!(guard.taken_by(foreign), Some(foreign.platform));
+    }
+}
