@@ -1,4 +1,4 @@
-//! A tiny executable of each target that does nothing but exit with [`EXIT_STATUS`](crate::targets::EXIT_STATUS).
+//! A tiny executable of each target, of its [`Program`](crate::targets::Program).
 //!
 //! Whether it runs tells whether programs of the target run: natively while no handler is in place, or through one.
 
@@ -14,16 +14,17 @@ const LOAD_ADDRESS: u64 = 0x40_0000;
 /// The largest page size of any target, so that every loader accepts the segment.
 const ALIGNMENT: u64 = 0x1_0000;
 
-/// A static executable of `target`, with one of its machine numbers, that exits with [`EXIT_STATUS`](crate::targets::EXIT_STATUS): a header, one segment, a few instructions.
+/// A static executable of `target`, with one of its machine numbers: a header, one segment, a few instructions.
 ///
 /// # Errors
 /// Only if `object` refuses the header, which a test over all targets rules out.
 pub fn executable(target: &Target, machine: Machine) -> object::write::Result<Vec<u8>> {
+    let program = target.program.bytes();
     let mut bytes = Vec::new();
     let mut writer = Writer::new(target.endian, target.class == Class::Elf64, &mut bytes);
     writer.reserve_file_header();
     writer.reserve_program_headers(1);
-    let code = writer.reserve(target.exit.len() as u64, 4);
+    let code = writer.reserve(program.len() as u64, 4);
     let size = writer.reserved_len();
     writer.write_file_header(&FileHeader {
         os_abi: elf::ELFOSABI_NONE,
@@ -45,7 +46,7 @@ pub fn executable(target: &Target, machine: Machine) -> object::write::Result<Ve
         p_align: ALIGNMENT,
     });
     writer.pad_until(code);
-    writer.write(target.exit);
+    writer.write(&program);
     Ok(bytes)
 }
 

@@ -22,6 +22,10 @@ use crate::told::Told;
 const NOT_FOUND: u8 = 127;
 const NOT_STARTED: u8 = 126;
 
+/// What it means that the root of a new namespace may not mount.
+const NO_INSTANCE: &str = "a user namespace has no binfmt_misc of its own here: that needs Linux 6.7, and no AppArmor \
+                           that forbids it (sysctl kernel.apparmor_restrict_unprivileged_userns)";
+
 /// Why there is no such namespace.
 enum Error {
     Namespace(Errno),
@@ -63,6 +67,7 @@ pub(crate) fn run(
     match register(asked) {
         Ok(told) if told.is_failure() => return told,
         Ok(_) => {}
+        Err(kernel::Error::Mount { errno: Errno::EPERM | Errno::EACCES, .. }) => return Told::failure(NO_INSTANCE),
         Err(error) => return Told::failure(&error.to_string()),
     }
     if user != 0 {

@@ -64,7 +64,7 @@ pub(crate) struct Handler {
     pub(crate) offset: usize,
     pub(crate) magic: &'static [u8],
     pub(crate) mask: &'static [u8],
-    /// An executable of the target that does nothing but exit; empty if the generator does not know the target.
+    /// The test program of the target (what it does is in `codegen::targets`); empty if the generator does not know the target.
     pub(crate) probe: &'static [u8],
 }
 

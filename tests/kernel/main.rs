@@ -7,8 +7,11 @@ mod find;
 mod lasting;
 mod lines;
 mod names;
+mod options;
 mod others;
+mod probes;
 mod register;
+mod resident;
 mod sandbox;
 mod status;
 mod unregister;
@@ -54,8 +57,11 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         lasting::TESTS,
         lines::TESTS,
         names::TESTS,
+        options::TESTS,
         others::TESTS,
+        probes::TESTS,
         register::TESTS,
+        resident::TESTS,
         status::TESTS,
         unregister::TESTS,
     ];

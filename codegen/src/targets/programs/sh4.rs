@@ -1,0 +1,50 @@
+//! sh4 and, in the other byte order, sh4eb. The instruction after `bra` is run before it.
+//!
+//! `sh4-linux-gnu-as`
+
+pub(super) const CODE: &[&[u8]] = &[
+    &[0xf2, 0x64], // mov.l @r15, r4
+    &[0x02, 0xe1], // mov #2, r1
+    &[0x13, 0x34], // cmp/ge r1, r4
+    &[0x02, 0x89], // bt more
+    &[0x1d, 0xe4], // mov #29, r4
+    // exit:
+    &[0x01, 0xe3], // mov #1, r3
+    &[0x11, 0xc3], // trapa #17
+    // more:
+    &[0x01, 0xe4], // mov #1, r4
+    &[0xf1, 0x55], // mov.l @(4, r15), r5
+    &[0x08, 0xe6], // mov #8, r6
+    &[0x04, 0xe3], // mov #4, r3
+    &[0x11, 0xc3], // trapa #17
+    &[0x08, 0xe1], // mov #8, r1
+    &[0x10, 0x30], // cmp/eq r1, r0
+    &[0x16, 0x8b], // bf fail
+    &[0x02, 0xe3], // mov #2, r3
+    &[0x11, 0xc3], // trapa #17
+    &[0x11, 0x40], // cmp/pz r0
+    &[0x12, 0x8b], // bf fail
+    &[0x08, 0x20], // tst r0, r0
+    &[0x08, 0x89], // bt child
+    &[0xff, 0xe4], // mov #-1, r4
+    &[0xf3, 0x65], // mov r15, r5
+    &[0x00, 0xe6], // mov #0, r6
+    &[0x00, 0xe7], // mov #0, r7
+    &[0x72, 0xe3], // mov #114, r3
+    &[0x11, 0xc3], // trapa #17
+    &[0xf2, 0x64], // mov.l @r15, r4
+    &[0xe7, 0xaf], // bra exit
+    &[0x19, 0x44], // shlr8 r4
+    // child:
+    &[0xf2, 0x54], // mov.l @(8, r15), r4
+    &[0xf3, 0x65], // mov r15, r5
+    &[0x08, 0x75], // add #8, r5
+    &[0x00, 0xe6], // mov #0, r6
+    &[0x0b, 0xe3], // mov #11, r3
+    &[0x11, 0xc3], // trapa #17
+    &[0xdf, 0xaf], // bra exit
+    &[0x1e, 0xe4], // mov #30, r4
+    // fail:
+    &[0xdd, 0xaf], // bra exit
+    &[0x1f, 0xe4], // mov #31, r4
+];

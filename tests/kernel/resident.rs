@@ -1,0 +1,191 @@
+//! `register --stay`, and `run`.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use codegen::targets;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::register::{runs, test_program};
+use crate::sandbox::{PYTHON, SCOPE, Sandbox, line};
+use crate::{Test, test};
+
+/// A user who is not root.
+const ORDINARY: u32 = 1000;
+
+pub(crate) const TESTS: &[Test] = &[
+    test("stay/puts_back_what_others_remove", puts_back),
+    test("stay/unregisters_at_the_end", unregisters_at_the_end),
+    Test { mounted: false, ..test("stay/keeps_its_own_mount", keeps_its_own_mount) },
+    test("stay/ends_when_it_cannot_register", ends_when_it_cannot_register),
+    test("stay/as_first_process", as_first_process),
+    Test { mounted: false, ..test("run/ends_as_the_program_does", ends_as_the_program_does) },
+    Test { uid: ORDINARY, mounted: false, ..test("run/as_an_ordinary_user", as_an_ordinary_user) },
+    Test { mounted: false, ..test("run/what_stands_in_the_way", what_stands_in_the_way) },
+];
+
+/// How long a resident may take to notice, with much to spare on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+struct Resident(Child);
+
+impl Resident {
+    /// Starts it, and waits until it has registered.
+    fn start(sandbox: &Sandbox, options: &[&str]) -> Self {
+        let mut command = Command::new(sandbox.registrar());
+        command.args(["register", SCOPE, "--stay"]).args(options).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("started");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let sum = lines.find_map(|line| line.ok().filter(|line| line.contains(" unchanged")));
+        assert!(sum.is_some(), "it ends: {:?}", child.wait());
+        Self(child)
+    }
+
+    fn id(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.0.id()).expect("a process"))
+    }
+
+    /// Sends a signal; gives the exit status and what was said on standard error.
+    fn end(mut self, signal: Signal) -> (Option<i32>, String) {
+        kill(self.id(), signal).expect("it lives");
+        let status = self.0.wait().expect("it ends");
+        let mut err = String::new();
+        self.0.stderr.take().expect("a pipe").read_to_string(&mut err).expect("text");
+        (status.code(), err)
+    }
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn puts_back(sandbox: &Sandbox) {
+    sandbox.add(PYTHON.1);
+    let resident = Resident::start(sandbox, &["s390x", "m68k"]);
+    let wanted = sandbox.entries();
+    assert_eq!(sandbox.names(), [PYTHON.0, "qemu-m68k", "qemu-s390x"]);
+    let status = fs::read_to_string(format!("/proc/{}/status", resident.id())).expect("its status");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its memory");
+    let peak: u32 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    println!("a resident's peak memory: {peak} kB");
+    assert!(peak <= 2048, "{peak} kB");
+    sandbox.write("qemu-s390x", "-1");
+    sandbox.write("qemu-m68k", "0");
+    wait_until("put back", || sandbox.entries() == wanted);
+    // As systemd-binfmt, or `-1` to `status`, does.
+    for name in sandbox.names() {
+        sandbox.write(&name, "-1");
+    }
+    wait_until("put back", || sandbox.names() == ["qemu-m68k", "qemu-s390x"]);
+    // What somebody else registers beside it is nothing to it.
+    sandbox.add(&line("s390x", "theirs", "/bin/false", ""));
+    assert_eq!(resident.end(Signal::SIGTERM), (Some(0), String::new()));
+    assert_eq!(sandbox.names(), ["qemu-m68k", "qemu-s390x", "theirs"]);
+}
+
+fn unregisters_at_the_end(sandbox: &Sandbox) {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        sandbox.add(PYTHON.1);
+        let resident = Resident::start(sandbox, &["--unregister-on-exit", "s390x"]);
+        assert_eq!(sandbox.names(), [PYTHON.0, "qemu-s390x"]);
+        assert_eq!(resident.end(signal), (Some(0), String::new()));
+        assert_eq!(sandbox.names(), [PYTHON.0]);
+        sandbox.write(PYTHON.0, "-1");
+    }
+}
+
+/// Where `register` alone would refuse: the mount lives as long as the resident.
+fn keeps_its_own_mount(sandbox: &Sandbox) {
+    sandbox.lose_keeper();
+    let resident = Resident::start(sandbox, &["s390x"]);
+    assert!(runs(sandbox, targets::by_qemu_name("s390x").expect("known")));
+    sandbox.succeeds(&["status", "--check", "s390x"]);
+    assert_eq!(resident.end(Signal::SIGTERM), (Some(0), String::new()));
+}
+
+fn ends_when_it_cannot_register(sandbox: &Sandbox) {
+    let folder = sandbox.emulators(&[]);
+    let ran = sandbox.run(&["register", "--stay", "s390x", "--bindir", folder.to_str().expect("text")]);
+    assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 1));
+    assert!(sandbox.names().is_empty());
+}
+
+/// As in a container: PID 1 gets no signal that it has not asked for.
+fn as_first_process(sandbox: &Sandbox) {
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child"]).arg(sandbox.registrar());
+    command.args(["register", SCOPE, "--stay", "--unregister-on-exit", "s390x"]);
+    let mut outer = command.stdout(Stdio::null()).spawn().expect("unshare(1) starts");
+    wait_until("registered", || sandbox.names() == ["qemu-s390x"]);
+    let children = format!("/proc/{0}/task/{0}/children", outer.id());
+    let first = fs::read_to_string(children).expect("its child").trim().parse().expect("a process");
+    kill(Pid::from_raw(first), Signal::SIGTERM).expect("it lives");
+    let status = outer.wait().expect("it ends");
+    assert_eq!((status.code(), status.signal()), (Some(0), None));
+    assert!(sandbox.names().is_empty());
+}
+
+fn ends_as_the_program_does(sandbox: &Sandbox) {
+    let s390x = targets::by_qemu_name("s390x").expect("known");
+    let program = test_program(sandbox, s390x);
+    let program = program.to_str().expect("text");
+    assert!(!runs(sandbox, s390x));
+    assert_eq!(sandbox.run(&["run", program]).code, Some(29));
+    assert_eq!(sandbox.run(&["run", "--", "sh", "-c", "exit 7"]).code, Some(7));
+    assert_eq!(sandbox.run(&["run", "sh", "-c", &format!("{program}; echo $?")]).out, "29\n");
+    let killed = Command::new(sandbox.registrar()).args(["run", "sh", "-c", "kill -9 $$"]).status().expect("it ran");
+    assert_eq!(killed.signal(), Some(9));
+    // Nothing of it is to be seen outside.
+    assert!(!runs(sandbox, s390x) && !sandbox.folder().join("status").exists());
+}
+
+fn as_an_ordinary_user(sandbox: &Sandbox) {
+    let program = test_program(sandbox, targets::by_qemu_name("aarch64").expect("known"));
+    let command = format!("id -u; id -g; {}; echo $?", program.display());
+    let ran = sandbox.run(&["run", "sh", "-c", &command]);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "1000\n1000\n29\n", ""));
+}
+
+fn what_stands_in_the_way(sandbox: &Sandbox) {
+    let ran = sandbox.run(&["run", "/nonexistent"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(127), "starting /nonexistent: no such file or directory\n"));
+    let ran = sandbox.run(&["run", "/etc/passwd"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(126), "starting /etc/passwd: permission denied\n"));
+    let folder = sandbox.emulators(&[]);
+    let ran = sandbox.run(&["run", "--bindir", folder.to_str().expect("text"), "true"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("no such file; --bindir names"), "{}", ran.err);
+    let cases = [
+        (
+            "unshare:error=EPERM",
+            "making a user namespace: operation not permitted; this machine or container does not allow it \
+             (see sysctl user.max_user_namespaces, and seccomp in containers)\n",
+        ),
+        (
+            "mount:error=EPERM:when=2",
+            "a user namespace has no binfmt_misc of its own here: that needs Linux 6.7, and no AppArmor that forbids \
+             it (sysctl kernel.apparmor_restrict_unprivileged_userns)\n",
+        ),
+    ];
+    for (inject, err) in cases {
+        let (ran, _) = sandbox.run_injected(inject, None, &["run", "true"]);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(1), err), "{inject}");
+    }
+}
