@@ -7,8 +7,10 @@ const END: &str = "TRAILER!!!";
 
 const FOLDER: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
+const LINK: u32 = 0o120_777;
 
 /// An archive in the making.
+#[derive(Clone)]
 pub(crate) struct Initramfs {
     bytes: Vec<u8>,
     count: u32,
@@ -27,6 +29,11 @@ impl Initramfs {
     /// Adds a file that may be executed.
     pub(crate) fn program(&mut self, path: &str, content: &[u8]) -> io::Result<()> {
         self.add(path, PROGRAM, content)
+    }
+
+    /// Adds a symbolic link.
+    pub(crate) fn link(&mut self, path: &str, to: &str) -> io::Result<()> {
+        self.add(path, LINK, to.as_bytes())
     }
 
     /// The whole archive.

@@ -28,14 +28,12 @@ const PRELUDE: &str = include_str!("prelude.sh");
 /// What each step has said, by its name.
 pub(crate) type Said = BTreeMap<String, String>;
 
-/// The machine's files, but for the kernel's and the steps: paths and contents.
-pub(crate) struct Programs(pub(crate) Vec<(String, Vec<u8>)>);
-
-/// Boots a kernel with additional parameters and does the steps, given as names and scripts.
+/// Boots a kernel with additional parameters and does the steps, given as names and scripts; `programs` is what else
+/// there is in the machine.
 ///
 /// # Errors
 /// If the machine does not boot, or stops before its last step; then with what it has said.
-pub(crate) fn boot(files: &Files, parameters: &str, programs: &Programs, steps: &[(&str, &str)]) -> Result<Said> {
+pub(crate) fn boot(files: &Files, parameters: &str, programs: Initramfs, steps: &[(&str, &str)]) -> Result<Said> {
     let scratch = tempfile::tempdir().context("making a folder for a machine")?;
     let path = |name: &str| scratch.path().join(name);
     fs::write(path("initramfs"), initramfs(files, programs, steps)?).context("writing the machine's files")?;
@@ -54,19 +52,13 @@ pub(crate) fn boot(files: &Files, parameters: &str, programs: &Programs, steps: 
     ended.and_then(|()| read(&said)).with_context(|| format!("its steps have said:\n{said}its console:\n{console}"))
 }
 
-fn initramfs(files: &Files, programs: &Programs, steps: &[(&str, &str)]) -> Result<Vec<u8>> {
-    let mut all = Initramfs::new();
-    for folder in ["probe", "steps", "usr", "usr/bin"] {
-        all.folder(folder)?;
-    }
+fn initramfs(files: &Files, mut all: Initramfs, steps: &[(&str, &str)]) -> Result<Vec<u8>> {
+    all.folder("steps")?;
     let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
     all.program("init", INIT.as_bytes())?;
     all.program("busybox", &read(&files.busybox)?)?;
     let module = files.module.file_name().context("a module's name")?;
     all.program(&module.to_string_lossy(), &read(&files.module)?)?;
-    for (path, content) in &programs.0 {
-        all.program(path, content)?;
-    }
     all.program("prelude", PRELUDE.as_bytes())?;
     for (name, script) in steps {
         all.program(&format!("steps/{name}"), [". /prelude\n", script, "\n"].concat().as_bytes())?;
