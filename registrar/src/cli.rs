@@ -67,6 +67,8 @@ pub(crate) struct Register {
     pub(crate) dry_run: bool,
     /// Handlers that go with this mount namespace are what is wanted.
     pub(crate) temporary: bool,
+    /// Foreign programs must have run.
+    pub(crate) verify: bool,
     pub(crate) stay: Option<Stay>,
 }
 
@@ -82,6 +84,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("atomic", &["register"]),
     ("dry-run", &["register", "unregister"]),
     ("temporary", &["register"]),
+    ("verify", &["register"]),
     ("stay", &["register"]),
     ("unregister-on-exit", &["register"]),
     ("scope", &["register", "unregister"]),
@@ -170,13 +173,14 @@ impl Words {
                 return Err(Error::NotForThis { option, commands });
             }
         }
-        let [stay, temporary, atomic, dry_run] =
-            ["stay", "temporary", "atomic", "dry-run"].map(|option| self.has(option));
+        let [stay, temporary, atomic, dry_run, verify] =
+            ["stay", "temporary", "atomic", "dry-run", "verify"].map(|option| self.has(option));
         let unregister_on_exit = self.has("unregister-on-exit");
         for (is_given, option, other) in [
             (unregister_on_exit && !stay, "unregister-on-exit", "is for --stay alone"),
             (stay && temporary, "temporary", "has no meaning with --stay"),
             (stay && dry_run, "dry-run", "has no meaning with --stay"),
+            (verify && dry_run, "dry-run", "has no meaning with --verify"),
         ] {
             if is_given {
                 return Err(Error::Together { option, why: other });
@@ -190,7 +194,7 @@ impl Words {
         Ok(match command.as_str() {
             "register" => {
                 let stay = stay.then_some(Stay { unregister_on_exit });
-                Command::Register(Register { asked, atomic, dry_run, temporary, stay })
+                Command::Register(Register { asked, atomic, dry_run, temporary, verify, stay })
             }
             "unregister" => Command::Unregister { asked, dry_run },
             "doctor" => Command::Doctor { asked, limit },
@@ -313,7 +317,8 @@ mod tests {
 
     #[test]
     fn command_lines() {
-        let register = |asked| Register { asked, atomic: false, dry_run: false, temporary: false, stay: None };
+        let register =
+            |asked| Register { asked, atomic: false, dry_run: false, temporary: false, verify: false, stay: None };
         let status = |targets, json| Command::Status { asked: asked(targets), json, check: false };
         let wanted =
             |flags, keep| Wanted { flags: Flags::raw(flags).expect("flags"), keep, emulators: "/usr/bin".into() };
@@ -344,6 +349,7 @@ mod tests {
                     atomic: true,
                     dry_run: true,
                     temporary: true,
+                    verify: false,
                     stay: None,
                 }),
             ),

@@ -1,6 +1,20 @@
 //! JSON for programs, written by hand: strings, and members of objects.
 
 use std::fmt::Write;
+use std::path::Path;
+
+use crate::table::TABLE;
+
+/// The members that every object of this program begins with: what it is, and where it has looked.
+pub(crate) fn head(folder: &Path, is_switched_on: bool) -> [(&'static str, String); 5] {
+    [
+        ("registrar", string(env!("CARGO_PKG_VERSION"))),
+        ("qemu", string(TABLE.qemu_version)),
+        ("origin", string(TABLE.origin)),
+        ("mount", string(&folder.to_string_lossy())),
+        ("enabled", is_switched_on.to_string()),
+    ]
+}
 
 /// A JSON string.
 pub(crate) fn string(text: &str) -> String {

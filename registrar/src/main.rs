@@ -8,6 +8,7 @@
 
 mod apply;
 mod cli;
+mod columns;
 mod commands;
 mod doctor;
 mod elf;

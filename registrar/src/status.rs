@@ -27,6 +27,7 @@ mod json;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use crate::columns;
 use crate::kernel::{Entries, Entry, Namespace};
 use crate::native::{HOST, Verdict};
 use crate::plan::{self, Difference, Wanted};
@@ -151,24 +152,11 @@ impl<'a> Status<'a> {
         };
         let heading = ["ENTRY", "TARGET", "PLATFORM", "STATE", "FLAGS", "INTERPRETER"].map(String::from);
         let table: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();
-        let width = |column: usize| table.iter().map(|cells| cells[column].chars().count()).max().unwrap_or_default();
-        let widths = [0, 1, 2, 3, 4].map(width);
         let is_coloured = colour::is_wanted();
-        let states = std::iter::once(None).chain(self.rows.iter().map(|row| Some(row.state)));
-        for (cells, state) in table.iter().zip(states) {
-            let mut line = String::new();
-            for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
-                let padded = format!("{cell:width$}");
-                line.push_str(&match state {
-                    Some(state) if is_coloured && column == 3 => colour::painted(state, &padded),
-                    _ => padded,
-                });
-                line.push_str("  ");
-            }
-            line.push_str(&cells[5]);
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
+        text.push_str(&columns::text(&table, |line, column, cell| match line.checked_sub(1) {
+            Some(row) if is_coloured && column == 3 => colour::painted(self.rows[row].state, &cell),
+            _ => cell,
+        }));
         text
     }
 }

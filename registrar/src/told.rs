@@ -63,6 +63,11 @@ impl Told {
         self.code
     }
 
+    /// Says another thing after it; both must have gone well.
+    pub(crate) fn then(self, next: Self) -> Self {
+        Self { out: self.out + &next.out, err: self.err + &next.err, code: self.code.max(next.code) }
+    }
+
     /// Says nothing but what failed.
     pub(crate) fn without_out(self) -> Self {
         Self { out: String::new(), ..self }

@@ -1,7 +1,11 @@
 //! Handlers that would go with this process: refused, unless that is wanted. On Linux 6.7 or later, as all tests here.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use tests::binfmt_misc;
 
@@ -12,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test { mounted: false, ..test("lasting/refused_where_nothing_keeps_the_mount", refused) },
     Test { mounted: false, ..test("lasting/kept_by_another_session", kept_by_another_session) },
     Test { mounted: false, ..test("lasting/not_kept_by_the_same_session", not_kept_by_the_same_session) },
+    Test { mounted: false, ..test("lasting/not_kept_by_who_waits_for_it", not_kept_by_who_waits_for_it) },
     Test { mounted: false, ..test("lasting/held_by_another_mount", held_by_another_mount) },
     Test { mounted: false, ..test("lasting/temporary", temporary) },
     test("scope/must_be_named", scope_must_be_named),
@@ -23,7 +28,7 @@ fn mounts() -> Vec<String> {
 }
 
 fn refusal() -> String {
-    let namespace = std::fs::read_link("/proc/self/ns/user").expect("a namespace");
+    let namespace = fs::read_link("/proc/self/ns/user").expect("a namespace");
     format!(
         "handlers would vanish with this process's mount of binfmt_misc: nothing else keeps that of {}; \
          see run, --stay and --temporary in registrar --help\n",
@@ -56,17 +61,37 @@ fn not_kept_by_the_same_session(sandbox: &Sandbox) {
     assert_eq!((ran.code, ran.err), (Some(1), refusal()));
 }
 
+/// As in `buildah unshare`: who waits is of another session, and ends too.
+fn not_kept_by_who_waits_for_it(sandbox: &Sandbox) {
+    sandbox.lose_keeper();
+    let mut command = Command::new("setsid");
+    let ran = ran(command.arg("--wait").arg(sandbox.registrar()).args(["register", SCOPE, "s390x"]));
+    assert_eq!((ran.code, ran.err), (Some(1), refusal()));
+}
+
 /// A mount elsewhere, as the host's.
 fn held_by_another_mount(sandbox: &Sandbox) {
     sandbox.lose_keeper();
     let held = sandbox.scratch().join("held");
-    std::fs::create_dir(&held).expect("created");
+    fs::create_dir(&held).expect("created");
     tests::namespace::mount_binfmt_misc(&held).expect("mounted");
-    // Entries that come and go make the instance no newer.
-    std::thread::sleep(std::time::Duration::from_millis(20));
-    std::fs::write(held.join("register"), line("m68k", "theirs", "/bin/false", "")).expect("registered");
-    let out = sandbox.succeeds(&["register", "s390x"]);
-    assert!(out.ends_with("1 registered, 0 replaced, 0 unchanged\n"), "{out}");
+    thread::sleep(Duration::from_millis(20));
+    let is_over = AtomicBool::new(false);
+    // Entries that come and go while it looks make the instance no newer.
+    let ran = thread::scope(|scope| {
+        let theirs = scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                fs::write(held.join("register"), line("m68k", "theirs", "/bin/false", "")).expect("registered");
+                fs::write(held.join("theirs"), "-1").expect("removed");
+            }
+        });
+        let (ran, _) = sandbox.run_injected("mount:delay_exit=100000", None, &["register", "s390x"]);
+        is_over.store(true, Ordering::Relaxed);
+        theirs.join().expect("it went on");
+        ran
+    });
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert!(ran.out.ends_with("1 registered, 0 replaced, 0 unchanged\n"), "{}", ran.out);
     assert!(binfmt_misc::entries(&held).expect("read").contains_key("qemu-s390x"));
 }
 
@@ -78,7 +103,7 @@ fn temporary(sandbox: &Sandbox) {
 }
 
 fn scope_must_be_named(sandbox: &Sandbox) {
-    let namespace = std::fs::read_link("/proc/self/ns/user").expect("a namespace");
+    let namespace = fs::read_link("/proc/self/ns/user").expect("a namespace");
     let is_container = ["/run/.containerenv", "/.dockerenv"].iter().any(|mark| Path::new(mark).exists());
     let advice = match is_container {
         true => "run the container as the host's root, or: podman unshare registrar register --scope userns",

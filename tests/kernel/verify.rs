@@ -36,6 +36,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("verify/no_place", no_place),
     test("verify/mounts_show_nowhere", mounts_show_nowhere),
     test("verify/nobody_waits_any_more", nobody_waits_any_more),
+    test("verify/with_register", with_register),
 ];
 
 /// What `verify --json` says, and whether the exit status says the same.
@@ -453,4 +454,17 @@ fn wait_for(what: &str, is_so: impl Fn() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(20), "{what}");
         sleep(Duration::from_millis(10));
     }
+}
+
+/// `register --verify`: what is registered and does not run is a failure.
+fn with_register(sandbox: &Sandbox) {
+    let out = sandbox.succeeds(&["register", "--verify", "s390x", "arm64"]);
+    assert!(out.ends_with("\n2 registered, 0 replaced, 0 unchanged\nverified: 2 ok; in an empty root\n"), "{out}");
+    assert_eq!(sandbox.succeeds(&["register", "--verify", "-q"]), "");
+    let folder = stand_ins(sandbox, &["arm"]);
+    let register = ["register", "--verify", "arm", "--bindir", folder.to_str().expect("text")];
+    let ran = sandbox.run(&register);
+    assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 1), "{}", ran.err);
+    assert!(ran.err.starts_with("verifying qemu-arm: crashed: "), "{}", ran.err);
+    assert!(ran.out.contains("1 replaced"), "{}", ran.out);
 }

@@ -98,6 +98,15 @@ impl Tool {
     pub const SLIRP4NETNS: Self = tool(&[Program("slirp4netns")], &["slirp4netns"], &["slirp4netns"]);
     /// Makes a base image.
     pub const DEBOOTSTRAP: Self = tool(&[Program("debootstrap")], &["debootstrap"], &["debootstrap"]);
+    /// Boots kernels of x86_64.
+    pub const QEMU_SYSTEM_X86: Self =
+        tool(&[Program("qemu-system-x86_64")], &["qemu-system-x86"], &["qemu-system-x86-core"]);
+    /// Fetches and unpacks Debian's packages. Elsewhere than on Debian it is not installed: which of the package
+    /// managers is the machine's own is known by what is there.
+    pub const DPKG: Self = tool(&[Program("apt-get"), Program("dpkg-deb")], &["apt", "dpkg"], &[]);
+    /// Keys of Debian's archive.
+    pub const DEBIAN_KEYS: Self =
+        tool(&[File("/usr/share/keyrings/debian-archive-keyring.gpg")], &["debian-archive-keyring"], &[]);
 
     /// Compiles for aarch64.
     pub const GCC_AARCH64: Self = tool(

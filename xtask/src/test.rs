@@ -16,6 +16,10 @@ pub struct TestArgs {
     #[arg(long)]
     containers: bool,
 
+    /// Run the tests on other kernels instead: they boot Debian's in an emulated machine
+    #[arg(long, conflicts_with = "containers")]
+    vm: bool,
+
     /// Passed on to `cargo test`
     #[arg(last = true)]
     args: Vec<String>,
@@ -23,6 +27,9 @@ pub struct TestArgs {
 
 /// What the container tests need.
 const CONTAINER_TOOLS: &[Tool] = &[Tool::PODMAN, Tool::BUILDAH, Tool::RUNC, Tool::DEBOOTSTRAP, Tool::GCC_AARCH64];
+
+/// What the tests on other kernels need.
+const VM_TOOLS: &[Tool] = &[Tool::QEMU_SYSTEM_X86, Tool::DPKG, Tool::DEBIAN_KEYS, Tool::EMULATORS];
 
 /// What the workspace's tests need.
 pub const TOOLS: &[Tool] = &[
@@ -53,9 +60,12 @@ pub const TOOLS: &[Tool] = &[
 /// # Errors
 /// If something that the tests need cannot be put in place.
 pub fn run(args: &TestArgs) -> Result<()> {
-    let (tools, selection): (_, &[&str]) = match args.containers {
-        true => (CONTAINER_TOOLS, &["test", "--package", "tests", "--test", "containers"]),
-        false => (TOOLS, &["test", "--workspace"]),
+    let (tools, selection): (_, &[&str]) = if args.containers {
+        (CONTAINER_TOOLS, &["test", "--package", "tests", "--test", "containers"])
+    } else if args.vm {
+        (VM_TOOLS, &["test", "--package", "tests", "--test", "vm"])
+    } else {
+        (TOOLS, &["test", "--workspace"])
     };
     system::require(tools)?;
     compile::prepare(Host::named(None)?, false)?;

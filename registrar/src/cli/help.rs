@@ -20,6 +20,7 @@ Commands:
 ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; several may stand in one word: arm64,s390x
 
 Options of register:
+      --verify            fail unless foreign programs then really run, as verify tells
       --keep              what an entry of somebody else serves, it goes on serving
       --atomic            all or nothing: a failure takes back what this run did
       --credentials       set-user-ID programs get their rights, which the emulator then has (flags OC)

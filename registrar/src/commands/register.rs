@@ -6,9 +6,9 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::{handlers, in_wanted_scope, unregister};
+use super::{handlers, in_wanted_scope, unregister, verified};
 use crate::apply::{Done, End, Writer};
-use crate::cli::{Asked, Register};
+use crate::cli::{Asked, Detail, Register};
 use crate::elf;
 use crate::guard::Guard;
 use crate::held::FullPipe;
@@ -19,6 +19,7 @@ use crate::report::{Mode, Report, Verb};
 use crate::stay;
 use crate::table::EMULATOR_DIR;
 use crate::told::Told;
+use crate::verify;
 
 /// Registers what is asked for.
 pub(super) fn register(command: &Register) -> Result<Told, Error> {
@@ -51,7 +52,25 @@ fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<To
     if told.as_ref().map_or(true, |told| told.is_failure()) {
         folder.unmount_if_unused();
     }
-    told
+    // What programs do takes time that no other run need wait for.
+    drop(register);
+    match told {
+        Ok(told) if command.verify && !told.is_failure() => Ok(told.then(proof(&command.asked, &folder))),
+        told => told,
+    }
+}
+
+/// What came of running foreign programs, in a line; in full if that is wanted.
+fn proof(asked: &Asked, folder: &Folder) -> Told {
+    match verified(asked, folder, verify::LIMIT) {
+        Ok(None) => Told::success(String::new()),
+        Ok(Some(verified)) => match asked.detail {
+            Detail::Quiet => verified.told_in_short().without_out(),
+            Detail::Normal => verified.told_in_short(),
+            Detail::Verbose => verified.told(false),
+        },
+        Err(error) => Told::failure(&error.to_string()),
+    }
 }
 
 fn register_in(

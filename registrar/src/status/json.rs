@@ -1,21 +1,15 @@
 //! The status as JSON. Written by hand: one shape, and no dependency.
 
 use super::{Row, Status};
-use crate::json::{members, optional, string};
+use crate::json::{self, members, optional, string};
 use crate::kernel::Entry;
-use crate::table::{Handler, TABLE};
+use crate::table::Handler;
 
 impl Status<'_> {
     /// The object that the module above describes.
     pub(crate) fn json(&self) -> String {
-        let head = [
-            ("registrar", string(env!("CARGO_PKG_VERSION"))),
-            ("qemu", string(TABLE.qemu_version)),
-            ("origin", string(TABLE.origin)),
-            ("mount", string(&self.folder.to_string_lossy())),
-            ("enabled", self.is_switched_on.to_string()),
-            ("namespace", optional(self.namespace.as_ref().map(|namespace| namespace.name.as_str()))),
-        ];
+        let namespace = optional(self.namespace.as_ref().map(|namespace| namespace.name.as_str()));
+        let head = [&json::head(&self.folder, self.is_switched_on)[..], &[("namespace", namespace)]].concat();
         let rows: Vec<_> = self.rows.iter().map(row).collect();
         format!("{{\n  {},\n  \"handlers\": [\n{}\n  ]\n}}\n", members(&head, ",\n  "), rows.join(",\n"))
     }

@@ -22,13 +22,13 @@
 //!   `set-user-id-ignored`, `shadowed` (all well, but by somebody else's entry and not by ours)
 //! - `unknown`: not run
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use super::judge::{Finding, Named};
 use super::place::Way;
-use crate::json::{members, optional, string};
-use crate::table::{Handler, TABLE};
+use crate::columns;
+use crate::json::{self, members, optional, string};
+use crate::table::Handler;
 use crate::told::{Told, escaped};
 
 /// Names that are written out of many.
@@ -81,7 +81,15 @@ impl Verified {
 
     /// What was found, and as a failure what is wrong.
     pub(crate) fn told(&self, json: bool) -> Told {
-        let told = Told::success(if json { self.json() } else { self.text() });
+        self.and_failure(Told::success(if json { self.json() } else { self.text() }))
+    }
+
+    /// The same with the sum alone.
+    pub(crate) fn told_in_short(&self) -> Told {
+        self.and_failure(Told::success(format!("verified: {}\n", escaped(&self.sum()))))
+    }
+
+    fn and_failure(&self, told: Told) -> Told {
         match self.failures_in_short() {
             None => told,
             Some(line) => told.and_failure(&line),
@@ -114,7 +122,7 @@ impl Verified {
         };
         let heading = ["ENTRY", "TARGET", "RESULT", "DETAIL"].map(String::from);
         let lines: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();
-        columns(&lines) + &escaped(&self.sum()) + "\n"
+        columns::text(&lines, |_, _, cell| cell) + &escaped(&self.sum()) + "\n"
     }
 
     fn sum(&self) -> String {
@@ -145,16 +153,12 @@ impl Verified {
     }
 
     fn json(&self) -> String {
-        let head = [
-            ("registrar", string(env!("CARGO_PKG_VERSION"))),
-            ("qemu", string(TABLE.qemu_version)),
-            ("origin", string(TABLE.origin)),
-            ("mount", string(&self.folder.to_string_lossy())),
-            ("enabled", self.is_switched_on.to_string()),
+        let more = [
             ("proven", optional(self.way.map(Way::word))),
             ("caveat", optional(self.caveat().as_deref())),
             ("good", self.failures().next().is_none().to_string()),
         ];
+        let head = [&json::head(&self.folder, self.is_switched_on)[..], &more].concat();
         let rows = self.rows.iter().map(|row| {
             let Row { handler, finding, entry } = row;
             let of_entry = |field: fn(&Taker) -> &str| optional(entry.as_ref().map(field));
@@ -181,21 +185,4 @@ impl Verified {
 pub(super) fn refusals(refused: &[(Way, String)]) -> String {
     let refused: Vec<_> = refused.iter().map(|(way, why)| format!("{}: {why}", way.word())).collect();
     refused.join("; ")
-}
-
-/// Lines of cells, each column as wide as its widest; the last one is as long as it likes.
-fn columns<const N: usize>(lines: &[[String; N]]) -> String {
-    let mut text = String::new();
-    for cells in lines {
-        let mut line = String::new();
-        for (column, cell) in cells.iter().enumerate() {
-            let width =
-                if column + 1 < N { lines.iter().map(|cells| cells[column].chars().count()).max() } else { None };
-            // Writing to a String cannot fail.
-            let _ = write!(line, "{cell:0$}  ", width.unwrap_or_default());
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }

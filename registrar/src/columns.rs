@@ -1,0 +1,16 @@
+//! Tables for people.
+
+/// Lines of cells, each column as wide as its widest cell; the last one is as long as it likes. `painted` may add to a
+/// padded cell, of this line and column, what takes no place.
+pub(crate) fn text<const N: usize>(lines: &[[String; N]], painted: impl Fn(usize, usize, String) -> String) -> String {
+    let width = |column: usize| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or_default();
+    let widths: [usize; N] = std::array::from_fn(|column| if column + 1 < N { width(column) } else { 0 });
+    let mut text = String::new();
+    for (line, cells) in lines.iter().enumerate() {
+        let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let painted: Vec<_> = padded.enumerate().map(|(column, cell)| painted(line, column, cell)).collect();
+        text.push_str(painted.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}

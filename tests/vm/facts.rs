@@ -1,0 +1,221 @@
+//! What must hold on every kernel: scripts of steps, and what each must say. How a kernel differs from another is in
+//! its row in `main.rs`.
+
+use crate::Machine;
+
+/// A fact: a script, which calls what `prelude.sh` holds, and the lines that it says, without space at their ends.
+pub(crate) struct Fact {
+    pub(crate) name: &'static str,
+    pub(crate) script: &'static str,
+    pub(crate) expected: fn(&Machine) -> &'static [&'static str],
+}
+
+pub(crate) const FACTS: &[Fact] = &[
+    Fact {
+        name: "host_is_served_and_left_as_it_was",
+        script: "
+            try aarch64 s390x
+            registrar register aarch64 s390x
+            try aarch64 s390x arm
+            registrar unregister
+            try aarch64 s390x
+            mounts",
+        expected: |_| {
+            &[
+                "aarch64 does not run",
+                "s390x does not run",
+                "register: 0",
+                "aarch64 runs",
+                "s390x runs",
+                "arm does not run",
+                "unregister: 0",
+                "aarch64 does not run",
+                "s390x does not run",
+                "1 mounts",
+            ]
+        },
+    },
+    Fact {
+        name: "all_handlers_are_registered_and_unregistered",
+        script: "
+            /registrar register | tail -n 1 | sed 's/; .*//'
+            /registrar unregister | tail -n 1
+            list",
+        expected: |machine| match machine.runs_i386 {
+            true => &["33 registered, 0 replaced, 0 unchanged", "33 unregistered", "register status"],
+            false => &["35 registered, 0 replaced, 0 unchanged", "35 unregistered", "register status"],
+        },
+    },
+    Fact {
+        name: "newest_is_listed_first_and_asked_first",
+        script: "
+            mount -t binfmt_misc none $folder
+            say() { echo $(list) $(/tmp/magic); }
+            for name in b a c; do
+                printf '#!/busybox sh\\necho %s\\n' $name >/tmp/$name
+                chmod +x /tmp/$name
+                add $name /tmp/$name
+            done
+            say
+            echo -1 >$folder/a; add a /tmp/a; say
+            echo 0 >$folder/b; echo 1 >$folder/b; say
+            echo -1 >$folder/a; say
+            for name in 1 2 3 4 5 6 7 8 9; do add $name /tmp/b; done; add 0 /tmp/c; say",
+        expected: |_| {
+            &[
+                "c a b register status c",
+                "a c b register status a",
+                "a c b register status a",
+                "c b register status c",
+                "0 9 8 7 6 5 4 3 2 1 c b register status c",
+            ]
+        },
+    },
+    Fact {
+        name: "entries_and_the_last_mount",
+        script: "
+            unshare -m sh -c '. /prelude; mount -t binfmt_misc none $folder
+                add named /tmp/29; add opened /tmp/29 F; /tmp/magic; echo $?'
+            /tmp/magic 2>/dev/null; [ $? = 29 ] && echo 'they serve without a mount'
+            mount -t binfmt_misc none $folder
+            list",
+        expected: |machine| match machine.entries_need_a_mount {
+            false => &["29", "they serve without a mount", "opened named register status"],
+            true => &["29", "register status"],
+        },
+    },
+    Fact {
+        name: "container_whose_mount_goes_with_it_is_refused",
+        script: "
+            container '. /prelude; registrar register aarch64; try aarch64'
+            try aarch64",
+        expected: |machine| match machine.entries_need_a_mount {
+            false => &["register: 0", "aarch64 runs", "aarch64 runs"],
+            true => &[
+                "register: 1, handlers would vanish with this container: use -v /proc/sys/fs/binfmt_misc:/binfmt_misc, \
+                 or --stay, or on the host, which has none mounted: mount -t binfmt_misc binfmt_misc \
+                 /proc/sys/fs/binfmt_misc",
+                "aarch64 does not run",
+                "aarch64 does not run",
+            ],
+        },
+    },
+    Fact {
+        name: "container_whose_host_has_a_mount_registers_there",
+        script: "
+            mount -t binfmt_misc none $folder
+            container '. /prelude; registrar register aarch64; try aarch64'
+            try aarch64",
+        expected: |_| &["register: 0", "aarch64 runs", "aarch64 runs"],
+    },
+    Fact {
+        name: "container_that_sees_the_host_mounts_there",
+        script: "
+            unshare -m sh -c '. /prelude; registrar register aarch64'
+            try aarch64
+            mounts",
+        expected: |machine| match machine.entries_need_a_mount {
+            false => &["register: 0", "aarch64 runs", "0 mounts"],
+            true => &["register: 0", "aarch64 runs", "1 mounts"],
+        },
+    },
+    Fact {
+        name: "age_of_an_instance",
+        script: "
+            age() { mount -t binfmt_misc none $folder; stat -c %Z $folder; umount $folder; }
+            mkdir -p /other
+            first=$(age)
+            sleep 1.1
+            second=$(age)
+            [ $second -gt $first ] && echo 'new for the only mount'
+            mount -t binfmt_misc none /other
+            held=$(stat -c %Z /other)
+            sleep 1.1
+            [ $(age) = $held ] && echo 'old for a second mount'
+            umount /other",
+        expected: |_| &["new for the only mount", "old for a second mount"],
+    },
+    Fact {
+        name: "user_namespace",
+        script: "
+            unshare -U -r -m sh -c '. /prelude
+                registrar register aarch64 --scope userns --temporary
+                try aarch64
+                registrar unregister --scope userns' | sed 's/user:[^ )]*/user:[]/'
+            registrar run /probe/aarch64
+            try aarch64",
+        expected: |machine| match machine.user_namespaces {
+            false => &[
+                "register: 1, mounting binfmt_misc at /proc/sys/fs/binfmt_misc: not permitted; run as the \
+                 host's root (this is root of user:[]), or with -v /proc/sys/fs/binfmt_misc:/binfmt_misc",
+                "aarch64 does not run",
+                "unregister: 1, mounting binfmt_misc at /proc/sys/fs/binfmt_misc: not permitted; run as the \
+                 host's root (this is root of user:[]), or with -v /proc/sys/fs/binfmt_misc:/binfmt_misc",
+                "run: 1, a user namespace has no binfmt_misc of its own here: that needs Linux 6.7, and no AppArmor that \
+                 forbids it (sysctl kernel.apparmor_restrict_unprivileged_userns)",
+                "aarch64 does not run",
+            ],
+            true => &["register: 0", "aarch64 runs", "unregister: 0", "run: 29", "aarch64 does not run"],
+        },
+    },
+    Fact {
+        name: "i386_is_registered_only_where_it_does_not_run",
+        script: "
+            mount -t binfmt_misc none $folder
+            try i386
+            /registrar register i386 | grep -o 'i386 skipped: runs natively'
+            list
+            try i386",
+        expected: |machine| match machine.runs_i386 {
+            true => &["i386 runs", "i386 skipped: runs natively", "register status", "i386 runs"],
+            false => &["i386 does not run", "qemu-i486 qemu-i386 register status", "i386 runs"],
+        },
+    },
+    Fact {
+        name: "without_the_module",
+        script: "
+            rmmod binfmt_misc
+            registrar register aarch64
+            insmod /binfmt_misc.ko",
+        expected: |_| {
+            &[
+                "register: 1, mounting binfmt_misc at /proc/sys/fs/binfmt_misc: this kernel has none; on the host: modprobe binfmt_misc",
+            ]
+        },
+    },
+    Fact {
+        name: "handlers_are_replaced_without_a_gap",
+        script: "
+            mount -t binfmt_misc none $folder
+            rm -f /tmp/stop
+            mkdir -p /other
+            ln /usr/bin/qemu-* /other
+            registrar register
+            (start_many_times /probe/aarch64; touch /tmp/stop) &
+            rounds=0
+            until [ -e /tmp/stop ]; do
+                for emulators in /other /usr/bin; do
+                    /registrar register --bindir $emulators | tail -n 1 | sed 's/; .*//'
+                done
+                rounds=$((rounds + 1))
+            done >/tmp/sums
+            wait
+            sort -u /tmp/sums
+            [ $rounds -ge 10 ] || echo only $rounds rounds",
+        expected: |machine| match machine.runs_i386 {
+            true => &["register: 0", "no start failed", "0 registered, 33 replaced, 0 unchanged"],
+            false => &["register: 0", "no start failed", "0 registered, 35 replaced, 0 unchanged"],
+        },
+    },
+    Fact {
+        name: "removed_and_added_handlers_have_a_gap",
+        script: "
+            mount -t binfmt_misc none $folder
+            rm -f /tmp/stop
+            add gap /tmp/29
+            (start_many_times /tmp/magic; touch /tmp/stop) &
+            until [ -e /tmp/stop ]; do echo -1 >$folder/gap; add gap /tmp/29; done
+            wait",
+        expected: |_| &["starts failed"],
+    },
+];
