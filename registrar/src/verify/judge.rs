@@ -319,7 +319,8 @@ mod tests {
             emulators: EMULATOR_DIR,
             good: 29,
             look: &|_| facts.clone(),
-            real: &|_| None,
+            // One link, as Debian has them.
+            real: &|path| (path == Path::new("/opt/link")).then(|| "/opt/s390x".into()),
         };
         judge(&Chain::of(handler(), entries), ran, &context)
     }
@@ -429,6 +430,13 @@ mod tests {
         ];
         for (entries, run, result, detail) in cases {
             expect(&judged(&entries, &Ok(Facts::default()), run, Way::Namespace), result, detail);
+        }
+        // What was executed counts more than any order.
+        let run = Ran { emulator: Some("/opt/s390x".into()), ..run };
+        let link = Entry { interpreter: "/opt/link".into(), ..theirs() };
+        for theirs in [theirs(), link] {
+            let entries = entries(&[("qemu-s390x", entry("F")), ("theirs", theirs)]);
+            expect(&judged(&entries, &Ok(Facts::default()), &run, Way::Namespace), "shadowed", "by theirs (/opt/");
         }
     }
 
