@@ -13,6 +13,7 @@ mod policy;
 use std::time::Duration;
 
 use crate::cli::{Asked, Detail};
+use crate::table::Handler;
 use crate::told::{Told, escaped};
 
 /// Whether a link holds.
@@ -28,23 +29,35 @@ enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Link {
     what: &'static str,
+    /// The handler that it is of, if it is of one.
+    of: Option<&'static str>,
     state: State,
     detail: String,
 }
 
 impl Link {
     fn new(what: &'static str, state: State, detail: impl Into<String>) -> Self {
-        Self { what, state, detail: detail.into() }
+        Self { what, of: None, state, detail: detail.into() }
+    }
+
+    fn of(handler: &Handler, what: &'static str, state: State, detail: impl Into<String>) -> Self {
+        Self { of: Some(handler.name), ..Self::new(what, state, detail) }
     }
 
     fn line(&self) -> String {
-        let Self { what, state, detail } = self;
-        let word = match state {
+        let word = match self.state {
             State::Holds => "ok",
             State::Broken => "broken",
             State::Unknown => "unknown",
         };
-        format!("{what:8}  {word:7}  {}\n", escaped(detail))
+        format!("{:8}  {word:7}  {}\n", self.what, escaped(&self.text()))
+    }
+
+    fn text(&self) -> String {
+        match self.of {
+            Some(name) => format!("{name}: {}", self.detail),
+            None => self.detail.clone(),
+        }
     }
 }
 
@@ -55,7 +68,7 @@ pub(crate) fn doctor(asked: &Asked, limit: Duration) -> Told {
     let told = Told::success(links.iter().filter(is_told).map(Link::line).collect());
     match links.iter().find(|link| link.state == State::Broken) {
         None => told,
-        Some(Link { what, detail, .. }) => told.and_failure(&format!("{what} is broken: {detail}")),
+        Some(link) => told.and_failure(&format!("{} is broken: {}", link.what, link.text())),
     }
 }
 

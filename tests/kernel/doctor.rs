@@ -168,6 +168,10 @@ fn emulators(sandbox: &Sandbox) {
     fs::remove_file(path("hppa")).expect("removed");
     let held = format!("qemu-hppa: no {} here; the kernel uses the one that it opened", path("hppa"));
     assert_eq!(found("hppa"), ("unknown".into(), held));
+    fs::copy("/usr/bin/env", path("hppa")).expect("copied");
+    let (state, detail) = found("hppa");
+    assert_eq!(state, "unknown", "{detail}");
+    assert!(detail.ends_with("; the kernel still uses the one that it opened"), "{detail}");
     assert_eq!(sandbox.run(&["doctor", "hppa"]).code, Some(0), "a program runs");
 }
 

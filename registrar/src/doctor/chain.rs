@@ -103,15 +103,28 @@ fn of_handlers(asked: &Asked, folder: &Folder, entries: &Entries, limit: Duratio
     }
     if !to_verify.is_empty() {
         links.extend(verified(asked, folder, entries, limit, &to_verify));
+        believe_programs(&mut links);
     }
     condensed(links)
 }
 
+/// Where programs run, the kernel holds a better emulator than the file that is there now.
+fn believe_programs(links: &mut [Link]) {
+    let runs = |link: &&Link| link.what == "verify" && link.state == Holds;
+    let good: Vec<_> = links.iter().filter(runs).map(|link| link.of).collect();
+    for link in links.iter_mut().filter(|link| link.what == "emulator" && good.contains(&link.of)) {
+        if link.state == Broken {
+            link.state = Unknown;
+            link.detail.push_str("; the kernel still uses the one that it opened");
+        }
+    }
+}
+
 /// What the entries say of one handler.
 fn of_rule(handler: &Handler, asked: &Asked, folder: &Folder, entries: &Entries, is_native: bool) -> Vec<Link> {
-    let (name, target) = (handler.name, handler.target);
+    let target = handler.target;
     let server = plan::server(handler, entries);
-    let link = |what, state, detail: String| Link::new(what, state, format!("{name}: {detail}"));
+    let link = |what, state, detail: String| Link::of(handler, what, state, detail);
     let mount = folder.path().display();
     let Some((own, entry)) = plan::ours(handler, entries) else {
         return match server {
@@ -155,7 +168,7 @@ fn of_rule(handler: &Handler, asked: &Asked, folder: &Folder, entries: &Entries,
 /// Whether an entry's emulator can run wherever a program is.
 fn emulator(handler: &Handler, entry: &Entry) -> Link {
     let path = &entry.interpreter;
-    let link = |state, detail: String| Link::new("emulator", state, format!("{}: {detail}", handler.name));
+    let link = |state, detail: String| Link::of(handler, "emulator", state, detail);
     let is_fixed = entry.flags.contains('F');
     match elf::read(Path::new(path)) {
         Ok(Facts { loader: Some(loader), .. }) => {
@@ -195,7 +208,7 @@ fn verified(
         let detail =
             [Some(finding.result), finding.detail.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
         let state = if finding.is_good() { Holds } else { Broken };
-        links.push(Link::new("verify", state, format!("{}: {detail}", handler.name)));
+        links.push(Link::of(handler, "verify", state, detail));
     }
     if let Some((handler, _)) = verified.failures().next() {
         let path =
