@@ -5,6 +5,7 @@ mod exchange;
 mod faults;
 mod find;
 mod lines;
+mod load;
 mod names;
 mod register;
 mod sandbox;
@@ -50,6 +51,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         faults::TESTS,
         find::TESTS,
         lines::TESTS,
+        load::TESTS,
         names::TESTS,
         register::TESTS,
         status::TESTS,
@@ -91,6 +93,8 @@ fn run_apart(test: &Test) -> Result<(), Failed> {
         .stdin(Stdio::null())
         .output()?;
     if output.status.success() {
+        // Figures, of those that measure.
+        print!("{}", String::from_utf8_lossy(&output.stdout));
         return Ok(());
     }
     Err(format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr)).into())

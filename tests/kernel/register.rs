@@ -42,7 +42,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// The file of a target's test program.
-fn test_program(sandbox: &Sandbox, target: &Target) -> std::path::PathBuf {
+pub(crate) fn test_program(sandbox: &Sandbox, target: &Target) -> std::path::PathBuf {
     let path = sandbox.scratch().join(target.qemu);
     fs::write(&path, probe::executable(target, target.machines[0]).expect("a test program")).expect("written");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
