@@ -1,12 +1,16 @@
 //! `registrar` against the real kernel. Each test runs in a process of its own, in a user and mount namespace of its
 //! own, so that it needs no root, disturbs nobody and runs beside the others. One that cannot run fails.
 
+mod concurrent;
 mod exchange;
+mod fault_table;
 mod faults;
 mod find;
+mod kills;
 mod lines;
 mod load;
 mod names;
+mod random;
 mod register;
 mod sandbox;
 mod status;
@@ -47,9 +51,12 @@ const fn test(name: &'static str, run: fn(&Sandbox)) -> Test {
 
 fn tests() -> impl Iterator<Item = &'static Test> {
     let kinds = [
+        concurrent::TESTS,
         exchange::TESTS,
+        fault_table::TESTS,
         faults::TESTS,
         find::TESTS,
+        kills::TESTS,
         lines::TESTS,
         load::TESTS,
         names::TESTS,
