@@ -1,7 +1,6 @@
 //! The links themselves.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use super::emulator::emulator;
