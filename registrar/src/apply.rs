@@ -74,7 +74,8 @@ impl<'a> Writer<'a> {
     /// How a step ended of which nothing failed.
     fn end(&self, step: &Step) -> End {
         let has_file = || Path::new(&step.handler.interpreter(&self.wanted.emulators)).exists();
-        if step.outcome == Outcome::Unchanged && !has_file() { End::WithoutFile } else { End::AsPlanned }
+        let is_held = self.wanted.flags.fixes_binary();
+        if step.outcome == Outcome::Unchanged && is_held && !has_file() { End::WithoutFile } else { End::AsPlanned }
     }
 
     fn change(&mut self, handler: &Handler, change: Change) -> Result<(), Error> {

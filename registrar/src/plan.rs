@@ -51,6 +51,8 @@ pub(crate) enum Outcome {
     Undecidable(String),
     /// Its emulator's file cannot be what flag `F` needs.
     Unfit(String),
+    /// Without flag `F` the kernel would take it, and no program would start: its emulator cannot be executed.
+    NotExecutable(Errno),
     /// Entries of others have both names; this is the owner of the second.
     Taken(String),
     /// What is there must be replaced, but an entry of this owner has the second name.
@@ -65,7 +67,7 @@ impl Outcome {
         match self {
             Self::Registered | Self::Replaced(_) | Self::Unchanged | Self::Unregistered | Self::Absent => false,
             Self::Skipped(_) => false,
-            Self::TakesNative(_) | Self::Undecidable(_) | Self::Unfit(_) => true,
+            Self::TakesNative(_) | Self::Undecidable(_) | Self::Unfit(_) | Self::NotExecutable(_) => true,
             Self::Taken(_) | Self::Blocked(_) | Self::Unreadable(_) => true,
         }
     }

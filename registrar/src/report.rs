@@ -162,6 +162,13 @@ impl<'a> Report<'a> {
                 self.failures.add(self.doing(), handler.name, alone, format!("{why}; {advice}"));
                 ("failed", format!("{interpreter}: {why}"))
             }
+            Outcome::NotExecutable(errno) => {
+                let interpreter = interpreter();
+                let folder = self.asked.wanted.emulators.clone();
+                let cause = Error::Add { name: handler.name, folder, interpreter: interpreter.clone(), errno };
+                self.failures.add(self.doing(), handler.name, cause.to_string(), cause.of_many());
+                ("failed", interpreter)
+            }
             Outcome::Undecidable(cause) => {
                 let cause = format!("cannot tell whether it runs natively: {cause}");
                 let alone = format!("registering {}: {cause}", handler.target);

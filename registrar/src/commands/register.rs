@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 
 use super::{handlers, in_wanted_scope, unregister, verified};
 use crate::apply::{Done, End, Writer};
@@ -150,6 +151,9 @@ fn steps(asked: &Asked, entries: &Entries) -> Result<Vec<Step>, Error> {
     let planned = wanted.into_iter().zip(verdicts).map(|(handler, verdict)| {
         let step = plan::register(handler, &asked.wanted, entries, verdict);
         let step = on_file(step, &asked.wanted, entries, &mut pipe);
+        if let Some(errno) = not_executable(&step, &asked.wanted) {
+            return Step { outcome: Outcome::NotExecutable(errno), changes: &[], ..step };
+        }
         let outcome = match step.outcome {
             Outcome::Skipped(Skip::Unknown(cause)) if !asked.targets.is_empty() => Outcome::Undecidable(cause),
             _ if step.changes.is_empty() => return step,
@@ -190,6 +194,21 @@ fn unfit(step: &Step, wanted: &Wanted) -> Option<String> {
         Ok(facts) => facts.loader.map(|loader| format!("not static: it needs {loader}")),
         Err(elf::Unfit::Unreadable(_)) => None,
         Err(unfit) => Some(unfit.to_string()),
+    }
+}
+
+/// What would keep an emulator from being opened later, as the kernel would have said of one that it opens now.
+fn not_executable(step: &Step, wanted: &Wanted) -> Option<Errno> {
+    let is_meant = matches!(step.outcome, Outcome::Registered | Outcome::Replaced(_) | Outcome::Unchanged);
+    if !is_meant || wanted.flags.fixes_binary() {
+        return None;
+    }
+    let path = step.handler.interpreter(&wanted.emulators);
+    match fs::metadata(&path) {
+        Err(error) => Some(kernel::errno(&error)),
+        // Folders are executable too.
+        Ok(found) if !found.is_file() => Some(Errno::EACCES),
+        Ok(_) => access(path.as_str(), AccessFlags::X_OK).err(),
     }
 }
 
