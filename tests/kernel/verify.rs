@@ -466,6 +466,14 @@ fn with_register(sandbox: &Sandbox) {
     let out = sandbox.succeeds(&["register", "--verify", "s390x", "arm64"]);
     assert!(out.ends_with("\n2 registered, 0 replaced, 0 unchanged\nverified: 2 ok; in an empty root\n"), "{out}");
     assert_eq!(sandbox.succeeds(&["register", "--verify", "-q"]), "");
+    // All that was asked for, also what is not ours, or needs no handler.
+    let out = sandbox.succeeds(&["register", "--verify", host().qemu]);
+    assert!(out.ends_with("\nverified: 1 native\n"), "{out}");
+    sandbox.succeeds(&["unregister"]);
+    sandbox.add(&line("m68k", "theirs", "/bin/false", "F"));
+    let ran = sandbox.run(&["register", "--verify", "--keep"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.out);
+    assert!(ran.err.starts_with("verifying qemu-m68k: "), "{}", ran.err);
     let folder = stand_ins(sandbox, &["arm"]);
     let register = ["register", "--verify", "arm", "--bindir", folder.to_str().expect("text")];
     let ran = sandbox.run(&register);

@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
-use super::{handlers, in_wanted_scope, unregister, verified};
+use super::{handlers, in_wanted_scope, unregister};
 use crate::apply::{Done, End, Writer};
 use crate::cli::{Asked, Detail, Register};
 use crate::elf;
@@ -20,7 +20,7 @@ use crate::report::{Mode, Report, Verb};
 use crate::stay;
 use crate::table::EMULATOR_DIR;
 use crate::told::Told;
-use crate::verify;
+use crate::verify::{self, Question};
 
 /// Registers what is asked for.
 pub(super) fn register(command: &Register) -> Result<Told, Error> {
@@ -33,18 +33,23 @@ pub(super) fn register(command: &Register) -> Result<Told, Error> {
         return would_register(asked, namespace.as_ref());
     }
     let Some(stay) = command.stay else { return register_once(command, namespace.as_ref()) };
-    let told = stay::stay(asked, || register_once(command, namespace.as_ref()))?;
-    if stay.unregister_on_exit && !told.is_failure() { unregister(asked) } else { Ok(told) }
+    let told = stay::stay(asked, &handlers(asked), || register_once(command, namespace.as_ref()))?;
+    match stay.unregister_on_exit.then(|| unregister(asked)) {
+        None => Ok(told),
+        Some(Ok(gone)) => Ok(told.then(gone)),
+        Some(Err(error)) => Ok(told.and_failure(&error.to_string())),
+    }
 }
 
-/// Registers in the namespace that this process has made, and will be the last of.
-pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<Told, Error> {
+/// Registers all in the namespace that this process has made, and will be the last of. Says too whether anything is
+/// registered now.
+pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<(Told, bool), Error> {
     let (folder, mut register) = kernel::find_and_lock(None)?;
     let (_, steps) = plan(&folder, asked)?;
     let mut report = Report::new(Verb::Register, Mode::Real, folder.path(), asked);
     let mut writer = Writer::new(&folder, &asked.wanted, &mut register);
     steps.into_iter().for_each(|step| report.add(writer.apply(step)));
-    Ok(report.told())
+    Ok((report.told(), folder.entries()?.names().next().is_some()))
 }
 
 fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<Told, Error> {
@@ -61,17 +66,20 @@ fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<To
     }
 }
 
-/// What came of running foreign programs, in a line; in full if that is wanted.
+/// What came of running programs of all that was asked for, whoever serves it, in a line; in full if that is wanted.
 fn proof(asked: &Asked, folder: &Folder) -> Told {
-    match verified(asked, folder, verify::LIMIT) {
-        Ok(None) => Told::success(String::new()),
-        Ok(Some(verified)) => match asked.detail {
+    let proof = || -> Result<Told, verify::Error> {
+        let (handlers, entries) = (handlers(asked), folder.entries()?);
+        let emulators = &asked.wanted.emulators;
+        let limit = verify::LIMIT;
+        let verified = verify::verify(&Question { handlers: &handlers, folder, entries: &entries, emulators, limit })?;
+        Ok(match asked.detail {
             Detail::Quiet => verified.told_in_short().without_out(),
             Detail::Normal => verified.told_in_short(),
             Detail::Verbose => verified.told(false),
-        },
-        Err(error) => Told::failure(&error.to_string()),
-    }
+        })
+    };
+    proof().unwrap_or_else(|error| Told::failure(&error.to_string()))
 }
 
 fn register_in(
