@@ -80,7 +80,7 @@ pub(crate) struct Stay {
 
 /// Options that are for some commands only.
 const OPTIONS: &[(&str, &[&str])] = &[
-    ("keep", &["register"]),
+    ("keep", &["register", "status"]),
     ("atomic", &["register"]),
     ("dry-run", &["register", "unregister"]),
     ("temporary", &["register"]),
@@ -415,7 +415,7 @@ mod tests {
             ("registrar regsiter", "unknown command: regsiter; see registrar --help"),
             ("registrar register --jsno", "invalid option '--jsno'; see registrar --help"),
             ("registrar register --json", "--json is for status, verify; see registrar --help"),
-            ("registrar unregister --keep", "--keep is for register; see registrar --help"),
+            ("registrar unregister --keep", "--keep is for register, status; see registrar --help"),
             ("registrar status --dry-run", "--dry-run is for register, unregister; see registrar --help"),
             (
                 "registrar register --unregister-on-exit",

@@ -78,13 +78,17 @@ impl<'a> Report<'a> {
     /// How a step ended.
     pub(crate) fn add(&mut self, done: Done) {
         let handler = done.step.handler;
+        // Of what failed or was undone, nothing is left to be shown.
+        let changes = if done.end == End::AsPlanned { done.step.changes } else { &[] };
         let (word, detail) = match done.end {
             End::NotTried => {
                 self.counts.not_tried += 1;
                 ("not tried", String::new())
             }
             End::Failed(cause, left) => {
-                self.failures.add(self.doing(), handler.name, cause.to_string(), cause.of_many());
+                let hint = cause.hint(&self.asked.wanted.flags).map(|hint| format!("; {hint}")).unwrap_or_default();
+                let (alone, common) = (format!("{cause}{hint}"), cause.of_many() + &hint);
+                self.failures.add(self.doing(), handler.name, alone, common);
                 ("failed", self.left(handler, left))
             }
             End::TakenBack => {
@@ -103,12 +107,12 @@ impl<'a> Report<'a> {
         };
         self.rows.push(Row { name: handler.name, word, detail });
         if self.asked.detail == Detail::Verbose {
-            let written: Vec<_> = done.step.changes.iter().map(|&change| self.change(handler, change)).collect();
+            let written: Vec<_> = changes.iter().map(|&change| self.change(handler, change)).collect();
             self.rows.extend(written);
         }
     }
 
-    /// A write to the kernel.
+    /// A write to the kernel, made or to be made.
     fn change(&self, handler: &'static Handler, change: Change) -> Row {
         let wanted = &self.asked.wanted;
         let detail = match change {
@@ -116,7 +120,7 @@ impl<'a> Report<'a> {
             Change::Add(Slot::Spare) => handler.spare_line_in(&wanted.emulators, &wanted.flags),
             Change::Remove(slot) => format!("-1 to {}", slot.name(handler)),
         };
-        Row { name: handler.name, word: "  written", detail }
+        Row { name: handler.name, word: self.word("  written", "  to write"), detail }
     }
 
     /// A word and the detail, unless nothing need be told.
@@ -194,16 +198,13 @@ impl<'a> Report<'a> {
                 self.name_taken(handler, &spare, &owner);
                 ("failed", format!("the entry that was there stays; {spare} belongs to {owner}"))
             }
-            Outcome::Unreadable(errno) => {
-                let alone = Error::Read { path: self.folder.join(handler.name), errno };
+            Outcome::Unreadable { name, errno } => {
                 let cause = plain(errno);
-                self.failures.add(
-                    self.doing(),
-                    handler.name,
-                    alone.to_string(),
-                    format!("reading their entries: {cause}"),
-                );
-                ("failed", format!("cannot tell whose entry it is: {cause}"))
+                let whose = if name == handler.name { "whose entry it is".into() } else { format!("whose {name} is") };
+                let alone = Error::Read { path: self.folder.join(name), errno }.to_string();
+                let common = format!("reading their entries: {cause}");
+                self.failures.add(self.doing(), handler.name, alone, common);
+                ("failed", format!("cannot tell {whose}: {cause}"))
             }
         })
     }

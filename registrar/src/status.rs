@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use crate::columns;
 use crate::kernel::{Entries, Entry, Namespace};
 use crate::native::{HOST, Verdict};
-use crate::plan::{self, Difference, Wanted};
+use crate::plan::{self, Difference, Outcome, Skip, Step, Wanted};
 use crate::table::Handler;
 use crate::told::escaped;
 
@@ -51,6 +51,30 @@ struct Row {
     /// The entry of somebody else that serves.
     server: Option<String>,
     detail: Option<String>,
+    fit: Fit,
+}
+
+/// What `register`, asked for the same, would do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fit {
+    /// Nothing: it is as it should be, or is to be left alone.
+    Good,
+    /// Put it right.
+    Curable,
+    /// It could not.
+    Bad,
+}
+
+impl Fit {
+    fn of(step: &Step) -> Self {
+        match &step.outcome {
+            _ if step.handler.target == HOST => Self::Good,
+            Outcome::Unchanged | Outcome::Skipped(Skip::Native | Skip::InTheWay | Skip::Served) => Self::Good,
+            outcome if outcome.is_failure() => Self::Bad,
+            Outcome::Skipped(Skip::Unknown(_)) => Self::Bad,
+            _ => Self::Curable,
+        }
+    }
 }
 
 /// How it is with a handler.
@@ -88,6 +112,7 @@ impl<'a> Status<'a> {
 
     /// Adds what the entries, or the kernel, say of a handler.
     pub(crate) fn add(&mut self, handler: &'static Handler, entries: &Entries, verdict: Verdict) {
+        let step = plan::register(handler, self.wanted, entries, verdict.clone());
         let server = plan::server(handler, entries);
         let ours = plan::ours(handler, entries);
         let difference =
@@ -106,6 +131,7 @@ impl<'a> Status<'a> {
                 Verdict::Unknown(cause) => (State::Unknown, Some(cause)),
             },
         };
+        let fit = if state == State::Registered { Fit::Good } else { Fit::of(&step) };
         if detail.is_none() {
             detail = match (&ours, server) {
                 (_, Some((by, _))) => Some(format!("by {by}")),
@@ -116,7 +142,7 @@ impl<'a> Status<'a> {
         let theirs = || server.map(|(name, entry)| (name.to_owned(), entry.clone()));
         let entry = ours.map(|(name, entry)| (name, entry.clone())).or_else(theirs);
         let server = server.map(|(name, _)| name.to_owned());
-        self.rows.push(Row { handler, state, entry, server, detail });
+        self.rows.push(Row { handler, state, entry, server, detail, fit });
     }
 
     /// What is not as `register` would have it, if anything is.
@@ -124,14 +150,19 @@ impl<'a> Status<'a> {
         if !self.is_switched_on {
             return Some(format!("{}: binfmt_misc is switched off", self.folder.display()));
         }
-        let is_wrong = |row: &&Row| !matches!(row.state, State::Registered | State::Native);
-        let wrong: Vec<_> = self.rows.iter().filter(is_wrong).map(|row| (row.handler.name, row.state.word())).collect();
-        let (name, state) = wrong.first()?;
+        let wrong: Vec<_> = self.rows.iter().filter(|row| row.fit != Fit::Good).collect();
+        let first = wrong.first()?;
+        let (name, state) = (first.handler.name, first.state.word());
+        let command = if *self.wanted == Wanted::default() {
+            "registrar register"
+        } else {
+            "registrar register with the same options"
+        };
+        let is_curable = wrong.iter().all(|row| row.fit == Fit::Curable);
+        let advice = if is_curable { "puts that right" } else { "says what stands in the way" };
         Some(match wrong.len() {
-            1 => format!("{name} is {state}; registrar register puts that right"),
-            more => {
-                format!("{more} handlers are not registered as wanted, first {name}, {state}; run registrar register")
-            }
+            1 => format!("{name} is {state}; {command} {advice}"),
+            many => format!("{many} handlers are not registered as wanted, first {name}, {state}; {command} {advice}"),
         })
     }
 

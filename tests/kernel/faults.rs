@@ -260,6 +260,13 @@ fn unreadable_entry(sandbox: &Sandbox) {
         );
     }
     assert_eq!(sandbox.names(), ["python3.11", "qemu-m68k"]);
+    // The second name, where the first is somebody else's.
+    for name in ["qemu-sh4", "qemu-sh4.registrar"] {
+        sandbox.add(&line("sh4", name, "/opt/theirs", ""));
+    }
+    let Ran { code, out, err } = unreadable("qemu-sh4.registrar", &["register", "sh4"]);
+    assert_eq!((code, err.as_str()), (Some(1), "reading /proc/sys/fs/binfmt_misc/qemu-sh4.registrar: i/o error\n"));
+    assert!(out.starts_with("qemu-sh4  failed        cannot tell whose qemu-sh4.registrar is: i/o error\n"), "{out}");
 }
 
 /// The folder is another user namespace's, whose root's id none in here has.

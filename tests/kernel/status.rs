@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("status/switched_off", switched_off),
     test("status/served_under_another_name", served_under_another_name),
     test("status/check", check),
+    test("status/check_of_what_register_leaves_alone", check_of_what_register_leaves_alone),
     test("status/colours", colours),
 ];
 
@@ -117,7 +118,8 @@ fn check(sandbox: &Sandbox) {
     assert_eq!(sandbox.succeeds(&["status", "--check", "-q", "s390x"]), "");
     fails(
         &["status", "--check", "--credentials", "s390x", "arm"],
-        "2 handlers are not registered as wanted, first qemu-arm, different; run registrar register",
+        "2 handlers are not registered as wanted, first qemu-arm, different; registrar register with the same options \
+         puts that right",
     );
     sandbox.write("qemu-s390x", "0");
     fails(&["status", "--check"], "qemu-s390x is disabled; registrar register puts that right");
@@ -127,6 +129,27 @@ fn check(sandbox: &Sandbox) {
     sandbox.succeeds(&["status", "--check"]);
     sandbox.write("status", "0");
     fails(&["status", "--check"], "/proc/sys/fs/binfmt_misc: binfmt_misc is switched off");
+}
+
+/// As readiness of a resident that was told to keep the entries of others.
+fn check_of_what_register_leaves_alone(sandbox: &Sandbox) {
+    sandbox.add(&line("m68k", "theirs", "/opt/m68k", ""));
+    sandbox.add(&line(host().qemu, "native", "/opt/native", ""));
+    sandbox.write("native", "0");
+    sandbox.succeeds(&["register", "--keep"]);
+    sandbox.succeeds(&["status", "--check", "--keep"]);
+    sandbox.fails(&["status", "--check"], "qemu-m68k is served; registrar register puts that right");
+    sandbox.write("qemu-s390x", "-1");
+    let with_options = "registrar register with the same options puts that right";
+    sandbox.fails(&["status", "--check", "--keep"], &format!("qemu-s390x is absent; {with_options}"));
+    // Advice that would not help is none.
+    for name in ["qemu-s390x", "qemu-s390x.registrar"] {
+        sandbox.add(&line("s390x", name, "/opt/theirs", ""));
+        sandbox.write(name, "0");
+    }
+    let err = "qemu-s390x is absent; registrar register says what stands in the way";
+    sandbox.fails(&["status", "--check", "s390x"], err);
+    assert_eq!(sandbox.run(&["register", "s390x"]).code, Some(1));
 }
 
 /// A terminal of its own, by script(1).

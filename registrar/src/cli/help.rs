@@ -37,7 +37,8 @@ Other options:
       --mount DIR   binfmt_misc is mounted at DIR, or is to be mounted there
       --bindir DIR  folder of the emulators, also BINDIR in the environment [/usr/bin]
       --json        status or verify as JSON
-      --check       status: fail unless all is as register, with the same options, would have it
+      --check       status: fail unless each entry is as register, with the same options (of which --keep is one
+                    here too), would have it; at the emulators' files it does not look, as verify does
       --timeout N   verify, doctor: seconds that each program is given [10]
   -q, --quiet       only failures
   -v, --verbose     what was found, and the rules as they are written
@@ -45,5 +46,5 @@ Other options:
   -h, --help        this text
 
 Exit status: 0 if what was asked for is so, and stays so; 1 if not, with the cause as the last line of standard error.
-run ends as PROGRAM does.
+run ends as PROGRAM does; 125 if no handlers could be had, 126 or 127 if it does not start.
 ";

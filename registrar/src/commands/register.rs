@@ -1,6 +1,8 @@
 //! `register`: looks whether it may and whether it will last, plans each handler, and has the plan carried out, once or
 //! as long as this process stays.
 
+mod dry_run;
+
 use std::fs;
 use std::path::Path;
 
@@ -8,12 +10,12 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use super::{handlers, in_wanted_scope, unregister};
-use crate::apply::{Done, End, Writer};
+use crate::apply::Writer;
 use crate::cli::{Asked, Detail, Register};
 use crate::elf;
 use crate::guard::Guard;
 use crate::held::FullPipe;
-use crate::kernel::{self, Entries, Error, Folder, Lasting, Mount, Namespace};
+use crate::kernel::{self, Entries, Error, Folder, Lasting, Namespace};
 use crate::native::{HOST, Verdict, Verdicts};
 use crate::plan::{self, Outcome, Skip, Step, Wanted};
 use crate::report::{Mode, Report, Verb};
@@ -30,7 +32,7 @@ pub(super) fn register(command: &Register) -> Result<Told, Error> {
     }
     let namespace = in_wanted_scope(asked)?;
     if command.dry_run {
-        return would_register(asked, namespace.as_ref());
+        return dry_run::would_register(asked, namespace.as_ref());
     }
     let Some(stay) = command.stay else { return register_once(command, namespace.as_ref()) };
     let told = stay::stay(asked, &handlers(asked), || register_once(command, namespace.as_ref()))?;
@@ -108,24 +110,6 @@ fn register_in(
     } else {
         steps.into_iter().for_each(|step| report.add(writer.apply(step)));
     }
-    Ok(report.told())
-}
-
-fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Result<Told, Error> {
-    let found = kernel::find(asked.mount.as_deref(), Mount::Never);
-    let (folder, steps) = match &found {
-        Ok(folder) => (folder.path(), plan(folder, asked)?.1),
-        Err(Error::NotMounted { at }) => (at.as_path(), steps(asked, &Entries::default())?),
-        Err(other) => return Err(other.clone()),
-    };
-    let mut report = Report::new(Verb::Register, Mode::DryRun, folder, asked);
-    if found.is_err() {
-        report.remark(format!("binfmt_misc to be mounted at {}", folder.display()));
-    }
-    if let Some(namespace) = namespace {
-        report.remark(of_namespace(namespace));
-    }
-    steps.into_iter().for_each(|step| report.add(Done { step, end: End::AsPlanned }));
     Ok(report.told())
 }
 
