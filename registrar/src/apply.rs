@@ -16,6 +16,13 @@ pub(crate) struct Done {
     pub(crate) end: End,
 }
 
+impl Done {
+    /// Whether something that was asked for is not so.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.step.outcome.is_failure() || matches!(self.end, End::Failed(..))
+    }
+}
+
 /// How a step ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {

@@ -22,7 +22,7 @@ ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; several 
 Options of register:
       --verify            fail unless foreign programs then really run, as verify tells
       --keep              what an entry of somebody else serves, it goes on serving
-      --atomic            all or nothing: a failure takes back what this run did
+      --atomic            all or nothing: a failure, with --verify also of a program, takes back what this run did
       --credentials       set-user-ID programs get their rights, which the emulator then has (flags OC)
       --preserve-argv0    programs see the argv[0] that they were started with (flag P)
       --no-fix-binary     open the emulator at each start, wherever that is, instead of once now (no flag F)

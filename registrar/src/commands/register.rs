@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use super::{handlers, in_wanted_scope, unregister};
-use crate::apply::Writer;
+use crate::apply::{Done, Writer};
 use crate::cli::{Asked, Detail, Register};
 use crate::elf;
 use crate::guard::Guard;
@@ -60,10 +60,12 @@ fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<To
     if told.as_ref().map_or(true, |told| told.is_failure()) {
         folder.unmount_if_unused();
     }
-    // What programs do takes time that no other run need wait for.
+    // What programs do takes time that no other run need wait for, unless it may all be taken back.
     drop(register);
     match told {
-        Ok(told) if command.verify && !told.is_failure() => Ok(told.then(proof(&command.asked, &folder))),
+        Ok(told) if command.verify && !command.atomic && !told.is_failure() => {
+            Ok(told.then(proof(&command.asked, &folder)))
+        }
         told => told,
     }
 }
@@ -105,12 +107,25 @@ fn register_in(
     }
     let (entries, steps) = plan(folder, asked)?;
     let mut writer = Writer::new(folder, &asked.wanted, register);
+    let mut proven = None;
     if command.atomic {
-        writer.apply_all_or_none(steps, &entries).into_iter().for_each(|done| report.add(done));
+        let mut done = writer.apply_all_or_none(steps, &entries);
+        if command.verify && !done.iter().any(Done::is_failure) {
+            let proof = proof(asked, folder);
+            if proof.is_failure() {
+                done = writer.take_back_all(done, &entries);
+            }
+            proven = Some(proof);
+        }
+        done.into_iter().for_each(|done| report.add(done));
     } else {
         steps.into_iter().for_each(|step| report.add(writer.apply(step)));
     }
-    Ok(report.told())
+    let told = report.told();
+    Ok(match proven {
+        Some(proof) => told.then(proof),
+        None => told,
+    })
 }
 
 fn of_namespace(namespace: &Namespace) -> String {
