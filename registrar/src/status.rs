@@ -1,25 +1,6 @@
 //! What serves each target, as a table for people and as JSON for programs. Only looks.
 //!
-//! The JSON is one object; keys are added in later versions, never renamed:
-//!
-//! - `registrar`, `qemu`, `origin`: versions, and where the emulators come from; `qemu` is empty in a build without any
-//! - `mount`: the folder that was read
-//! - `enabled`: whether the kernel uses any entry at all
-//! - `namespace`: the user namespace whose programs the entries serve; `null` for the host's
-//! - `handlers`: for each handler `name`, `target`, `platform`, `state`, and these, which are `null` where there is none:
-//!   `entry`, the name of the entry that is meant, its `interpreter` and `flags`; `server`, the entry of somebody else
-//!   that runs the target's programs; `detail`, in words.
-//!
-//! `state` is one of
-//!
-//! - `registered`: ours serves, as we would register it
-//! - `different`: ours serves, but not as we would register it
-//! - `disabled`: ours is there, switched off
-//! - `shadowed`: ours is there, but a newer one of somebody else serves
-//! - `absent`: nothing serves
-//! - `served`: somebody else's serves
-//! - `native`: the machine runs it itself, and nothing of ours is in the way
-//! - `unknown`: nothing serves, and whether the machine runs it itself cannot be told
+//! Keys and states of the JSON are in `docs/json.md`: added to in later versions, never renamed.
 
 mod colour;
 mod json;

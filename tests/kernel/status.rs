@@ -11,6 +11,7 @@ use crate::{Test, test};
 pub(crate) const TESTS: &[Test] = &[
     test("status/text", text),
     test("status/json", json),
+    test("status/json_is_documented", json_is_documented),
     test("status/no_command_is_status", no_command_is_status),
     test("status/switched_off", switched_off),
     test("status/served_under_another_name", served_under_another_name),
@@ -74,6 +75,47 @@ fn json(sandbox: &Sandbox) {
     assert_eq!(handler("qemu-m68k")["state"], "served");
     assert_eq!(handler("qemu-m68k")["server"], "qemu-m68k");
     assert_eq!(handler("qemu-s390x")["state"], "registered");
+}
+
+/// All keys and no others, and all words that a run on this machine gives.
+fn json_is_documented(sandbox: &Sandbox) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/json.md");
+    let text = std::fs::read_to_string(path).expect(path);
+    let sections: Vec<_> = text.split("\n## ").collect();
+    let [both, status, verify] = sections[..] else { panic!("{path}: not three parts") };
+    prepare(sandbox);
+    for (arguments, section, word) in
+        [(["status", "--json"], status, "state"), (["verify", "--json"], verify, "result")]
+    {
+        let out = sandbox.run(&arguments).out;
+        let found: Value = serde_json::from_str(&out).expect(&out);
+        let mut keys = keys(&found);
+        let handlers = found["handlers"].as_array().expect("a list");
+        keys.extend(self::keys(&handlers[0]));
+        let (of_keys, of_words) = section.split_once(&format!("| `{word}` | meaning |")).expect("two kinds of tables");
+        let mut expected = [first_cells(both), first_cells(of_keys)].concat();
+        for list in [&mut keys, &mut expected] {
+            list.sort();
+            list.dedup();
+        }
+        assert_eq!(keys, expected, "{arguments:?}");
+        let words = first_cells(of_words);
+        for handler in handlers {
+            let word = handler[word].as_str().expect("a word");
+            assert!(words.iter().any(|known| known == word), "{word}: {words:?}");
+        }
+    }
+}
+
+fn keys(object: &Value) -> Vec<String> {
+    object.as_object().expect("an object").keys().cloned().collect()
+}
+
+/// What is code in the first column of tables.
+fn first_cells(text: &str) -> Vec<String> {
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(String::from)).collect()
 }
 
 fn no_command_is_status(sandbox: &Sandbox) {
