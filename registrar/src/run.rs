@@ -21,7 +21,7 @@ use crate::told::Told;
 /// Exit statuses of a program that could not be started, as shells give them, and env(1) what is its own fault.
 const NOT_FOUND: u8 = 127;
 const NOT_STARTED: u8 = 126;
-const OUR_OWN: u8 = 125;
+pub(crate) const OUR_OWN: u8 = 125;
 
 /// What it means that the root of a new namespace may not mount.
 const NO_INSTANCE: &str = "a user namespace has no binfmt_misc of its own here: that needs Linux 6.7, and no AppArmor \

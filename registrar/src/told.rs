@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use crate::kernel::{errno, plain};
 
 /// Exit status of what could not be done.
-const FAILURE: u8 = 1;
+pub(crate) const FAILURE: u8 = 1;
 
 /// Longest last line of standard error, in characters.
 const LONGEST: usize = 200;

@@ -220,6 +220,11 @@ fn what_stands_in_the_way(sandbox: &Sandbox) {
     assert_eq!((ran.code, ran.err.as_str()), (Some(127), "starting /nonexistent: no such file or directory\n"));
     let ran = sandbox.run(&["run", "/etc/passwd"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(126), "starting /etc/passwd: permission denied\n"));
+    for words in [&["run"][..], &["run", "--nonsense", "true"], &["run", "--bindir", "opt", "true"]] {
+        let ran = sandbox.run(words);
+        assert_eq!((ran.code, ran.err.lines().count()), (Some(125), 1), "{}", ran.err);
+    }
+    assert_eq!(sandbox.run(&["register", "--nonsense"]).code, Some(1));
     // What could not be registered hinders nobody else.
     let folder = sandbox.emulators(&["s390x"]);
     let program = test_program(sandbox, targets::by_qemu_name("s390x").expect("known"));

@@ -46,5 +46,5 @@ Other options:
   -h, --help        this text
 
 Exit status: 0 if what was asked for is so, and stays so; 1 if not, with the cause as the last line of standard error.
-run ends as PROGRAM does; 125 if no handlers could be had, 126 or 127 if it does not start.
+run ends as PROGRAM does; with 125 if something failed before, with 126 or 127 if PROGRAM could not be started.
 ";
