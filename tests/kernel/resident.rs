@@ -140,14 +140,19 @@ fn keeps_its_own_mount(sandbox: &Sandbox) {
     assert_eq!(resident.end(Signal::SIGTERM), (Some(0), String::new()));
 }
 
-/// And after nothing else that is ours.
+/// And after nothing else that is ours, nor what others serve and is to be kept.
 fn looks_after_what_was_asked_for(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
-    let _resident = Resident::start_logged(sandbox, &["arm64"]);
+    let _resident = Resident::start_logged(sandbox, &["arm64,m68k", "--keep"]);
     let begin = said(sandbox, "out");
     sandbox.succeeds(&["unregister", "s390x"]);
+    sandbox.add(&line("m68k", "theirs", "/opt/m68k", ""));
+    sandbox.write("qemu-m68k", "-1");
     thread::sleep(TWO_LOOKS);
-    assert_eq!((said(sandbox, "out"), sandbox.names()), (begin, vec!["qemu-aarch64".to_owned()]));
+    assert_eq!((said(sandbox, "out"), said(sandbox, "err")), (begin, String::new()));
+    assert_eq!(sandbox.names(), ["qemu-aarch64", "theirs"]);
+    sandbox.write("theirs", "-1");
+    wait_until("put back", || sandbox.names() == ["qemu-aarch64", "qemu-m68k"]);
 }
 
 fn says_a_thing_once(sandbox: &Sandbox) {
