@@ -93,7 +93,6 @@ impl<'a> Status<'a> {
 
     /// Adds what the entries, or the kernel, say of a handler.
     pub(crate) fn add(&mut self, handler: &'static Handler, entries: &Entries, verdict: Verdict) {
-        let step = plan::register(handler, self.wanted, entries, verdict.clone());
         let server = plan::server(handler, entries);
         let ours = plan::ours(handler, entries);
         let difference =
@@ -106,13 +105,17 @@ impl<'a> Status<'a> {
             Some(Some(difference)) => (State::Different, Some(difference.to_string())),
             None if server.is_some() => (State::Served, None),
             None if handler.target == HOST => (State::Native, None),
-            None => match verdict {
+            None => match &verdict {
                 Verdict::Needed => (State::Absent, None),
                 Verdict::Native => (State::Native, None),
-                Verdict::Unknown(cause) => (State::Unknown, Some(cause)),
+                Verdict::Unknown(cause) => (State::Unknown, Some(cause.clone())),
             },
         };
-        let fit = if state == State::Registered { Fit::Good } else { Fit::of(&step) };
+        // To plan, all entries are looked through once more.
+        let fit = match state {
+            State::Registered => Fit::Good,
+            _ => Fit::of(&plan::register(handler, self.wanted, entries, verdict)),
+        };
         if detail.is_none() {
             detail = match (&ours, server) {
                 (_, Some((by, _))) => Some(format!("by {by}")),
