@@ -16,6 +16,13 @@ pub(crate) struct Done {
     pub(crate) end: End,
 }
 
+impl Done {
+    /// Whether something that was asked for is not so.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.step.outcome.is_failure() || matches!(self.end, End::Failed(..))
+    }
+}
+
 /// How a step ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -74,7 +81,8 @@ impl<'a> Writer<'a> {
     /// How a step ended of which nothing failed.
     fn end(&self, step: &Step) -> End {
         let has_file = || Path::new(&step.handler.interpreter(&self.wanted.emulators)).exists();
-        if step.outcome == Outcome::Unchanged && !has_file() { End::WithoutFile } else { End::AsPlanned }
+        let is_held = self.wanted.flags.fixes_binary();
+        if step.outcome == Outcome::Unchanged && is_held && !has_file() { End::WithoutFile } else { End::AsPlanned }
     }
 
     fn change(&mut self, handler: &Handler, change: Change) -> Result<(), Error> {

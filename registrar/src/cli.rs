@@ -80,7 +80,7 @@ pub(crate) struct Stay {
 
 /// Options that are for some commands only.
 const OPTIONS: &[(&str, &[&str])] = &[
-    ("keep", &["register"]),
+    ("keep", &["register", "status"]),
     ("atomic", &["register"]),
     ("dry-run", &["register", "unregister"]),
     ("temporary", &["register"]),
@@ -116,48 +116,55 @@ struct Words {
 
 /// Reads the command line, the program's own name first.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
-    let mut parser = lexopt::Parser::from_iter(arguments);
     let mut words = Words::default();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Short('h') => return Ok(Command::Help),
-            Short('V') => return Ok(Command::Version),
-            Short('q') | Long("quiet") => words.detail = Detail::Quiet,
-            Short('v') | Long("verbose") => words.detail = Detail::Verbose,
-            Long(option @ ("help" | "version")) => {
-                let answer = if option == "help" { Command::Help } else { Command::Version };
-                let option = format!("--{option}");
-                return match parser.optional_value() {
-                    None => Ok(answer),
-                    Some(value) => Err(lexopt::Error::UnexpectedValue { option, value }.into()),
-                };
-            }
-            Long(option) => {
-                let known = OPTIONS.iter().find(|(name, _)| *name == option);
-                let Some(&(name, _)) = known else { return Err(Long(option).unexpected().into()) };
-                words.given.push(name);
-                match name {
-                    "mount" => words.mount = Some(parser.value()?),
-                    "bindir" => words.emulators = Some(parser.value()?),
-                    "flags" => words.flags = Some(parser.value()?),
-                    "timeout" => words.limit = Some(seconds(&parser.value()?)?),
-                    "scope" => scope(&parser.value()?)?,
-                    _ => {}
-                }
-            }
-            Value(word) if words.command.is_none() => words.command = Some(word.string()?),
-            Value(word) if words.command.as_deref() == Some("run") => {
-                words.program.push(word);
-                words.program.extend(parser.raw_args()?);
-            }
-            Value(word) => words.names.extend(word.string()?.split(',').map(str::to_ascii_lowercase)),
-            unknown => return Err(unknown.unexpected().into()),
-        }
-    }
-    words.command()
+    let answer = words.read(lexopt::Parser::from_iter(arguments));
+    let is_run = words.command.as_deref() == Some("run");
+    let command = answer.and_then(|answer| answer.map_or_else(|| words.command(), Ok));
+    command.map_err(|error| if is_run { Error::OfRun(Box::new(error)) } else { error })
 }
 
 impl Words {
+    /// Takes the words, until one asks for something at once.
+    fn read(&mut self, mut parser: lexopt::Parser) -> Result<Option<Command>, Error> {
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Short('h') => return Ok(Some(Command::Help)),
+                Short('V') => return Ok(Some(Command::Version)),
+                Short('q') | Long("quiet") => self.detail = Detail::Quiet,
+                Short('v') | Long("verbose") => self.detail = Detail::Verbose,
+                Long(option @ ("help" | "version")) => {
+                    let answer = if option == "help" { Command::Help } else { Command::Version };
+                    let option = format!("--{option}");
+                    return match parser.optional_value() {
+                        None => Ok(Some(answer)),
+                        Some(value) => Err(lexopt::Error::UnexpectedValue { option, value }.into()),
+                    };
+                }
+                Long(option) => {
+                    let known = OPTIONS.iter().find(|(name, _)| *name == option);
+                    let Some(&(name, _)) = known else { return Err(Long(option).unexpected().into()) };
+                    self.given.push(name);
+                    match name {
+                        "mount" => self.mount = Some(parser.value()?),
+                        "bindir" => self.emulators = Some(parser.value()?),
+                        "flags" => self.flags = Some(parser.value()?),
+                        "timeout" => self.limit = Some(seconds(&parser.value()?)?),
+                        "scope" => scope(&parser.value()?)?,
+                        _ => {}
+                    }
+                }
+                Value(word) if self.command.is_none() => self.command = Some(word.string()?),
+                Value(word) if self.command.as_deref() == Some("run") => {
+                    self.program.push(word);
+                    self.program.extend(parser.raw_args()?);
+                }
+                Value(word) => self.names.extend(word.string()?.split(',').map(str::to_ascii_lowercase)),
+                unknown => return Err(unknown.unexpected().into()),
+            }
+        }
+        Ok(None)
+    }
+
     fn has(&self, option: &str) -> bool {
         self.given.contains(&option)
     }
@@ -415,7 +422,7 @@ mod tests {
             ("registrar regsiter", "unknown command: regsiter; see registrar --help"),
             ("registrar register --jsno", "invalid option '--jsno'; see registrar --help"),
             ("registrar register --json", "--json is for status, verify; see registrar --help"),
-            ("registrar unregister --keep", "--keep is for register; see registrar --help"),
+            ("registrar unregister --keep", "--keep is for register, status; see registrar --help"),
             ("registrar status --dry-run", "--dry-run is for register, unregister; see registrar --help"),
             (
                 "registrar register --unregister-on-exit",

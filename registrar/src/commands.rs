@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::apply::{Done, End, Writer};
 use crate::cli::{Asked, Command, Detail, HELP};
 use crate::doctor;
-use crate::kernel::{self, Error, Folder, Mount, Namespace};
+use crate::kernel::{self, Error, Mount, Namespace};
 use crate::native::Verdicts;
 use crate::plan;
 use crate::report::{Mode, Report, Verb};
@@ -15,7 +15,7 @@ use crate::run;
 use crate::status::Status;
 use crate::table::{Handler, TABLE};
 use crate::told::Told;
-use crate::verify::{self, Question, Verified};
+use crate::verify::{self, Question};
 
 /// Does what is asked.
 pub(crate) fn run(command: &Command) -> Told {
@@ -93,23 +93,19 @@ fn status(asked: &Asked, json: bool, check: bool) -> Result<Told, Error> {
 
 fn verify(asked: &Asked, json: bool, limit: Duration) -> Result<Told, verify::Error> {
     let folder = kernel::find(asked.mount.as_deref(), Mount::Never)?;
-    let told = match verified(asked, &folder, limit)? {
-        Some(verified) => verified.told(json),
-        None => Told::failure("nothing of ours is registered, so there is nothing to verify; registrar register"),
-    };
-    Ok(if asked.detail == Detail::Quiet { told.without_out() } else { told })
-}
-
-/// Runs programs of the targets that are named, or of those that have an entry of ours, if any has.
-fn verified(asked: &Asked, folder: &Folder, limit: Duration) -> Result<Option<Verified>, verify::Error> {
     let entries = folder.entries()?;
     let mut handlers = handlers(asked);
     if asked.targets.is_empty() {
         handlers = verify::registered(&handlers, &entries);
     }
-    let emulators = &asked.wanted.emulators;
-    let question = Question { handlers: &handlers, folder, entries: &entries, emulators, limit };
-    if handlers.is_empty() { Ok(None) } else { verify::verify(&question).map(Some) }
+    let told = if handlers.is_empty() {
+        Told::failure("nothing of ours is registered, so there is nothing to verify; registrar register")
+    } else {
+        let emulators = &asked.wanted.emulators;
+        verify::verify(&Question { handlers: &handlers, folder: &folder, entries: &entries, emulators, limit })?
+            .told(json)
+    };
+    Ok(if asked.detail == Detail::Quiet { told.without_out() } else { told })
 }
 
 /// The handlers of the targets that are named, or all.

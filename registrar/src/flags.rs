@@ -42,6 +42,11 @@ impl Flags {
         &self.0
     }
 
+    /// Those that not every kernel has, or none.
+    pub(crate) fn uncommon(&self) -> String {
+        self.0.chars().filter(|&letter| !ORDER.contains(letter)).collect()
+    }
+
     /// Whether the kernel opens the interpreter once, at registration.
     pub(crate) fn fixes_binary(&self) -> bool {
         self.0.contains('F')

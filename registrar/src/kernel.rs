@@ -11,7 +11,7 @@ mod scope;
 
 pub(crate) use entry::{Entries, Entry};
 pub(crate) use error::{Error, plain};
-pub(crate) use find::{Mount, find, find_and_lock};
+pub(crate) use find::{Mount, find, find_and_lock, hides_nothing};
 pub(crate) use folder::{Folder, Register, errno};
 pub(crate) use lasting::{Lasting, lasting};
 pub(crate) use scope::Namespace;

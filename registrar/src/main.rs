@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     }
     let told = match cli::parse(env::args_os()) {
         Ok(command) => commands::run(&command),
-        Err(error) => Told::failure(&error.to_string()),
+        Err(error) => Told::failure(&error.to_string()).with_code(error.code()),
     };
     ExitCode::from(told.print())
 }

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use crate::flags::Flags;
 use crate::kernel::{Entries, Entry};
 use crate::native::Verdict;
-use crate::table::Handler;
+use crate::table::{EMULATOR_DIR, Handler};
 
 pub(crate) use left::{Left, OwnEntry};
 
@@ -22,6 +22,12 @@ pub(crate) struct Wanted {
     pub(crate) flags: Flags,
     /// Entries of others go on serving what they serve.
     pub(crate) keep: bool,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { emulators: EMULATOR_DIR.into(), flags: Flags::default(), keep: false }
+    }
 }
 
 /// What becomes of one handler.
@@ -51,12 +57,17 @@ pub(crate) enum Outcome {
     Undecidable(String),
     /// Its emulator's file cannot be what flag `F` needs.
     Unfit(String),
+    /// Without flag `F` the kernel would take it, and no program would start: its emulator cannot be executed.
+    NotExecutable(Errno),
     /// Entries of others have both names; this is the owner of the second.
     Taken(String),
     /// What is there must be replaced, but an entry of this owner has the second name.
     Blocked(String),
-    /// An entry has the name, and it cannot be read whose it is.
-    Unreadable(Errno),
+    /// An entry has this name, which is needed, and it cannot be read whose it is.
+    Unreadable {
+        name: String,
+        errno: Errno,
+    },
 }
 
 impl Outcome {
@@ -65,8 +76,8 @@ impl Outcome {
         match self {
             Self::Registered | Self::Replaced(_) | Self::Unchanged | Self::Unregistered | Self::Absent => false,
             Self::Skipped(_) => false,
-            Self::TakesNative(_) | Self::Undecidable(_) | Self::Unfit(_) => true,
-            Self::Taken(_) | Self::Blocked(_) | Self::Unreadable(_) => true,
+            Self::TakesNative(_) | Self::Undecidable(_) | Self::Unfit(_) | Self::NotExecutable(_) => true,
+            Self::Taken(_) | Self::Blocked(_) | Self::Unreadable { .. } => true,
         }
     }
 }
@@ -212,13 +223,13 @@ pub(crate) fn register(handler: &'static Handler, wanted: &Wanted, entries: &Ent
             let step = |outcome, changes| Step { beside: named, ..step(outcome, changes) };
             match holder(handler, &handler.spare_name(), entries) {
                 // It may be ours.
-                _ if theirs.unreadable.is_some() => step(taken(theirs), &[]),
+                _ if theirs.unreadable.is_some() => step(taken(handler.name.into(), theirs), &[]),
                 Holder::Nobody => step(Outcome::Registered, &[Add(Spare)]),
                 Holder::Us(entry) => match difference(handler, wanted, entry, server.is_some()) {
                     None => step(Outcome::Unchanged, &[]),
                     Some(difference) => step(Outcome::Replaced(difference), EXCHANGE_SPARE),
                 },
-                Holder::Other(entry) => step(taken(entry), &[]),
+                Holder::Other(entry) => step(taken(handler.spare_name(), entry), &[]),
             }
         }
     }
@@ -253,12 +264,16 @@ pub(crate) fn unregister(handler: &'static Handler, entries: &Entries) -> Step {
         (Holder::Us(_), None) => step(Outcome::Unregistered, &[Remove(Own)]),
         (_, Some(_)) => step(Outcome::Unregistered, &[Remove(Spare)]),
         (Holder::Nobody, None) => step(Outcome::Absent, &[]),
-        (Holder::Other(entry), None) => step(taken(entry), &[]),
+        (Holder::Other(entry), None) => step(taken(handler.name.into(), entry), &[]),
     }
 }
 
-fn taken(entry: &Entry) -> Outcome {
-    entry.unreadable.map_or_else(|| Outcome::Taken(entry.owner()), Outcome::Unreadable)
+/// An entry of somebody else, or perhaps so, has a name that is needed.
+fn taken(name: String, entry: &Entry) -> Outcome {
+    match entry.unreadable {
+        None => Outcome::Taken(entry.owner()),
+        Some(errno) => Outcome::Unreadable { name, errno },
+    }
 }
 
 /// The entry of ours that is meant to stay, with its name.

@@ -1,19 +1,20 @@
-//! What a user is told of each handler: a line for each, one of sum, and the causes of what failed.
+//! What a user is told of each handler: a line for each, one of sum, and the causes of what failed. Gathers and counts;
+//! what is said of one outcome is in [`words`].
 
 mod failures;
+mod words;
 
 use std::fmt::Write;
 use std::path::Path;
 
 use crate::apply::{Done, End};
 use crate::cli::{Asked, Detail};
-use crate::kernel::{Error, plain};
 use crate::native::HOST;
-use crate::plan::{Change, Left, Outcome, OwnEntry, Skip, Slot, Step};
-use crate::table::Handler;
+use crate::plan::{Outcome, Skip, Step};
 use crate::told::{Told, escaped};
 
 use failures::Failures;
+use words::{Failure, Said, Words};
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +32,7 @@ pub(crate) enum Mode {
 
 /// Gathers how the steps of one command ended.
 pub(crate) struct Report<'a> {
-    verb: Verb,
-    mode: Mode,
-    folder: &'a Path,
-    asked: &'a Asked,
+    words: Words<'a>,
     rows: Vec<Row>,
     counts: Counts,
     /// Targets that are not registered, and why not.
@@ -67,7 +65,8 @@ impl<'a> Report<'a> {
             notes.push((HOST, "this machine's own".into()));
         }
         let (rows, counts, remarks, failures) = Default::default();
-        Self { verb, mode, folder, asked, rows, counts, notes, remarks, failures }
+        let words = Words { verb, mode, folder, asked };
+        Self { words, rows, counts, notes, remarks, failures }
     }
 
     /// Something that holds for all of it, for the sum.
@@ -78,181 +77,61 @@ impl<'a> Report<'a> {
     /// How a step ended.
     pub(crate) fn add(&mut self, done: Done) {
         let handler = done.step.handler;
-        let (word, detail) = match done.end {
+        // Of what failed or was undone, nothing is left to be shown.
+        let changes = if done.end == End::AsPlanned { done.step.changes } else { &[] };
+        let said = |word, detail| Said { word, detail, failure: None };
+        let Said { word, detail, failure } = match done.end {
             End::NotTried => {
                 self.counts.not_tried += 1;
-                ("not tried", String::new())
+                said("not tried", String::new())
             }
-            End::Failed(cause, left) => {
-                self.failures.add(self.doing(), handler.name, cause.to_string(), cause.of_many());
-                ("failed", self.left(handler, left))
-            }
+            End::Failed(cause, left) => self.words.failed(handler, &cause, left),
             End::TakenBack => {
                 self.counts.taken_back += 1;
-                ("taken back", String::new())
+                said("taken back", String::new())
             }
             End::WithoutFile => {
                 self.counts.unchanged += 1;
-                let interpreter = handler.interpreter(&self.asked.wanted.emulators);
-                ("unchanged", format!("{interpreter} (no such file here: the kernel uses the one that it opened)"))
+                let interpreter = handler.interpreter(&self.words.asked.wanted.emulators);
+                said("unchanged", format!("{interpreter} (no such file here: the kernel uses the one that it opened)"))
             }
-            End::AsPlanned => match self.as_planned(&done.step) {
-                Some((word, detail)) => (word, detail + &beside(&done.step)),
-                None => return,
-            },
+            End::AsPlanned => {
+                let Some(said) = self.words.said(&done.step) else { return };
+                self.count(&done.step);
+                said
+            }
         };
+        if let Some(Failure { name, alone, common }) = failure {
+            self.failures.add(self.words.doing(), name, alone, common);
+        }
         self.rows.push(Row { name: handler.name, word, detail });
-        if self.asked.detail == Detail::Verbose {
-            let written: Vec<_> = done.step.changes.iter().map(|&change| self.change(handler, change)).collect();
-            self.rows.extend(written);
+        if self.words.asked.detail == Detail::Verbose {
+            let word = self.words.word("  written", "  to write");
+            let text = |&change| self.words.change(handler, change);
+            self.rows.extend(changes.iter().map(|change| Row { name: handler.name, word, detail: text(change) }));
         }
     }
 
-    /// A write to the kernel.
-    fn change(&self, handler: &'static Handler, change: Change) -> Row {
-        let wanted = &self.asked.wanted;
-        let detail = match change {
-            Change::Add(Slot::Own) => handler.line_in(&wanted.emulators, &wanted.flags).into_owned(),
-            Change::Add(Slot::Spare) => handler.spare_line_in(&wanted.emulators, &wanted.flags),
-            Change::Remove(slot) => format!("-1 to {}", slot.name(handler)),
-        };
-        Row { name: handler.name, word: "  written", detail }
-    }
-
-    /// A word and the detail, unless nothing need be told.
-    fn as_planned(&mut self, step: &Step) -> Option<(&'static str, String)> {
-        let handler = step.handler;
-        let interpreter = || handler.interpreter(&self.asked.wanted.emulators);
-        let is_named = !self.asked.targets.is_empty();
-        Some(match step.outcome.clone() {
-            Outcome::Registered => {
-                self.counts.registered += 1;
-                (self.word("registered", "to register"), interpreter())
+    fn count(&mut self, step: &Step) {
+        match &step.outcome {
+            Outcome::Registered => self.counts.registered += 1,
+            Outcome::Replaced(_) => self.counts.replaced += 1,
+            Outcome::Unchanged => self.counts.unchanged += 1,
+            Outcome::Unregistered => self.counts.unregistered += 1,
+            Outcome::Skipped(skip) if *skip != Skip::Served => {
+                self.note(step.handler.target, skip, &words::skipped(step.handler.target, skip));
             }
-            Outcome::Replaced(difference) => {
-                self.counts.replaced += 1;
-                let word = self.word("replaced", "to replace");
-                (word, format!("{} ({}: {difference})", interpreter(), self.word("before", "now")))
-            }
-            Outcome::Unchanged => {
-                self.counts.unchanged += 1;
-                ("unchanged", interpreter())
-            }
-            Outcome::Unregistered => {
-                self.counts.unregistered += 1;
-                (self.word("unregistered", "to remove"), String::new())
-            }
-            Outcome::Absent if is_named => ("absent", "was not registered".into()),
-            Outcome::Absent => return None,
-            Outcome::Skipped(Skip::Served) => ("left alone", "already".into()),
-            Outcome::Skipped(skip) => ("skipped", self.skipped(handler, &skip)),
-            Outcome::TakesNative(native) => {
-                let cause = format!("its rule would take {native} too");
-                let alone = format!(
-                    "registering {}: {cause}; nothing is wrong with the machine, but with the table",
-                    handler.name
-                );
-                self.failures.add(self.doing(), handler.name, alone, cause.clone());
-                ("failed", cause)
-            }
-            Outcome::Unfit(why) => {
-                let interpreter = interpreter();
-                let advice = "flag F needs a static emulator of this machine; or --no-fix-binary";
-                let alone = format!("registering {}: {interpreter}: {why}; {advice}", handler.name);
-                self.failures.add(self.doing(), handler.name, alone, format!("{why}; {advice}"));
-                ("failed", format!("{interpreter}: {why}"))
-            }
-            Outcome::Undecidable(cause) => {
-                let cause = format!("cannot tell whether it runs natively: {cause}");
-                let alone = format!("registering {}: {cause}", handler.target);
-                self.failures.add(self.doing(), handler.target, alone, cause.clone());
-                ("skipped", cause)
-            }
-            Outcome::Taken(owner) => {
-                let name = if self.verb == Verb::Register { handler.spare_name() } else { handler.name.into() };
-                if self.verb == Verb::Register || is_named {
-                    self.name_taken(handler, &name, &owner);
-                }
-                (
-                    "left alone",
-                    if name == handler.name {
-                        format!("belongs to {owner}")
-                    } else {
-                        format!("{name} belongs to {owner}")
-                    },
-                )
-            }
-            Outcome::Blocked(owner) => {
-                let spare = handler.spare_name();
-                self.name_taken(handler, &spare, &owner);
-                ("failed", format!("the entry that was there stays; {spare} belongs to {owner}"))
-            }
-            Outcome::Unreadable(errno) => {
-                let alone = Error::Read { path: self.folder.join(handler.name), errno };
-                let cause = plain(errno);
-                self.failures.add(
-                    self.doing(),
-                    handler.name,
-                    alone.to_string(),
-                    format!("reading their entries: {cause}"),
-                );
-                ("failed", format!("cannot tell whose entry it is: {cause}"))
-            }
-        })
-    }
-
-    fn doing(&self) -> &'static str {
-        match self.verb {
-            Verb::Register => "registering",
-            Verb::Unregister => "unregistering",
+            // Failures are counted by cause.
+            _ => {}
         }
     }
 
-    fn skipped(&mut self, handler: &'static Handler, skip: &Skip) -> String {
-        let target = handler.target;
-        let cause = match skip {
-            Skip::Native => "runs natively".into(),
-            Skip::InTheWay => {
-                format!("runs natively, but an entry of ours is there; to remove it: registrar unregister {target}")
-            }
-            Skip::Unknown(cause) => format!("cannot tell whether it runs natively: {cause}"),
-            Skip::Served => "served by somebody else".into(),
-        };
+    /// Notes a target that is not registered, with the cause that tells most.
+    fn note(&mut self, target: &'static str, skip: &Skip, cause: &str) {
         match self.notes.iter_mut().find(|(noted, _)| *noted == target) {
-            None => self.notes.push((target, cause.clone())),
-            Some((_, note)) if *skip == Skip::InTheWay => note.clone_from(&cause),
+            None => self.notes.push((target, cause.into())),
+            Some((_, note)) if *skip == Skip::InTheWay => *note = cause.into(),
             Some(_) => {}
-        }
-        cause
-    }
-
-    fn word(&self, done: &'static str, to_do: &'static str) -> &'static str {
-        if self.mode == Mode::Real { done } else { to_do }
-    }
-
-    /// A name that is needed for `handler` belongs to somebody else.
-    fn name_taken(&mut self, handler: &'static Handler, name: &str, owner: &str) {
-        let (doing, folder) = (self.doing(), self.folder.display());
-        let suffix = &name[handler.name.len()..];
-        let what = if suffix.is_empty() { "the name".into() } else { format!("the name {name}") };
-        let alone =
-            format!("{doing} {}: {what} belongs to {owner}; to remove that: echo -1 > {folder}/{name}", handler.name);
-        let common = format!(
-            "the names{} belong to others, see registrar status; to remove one: echo -1 > {folder}/NAME{suffix}",
-            if suffix.is_empty() { String::new() } else { format!(" with {suffix}") }
-        );
-        self.failures.add(doing, handler.name, alone, common);
-    }
-
-    /// What a failure has left.
-    fn left(&self, handler: &Handler, left: Left) -> String {
-        let spare = handler.spare_name();
-        match (left.own, left.has_spare) {
-            (OwnEntry::Nothing, false) => handler.interpreter(&self.asked.wanted.emulators),
-            (OwnEntry::Nothing, true) => format!("served by {spare}"),
-            (OwnEntry::Before, false) => "the entry that was there stays".into(),
-            (OwnEntry::Before, true) => format!("the entry that was there stays, and so does {spare}"),
-            (OwnEntry::Wanted, _) => format!("in place, but {spare} stays as well"),
         }
     }
 
@@ -261,16 +140,16 @@ impl<'a> Report<'a> {
         self.rows.sort_by_key(|row| row.name);
         let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or_default();
         let mut out = String::new();
-        if self.asked.detail == Detail::Verbose {
+        if self.words.asked.detail == Detail::Verbose {
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "binfmt_misc at {}", escaped(&self.folder.display().to_string()));
+            let _ = writeln!(out, "binfmt_misc at {}", escaped(&self.words.folder.display().to_string()));
         }
         for Row { name, word, detail } in &self.rows {
             out.push_str(format!("{name:width$}  {word:12}  {}", escaped(detail)).trim_end());
             out.push('\n');
         }
         out.push_str(&self.sum());
-        let told = Told::success(if self.asked.detail == Detail::Quiet { String::new() } else { out });
+        let told = Told::success(if self.words.asked.detail == Detail::Quiet { String::new() } else { out });
         match self.failures.lines().as_slice() {
             [] => told,
             [only] => told.and_failure(only),
@@ -284,7 +163,7 @@ impl<'a> Report<'a> {
     fn sum(&self) -> String {
         let Counts { registered, replaced, unchanged, unregistered, taken_back, not_tried } = self.counts;
         let failed = self.failures.len();
-        let mut sum = match (self.verb, self.mode) {
+        let mut sum = match (self.words.verb, self.words.mode) {
             (Verb::Unregister, _) if unregistered == 0 && failed == 0 => "nothing was registered".into(),
             (Verb::Register, Mode::Real) => {
                 format!("{registered} registered, {replaced} replaced, {unchanged} unchanged")
@@ -307,19 +186,5 @@ impl<'a> Report<'a> {
             let _ = write!(sum, "; {remark}");
         }
         sum + "\n"
-    }
-}
-
-/// The entry of somebody else that has to do with a step, if one has.
-fn beside(step: &Step) -> String {
-    let Some((name, owner)) = &step.beside else { return String::new() };
-    let is_served = matches!(step.outcome, Outcome::Registered | Outcome::Replaced(_) | Outcome::Unchanged);
-    match step.outcome {
-        Outcome::Skipped(Skip::Served) => format!(" served by {name}, {owner}"),
-        _ if is_served && *name == step.handler.name => {
-            format!(", as {}: the name {name} belongs to {owner}", step.handler.spare_name())
-        }
-        _ if is_served => format!(", before {name} ({owner}), which stays"),
-        _ => String::new(),
     }
 }

@@ -14,13 +14,14 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
-use crate::cli::Asked;
+use crate::cli::{Asked, Detail};
 use crate::kernel::{self, plain};
 use crate::told::Told;
 
-/// Exit statuses of a program that could not be started, as shells give them.
+/// Exit statuses of a program that could not be started, as shells give them, and env(1) what is its own fault.
 const NOT_FOUND: u8 = 127;
 const NOT_STARTED: u8 = 126;
+pub(crate) const OUR_OWN: u8 = 125;
 
 /// What it means that the root of a new namespace may not mount.
 const NO_INSTANCE: &str = "a user namespace has no binfmt_misc of its own here: that needs Linux 6.7, and no AppArmor \
@@ -54,34 +55,46 @@ impl fmt::Display for Error {
     }
 }
 
-/// Registers in a namespace of its own by `register`, and turns into the program; comes back only if that failed.
+/// Registers in a namespace of its own by `register`, which says too whether anything is registered then, and turns into
+/// the program; comes back only if that failed. What could not be registered hinders only who needs it.
 pub(crate) fn run(
     asked: &Asked,
     program: &[OsString],
-    register: impl Fn(&Asked) -> Result<Told, kernel::Error>,
+    register: impl Fn(&Asked) -> Result<(Told, bool), kernel::Error>,
 ) -> Told {
-    let (user, group) = (geteuid().as_raw(), getegid().as_raw());
-    if let Err(error) = enter(user, group) {
-        return Told::failure(&error.to_string());
+    if let Err(told) = prepare(asked, register) {
+        return told.in_one_line().with_code(OUR_OWN);
     }
-    match register(asked) {
-        Ok(told) if told.is_failure() => return told,
-        Ok(_) => {}
-        Err(kernel::Error::Mount { errno: Errno::EPERM | Errno::EACCES, .. }) => return Told::failure(NO_INSTANCE),
-        Err(error) => return Told::failure(&error.to_string()),
-    }
-    if user != 0 {
-        let back =
-            unshare(CloneFlags::CLONE_NEWUSER).map_err(Error::Namespace).and_then(|()| map([user, 0], [group, 0]));
-        if let Err(error) = back {
-            return Told::failure(&error.to_string());
-        }
-    }
-    let [name, arguments @ ..] = program else { return Told::failure("run: no program") };
+    let [name, arguments @ ..] = program else { return Told::failure("run: no program").with_code(OUR_OWN) };
     let error = Command::new(name).args(arguments).exec();
     let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_STARTED };
     let cause = format!("starting {}: {}", name.to_string_lossy(), plain(kernel::errno(&error)));
     Told::failure(&cause).with_code(code)
+}
+
+/// Makes the namespaces and registers in the first. Says what failed, if the program can run all the same.
+fn prepare(asked: &Asked, register: impl Fn(&Asked) -> Result<(Told, bool), kernel::Error>) -> Result<(), Told> {
+    let failed = |error: Error| Told::failure(&error.to_string());
+    let (user, group) = (geteuid().as_raw(), getegid().as_raw());
+    enter(user, group).map_err(failed)?;
+    match register(asked) {
+        Ok((told, false)) if told.is_failure() => return Err(told),
+        Ok((told, _)) if told.is_failure() && asked.detail != Detail::Quiet => {
+            told.in_one_line().print();
+        }
+        Ok(_) => {}
+        Err(kernel::Error::Mount { errno: Errno::EPERM | Errno::EACCES, .. }) => {
+            return Err(Told::failure(NO_INSTANCE));
+        }
+        Err(error) => return Err(Told::failure(&error.to_string())),
+    }
+    if user != 0 {
+        unshare(CloneFlags::CLONE_NEWUSER)
+            .map_err(Error::Namespace)
+            .and_then(|()| map([user, 0], [group, 0]))
+            .map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Becomes root of a user namespace, with mounts that the host does not see.

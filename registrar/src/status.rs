@@ -1,25 +1,6 @@
 //! What serves each target, as a table for people and as JSON for programs. Only looks.
 //!
-//! The JSON is one object; keys are added in later versions, never renamed:
-//!
-//! - `registrar`, `qemu`, `origin`: versions, and where the emulators come from; `qemu` is empty in a build without any
-//! - `mount`: the folder that was read
-//! - `enabled`: whether the kernel uses any entry at all
-//! - `namespace`: the user namespace whose programs the entries serve; `null` for the host's
-//! - `handlers`: for each handler `name`, `target`, `platform`, `state`, and these, which are `null` where there is none:
-//!   `entry`, the name of the entry that is meant, its `interpreter` and `flags`; `server`, the entry of somebody else
-//!   that runs the target's programs; `detail`, in words.
-//!
-//! `state` is one of
-//!
-//! - `registered`: ours serves, as we would register it
-//! - `different`: ours serves, but not as we would register it
-//! - `disabled`: ours is there, switched off
-//! - `shadowed`: ours is there, but a newer one of somebody else serves
-//! - `absent`: nothing serves
-//! - `served`: somebody else's serves
-//! - `native`: the machine runs it itself, and nothing of ours is in the way
-//! - `unknown`: nothing serves, and whether the machine runs it itself cannot be told
+//! Keys and states of the JSON are in `docs/json.md`: added to in later versions, never renamed.
 
 mod colour;
 mod json;
@@ -30,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::columns;
 use crate::kernel::{Entries, Entry, Namespace};
 use crate::native::{HOST, Verdict};
-use crate::plan::{self, Difference, Wanted};
+use crate::plan::{self, Difference, Outcome, Skip, Step, Wanted};
 use crate::table::Handler;
 use crate::told::escaped;
 
@@ -51,6 +32,30 @@ struct Row {
     /// The entry of somebody else that serves.
     server: Option<String>,
     detail: Option<String>,
+    fit: Fit,
+}
+
+/// What `register`, asked for the same, would do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fit {
+    /// Nothing: it is as it should be, or is to be left alone.
+    Good,
+    /// Put it right.
+    Curable,
+    /// It could not.
+    Bad,
+}
+
+impl Fit {
+    fn of(step: &Step) -> Self {
+        match &step.outcome {
+            _ if step.handler.target == HOST => Self::Good,
+            Outcome::Unchanged | Outcome::Skipped(Skip::Native | Skip::InTheWay | Skip::Served) => Self::Good,
+            outcome if outcome.is_failure() => Self::Bad,
+            Outcome::Skipped(Skip::Unknown(_)) => Self::Bad,
+            _ => Self::Curable,
+        }
+    }
 }
 
 /// How it is with a handler.
@@ -100,11 +105,16 @@ impl<'a> Status<'a> {
             Some(Some(difference)) => (State::Different, Some(difference.to_string())),
             None if server.is_some() => (State::Served, None),
             None if handler.target == HOST => (State::Native, None),
-            None => match verdict {
+            None => match &verdict {
                 Verdict::Needed => (State::Absent, None),
                 Verdict::Native => (State::Native, None),
-                Verdict::Unknown(cause) => (State::Unknown, Some(cause)),
+                Verdict::Unknown(cause) => (State::Unknown, Some(cause.clone())),
             },
+        };
+        // To plan, all entries are looked through once more.
+        let fit = match state {
+            State::Registered => Fit::Good,
+            _ => Fit::of(&plan::register(handler, self.wanted, entries, verdict)),
         };
         if detail.is_none() {
             detail = match (&ours, server) {
@@ -116,7 +126,7 @@ impl<'a> Status<'a> {
         let theirs = || server.map(|(name, entry)| (name.to_owned(), entry.clone()));
         let entry = ours.map(|(name, entry)| (name, entry.clone())).or_else(theirs);
         let server = server.map(|(name, _)| name.to_owned());
-        self.rows.push(Row { handler, state, entry, server, detail });
+        self.rows.push(Row { handler, state, entry, server, detail, fit });
     }
 
     /// What is not as `register` would have it, if anything is.
@@ -124,14 +134,19 @@ impl<'a> Status<'a> {
         if !self.is_switched_on {
             return Some(format!("{}: binfmt_misc is switched off", self.folder.display()));
         }
-        let is_wrong = |row: &&Row| !matches!(row.state, State::Registered | State::Native);
-        let wrong: Vec<_> = self.rows.iter().filter(is_wrong).map(|row| (row.handler.name, row.state.word())).collect();
-        let (name, state) = wrong.first()?;
+        let wrong: Vec<_> = self.rows.iter().filter(|row| row.fit != Fit::Good).collect();
+        let first = wrong.first()?;
+        let (name, state) = (first.handler.name, first.state.word());
+        let command = if *self.wanted == Wanted::default() {
+            "registrar register"
+        } else {
+            "registrar register with the same options"
+        };
+        let is_curable = wrong.iter().all(|row| row.fit == Fit::Curable);
+        let advice = if is_curable { "puts that right" } else { "says what stands in the way" };
         Some(match wrong.len() {
-            1 => format!("{name} is {state}; registrar register puts that right"),
-            more => {
-                format!("{more} handlers are not registered as wanted, first {name}, {state}; run registrar register")
-            }
+            1 => format!("{name} is {state}; {command} {advice}"),
+            many => format!("{many} handlers are not registered as wanted, first {name}, {state}; {command} {advice}"),
         })
     }
 

@@ -9,60 +9,89 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use crate::cli::Asked;
+use crate::cli::{Asked, Detail};
 use crate::kernel::{self, Error, Mount};
+use crate::native::{HOST, Verdict, Verdicts};
 use crate::plan;
-use crate::table::{Handler, TABLE};
+use crate::table::Handler;
 use crate::told::Told;
 
 /// How long a handler may be missing, in milliseconds: a wake-up costs some hundred system calls.
 const PERIOD: u16 = 5_000;
 
-/// Registers, and goes on doing so where something is gone, until SIGTERM, SIGINT or SIGHUP.
-pub(crate) fn stay(asked: &Asked, register: impl Fn() -> Result<Told, Error>) -> Result<Told, Error> {
+/// Registers, and goes on doing so where something is gone, until SIGTERM, SIGINT or SIGHUP. `handlers` are those that
+/// are asked for. It is an error if nothing could be tried.
+pub(crate) fn stay(
+    asked: &Asked,
+    handlers: &[&'static Handler],
+    register: impl Fn() -> Result<Told, Error>,
+) -> Result<Told, Error> {
     // First, so that none is lost. As PID 1 of a container this process gets only those that it waits for.
     let signals = Signals::new().map_err(|errno| Error::Signals { errno })?;
     let told = register()?;
     if told.is_failure() {
         return Ok(told);
     }
-    let kept = in_place(asked)?;
     told.print();
-    let mut last_error = String::new();
+    let ended = watch(asked, handlers, &signals, register);
+    Ok(ended.map_or_else(|error| Told::failure(&error.to_string()), |()| Told::success(String::new())))
+}
+
+/// Looks until a signal comes.
+fn watch(
+    asked: &Asked,
+    handlers: &[&'static Handler],
+    signals: &Signals,
+    register: impl Fn() -> Result<Told, Error>,
+) -> Result<(), Error> {
+    let kept = in_place(asked, handlers)?;
+    // What was done at the last look, if anything.
+    let mut last: Option<Told> = None;
     while !signals.come_within(PERIOD).map_err(|errno| Error::Signals { errno })? {
-        let error = match heal(asked, &kept, &register) {
-            Ok(told) => {
-                told.print();
-                String::new()
-            }
-            Err(error) => error.to_string(),
+        let told = match is_whole(asked, &kept) {
+            Ok(true) => None,
+            Ok(false) => Some(register()),
+            Err(error) => Some(Err(error)),
         };
-        // Once, not at every look.
-        if !error.is_empty() && error != last_error {
-            Told::failure(&error).print();
+        let told = told.map(|told| told.unwrap_or_else(|error| Told::failure(&error.to_string())));
+        match &told {
+            // Somebody else has put it right.
+            None if last.as_ref().is_some_and(Told::is_failure) && asked.detail != Detail::Quiet => {
+                Told::success("all is in place again\n".into()).print();
+            }
+            // Once, not at every look.
+            Some(told) if last.as_ref() != Some(told) => {
+                told.clone().print();
+            }
+            _ => {}
         }
-        last_error = error;
+        last = told;
     }
-    Ok(Told::success(String::new()))
+    Ok(())
 }
 
-/// The handlers that have an entry of ours.
-fn in_place(asked: &Asked) -> Result<Vec<&'static Handler>, Error> {
+/// Those of the handlers that have an entry of ours, and that `register` would give one again.
+fn in_place(asked: &Asked, handlers: &[&'static Handler]) -> Result<Vec<&'static Handler>, Error> {
     let entries = kernel::find(asked.mount.as_deref(), Mount::Never)?.entries()?;
-    Ok(TABLE.handlers.iter().filter(|handler| plan::ours(handler, &entries).is_some()).collect())
+    let mut verdicts = Verdicts::default();
+    let mut is_kept = |handler: &&'static Handler| {
+        plan::ours(handler, &entries).is_some() && handler.target != HOST && verdicts.of(handler) != Verdict::Native
+    };
+    Ok(handlers.iter().copied().filter(&mut is_kept).collect())
 }
 
-/// Registers again if an entry is gone or switched off, or the whole folder.
-fn heal(asked: &Asked, kept: &[&Handler], register: impl Fn() -> Result<Told, Error>) -> Result<Told, Error> {
-    let is_whole = match kernel::find(asked.mount.as_deref(), Mount::Never) {
-        Ok(folder) => {
-            let entries = folder.entries()?;
-            kept.iter().all(|handler| plan::ours(handler, &entries).is_some_and(|(_, entry)| entry.enabled))
-        }
-        Err(Error::NotMounted { .. }) => false,
+/// Whether no entry is gone or switched off, nor the whole folder.
+fn is_whole(asked: &Asked, kept: &[&Handler]) -> Result<bool, Error> {
+    let folder = match kernel::find(asked.mount.as_deref(), Mount::Never) {
+        Ok(folder) => folder,
+        Err(Error::NotMounted { .. }) => return Ok(false),
         Err(error) => return Err(error),
     };
-    if is_whole { Ok(Told::success(String::new())) } else { register() }
+    let entries = folder.entries()?;
+    // `register` leaves these alone.
+    let is_left = |handler: &Handler| asked.wanted.keep && plan::server(handler, &entries).is_some();
+    let is_in_use = |handler: &Handler| plan::ours(handler, &entries).is_some_and(|(_, entry)| entry.enabled);
+    Ok(folder.is_switched_on()? && kept.iter().all(|handler| is_in_use(handler) || is_left(handler)))
 }
 
 /// The signals that end this process.

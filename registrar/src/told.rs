@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use crate::kernel::{errno, plain};
 
 /// Exit status of what could not be done.
-const FAILURE: u8 = 1;
+pub(crate) const FAILURE: u8 = 1;
 
 /// Longest last line of standard error, in characters.
 const LONGEST: usize = 200;
@@ -15,7 +15,7 @@ const LONGEST: usize = 200;
 const WORD: usize = 50;
 
 /// Text for both, and the exit status.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
     out: String,
     err: String,
@@ -71,6 +71,12 @@ impl Told {
     /// Says nothing but what failed.
     pub(crate) fn without_out(self) -> Self {
         Self { out: String::new(), ..self }
+    }
+
+    /// Says nothing but the last line of what failed.
+    pub(crate) fn in_one_line(self) -> Self {
+        let err = self.err.lines().last().map(|line| format!("{line}\n")).unwrap_or_default();
+        Self { err, ..self }.without_out()
     }
 
     /// Says more before the last line.

@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("faults/emulator_missing", emulator_missing),
     test("faults/all_emulators_missing", all_emulators_missing),
     test("faults/emulator_not_executable", emulator_not_executable),
+    test("faults/emulator_that_is_opened_later", emulator_that_is_opened_later),
     test("faults/emulator_open_for_writing", emulator_open_for_writing),
     test("faults/emulator_folder", emulator_folder),
     test("faults/names_taken", names_taken),
@@ -112,6 +113,34 @@ fn emulator_not_executable(sandbox: &Sandbox) {
     fs::set_permissions(&emulator, fs::Permissions::from_mode(0o644)).expect("not executable");
     let err = format!("registering qemu-s390x: {emulator}: not executable, or on a file system mounted noexec");
     sandbox.fails(&["register", "s390x", "--bindir", &folder], &err);
+}
+
+/// Without flag F the kernel looks at no file, so that it would take all of these.
+fn emulator_that_is_opened_later(sandbox: &Sandbox) {
+    let folder = empty_folder(sandbox);
+    let emulator = format!("{folder}/qemu-s390x-static");
+    let register = ["register", "s390x", "--no-fix-binary", "--bindir", &folder];
+    let missing =
+        format!("registering qemu-s390x: {emulator}: no such file; --bindir names the folder of the emulators");
+    let refused = format!("registering qemu-s390x: {emulator}: not executable, or on a file system mounted noexec");
+    let said = format!("qemu-s390x  failed        {emulator}\n0 registered, 0 replaced, 0 unchanged, 1 failed\n");
+    assert_eq!(sandbox.fails(&register, &missing), said);
+    assert_eq!(sandbox.fails(&[&register[..], &["--atomic"]].concat(), &missing), said);
+    assert!(sandbox.names().is_empty());
+    fs::create_dir(&emulator).expect("a folder");
+    sandbox.fails(&register, &refused);
+    fs::remove_dir(&emulator).expect("removed");
+    fs::copy("/usr/bin/qemu-s390x-static", &emulator).expect("copied");
+    fs::set_permissions(&emulator, fs::Permissions::from_mode(0o644)).expect("not executable");
+    sandbox.fails(&register, &refused);
+    fs::set_permissions(&emulator, fs::Permissions::from_mode(0o755)).expect("executable");
+    sandbox.succeeds(&register);
+    // One that is there serves no program either.
+    fs::remove_file(&emulator).expect("removed");
+    assert_eq!(sandbox.fails(&register, &missing), said);
+    assert_eq!(sandbox.names(), ["qemu-s390x"]);
+    let all = sandbox.run(&["register", "--flags=", "--bindir", &folder]);
+    assert!(all.code == Some(1) && all.err.contains("/qemu-ARCH-static: no such file; "), "{}", all.err);
 }
 
 fn emulator_open_for_writing(sandbox: &Sandbox) {
@@ -231,6 +260,13 @@ fn unreadable_entry(sandbox: &Sandbox) {
         );
     }
     assert_eq!(sandbox.names(), ["python3.11", "qemu-m68k"]);
+    // The second name, where the first is somebody else's.
+    for name in ["qemu-sh4", "qemu-sh4.registrar"] {
+        sandbox.add(&line("sh4", name, "/opt/theirs", ""));
+    }
+    let Ran { code, out, err } = unreadable("qemu-sh4.registrar", &["register", "sh4"]);
+    assert_eq!((code, err.as_str()), (Some(1), "reading /proc/sys/fs/binfmt_misc/qemu-sh4.registrar: i/o error\n"));
+    assert!(out.starts_with("qemu-sh4  failed        cannot tell whose qemu-sh4.registrar is: i/o error\n"), "{out}");
 }
 
 /// The folder is another user namespace's, whose root's id none in here has.

@@ -8,14 +8,24 @@ use std::process::Command;
 use codegen::targets;
 
 use crate::register::runs;
-use crate::sandbox::{Ran, Sandbox, entry_names, line};
+use crate::sandbox::{Ran, Sandbox, entry_names, host, line};
 use crate::{Test, test};
+
+/// A user who is not root in the namespace either.
+const ORDINARY: u32 = 1000;
 
 pub(crate) const TESTS: &[Test] = &[
     test("options/flags", flags),
     test("options/argv0_is_preserved", argv0_is_preserved),
     test("options/dry_run", dry_run),
     Test { mounted: false, ..test("options/dry_run_mounts_nothing", dry_run_mounts_nothing) },
+    test("options/dry_run_tells_what_would_be_refused", dry_run_tells_what_would_be_refused),
+    Test { uid: ORDINARY, ..test("options/dry_run_of_an_ordinary_user", dry_run_of_an_ordinary_user) },
+    Test {
+        uid: ORDINARY,
+        mounted: false,
+        ..test("options/dry_run_of_who_may_not_mount", dry_run_of_who_may_not_mount)
+    },
     test("options/quiet_and_verbose", quiet_and_verbose),
     test("options/atomic_takes_back_what_it_added", atomic_takes_back_what_it_added),
     test("options/atomic_restores_what_it_removed", atomic_restores_what_it_removed),
@@ -43,8 +53,16 @@ fn flags(sandbox: &Sandbox) {
         assert!(sandbox.succeeds(&register).contains("1 unchanged"), "{options:?}");
         assert!(runs(sandbox, targets::by_qemu_name("s390x").expect("known")), "{options:?}");
     }
-    let err = "registering qemu-s390x: the kernel does not take this rule; before Linux 4.8 it takes none with flag F";
-    sandbox.fails(&["register", "s390x", "--flags", "Z"], err);
+    let refused = "registering qemu-s390x: the kernel does not take this rule";
+    for (flags, hint) in [("Z", "; it may not know flag Z"), ("ZYF", "; it may not know flags YZ")] {
+        sandbox.fails(&["register", "s390x", "--flags", flags], &format!("{refused}{hint}"));
+    }
+    sandbox.succeeds(&["unregister"]);
+    for (flags, hint) in [("F", "; before Linux 4.8 it takes none with flag F"), ("P", "")] {
+        let register = ["register", "s390x", "--flags", flags];
+        let (ran, _) = sandbox.run_injected("write:error=EINVAL:when=1", None, &register);
+        assert_eq!((ran.code, ran.err), (Some(1), format!("{refused}{hint}\n")));
+    }
 }
 
 /// A program that says who it is.
@@ -87,6 +105,37 @@ fn dry_run_mounts_nothing(sandbox: &Sandbox) {
     assert!(!sandbox.folder().join("status").exists());
 }
 
+/// In the same words.
+fn refused_alike(sandbox: &Sandbox, arguments: &[&str]) {
+    let real = sandbox.run(&[&["register"], arguments].concat());
+    assert_eq!((real.code, real.err.lines().count()), (Some(1), 1), "{arguments:?}: {}", real.err);
+    sandbox.fails(&[&["register", "--dry-run"], arguments].concat(), real.err.trim_end());
+}
+
+fn dry_run_tells_what_would_be_refused(sandbox: &Sandbox) {
+    refused_alike(sandbox, &["--mount", "/etc"]);
+    refused_alike(sandbox, &["--mount", "/nonexistent"]);
+    refused_alike(sandbox, &["--mount", "/etc/passwd"]);
+    refused_alike(sandbox, &["--no-fix-binary", "--bindir", "/etc"]);
+}
+
+fn dry_run_of_an_ordinary_user(sandbox: &Sandbox) {
+    refused_alike(sandbox, &["s390x", "m68k"]);
+    let out = sandbox.run(&["register", "--dry-run", "s390x", "m68k"]).out;
+    let expected = "qemu-m68k   failed        /usr/bin/qemu-m68k-static\nqemu-s390x  not tried\n\
+                    nothing done: 0 to register, 0 to replace, 0 unchanged, 1 failed, 1 not tried\n";
+    assert_eq!(out, expected);
+    // What is so already needs no writing, and so it is no failure.
+    sandbox.succeeds(&["register", "--dry-run", host().qemu]);
+}
+
+fn dry_run_of_who_may_not_mount(sandbox: &Sandbox) {
+    let real = sandbox.run(&["register", "s390x"]);
+    let would = sandbox.run(&["register", "--dry-run", "s390x"]);
+    assert!(real.err.starts_with("mounting binfmt_misc at "), "{}", real.err);
+    assert_eq!((would.code, would.err), (Some(1), real.err));
+}
+
 fn quiet_and_verbose(sandbox: &Sandbox) {
     assert_eq!(sandbox.succeeds(&["register", "-q", "s390x"]), "");
     let out = sandbox.succeeds(&["register", "--verbose", "--credentials", "s390x"]);
@@ -99,6 +148,17 @@ fn quiet_and_verbose(sandbox: &Sandbox) {
         rule.replacen("qemu-s390x", "qemu-s390x.registrar", 1)
     );
     assert_eq!(out, expected);
+    // Only what is written is said to be.
+    let before = sandbox.entries();
+    let out = sandbox.succeeds(&["register", "-v", "--dry-run", "s390x"]);
+    assert_eq!((out.matches("  to write    ").count(), out.contains("written")), (4, false), "{out}");
+    let bindir = sandbox.emulators(&["m68k"]);
+    let bindir = bindir.to_str().expect("text");
+    let out = sandbox.fails(
+        &["register", "-v", "--bindir", bindir, "s390x"],
+        &format!("registering qemu-s390x: {bindir}/qemu-s390x-static: no such file; --bindir names the folder of the emulators"),
+    );
+    assert!(!out.contains("written") && sandbox.entries() == before, "{out}");
     let Ran { code, out, err } = sandbox.run(&["register", "--quiet", "--bindir", "/etc", "s390x"]);
     assert_eq!((code, out.as_str(), err.lines().count()), (Some(1), "", 1));
 }

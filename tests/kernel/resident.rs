@@ -1,6 +1,6 @@
 //! `register --stay`, and `run`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
@@ -22,6 +22,8 @@ pub(crate) const TESTS: &[Test] = &[
     test("stay/puts_back_what_others_remove", puts_back),
     test("stay/unregisters_at_the_end", unregisters_at_the_end),
     Test { mounted: false, ..test("stay/keeps_its_own_mount", keeps_its_own_mount) },
+    test("stay/looks_after_what_was_asked_for", looks_after_what_was_asked_for),
+    test("stay/says_a_thing_once", says_a_thing_once),
     test("stay/ends_when_it_cannot_register", ends_when_it_cannot_register),
     test("stay/as_first_process", as_first_process),
     Test { mounted: false, ..test("run/ends_as_the_program_does", ends_as_the_program_does) },
@@ -32,9 +34,22 @@ pub(crate) const TESTS: &[Test] = &[
 /// How long a resident may take to notice, with much to spare on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// Twice the time between two looks, and some.
+const TWO_LOOKS: Duration = Duration::from_secs(11);
+
 struct Resident(Child);
 
 impl Resident {
+    /// Starts it with files for what it says, `out` and `err`, and waits until it has registered.
+    fn start_logged(sandbox: &Sandbox, options: &[&str]) -> Self {
+        let file = |name| File::create(sandbox.scratch().join(name)).expect("a file");
+        let mut command = Command::new(sandbox.registrar());
+        command.args(["register", SCOPE, "--stay"]).args(options).stdout(file("out")).stderr(file("err"));
+        let resident = Self(command.spawn().expect("started"));
+        wait_until("registered", || said(sandbox, "out").contains(" unchanged; "));
+        resident
+    }
+
     /// Starts it, and waits until it has registered.
     fn start(sandbox: &Sandbox, options: &[&str]) -> Self {
         let mut command = Command::new(sandbox.registrar());
@@ -66,6 +81,11 @@ impl Drop for Resident {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// What a resident has said by now.
+fn said(sandbox: &Sandbox, name: &str) -> String {
+    fs::read_to_string(sandbox.scratch().join(name)).expect("what it says")
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
@@ -120,9 +140,46 @@ fn keeps_its_own_mount(sandbox: &Sandbox) {
     assert_eq!(resident.end(Signal::SIGTERM), (Some(0), String::new()));
 }
 
+/// And after nothing else that is ours, nor what others serve and is to be kept.
+fn looks_after_what_was_asked_for(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    let _resident = Resident::start_logged(sandbox, &["arm64,m68k", "--keep"]);
+    let begin = said(sandbox, "out");
+    sandbox.succeeds(&["unregister", "s390x"]);
+    sandbox.add(&line("m68k", "theirs", "/opt/m68k", ""));
+    sandbox.write("qemu-m68k", "-1");
+    thread::sleep(TWO_LOOKS);
+    assert_eq!((said(sandbox, "out"), said(sandbox, "err")), (begin, String::new()));
+    assert_eq!(sandbox.names(), ["qemu-aarch64", "theirs"]);
+    sandbox.write("theirs", "-1");
+    wait_until("put back", || sandbox.names() == ["qemu-aarch64", "qemu-m68k"]);
+}
+
+fn says_a_thing_once(sandbox: &Sandbox) {
+    let folder = sandbox.emulators(&["aarch64", "m68k"]);
+    let _resident = Resident::start_logged(sandbox, &["arm64,m68k", "--bindir", folder.to_str().expect("text")]);
+    let healed = "all is in place again\n";
+    sandbox.write("status", "0");
+    wait_until("told", || said(sandbox, "err").contains("binfmt_misc is switched off"));
+    thread::sleep(TWO_LOOKS);
+    assert_eq!((said(sandbox, "err").lines().count(), said(sandbox, "out").contains(healed)), (1, false));
+    sandbox.write("status", "1");
+    wait_until("told", || said(sandbox, "out").ends_with(healed));
+    fs::remove_file(folder.join("qemu-m68k-static")).expect("removed");
+    sandbox.write("qemu-m68k", "-1");
+    wait_until("told", || said(sandbox, "err").contains("qemu-m68k-static: no such file"));
+    thread::sleep(TWO_LOOKS);
+    let (out, err) = (said(sandbox, "out"), said(sandbox, "err"));
+    assert_eq!((err.lines().count(), out.matches(", 1 failed").count()), (2, 1), "{out}{err}");
+}
+
 fn ends_when_it_cannot_register(sandbox: &Sandbox) {
-    let folder = sandbox.emulators(&[]);
-    let ran = sandbox.run(&["register", "--stay", "s390x", "--bindir", folder.to_str().expect("text")]);
+    let folder = sandbox.emulators(&["m68k"]);
+    let register = ["register", "--stay", "m68k,s390x", "--bindir", folder.to_str().expect("text")];
+    let ran = sandbox.run(&register);
+    assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 1));
+    assert_eq!(sandbox.names(), ["qemu-m68k"]);
+    let ran = sandbox.run(&[&register[..], &["--unregister-on-exit"]].concat());
     assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 1));
     assert!(sandbox.names().is_empty());
 }
@@ -168,9 +225,23 @@ fn what_stands_in_the_way(sandbox: &Sandbox) {
     assert_eq!((ran.code, ran.err.as_str()), (Some(127), "starting /nonexistent: no such file or directory\n"));
     let ran = sandbox.run(&["run", "/etc/passwd"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(126), "starting /etc/passwd: permission denied\n"));
-    let folder = sandbox.emulators(&[]);
+    for words in [&["run"][..], &["run", "--nonsense", "true"], &["run", "--bindir", "opt", "true"]] {
+        let ran = sandbox.run(words);
+        assert_eq!((ran.code, ran.err.lines().count()), (Some(125), 1), "{}", ran.err);
+    }
+    assert_eq!(sandbox.run(&["register", "--nonsense"]).code, Some(1));
+    // What could not be registered hinders nobody else.
+    let folder = sandbox.emulators(&["s390x"]);
+    let program = test_program(sandbox, targets::by_qemu_name("s390x").expect("known"));
+    for (option, lines) in [("-v", 1), ("-q", 0)] {
+        let words = ["run", option, "--bindir", folder.to_str().expect("text"), program.to_str().expect("text")];
+        let ran = sandbox.run(&words);
+        assert_eq!((ran.code, ran.err.lines().count()), (Some(29), lines), "{}", ran.err);
+        assert!(!ran.out.contains("registered"), "{}", ran.out);
+    }
+    fs::remove_file(folder.join("qemu-s390x-static")).expect("removed");
     let ran = sandbox.run(&["run", "--bindir", folder.to_str().expect("text"), "true"]);
-    assert_eq!(ran.code, Some(1));
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.lines().count()), (Some(125), "", 1));
     assert!(ran.err.contains("no such file; --bindir names"), "{}", ran.err);
     let cases = [
         (
@@ -186,6 +257,6 @@ fn what_stands_in_the_way(sandbox: &Sandbox) {
     ];
     for (inject, err) in cases {
         let (ran, _) = sandbox.run_injected(inject, None, &["run", "true"]);
-        assert_eq!((ran.code, ran.err.as_str()), (Some(1), err), "{inject}");
+        assert_eq!((ran.code, ran.err.as_str()), (Some(125), err), "{inject}");
     }
 }

@@ -11,10 +11,12 @@ use crate::{Test, test};
 pub(crate) const TESTS: &[Test] = &[
     test("status/text", text),
     test("status/json", json),
+    test("status/json_is_documented", json_is_documented),
     test("status/no_command_is_status", no_command_is_status),
     test("status/switched_off", switched_off),
     test("status/served_under_another_name", served_under_another_name),
     test("status/check", check),
+    test("status/check_of_what_register_leaves_alone", check_of_what_register_leaves_alone),
     test("status/colours", colours),
 ];
 
@@ -75,6 +77,47 @@ fn json(sandbox: &Sandbox) {
     assert_eq!(handler("qemu-s390x")["state"], "registered");
 }
 
+/// All keys and no others, and all words that a run on this machine gives.
+fn json_is_documented(sandbox: &Sandbox) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/json.md");
+    let text = std::fs::read_to_string(path).expect(path);
+    let sections: Vec<_> = text.split("\n## ").collect();
+    let [both, status, verify] = sections[..] else { panic!("{path}: not three parts") };
+    prepare(sandbox);
+    for (arguments, section, word) in
+        [(["status", "--json"], status, "state"), (["verify", "--json"], verify, "result")]
+    {
+        let out = sandbox.run(&arguments).out;
+        let found: Value = serde_json::from_str(&out).expect(&out);
+        let mut keys = keys(&found);
+        let handlers = found["handlers"].as_array().expect("a list");
+        keys.extend(self::keys(&handlers[0]));
+        let (of_keys, of_words) = section.split_once(&format!("| `{word}` | meaning |")).expect("two kinds of tables");
+        let mut expected = [first_cells(both), first_cells(of_keys)].concat();
+        for list in [&mut keys, &mut expected] {
+            list.sort();
+            list.dedup();
+        }
+        assert_eq!(keys, expected, "{arguments:?}");
+        let words = first_cells(of_words);
+        for handler in handlers {
+            let word = handler[word].as_str().expect("a word");
+            assert!(words.iter().any(|known| known == word), "{word}: {words:?}");
+        }
+    }
+}
+
+fn keys(object: &Value) -> Vec<String> {
+    object.as_object().expect("an object").keys().cloned().collect()
+}
+
+/// What is code in the first column of tables.
+fn first_cells(text: &str) -> Vec<String> {
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(String::from)).collect()
+}
+
 fn no_command_is_status(sandbox: &Sandbox) {
     assert_eq!(sandbox.succeeds(&[]), sandbox.succeeds(&["status"]));
     assert!(targets::TARGETS.iter().all(|target| sandbox.succeeds(&[]).contains(target.qemu)));
@@ -117,7 +160,8 @@ fn check(sandbox: &Sandbox) {
     assert_eq!(sandbox.succeeds(&["status", "--check", "-q", "s390x"]), "");
     fails(
         &["status", "--check", "--credentials", "s390x", "arm"],
-        "2 handlers are not registered as wanted, first qemu-arm, different; run registrar register",
+        "2 handlers are not registered as wanted, first qemu-arm, different; registrar register with the same options \
+         puts that right",
     );
     sandbox.write("qemu-s390x", "0");
     fails(&["status", "--check"], "qemu-s390x is disabled; registrar register puts that right");
@@ -127,6 +171,27 @@ fn check(sandbox: &Sandbox) {
     sandbox.succeeds(&["status", "--check"]);
     sandbox.write("status", "0");
     fails(&["status", "--check"], "/proc/sys/fs/binfmt_misc: binfmt_misc is switched off");
+}
+
+/// As readiness of a resident that was told to keep the entries of others.
+fn check_of_what_register_leaves_alone(sandbox: &Sandbox) {
+    sandbox.add(&line("m68k", "theirs", "/opt/m68k", ""));
+    sandbox.add(&line(host().qemu, "native", "/opt/native", ""));
+    sandbox.write("native", "0");
+    sandbox.succeeds(&["register", "--keep"]);
+    sandbox.succeeds(&["status", "--check", "--keep"]);
+    sandbox.fails(&["status", "--check"], "qemu-m68k is served; registrar register puts that right");
+    sandbox.write("qemu-s390x", "-1");
+    let with_options = "registrar register with the same options puts that right";
+    sandbox.fails(&["status", "--check", "--keep"], &format!("qemu-s390x is absent; {with_options}"));
+    // Advice that would not help is none.
+    for name in ["qemu-s390x", "qemu-s390x.registrar"] {
+        sandbox.add(&line("s390x", name, "/opt/theirs", ""));
+        sandbox.write(name, "0");
+    }
+    let err = "qemu-s390x is absent; registrar register says what stands in the way";
+    sandbox.fails(&["status", "--check", "s390x"], err);
+    assert_eq!(sandbox.run(&["register", "s390x"]).code, Some(1));
 }
 
 /// A terminal of its own, by script(1).

@@ -37,6 +37,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("verify/mounts_show_nowhere", mounts_show_nowhere),
     test("verify/nobody_waits_any_more", nobody_waits_any_more),
     test("verify/with_register", with_register),
+    test("verify/with_register_all_or_nothing", with_register_all_or_nothing),
 ];
 
 /// What `verify --json` says, and whether the exit status says the same.
@@ -466,10 +467,44 @@ fn with_register(sandbox: &Sandbox) {
     let out = sandbox.succeeds(&["register", "--verify", "s390x", "arm64"]);
     assert!(out.ends_with("\n2 registered, 0 replaced, 0 unchanged\nverified: 2 ok; in an empty root\n"), "{out}");
     assert_eq!(sandbox.succeeds(&["register", "--verify", "-q"]), "");
+    // All that was asked for, also what is not ours, or needs no handler.
+    let out = sandbox.succeeds(&["register", "--verify", host().qemu]);
+    assert!(out.ends_with("\nverified: 1 native\n"), "{out}");
+    sandbox.succeeds(&["unregister"]);
+    sandbox.add(&line("m68k", "theirs", "/bin/false", "F"));
+    let ran = sandbox.run(&["register", "--verify", "--keep"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.out);
+    assert!(ran.err.starts_with("verifying qemu-m68k: "), "{}", ran.err);
     let folder = stand_ins(sandbox, &["arm"]);
     let register = ["register", "--verify", "arm", "--bindir", folder.to_str().expect("text")];
     let ran = sandbox.run(&register);
     assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 1), "{}", ran.err);
     assert!(ran.err.starts_with("verifying qemu-arm: crashed: "), "{}", ran.err);
     assert!(ran.out.contains("1 replaced"), "{}", ran.out);
+}
+
+/// `register --atomic --verify`: what does not run is taken back, with what does.
+fn with_register_all_or_nothing(sandbox: &Sandbox) {
+    let folder = stand_ins(sandbox, &["arm"]);
+    let folder = folder.to_str().expect("text");
+    symlink("/usr/bin/qemu-s390x-static", format!("{folder}/qemu-s390x-static")).expect("a link");
+    sandbox.succeeds(&["register", "s390x", "--credentials"]);
+    let before = sandbox.entries();
+    let register = ["register", "--atomic", "--verify", "--bindir", folder];
+    // Nothing is made to fail; the writes are seen.
+    let (ran, log) =
+        sandbox.run_injected("write:error=EIO:when=65535", None, &[&register[..], &["arm,s390x"]].concat());
+    assert_eq!((ran.code, sandbox.entries()), (Some(1), before), "{}", ran.err);
+    assert!(ran.err.starts_with("verifying qemu-arm: crashed: ") && ran.err.lines().count() == 1, "{}", ran.err);
+    let expected = "qemu-arm    taken back\nqemu-s390x  taken back\n\
+                    0 registered, 0 replaced, 0 unchanged, 2 taken back\nverified: 1 ok, 1 crashed; in an empty root\n";
+    assert_eq!(ran.out, expected);
+    // At every moment an entry serves what was served before.
+    let written = log.lines().filter_map(|line| line.split('"').nth(1));
+    let written = written.filter_map(|text| text.strip_prefix(':').or(Some(text).filter(|text| *text == "-1")));
+    let written: Vec<_> = written.map(|text| text.split(':').next().unwrap_or_default()).collect();
+    let exchange = ["qemu-s390x.registrar", "-1", "qemu-s390x", "-1"];
+    assert_eq!(written, [&["qemu-arm"][..], &exchange, &exchange, &["-1"]].concat());
+    let out = sandbox.succeeds(&[&register[..], &["s390x"]].concat());
+    assert!(out.ends_with("\n0 registered, 1 replaced, 0 unchanged\nverified: 1 ok; in an empty root\n"), "{out}");
 }

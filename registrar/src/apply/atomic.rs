@@ -77,4 +77,31 @@ impl Writer<'_> {
         self.register.add(&line, step.handler, folder)?;
         if entry.enabled { Ok(()) } else { self.folder.disable(&name) }
     }
+
+    /// Takes back steps of which nothing failed. `entries` is what was there before.
+    pub(crate) fn take_back_all(&mut self, done: Vec<Done>, entries: &Entries) -> Vec<Done> {
+        let taken_back = done.into_iter().rev().map(|Done { step, end }| {
+            if step.changes.is_empty() {
+                return Done { step, end };
+            }
+            let mut made = step.changes.to_vec();
+            let undone = self.cover(&step, &mut made).and_then(|()| self.take_back(&step, &mut made, entries));
+            let end = match undone {
+                Ok(()) => End::TakenBack,
+                Err(cause) => End::Failed(cause, step.left_after(&made)),
+            };
+            Done { step, end }
+        });
+        taken_back.collect()
+    }
+
+    /// Undoes the end of an exchange, so that its second entry serves while the first is exchanged back.
+    fn cover(&mut self, step: &Step, made: &mut Vec<Change>) -> Result<(), Error> {
+        let added = Change::Add(Slot::Spare);
+        if made.last() == Some(&Change::Remove(Slot::Spare)) && made.contains(&added) {
+            self.change(step.handler, added)?;
+            made.pop();
+        }
+        Ok(())
+    }
 }

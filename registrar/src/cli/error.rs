@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use crate::run;
 use crate::table::TABLE;
+use crate::told::FAILURE;
 
 /// A command line that cannot be meant. Nothing was done.
 #[derive(Debug)]
@@ -11,14 +13,33 @@ pub(crate) enum Error {
     Command(String),
     Architectures(Vec<String>),
     Missing(Vec<String>),
-    NotForThis { option: &'static str, commands: &'static [&'static str] },
-    Together { option: &'static str, why: &'static str },
+    NotForThis {
+        option: &'static str,
+        commands: &'static [&'static str],
+    },
+    Together {
+        option: &'static str,
+        why: &'static str,
+    },
     Flags(String),
     Scope(String),
     NoProgram,
     Timeout(String),
-    Emulators { source: &'static str, folder: String, why: &'static str },
+    Emulators {
+        source: &'static str,
+        folder: String,
+        why: &'static str,
+    },
     Mount,
+    /// Of the command `run`, whose exit statuses are a program's.
+    OfRun(Box<Error>),
+}
+
+impl Error {
+    /// The exit status.
+    pub(crate) fn code(&self) -> u8 {
+        if matches!(self, Self::OfRun(_)) { run::OUR_OWN } else { FAILURE }
+    }
 }
 
 impl From<lexopt::Error> for Error {
@@ -57,6 +78,7 @@ impl fmt::Display for Error {
             Self::Timeout(word) => write!(f, "--timeout '{word}': not a number of seconds from 1 to 3600"),
             Self::NoProgram => f.write_str("run: no program; see registrar --help"),
             Self::Emulators { source, folder, why } => write!(f, "{source} '{folder}': {why}"),
+            Self::OfRun(error) => write!(f, "{error}"),
             Self::Mount => f.write_str("--mount '': no folder"),
         }
     }

@@ -22,7 +22,7 @@ ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; several 
 Options of register:
       --verify            fail unless foreign programs then really run, as verify tells
       --keep              what an entry of somebody else serves, it goes on serving
-      --atomic            all or nothing: a failure takes back what this run did
+      --atomic            all or nothing: a failure, with --verify also of a program, takes back what this run did
       --credentials       set-user-ID programs get their rights, which the emulator then has (flags OC)
       --preserve-argv0    programs see the argv[0] that they were started with (flag P)
       --no-fix-binary     open the emulator at each start, wherever that is, instead of once now (no flag F)
@@ -37,7 +37,8 @@ Other options:
       --mount DIR   binfmt_misc is mounted at DIR, or is to be mounted there
       --bindir DIR  folder of the emulators, also BINDIR in the environment [/usr/bin]
       --json        status or verify as JSON
-      --check       status: fail unless all is as register, with the same options, would have it
+      --check       status: fail unless each entry is as register, with the same options (of which --keep is one
+                    here too), would have it; at the emulators' files it does not look, as verify does
       --timeout N   verify, doctor: seconds that each program is given [10]
   -q, --quiet       only failures
   -v, --verbose     what was found, and the rules as they are written
@@ -45,5 +46,5 @@ Other options:
   -h, --help        this text
 
 Exit status: 0 if what was asked for is so, and stays so; 1 if not, with the cause as the last line of standard error.
-run ends as PROGRAM does.
+run ends as PROGRAM does; with 125 if something failed before, with 126 or 127 if PROGRAM could not be started.
 ";

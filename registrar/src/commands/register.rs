@@ -1,25 +1,28 @@
 //! `register`: looks whether it may and whether it will last, plans each handler, and has the plan carried out, once or
 //! as long as this process stays.
 
+mod dry_run;
+
 use std::fs;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 
-use super::{handlers, in_wanted_scope, unregister, verified};
-use crate::apply::{Done, End, Writer};
+use super::{handlers, in_wanted_scope, unregister};
+use crate::apply::{Done, Writer};
 use crate::cli::{Asked, Detail, Register};
 use crate::elf;
 use crate::guard::Guard;
 use crate::held::FullPipe;
-use crate::kernel::{self, Entries, Error, Folder, Lasting, Mount, Namespace};
+use crate::kernel::{self, Entries, Error, Folder, Lasting, Namespace};
 use crate::native::{HOST, Verdict, Verdicts};
 use crate::plan::{self, Outcome, Skip, Step, Wanted};
 use crate::report::{Mode, Report, Verb};
 use crate::stay;
 use crate::table::EMULATOR_DIR;
 use crate::told::Told;
-use crate::verify;
+use crate::verify::{self, Question};
 
 /// Registers what is asked for.
 pub(super) fn register(command: &Register) -> Result<Told, Error> {
@@ -29,21 +32,26 @@ pub(super) fn register(command: &Register) -> Result<Told, Error> {
     }
     let namespace = in_wanted_scope(asked)?;
     if command.dry_run {
-        return would_register(asked, namespace.as_ref());
+        return dry_run::would_register(asked, namespace.as_ref());
     }
     let Some(stay) = command.stay else { return register_once(command, namespace.as_ref()) };
-    let told = stay::stay(asked, || register_once(command, namespace.as_ref()))?;
-    if stay.unregister_on_exit && !told.is_failure() { unregister(asked) } else { Ok(told) }
+    let told = stay::stay(asked, &handlers(asked), || register_once(command, namespace.as_ref()))?;
+    match stay.unregister_on_exit.then(|| unregister(asked)) {
+        None => Ok(told),
+        Some(Ok(gone)) => Ok(told.then(gone)),
+        Some(Err(error)) => Ok(told.and_failure(&error.to_string())),
+    }
 }
 
-/// Registers in the namespace that this process has made, and will be the last of.
-pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<Told, Error> {
+/// Registers all in the namespace that this process has made, and will be the last of. Says too whether anything is
+/// registered now.
+pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<(Told, bool), Error> {
     let (folder, mut register) = kernel::find_and_lock(None)?;
     let (_, steps) = plan(&folder, asked)?;
     let mut report = Report::new(Verb::Register, Mode::Real, folder.path(), asked);
     let mut writer = Writer::new(&folder, &asked.wanted, &mut register);
     steps.into_iter().for_each(|step| report.add(writer.apply(step)));
-    Ok(report.told())
+    Ok((report.told(), folder.entries()?.names().next().is_some()))
 }
 
 fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<Told, Error> {
@@ -52,25 +60,30 @@ fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<To
     if told.as_ref().map_or(true, |told| told.is_failure()) {
         folder.unmount_if_unused();
     }
-    // What programs do takes time that no other run need wait for.
+    // What programs do takes time that no other run need wait for, unless it may all be taken back.
     drop(register);
     match told {
-        Ok(told) if command.verify && !told.is_failure() => Ok(told.then(proof(&command.asked, &folder))),
+        Ok(told) if command.verify && !command.atomic && !told.is_failure() => {
+            Ok(told.then(proof(&command.asked, &folder)))
+        }
         told => told,
     }
 }
 
-/// What came of running foreign programs, in a line; in full if that is wanted.
+/// What came of running programs of all that was asked for, whoever serves it, in a line; in full if that is wanted.
 fn proof(asked: &Asked, folder: &Folder) -> Told {
-    match verified(asked, folder, verify::LIMIT) {
-        Ok(None) => Told::success(String::new()),
-        Ok(Some(verified)) => match asked.detail {
+    let proof = || -> Result<Told, verify::Error> {
+        let (handlers, entries) = (handlers(asked), folder.entries()?);
+        let emulators = &asked.wanted.emulators;
+        let limit = verify::LIMIT;
+        let verified = verify::verify(&Question { handlers: &handlers, folder, entries: &entries, emulators, limit })?;
+        Ok(match asked.detail {
             Detail::Quiet => verified.told_in_short().without_out(),
             Detail::Normal => verified.told_in_short(),
             Detail::Verbose => verified.told(false),
-        },
-        Err(error) => Told::failure(&error.to_string()),
-    }
+        })
+    };
+    proof().unwrap_or_else(|error| Told::failure(&error.to_string()))
 }
 
 fn register_in(
@@ -94,30 +107,25 @@ fn register_in(
     }
     let (entries, steps) = plan(folder, asked)?;
     let mut writer = Writer::new(folder, &asked.wanted, register);
+    let mut proven = None;
     if command.atomic {
-        writer.apply_all_or_none(steps, &entries).into_iter().for_each(|done| report.add(done));
+        let mut done = writer.apply_all_or_none(steps, &entries);
+        if command.verify && !done.iter().any(Done::is_failure) {
+            let proof = proof(asked, folder);
+            if proof.is_failure() {
+                done = writer.take_back_all(done, &entries);
+            }
+            proven = Some(proof);
+        }
+        done.into_iter().for_each(|done| report.add(done));
     } else {
         steps.into_iter().for_each(|step| report.add(writer.apply(step)));
     }
-    Ok(report.told())
-}
-
-fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Result<Told, Error> {
-    let found = kernel::find(asked.mount.as_deref(), Mount::Never);
-    let (folder, steps) = match &found {
-        Ok(folder) => (folder.path(), plan(folder, asked)?.1),
-        Err(Error::NotMounted { at }) => (at.as_path(), steps(asked, &Entries::default())?),
-        Err(other) => return Err(other.clone()),
-    };
-    let mut report = Report::new(Verb::Register, Mode::DryRun, folder, asked);
-    if found.is_err() {
-        report.remark(format!("binfmt_misc to be mounted at {}", folder.display()));
-    }
-    if let Some(namespace) = namespace {
-        report.remark(of_namespace(namespace));
-    }
-    steps.into_iter().for_each(|step| report.add(Done { step, end: End::AsPlanned }));
-    Ok(report.told())
+    let told = report.told();
+    Ok(match proven {
+        Some(proof) => told.then(proof),
+        None => told,
+    })
 }
 
 fn of_namespace(namespace: &Namespace) -> String {
@@ -150,6 +158,9 @@ fn steps(asked: &Asked, entries: &Entries) -> Result<Vec<Step>, Error> {
     let planned = wanted.into_iter().zip(verdicts).map(|(handler, verdict)| {
         let step = plan::register(handler, &asked.wanted, entries, verdict);
         let step = on_file(step, &asked.wanted, entries, &mut pipe);
+        if let Some(errno) = not_executable(&step, &asked.wanted) {
+            return Step { outcome: Outcome::NotExecutable(errno), changes: &[], ..step };
+        }
         let outcome = match step.outcome {
             Outcome::Skipped(Skip::Unknown(cause)) if !asked.targets.is_empty() => Outcome::Undecidable(cause),
             _ if step.changes.is_empty() => return step,
@@ -190,6 +201,21 @@ fn unfit(step: &Step, wanted: &Wanted) -> Option<String> {
         Ok(facts) => facts.loader.map(|loader| format!("not static: it needs {loader}")),
         Err(elf::Unfit::Unreadable(_)) => None,
         Err(unfit) => Some(unfit.to_string()),
+    }
+}
+
+/// What would keep an emulator from being opened later, as the kernel would have said of one that it opens now.
+fn not_executable(step: &Step, wanted: &Wanted) -> Option<Errno> {
+    let is_meant = matches!(step.outcome, Outcome::Registered | Outcome::Replaced(_) | Outcome::Unchanged);
+    if !is_meant || wanted.flags.fixes_binary() {
+        return None;
+    }
+    let path = step.handler.interpreter(&wanted.emulators);
+    match fs::metadata(&path) {
+        Err(error) => Some(kernel::errno(&error)),
+        // Folders are executable too.
+        Ok(found) if !found.is_file() => Some(Errno::EACCES),
+        Ok(_) => access(path.as_str(), AccessFlags::X_OK).err(),
     }
 }
 

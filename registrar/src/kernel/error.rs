@@ -10,6 +10,7 @@ use nix::unistd::geteuid;
 
 use super::Namespace;
 use super::find::USUAL;
+use crate::flags::Flags;
 use crate::table::EMULATOR_OF_ANY;
 
 /// Gives a container the host's folder: the cure for most of what follows.
@@ -57,6 +58,18 @@ impl Error {
     /// Whether it would meet every other handler as well, so that none need be tried.
     pub(crate) fn stops_all(&self) -> bool {
         matches!(self, Self::Register { errno: Errno::EACCES | Errno::EPERM | Errno::EROFS, .. })
+    }
+
+    /// What in a rule with these flags the kernel may not know, if it refuses the rule as such.
+    pub(crate) fn hint(&self, flags: &Flags) -> Option<String> {
+        let Self::Add { errno: Errno::EINVAL, .. } = self else { return None };
+        let uncommon = flags.uncommon();
+        match uncommon.chars().count() {
+            0 if flags.fixes_binary() => Some("before Linux 4.8 it takes none with flag F".into()),
+            0 => None,
+            1 => Some(format!("it may not know flag {uncommon}")),
+            _ => Some(format!("it may not know flags {uncommon}")),
+        }
     }
 
     /// The cause without what is of one handler alone, for several that failed alike.
@@ -192,7 +205,7 @@ fn adding(interpreter: &str, errno: Errno) -> String {
         Errno::EACCES => format!("{interpreter}: not executable, or on a file system mounted noexec"),
         Errno::ENOTDIR => format!("{interpreter}: part of the path is no directory; check --bindir"),
         Errno::ETXTBSY => format!("{interpreter}: open for writing; try again when it is complete"),
-        Errno::EINVAL => "the kernel does not take this rule; before Linux 4.8 it takes none with flag F".into(),
+        Errno::EINVAL => "the kernel does not take this rule".into(),
         Errno::EEXIST => "registered by somebody else at this moment; run this again".into(),
         Errno::ELOOP => format!("{interpreter}: symbolic links that lead nowhere; check --bindir"),
         Errno::EPERM | Errno::EROFS => writing(errno),

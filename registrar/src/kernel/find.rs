@@ -138,7 +138,7 @@ fn file_system(path: &Path) -> Option<FsType> {
 }
 
 /// Refuses a place with anything in it, the kernel's own apart.
-fn hides_nothing(at: &Path) -> Result<(), Error> {
+pub(crate) fn hides_nothing(at: &Path) -> Result<(), Error> {
     if at == Path::new(USUAL) {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! Plans for what may be there, as tables.
 
 use super::*;
-use crate::table::{EMULATOR_DIR, TABLE};
+use crate::table::TABLE;
 
 /// What is under the own name, under the second, in an entry of somebody else's name; what is to be done.
 type Case = ([Option<Entry>; 3], Outcome, &'static [Change]);
@@ -50,7 +50,8 @@ fn what_register_does() {
     let unreadable = || Entry::unreadable(Errno::EIO);
     let taken = || Outcome::Taken(other().interpreter);
     let replaced = Outcome::Replaced;
-    let cases: [Case; 24] = [
+    let unread = |name: &str| Outcome::Unreadable { name: name.into(), errno: Errno::EIO };
+    let cases: [Case; 25] = [
         ([None, None, None], Outcome::Registered, &[Add(Own)]),
         ([None, Some(ours()), None], Outcome::Registered, &[Add(Own), Remove(Spare)]),
         ([Some(ours()), None, None], Outcome::Unchanged, &[]),
@@ -76,8 +77,9 @@ fn what_register_does() {
         ([Some(ours()), None, Some(disabled(other()))], Outcome::Unchanged, &[]),
         ([Some(ours()), Some(ours()), Some(other())], replaced(Difference::Shadowed), EXCHANGE_BESIDE_SPARE),
         // It may be ours.
-        ([Some(unreadable()), None, None], Outcome::Unreadable(Errno::EIO), &[]),
+        ([Some(unreadable()), None, None], unread(handler().name), &[]),
         ([None, Some(unreadable()), None], Outcome::Registered, &[Add(Own)]),
+        ([Some(other()), Some(unreadable()), None], unread(&handler().spare_name()), &[]),
     ];
     for (found, outcome, changes) in cases {
         let entries = entries(found);

@@ -6,7 +6,7 @@ use crate::kernel::Entry;
 use crate::table::Handler;
 
 impl Status<'_> {
-    /// The object that the module above describes.
+    /// The object that `docs/json.md` describes.
     pub(crate) fn json(&self) -> String {
         let namespace = optional(self.namespace.as_ref().map(|namespace| namespace.name.as_str()));
         let head = [&json::head(&self.folder, self.is_switched_on)[..], &[("namespace", namespace)]].concat();

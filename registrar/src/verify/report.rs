@@ -1,26 +1,6 @@
 //! What was found, as a table for people and as JSON for programs.
 //!
-//! The JSON is one object; keys are added in later versions, never renamed:
-//!
-//! - `registrar`, `qemu`, `origin`, `mount`, `enabled`: as in `status --json`
-//! - `proven`: where programs ran: `namespace` or `folder` (both an empty root), `memory` (memory files, which prove
-//!   less), `null` if none was run
-//! - `caveat`: what that leaves unproven, and why there was no empty root, or `null`
-//! - `good`: whether all is as it should be: exit status 0
-//! - `handlers`: for each handler `name`, `target`, `platform`, `result`, `good`, and, or `null`: `entry`, the entry
-//!   that took its program, else ours; its `interpreter` and `flags`; `detail`, what is wrong and what to do; `said`,
-//!   the first line of standard error of an emulator that failed.
-//!
-//! `result` is one of
-//!
-//! - good: `ok`; `served` (somebody else's entry does it well, and there is none of ours); `native`
-//! - no emulator runs: `absent` (no handler), `disabled`, `switched-off`, `unused` (the entry does not count where
-//!   programs run)
-//! - the emulator cannot start: `no-emulator` (its file is not there, and it was registered without `F`), `dynamic`,
-//!   `wrong-emulator` (no program of this machine), `failed` (what the kernel says)
-//! - it runs, and not as it should: `crashed`, `timeout`, `wrong-status`, `wrong-argv0`, `no-second-program`,
-//!   `set-user-id-ignored`, `shadowed` (all well, but by somebody else's entry and not by ours)
-//! - `unknown`: not run
+//! Keys and results of the JSON are in `docs/json.md`: added to in later versions, never renamed.
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,65 @@
+//! `register --dry-run`: what would be done, and what would be refused at once. Writes and mounts nothing.
+
+use std::fs;
+
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
+
+use super::{of_namespace, plan, steps};
+use crate::apply::{Done, End};
+use crate::cli::Asked;
+use crate::kernel::{self, Entries, Error, Folder, Mount, Namespace};
+use crate::report::{Mode, Report, Verb};
+use crate::told::Told;
+
+/// The capability to mount: `CAP_SYS_ADMIN`.
+const MAY_MOUNT: u64 = 1 << 21;
+
+/// Says what `register` would do.
+pub(super) fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Result<Told, Error> {
+    let found = kernel::find(asked.mount.as_deref(), Mount::Never);
+    let (folder, steps) = match &found {
+        Ok(folder) => (folder.path(), plan(folder, asked)?.1),
+        Err(Error::NotMounted { at }) => {
+            kernel::hides_nothing(at)?;
+            if !may_mount() {
+                return Err(Error::Mount { at: at.clone(), errno: Errno::EPERM });
+            }
+            (at.as_path(), steps(asked, &Entries::default())?)
+        }
+        Err(other) => return Err(other.clone()),
+    };
+    let mut report = Report::new(Verb::Register, Mode::DryRun, folder, asked);
+    if found.is_err() {
+        report.remark(format!("binfmt_misc to be mounted at {}", folder.display()));
+    }
+    if let Some(namespace) = namespace {
+        report.remark(of_namespace(namespace));
+    }
+    let mut refused = found.as_ref().ok().and_then(not_writable);
+    let is_refused = refused.is_some();
+    for step in steps {
+        let end = match refused.take_if(|_| !step.changes.is_empty()) {
+            Some(cause) => End::Failed(cause, step.left_after(&[])),
+            None if is_refused && !step.changes.is_empty() => End::NotTried,
+            None => End::AsPlanned,
+        };
+        report.add(Done { step, end });
+    }
+    Ok(report.told())
+}
+
+/// Why nothing can be registered there, if so.
+fn not_writable(folder: &Folder) -> Option<Error> {
+    let path = folder.path().join("register");
+    let errno = access(&path, AccessFlags::W_OK).err()?;
+    Some(Error::Register { path, errno })
+}
+
+/// What cannot be told is left to be seen.
+fn may_mount() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    effective.is_none_or(|effective| effective & MAY_MOUNT != 0)
+}
