@@ -8,6 +8,7 @@
 //! may forbid it (`policy`).
 
 mod chain;
+mod emulator;
 mod policy;
 
 use std::time::Duration;
