@@ -1,62 +1,24 @@
 //! The image as a user builds and runs it: `podman build` from the Containerfile, `podman run … register`, a foreign
-//! program on the host, `unregister`.
+//! program on the host, `unregister`; what is said where handlers would not last; and handlers of ordinary users.
 //!
 //! Needs root, podman and the package registries; changes the host's `binfmt_misc` and puts it back. Not part of
 //! `cargo test --workspace`: `cargo xtask test --containers` runs it.
 
 mod base;
+mod host;
+mod lasting;
 mod podman;
+mod rootless;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use tests::binfmt_misc::{self, USUAL};
+use tests::binfmt_misc::USUAL;
 use xtask::tables::{target_dir, workspace_root};
 
+use host::Host;
 use podman::Podman;
-
-/// The host's `binfmt_misc`, mounted for the test if it was not, and unmounted again in that case.
-struct Host {
-    mounted: bool,
-    before: BTreeMap<String, String>,
-}
-
-impl Host {
-    fn new() -> Self {
-        let folder = Path::new(USUAL);
-        let mounted = !folder.join("register").exists();
-        if mounted {
-            let kind = Some("binfmt_misc");
-            mount(kind, folder, kind, MsFlags::empty(), None::<&str>).expect("mounting binfmt_misc; are you root?");
-        }
-        // From here on unmounted again, whatever fails.
-        let mut host = Self { mounted, before: BTreeMap::new() };
-        host.before = host.entries();
-        let names: Vec<_> = host.before.keys().collect();
-        assert!(!names.iter().any(|name| name.starts_with("qemu-")), "the host has handlers already: {names:?}");
-        host
-    }
-
-    fn entries(&self) -> BTreeMap<String, String> {
-        binfmt_misc::entries(Path::new(USUAL)).expect("the host's entries")
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        // After a failed assertion, what the container has registered is still there.
-        let now = binfmt_misc::entries(Path::new(USUAL)).unwrap_or_default();
-        for name in now.keys().filter(|name| !self.before.contains_key(*name)) {
-            let _ = fs::write(Path::new(USUAL).join(name), "-1");
-        }
-        if self.mounted {
-            let _ = umount2(USUAL, MntFlags::MNT_DETACH);
-        }
-    }
-}
 
 /// A static arm64 program that says what it runs on.
 fn hello(folder: &Path) -> std::path::PathBuf {
@@ -91,7 +53,7 @@ fn the_image_is_built_registers_and_unregisters() {
     let labels = podman.run(&["image", "inspect", "--format={{json .Labels}}", "localhost/registrar"]);
     assert!(labels.contains("\"registrar.qemu.origin\":\"apt\""), "{labels}");
 
-    let host = Host::new();
+    let host = Host::mounted();
     let hello = hello(&scratch);
     let runs = || Command::new(&hello).output().is_ok_and(|output| output.stdout == b"aarch64\n");
     assert!(!runs(), "arm64 programs run before anything is registered");
@@ -113,7 +75,7 @@ fn the_image_is_built_registers_and_unregisters() {
     let said = image(&["unregister"]);
     assert!(said.contains("33 unregistered"), "{said}");
     assert!(!runs());
-    assert_eq!(host.entries(), host.before);
+    assert_eq!(host::entries(), host.before);
 
     let files = podman.files("localhost/registrar");
     let unexpected: Vec<_> = files.iter().filter(|path| !is_expected(path)).collect();

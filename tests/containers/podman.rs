@@ -4,6 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// runc also runs where both kinds of control groups are mounted; limits below the session's own can be set by root
+/// without CAP_SYS_RESOURCE, which a build machine may lack.
+pub(crate) const SETTINGS: &str =
+    "[containers]\ndefault_ulimits = [\"nofile=512:512\", \"nproc=100:100\"]\n\n[engine]\nruntime = \"runc\"\n";
+
 /// podman, its storage and its settings.
 pub(crate) struct Podman {
     folder: PathBuf,
@@ -12,11 +17,7 @@ pub(crate) struct Podman {
 impl Podman {
     /// With storage below `folder`.
     pub(crate) fn new(folder: &Path) -> Self {
-        // runc also runs where both kinds of control groups are mounted; limits below the session's own can be set by
-        // root without CAP_SYS_RESOURCE, which a build machine may lack.
-        let settings =
-            "[containers]\ndefault_ulimits = [\"nofile=512:512\", \"nproc=100:100\"]\n\n[engine]\nruntime = \"runc\"\n";
-        fs::write(folder.join("containers.conf"), settings).expect("writing podman's settings");
+        fs::write(folder.join("containers.conf"), SETTINGS).expect("writing podman's settings");
         Self { folder: folder.into() }
     }
 

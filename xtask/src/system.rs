@@ -96,6 +96,10 @@ impl Tool {
     pub const UIDMAP: Self = tool(&[Program("newuidmap"), Program("newgidmap")], &["uidmap"], &["shadow-utils"]);
     /// Network of ordinary users' containers.
     pub const SLIRP4NETNS: Self = tool(&[Program("slirp4netns")], &["slirp4netns"], &["slirp4netns"]);
+    /// Makes a namespace as rootless engines other than podman do.
+    pub const ROOTLESSKIT: Self = tool(&[Program("rootlesskit")], &["rootlesskit"], &[]);
+    /// Adds and removes users.
+    pub const USERADD: Self = tool(&[Program("useradd"), Program("userdel")], &["passwd"], &["shadow-utils"]);
     /// Makes a base image.
     pub const DEBOOTSTRAP: Self = tool(&[Program("debootstrap")], &["debootstrap"], &["debootstrap"]);
     /// Boots kernels of x86_64.

@@ -26,7 +26,17 @@ pub struct TestArgs {
 }
 
 /// What the container tests need.
-const CONTAINER_TOOLS: &[Tool] = &[Tool::PODMAN, Tool::BUILDAH, Tool::RUNC, Tool::DEBOOTSTRAP, Tool::GCC_AARCH64];
+const CONTAINER_TOOLS: &[Tool] = &[
+    Tool::PODMAN,
+    Tool::BUILDAH,
+    Tool::RUNC,
+    Tool::UIDMAP,
+    Tool::ROOTLESSKIT,
+    Tool::USERADD,
+    Tool::DEBOOTSTRAP,
+    Tool::EMULATORS,
+    Tool::GCC_AARCH64,
+];
 
 /// What the tests on other kernels need.
 const VM_TOOLS: &[Tool] = &[Tool::QEMU_SYSTEM_X86, Tool::DPKG, Tool::DEBIAN_KEYS, Tool::EMULATORS];
@@ -69,6 +79,11 @@ pub fn run(args: &TestArgs) -> Result<()> {
     };
     system::require(tools)?;
     compile::prepare(Host::named(None)?, false)?;
-    let error = compile::cargo().args(selection).args(&args.args).exec();
+    let mut cargo = compile::cargo();
+    if args.containers {
+        // What the engines say, before and after, is what these tests show.
+        cargo.env("RUST_TEST_NOCAPTURE", "1");
+    }
+    let error = cargo.args(selection).args(&args.args).exec();
     Err(error).context("starting cargo test")
 }

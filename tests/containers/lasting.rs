@@ -1,0 +1,63 @@
+//! A container on a host that has not mounted `binfmt_misc`: what it registers in a mount of its own goes with it, so
+//! that it must not say that all is well.
+
+use std::fs;
+use std::process::Command;
+
+use tests::binfmt_misc::USUAL;
+use tests::registrar;
+use xtask::tables::target_dir;
+
+use crate::hello;
+use crate::host::{self, Host};
+use crate::podman::Podman;
+
+/// What `--privileged` gives, as far as it matters here.
+const PRIVILEGED: [&str; 3] = ["--cap-add=SYS_ADMIN", "--security-opt=systempaths=unconfined", "--network=none"];
+
+#[test]
+fn a_container_says_where_its_handlers_would_not_last() {
+    let scratch = target_dir().join("containers");
+    fs::create_dir_all(&scratch).expect("a folder for podman");
+    let podman = Podman::new(&scratch);
+    import(&podman);
+    let folder = tempfile::tempdir().expect("a folder");
+    let hello = hello(folder.path());
+    let runs = || Command::new(&hello).output().is_ok_and(|output| output.stdout == b"aarch64\n");
+    let register = || {
+        let words: Vec<&str> =
+            [&["run", "--rm"][..], &PRIVILEGED, &["localhost/small", "/registrar", "register", "arm64"]].concat();
+        let output = podman.command().args(&words).output().expect("running podman");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        println!("$ podman {}\n{}{}", words.join(" "), text(&output.stdout), text(&output.stderr));
+        (output.status.code(), text(&output.stderr))
+    };
+
+    let _host = Host::not_mounted();
+    let (code, said) = register();
+    let last = said.lines().last().unwrap_or_default();
+    assert_eq!(code, Some(1), "{said}");
+    for cure in [&format!("-v {USUAL}:/binfmt_misc"), "--stay", &format!("mount -t binfmt_misc binfmt_misc {USUAL}")] {
+        assert!(last.contains(cure), "no {cure} in: {last}");
+    }
+    assert!(!runs() && !host::is_mounted());
+
+    // Once the host holds the instance, a mount in the container is one more of the same.
+    host::mount_it();
+    let (code, said) = register();
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    assert!(runs(), "the container is gone, and with it its handler");
+}
+
+/// An image of `registrar` and one emulator, which takes less time than that of the Containerfile.
+fn import(podman: &Podman) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (root, archive) = (folder.path().join("root"), folder.path().join("image.tar"));
+    fs::create_dir_all(root.join("usr/bin")).expect("folders");
+    fs::copy(registrar::build().expect("registrar"), root.join("registrar")).expect("copying registrar");
+    let emulator = "usr/bin/qemu-aarch64-static";
+    fs::copy(std::path::Path::new("/").join(emulator), root.join(emulator)).expect("copying an emulator");
+    let packed = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&root).arg(".").status();
+    assert!(packed.expect("running tar").success());
+    podman.run(&["import", "--quiet", archive.to_str().expect("text"), "localhost/small"]);
+}
