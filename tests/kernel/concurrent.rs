@@ -3,10 +3,11 @@
 //! refuse.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use codegen::targets::TARGETS;
 use nix::mount::umount;
@@ -66,6 +67,17 @@ impl Asked {
             None => command.arg("unregister"),
         };
         command.args(self.is_atomic.then_some("--atomic")).args(&self.targets).arg(SCOPE);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The same, with some system call delayed.
+    fn held_up(&self, sandbox: &Sandbox, inject: &str) -> Command {
+        let calls = inject.split(':').next().unwrap_or_default();
+        let plain = self.command(sandbox);
+        let mut command = Command::new("strace");
+        command.args(["--quiet=all", "-o", "/dev/null"]).arg(format!("-etrace={calls}"));
+        command.arg(format!("-einject={inject}")).arg(plain.get_program()).args(plain.get_args());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -174,34 +186,78 @@ fn in_containers(sandbox: &Sandbox, containers: usize) {
     );
 }
 
+/// How one of two runs is held up, and how long after it the other one starts.
+struct HeldUp {
+    what: &'static str,
+    inject: Option<&'static str>,
+    later: Duration,
+    rounds: usize,
+}
+
+const HELD_UP: &[HeldUp] = &[
+    HeldUp { what: "at any moment", inject: None, later: Duration::ZERO, rounds: ROUNDS },
+    HeldUp {
+        what: "mounted, not locked",
+        inject: Some("flock:delay_enter=500000"),
+        later: Duration::from_millis(200),
+        rounds: 1,
+    },
+    // Its instance is no longer young when the other one mounts it.
+    HeldUp {
+        what: "locked, not given up",
+        inject: Some("umount2:delay_enter=2000000"),
+        later: Duration::from_millis(1500),
+        rounds: 1,
+    },
+    HeldUp {
+        what: "given up, not unlocked",
+        inject: Some("?chmod,?fchmod,fchmodat:delay_exit=500000"),
+        later: Duration::from_millis(200),
+        rounds: 1,
+    },
+];
+
 /// In two containers of which neither has it mounted, and which nothing keeps: each may see what the other has mounted.
 fn two_that_would_vanish(sandbox: &Sandbox) {
     sandbox.lose_keeper();
+    let mut random = Random::new("concurrent");
     let expected = format!(
         "handlers would vanish with this process's mount of binfmt_misc: nothing else keeps that of {}; \
          see run, --stay and --temporary in registrar --help\n",
-        std::fs::read_link("/proc/self/ns/user").expect("a namespace").display()
+        fs::read_link("/proc/self/ns/user").expect("a namespace").display()
     );
-    let asked = || Asked { targets: ["s390x"].into(), flags: Some("F"), is_atomic: false };
-    for round in 0..ROUNDS {
-        let start = &Barrier::new(2);
-        let ran = thread::scope(|scope| {
-            let run = || {
-                let mut command = asked().command(sandbox);
-                scope.spawn(move || {
-                    unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).expect("a mount namespace");
-                    start.wait();
-                    ended(command.spawn().expect("it starts"))
-                })
-            };
-            [run(), run()].map(|run| run.join().expect("it ends"))
-        });
-        for ran in ran {
-            assert_eq!((ran.code, ran.err.as_str()), (Some(1), expected.as_str()), "round {round}: {}", ran.out);
+    let asked = Asked { targets: ["s390x"].into(), flags: Some("F"), is_atomic: false };
+    for HeldUp { what, inject, later, rounds } in HELD_UP {
+        for round in 0..*rounds {
+            let first = inject.map_or_else(|| asked.command(sandbox), |inject| asked.held_up(sandbox, inject));
+            let jitter = Duration::from_micros(random.below(3000) as u64);
+            for ran in one_after_the_other([first, asked.command(sandbox)], *later + jitter) {
+                let context = format!("{what}, round {round}: {}", ran.out);
+                assert_eq!((ran.code, ran.err.as_str()), (Some(1), expected.as_str()), "{context}");
+            }
+            // A new instance: nothing is left of any.
+            namespace::mount_binfmt_misc(sandbox.folder()).expect("no entry is left");
+            umount(sandbox.folder()).expect("unmounted");
         }
-        // A new instance: nothing is left of any.
-        namespace::mount_binfmt_misc(sandbox.folder()).expect("no entry is left");
-        umount(sandbox.folder()).expect("unmounted");
+        println!("concurrent: two whose handlers would vanish, one {what}, {rounds} times: both refused");
     }
-    println!("concurrent: {ROUNDS} times two registrars whose handlers would vanish: all have refused");
+}
+
+/// Runs both, the second one somewhat later, each in a mount namespace of its own.
+fn one_after_the_other(commands: [Command; 2], later: Duration) -> [Ran; 2] {
+    let start = &Barrier::new(2);
+    thread::scope(|scope| {
+        let mut wait = Duration::ZERO;
+        let running = commands.map(|mut command| {
+            let delay = wait;
+            wait = later;
+            scope.spawn(move || {
+                unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+                start.wait();
+                thread::sleep(delay);
+                ended(command.spawn().expect("it starts"))
+            })
+        });
+        running.map(|run| run.join().expect("it ends"))
+    })
 }

@@ -137,7 +137,6 @@ impl Folder {
         if self.entries().is_ok_and(|entries| entries.names().all(|name| found.get(name).is_some())) {
             let status = File::open(self.path.join("status")).ok().filter(|_| self.hangs_on_our_mount());
             self.unmount();
-            // Who mounts the instance before it is gone is to see that nobody else holds it.
             let _ = status.map(|status| lasting::give_up(&status));
         }
     }

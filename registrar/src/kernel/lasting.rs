@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use std::{process, thread};
 
 use nix::errno::Errno;
@@ -45,16 +45,16 @@ impl Moment {
     }
 }
 
-/// How long a run may take to decide whether its instance is to stay, and to end after that: until then the lock, a file
-/// there, keeps it. Whole seconds.
+/// How long a run may take to decide whether the instance that it has made is to stay, and to end after that: until
+/// then its mount, or the lock, a file there, keeps it. Whole seconds.
 const DECIDING: Duration = Duration::from_secs(1);
 
 /// How old an instance was when this run mounted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
-    /// Nobody else holds it: it was not there, or given up by who made it.
+    /// Nobody else holds it: it was not there, or who made it has given it up since.
     New,
-    /// Who made it may be about to give it up.
+    /// Who made it may be about to give it up, or to end after that.
     Young,
     Old,
 }
@@ -63,10 +63,11 @@ impl Age {
     /// Of the instance at `folder`, mounted after `before`. Its `status` is as old as itself; the folder is younger where
     /// a kernel notes there that entries came and went.
     pub(super) fn of(folder: &Path, before: Option<Moment>) -> Self {
-        let (Some(before), Ok(status)) = (before, fs::metadata(folder.join("status"))) else { return Self::New };
+        let Some(before) = before else { return Self::New };
+        // Reading it will say better why.
+        let Ok(status) = fs::metadata(folder.join("status")) else { return Self::Old };
         let made = Moment { seconds: status.ctime(), nanoseconds: status.ctime_nsec() };
-        let given_up = Moment { seconds: status.mtime(), nanoseconds: status.mtime_nsec() };
-        if made >= before || given_up >= before {
+        if made >= before {
             Self::New
         } else if made.plus(DECIDING) >= before {
             Self::Young
@@ -76,10 +77,9 @@ impl Age {
     }
 }
 
-/// Makes an instance look new to all who mount it before it is gone, and would otherwise take this run's mount for one
-/// that lasts.
+/// Makes an instance look new to all who have mounted it while this run held it, and are waiting for the lock.
 pub(super) fn give_up(status: &File) -> io::Result<()> {
-    status.set_modified(SystemTime::now() + DECIDING)
+    status.set_permissions(status.metadata()?.permissions())
 }
 
 /// Whether entries of the instance just mounted at `folder` vanish with its last mount. Only of one that is new, a trial

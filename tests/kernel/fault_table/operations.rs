@@ -86,3 +86,20 @@ pub(super) const OPERATIONS: &[Operation] = &[
     },
     Operation { arguments: UNREGISTER, ..first("unregister: removing it", Setup::AsWanted, "write", Some(ENTRY)) },
 ];
+
+/// With a target that may run natively, which the kernel is asked.
+const WITH_FAMILY: &[&str] = &["register", "386,s390x"];
+
+/// What only one host does.
+pub(super) const ON_X86_64: &[Operation] = &[
+    Operation {
+        arguments: WITH_FAMILY,
+        when: "1+",
+        ..first("making a program in memory, to ask what is native", Setup::Nothing, "memfd_create", None)
+    },
+    Operation {
+        arguments: WITH_FAMILY,
+        when: "1+",
+        ..first("asking what is native", Setup::Nothing, "execveat", None)
+    },
+];
