@@ -3,6 +3,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
+use nix::mount::{MsFlags, mount};
+
 use crate::sandbox::{Sandbox, host, line};
 use crate::{Test, test};
 
@@ -16,6 +18,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("doctor/another_is_newer", another_is_newer),
     test("doctor/emulators", emulators),
     test("doctor/no_program_runs", no_program_runs),
+    test("doctor/security_modules", security_modules),
 ];
 
 /// Link, state and detail of each line, in order.
@@ -81,7 +84,7 @@ fn unknown_to_the_kernel(sandbox: &Sandbox) {
     let list = sandbox.scratch().join("filesystems");
     fs::write(&list, "nodev\ttmpfs\n\text4\n").expect("written");
     let none = None::<&str>;
-    nix::mount::mount(Some(&list), "/proc/filesystems", none, nix::mount::MsFlags::MS_BIND, none).expect("bound");
+    mount(Some(&list), "/proc/filesystems", none, MsFlags::MS_BIND, none).expect("bound");
     let folder = sandbox.emulators(&[]);
     let cure = "has no binfmt_misc; on the host, as root: modprobe binfmt_misc";
     let found = broken(sandbox, &["--mount", folder.to_str().expect("text")], "kernel", cure);
@@ -182,4 +185,24 @@ fn no_program_runs(sandbox: &Sandbox) {
                   program runs; register it with F";
     let found = broken(sandbox, &[], "verify", detail);
     assert_eq!(link(&found, "rule"), ("ok", "2 handlers"));
+}
+
+/// They are a hint where programs do not run, and nothing where they do.
+fn security_modules(sandbox: &Sandbox) {
+    let folder = sandbox.emulators(&["s390x"]);
+    sandbox.succeeds(&["register", "s390x"]);
+    sandbox.add(&line("m68k", "qemu-m68k", folder.join("qemu-m68k-static").to_str().expect("text"), ""));
+    mount(Some("tmpfs"), "/sys", Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("mounted");
+    fs::create_dir_all("/sys/fs/selinux").expect("created");
+    let hint = |setting: &str, target: &str| {
+        fs::write("/sys/fs/selinux/enforce", setting).expect("written");
+        let found = links(&sandbox.run(&["doctor", target]).out);
+        found.into_iter().find(|link| link.0 == "policy")
+    };
+    let (_, state, detail) = hint("1", "m68k").expect("a hint");
+    assert_eq!(state, "unknown");
+    let cure = format!("register it again: chcon -t bin_t {}/qemu-m68k-static", folder.display());
+    assert!(detail.starts_with("SELinux is enforcing; ") && detail.ends_with(&cure), "{detail}");
+    assert_eq!(hint("0", "m68k"), None);
+    assert_eq!(hint("1", "s390x"), None);
 }
