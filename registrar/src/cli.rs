@@ -26,6 +26,7 @@ pub(crate) enum Command {
     Unregister { asked: Asked, dry_run: bool },
     Status { asked: Asked, json: bool, check: bool },
     Verify { asked: Asked, json: bool, limit: Duration },
+    Doctor { asked: Asked, limit: Duration },
     Run { asked: Asked, program: Vec<OsString> },
     Help,
     Version,
@@ -92,10 +93,10 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("no-fix-binary", &["register", "status", "run"]),
     ("flags", &["register", "status", "run"]),
     ("json", &["status", "verify"]),
-    ("timeout", &["verify"]),
+    ("timeout", &["verify", "doctor"]),
     ("check", &["status"]),
-    ("bindir", &["register", "unregister", "status", "verify", "run"]),
-    ("mount", &["register", "unregister", "status", "verify"]),
+    ("bindir", &["register", "unregister", "status", "verify", "doctor", "run"]),
+    ("mount", &["register", "unregister", "status", "verify", "doctor"]),
 ];
 
 /// The words of a command line.
@@ -164,7 +165,7 @@ impl Words {
     /// What they mean together.
     fn command(self) -> Result<Command, Error> {
         let command = self.command.as_deref().unwrap_or("status");
-        if !["register", "unregister", "status", "verify", "run"].contains(&command) {
+        if !["register", "unregister", "status", "verify", "doctor", "run"].contains(&command) {
             return Err(Error::Command(command.into()));
         }
         for &(option, commands) in OPTIONS {
@@ -196,6 +197,7 @@ impl Words {
                 Command::Register(Register { asked, atomic, dry_run, temporary, verify, stay })
             }
             "unregister" => Command::Unregister { asked, dry_run },
+            "doctor" => Command::Doctor { asked, limit },
             "verify" => Command::Verify { asked, json, limit },
             "run" if program.is_empty() => return Err(Error::NoProgram),
             "run" => Command::Run { asked, program },
@@ -378,6 +380,7 @@ mod tests {
                 "registrar verify --timeout 2 arm64",
                 Command::Verify { asked: asked(&["aarch64"]), json: false, limit: Duration::from_secs(2) },
             ),
+            ("registrar doctor s390x", Command::Doctor { asked: asked(&["s390x"]), limit: verify::LIMIT }),
             ("registrar verify --json", Command::Verify { asked: asked(&[]), json: true, limit: verify::LIMIT }),
             ("registrar register --version", Command::Version),
             ("registrar -h", Command::Help),
@@ -427,7 +430,7 @@ mod tests {
             ("registrar register --scope host", "--scope 'host': only userns must be named; see registrar --help"),
             ("registrar verify --timeout 0", "--timeout '0': not a number of seconds from 1 to 3600"),
             ("registrar verify --timeout=soon", "--timeout 'soon': not a number of seconds from 1 to 3600"),
-            ("registrar status --timeout 5", "--timeout is for verify; see registrar --help"),
+            ("registrar status --timeout 5", "--timeout is for verify, doctor; see registrar --help"),
             ("registrar run", "run: no program; see registrar --help"),
             ("registrar register arm46 s390x,pdp11", "unknown architecture: 'arm46' (did you mean arm64?), 'pdp11'"),
             ("registrar register arm64,", "unknown architecture: ''"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::apply::{Done, End, Writer};
 use crate::cli::{Asked, Command, Detail, HELP};
+use crate::doctor;
 use crate::kernel::{self, Error, Folder, Mount, Namespace};
 use crate::native::Verdicts;
 use crate::plan;
@@ -27,6 +28,7 @@ pub(crate) fn run(command: &Command) -> Told {
             let told = verify(asked, *json, *limit);
             return told.unwrap_or_else(|error| Told::failure(&error.to_string()));
         }
+        Command::Doctor { asked, limit } => return doctor::doctor(asked, *limit),
         Command::Run { asked, program } => return run::run(asked, program, register::register_in_own_namespace),
         Command::Help => Ok(Told::success(HELP.into())),
         Command::Version => Ok(Told::success(version())),

@@ -228,8 +228,13 @@ mod tests {
     #[test]
     fn what_is_no_program_of_this_machine() {
         let foreign = TABLE.handlers.iter().find(|handler| handler.target == "m68k").expect("all targets").probe;
+        // Good ones, which say nothing, but too many.
         let mut many = own();
-        many[56..58].copy_from_slice(&[0xff, 0xff]);
+        let (end, count) = (many.len() as u64, MOST_SEGMENTS + 1);
+        let is_big_endian = OURS.1 == 2;
+        many[32..40].copy_from_slice(&if is_big_endian { end.to_be_bytes() } else { end.to_le_bytes() });
+        many[56..58].copy_from_slice(&if is_big_endian { count.to_be_bytes() } else { count.to_le_bytes() });
+        many.resize(many.len() + usize::from(count) * SEGMENT, 0);
         let mut outside = own();
         outside[32..40].copy_from_slice(&[0xff; 8]);
         let cases = [

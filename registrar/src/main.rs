@@ -4,12 +4,13 @@
 //! writes `binfmt_misc`, [`native`] asks what this machine runs itself, [`plan`] says what must change, [`guard`],
 //! [`held`] and [`elf`] whether it may and need, [`apply`] carries it out, [`report`] puts it into words, [`told`] into
 //! the form for the two outputs. [`commands`] ties them together; [`stay`] and [`run`] are long ones, [`status`] only
-//! looks, [`verify`] runs test programs.
+//! looks, [`verify`] runs test programs, [`doctor`] goes along the whole chain.
 
 mod apply;
 mod cli;
 mod columns;
 mod commands;
+mod doctor;
 mod elf;
 mod flags;
 mod guard;

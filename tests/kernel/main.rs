@@ -1,15 +1,21 @@
 //! `registrar` against the real kernel. Each test runs in a process of its own, in a user and mount namespace of its
 //! own, so that it needs no root, disturbs nobody and runs beside the others. One that cannot run fails.
 
+mod concurrent;
+mod doctor;
 mod exchange;
+mod fault_table;
 mod faults;
 mod find;
+mod kills;
 mod lasting;
 mod lines;
+mod load;
 mod names;
 mod options;
 mod others;
 mod probes;
+mod random;
 mod register;
 mod resident;
 mod sandbox;
@@ -55,11 +61,16 @@ const fn test(name: &'static str, run: fn(&Sandbox)) -> Test {
 
 fn tests() -> impl Iterator<Item = &'static Test> {
     let kinds = [
+        concurrent::TESTS,
+        doctor::TESTS,
         exchange::TESTS,
+        fault_table::TESTS,
         faults::TESTS,
         find::TESTS,
+        kills::TESTS,
         lasting::TESTS,
         lines::TESTS,
+        load::TESTS,
         names::TESTS,
         options::TESTS,
         others::TESTS,
@@ -107,6 +118,8 @@ fn run_apart(test: &Test) -> Result<(), Failed> {
         .stdin(Stdio::null())
         .output()?;
     if output.status.success() {
+        // Figures, of those that measure.
+        print!("{}", String::from_utf8_lossy(&output.stdout));
         return Ok(());
     }
     Err(format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr)).into())

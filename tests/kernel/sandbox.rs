@@ -104,7 +104,7 @@ impl Sandbox {
         let log = self.scratch.join("strace");
         let calls = inject.split(':').next().unwrap_or_default();
         let mut strace = Command::new("strace");
-        strace.arg("-qq").arg("-o").arg(&log).arg(format!("-etrace={calls}")).arg(format!("-einject={inject}"));
+        strace.arg("--quiet=all").arg("-o").arg(&log).arg(format!("-etrace={calls}")).arg(format!("-einject={inject}"));
         strace.args(path.iter().flat_map(|path| ["-P", path]));
         let ran = ran(strace.arg(&self.registrar).args(scoped(arguments)));
         (ran, fs::read_to_string(log).expect("what strace saw"))

@@ -13,6 +13,8 @@ Commands:
   status      show what serves each target (without a command: the same)
   verify      run a test program of each ARCH, or of all of ours that are registered, through the
               kernel, and say what is wrong where it does not run
+  doctor      go through all that must be so, from the kernel to a program that runs, for each ARCH or
+              for all of ours, and name the first that is not, with its cure
   run         run PROGRAM in a user namespace with handlers of its own; needs no root
 
 ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; several may stand in one word: arm64,s390x
@@ -36,7 +38,7 @@ Other options:
       --bindir DIR  folder of the emulators, also BINDIR in the environment [/usr/bin]
       --json        status or verify as JSON
       --check       status: fail unless all is as register, with the same options, would have it
-      --timeout N   verify: seconds that each program is given [10]
+      --timeout N   verify, doctor: seconds that each program is given [10]
   -q, --quiet       only failures
   -v, --verbose     what was found, and the rules as they are written
   -V, --version     versions of this program and of QEMU, and where QEMU comes from

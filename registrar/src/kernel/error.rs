@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::unistd::geteuid;
 
 use super::Namespace;
 use super::find::USUAL;
@@ -13,6 +14,9 @@ use crate::table::EMULATOR_OF_ANY;
 
 /// Gives a container the host's folder: the cure for most of what follows.
 const BIND: &str = "-v /proc/sys/fs/binfmt_misc:/binfmt_misc";
+
+/// Who may refuse what permissions allow, with the cures of podman and Docker.
+const FORBIDDEN: &str = "SELinux or AppArmor may forbid it; in a container: --security-opt label=disable";
 
 /// An operation that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +123,7 @@ impl fmt::Display for Error {
                 write!(f, "reading /proc/self/exe, to try rules against: {}; is /proc mounted?", plain(*errno))
             }
             Self::Signals { errno } => write!(f, "waiting for signals: {}", plain(*errno)),
-            Self::Read { path, errno } => write!(f, "reading {}: {}", path.display(), plain(*errno)),
+            Self::Read { path, errno } => write!(f, "reading {}: {}", path.display(), reading(*errno)),
             Self::SwitchedOff { at } => {
                 let at = at.display();
                 write!(
@@ -151,6 +155,17 @@ fn mounting(at: &Path, errno: Errno) -> String {
         }
         Errno::ENOENT if at.starts_with("/proc") => "no such directory; on the host: modprobe binfmt_misc".into(),
         Errno::ENOENT => "no such directory; create it".into(),
+        Errno::EBUSY => format!("something is mounted there that this run may not look at; {FORBIDDEN}"),
+        Errno::ENOSPC => "too many mounts in this mount namespace; raise sysctl fs.mount-max".into(),
+        _ => plain(errno),
+    }
+}
+
+/// The folder, its `status` and its entries are readable for all.
+fn reading(errno: Errno) -> String {
+    match errno {
+        Errno::EPERM | Errno::EACCES => format!("permission denied; {FORBIDDEN}"),
+        Errno::ENOENT => "unmounted at this moment; run this again".into(),
         _ => plain(errno),
     }
 }
@@ -163,6 +178,7 @@ fn writing(errno: Errno) -> String {
                     "permission denied; this is root of {namespace}, the folder is another's: run as the host's root"
                 )
             }
+            None if geteuid().is_root() => format!("permission denied, to root as well; {FORBIDDEN}"),
             None => "permission denied; run as root".into(),
         },
         Errno::EROFS => format!("mounted read-only; mount it writable, in a container with {BIND}"),
@@ -178,14 +194,18 @@ fn adding(interpreter: &str, errno: Errno) -> String {
         Errno::ETXTBSY => format!("{interpreter}: open for writing; try again when it is complete"),
         Errno::EINVAL => "the kernel does not take this rule; before Linux 4.8 it takes none with flag F".into(),
         Errno::EEXIST => "registered by somebody else at this moment; run this again".into(),
-        Errno::EPERM => "not permitted; run as root".into(),
-        Errno::EROFS => format!("mounted read-only; mount it writable, in a container with {BIND}"),
+        Errno::ELOOP => format!("{interpreter}: symbolic links that lead nowhere; check --bindir"),
+        Errno::EPERM | Errno::EROFS => writing(errno),
         Errno::ENOSPC => "the kernel's limit of entries is reached; remove some, or raise it with sysctl".into(),
         _ => format!("{interpreter}: {}", plain(errno)),
     }
 }
 
-/// The C library's words in this program's style.
+/// The C library's words in this program's style, with advice where it is the same wherever it happens.
 pub(crate) fn plain(errno: Errno) -> String {
-    errno.desc().to_lowercase()
+    match errno {
+        Errno::EMFILE => "too many open files; raise ulimit -n".into(),
+        Errno::ENFILE => "too many open files on this machine; raise sysctl fs.file-max".into(),
+        errno => errno.desc().to_lowercase(),
+    }
 }

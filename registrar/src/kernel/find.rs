@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{FsType, statfs};
 
-use super::lasting::{self, Moment};
+use super::lasting::{self, Age, Moment};
 use super::{Error, Folder, Register, errno};
 
 /// A bind mount of the kernel's folder: container engines refuse one inside the container's own `/proc`.
@@ -32,8 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is asked whether the other run is done.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// How often a folder may be unmounted by another run between finding and opening it.
-const ATTEMPTS: usize = 10;
+/// How long to leave an instance to who made it, before looking whether it is still there.
+const WAY: Duration = Duration::from_millis(20);
 
 /// What to do where it is not mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +66,8 @@ pub(crate) fn find(only: Option<&Path>, missing: Mount) -> Result<Folder, Error>
     let before = Moment::now();
     match mount(Some(BINFMT_MISC), at, Some(BINFMT_MISC), FLAGS, None::<&str>) {
         Ok(()) => {
-            let is_new = before.is_none_or(|before| before.is_before_instance(at));
-            Ok(Folder::mounted(at, is_new && lasting::needs_its_mount(at)))
+            let needs_it = lasting::needs_its_mount(at, Age::of(at, before));
+            Ok(Folder::mounted(at, before, needs_it))
         }
         // Another run was faster.
         Err(Errno::EBUSY) if is_mounted() => Ok(Folder::found(at)),
@@ -78,15 +78,27 @@ pub(crate) fn find(only: Option<&Path>, missing: Mount) -> Result<Folder, Error>
 /// Finds the folder, mounting it if need be, and keeps all other runs from changing it as long as what is returned
 /// lives. Where `register` cannot be opened there is no lock, and nothing that could be changed.
 pub(crate) fn find_and_lock(only: Option<&Path>) -> Result<(Folder, Register), Error> {
-    for _ in 0..ATTEMPTS {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
         let folder = find(only, Mount::Allowed)?;
         let path = folder.path().join("register");
         let file = match File::options().write(true).open(&path) {
             Ok(file) => file,
-            Err(error) if errno(&error) == Errno::ENOENT => continue,
+            // Unmounted since it was found.
+            Err(error) if errno(&error) == Errno::ENOENT => {
+                thread::sleep(PAUSE);
+                continue;
+            }
             Err(error) => return Ok((folder, Register::closed(Error::Register { path, errno: errno(&error) }))),
         };
         let has_waited = lock(&file).map_err(|errno| Error::Lock { path: path.clone(), errno })?;
+        if folder.is_of_unknown_future() {
+            // Without this run's mount it shows whether there is another.
+            folder.unmount();
+            drop(file);
+            thread::sleep(WAY);
+            continue;
+        }
         // Who had the lock may have taken the mount back.
         if !has_waited || is_same(&file, &path) {
             return Ok((folder, Register::open(file)));

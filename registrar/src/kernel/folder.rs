@@ -1,12 +1,13 @@
 //! The folder: lists and reads entries, adds and removes them, and is unmounted again.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
+use super::lasting::{self, Age, Moment};
 use super::{Entries, Entry, Error};
 use crate::table::Handler;
 
@@ -23,8 +24,10 @@ pub(crate) struct Folder {
 /// What showed when this run mounted it.
 struct Mounted {
     entries: Entries,
-    /// Nothing else holds the instance, and with this mount its entries go.
-    is_all: bool,
+    /// When that was, at the earliest.
+    before: Option<Moment>,
+    /// With the last mount the entries go.
+    needs_a_mount: bool,
 }
 
 /// The `register` file, if it could be opened; open, it holds the lock of all runs.
@@ -37,16 +40,28 @@ impl Folder {
     }
 
     /// One that this run has just mounted.
-    pub(super) fn mounted(path: impl Into<PathBuf>, is_all: bool) -> Self {
+    pub(super) fn mounted(path: impl Into<PathBuf>, before: Option<Moment>, needs_a_mount: bool) -> Self {
         let folder = Self::found(path);
         // What cannot be listed now is not listed in the end either, and the mount stays.
         let entries = folder.entries().unwrap_or_default();
-        Self { mounted: Some(Mounted { entries, is_all }), ..folder }
+        Self { mounted: Some(Mounted { entries, before, needs_a_mount }), ..folder }
     }
 
-    /// Whether entries would vanish as soon as this run's mount does.
+    /// Whether entries would vanish as soon as this run's mount does. To be asked with the lock: who had it before may
+    /// have held the instance, and have given it up.
     pub(super) fn hangs_on_our_mount(&self) -> bool {
-        self.mounted.as_ref().is_some_and(|mounted| mounted.is_all)
+        self.age_in_need() == Some(Age::New)
+    }
+
+    /// Whether who made the instance may be about to give it up.
+    pub(super) fn is_of_unknown_future(&self) -> bool {
+        self.age_in_need() == Some(Age::Young)
+    }
+
+    /// How old the instance was, if this run mounted it and entries need a mount.
+    fn age_in_need(&self) -> Option<Age> {
+        let mounted = self.mounted.as_ref().filter(|mounted| mounted.needs_a_mount)?;
+        Some(Age::of(&self.path, mounted.before))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -91,12 +106,11 @@ impl Folder {
     /// Removes an entry. One that is gone already is as good as removed.
     pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
         let path = self.path.join(name);
-        match File::options().write(true).open(&path).and_then(|mut entry| entry.write_all(b"-1")) {
-            Ok(()) => Ok(()),
-            Err(error) => match errno(&error) {
-                Errno::ENOENT => Ok(()),
-                errno => Err(Error::Remove { path, errno }),
-            },
+        let failed = |error: io::Error| Error::Remove { path: path.clone(), errno: errno(&error) };
+        match File::options().write(true).open(&path) {
+            Ok(mut entry) => entry.write_all(b"-1").map_err(failed),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -106,22 +120,25 @@ impl Folder {
         fs::write(&path, "0").map_err(|error| Error::Remove { path, errno: errno(&error) })
     }
 
+    /// Takes back the mount that this run made.
+    pub(super) fn unmount(&self) {
+        // If it fails, a folder too many is mounted: no reason to hide what the user is to be told. Lazily, since the
+        // lock is a file there.
+        let _ = umount2(&self.path, MntFlags::MNT_DETACH);
+    }
+
     /// Takes back the mount if this run made it and nothing has been registered since. Whoever calls this has the lock,
     /// so that nothing can be registered meanwhile by another run.
     ///
     /// Entries may go with the last mount. Those that were there at once have another mount, or a kernel
     /// that needs none; those that came since may have only this one.
     pub(crate) fn unmount_if_unused(&self) {
-        let Some(Mounted { entries: found, is_all }) = &self.mounted else { return };
+        let Some(Mounted { entries: found, .. }) = &self.mounted else { return };
         if self.entries().is_ok_and(|entries| entries.names().all(|name| found.get(name).is_some())) {
-            let status = File::open(self.path.join("status"));
-            // If it fails, a folder too many is mounted: no reason to hide what the user is to be told. Lazily, since
-            // the lock is a file there.
-            let _ = umount2(&self.path, MntFlags::MNT_DETACH);
-            if let (true, Ok(status)) = (is_all, status) {
-                // Who mounted the instance meanwhile, and is waiting for the lock, is to see that nobody else holds it.
-                let _ = status.metadata().and_then(|metadata| status.set_permissions(metadata.permissions()));
-            }
+            let status = File::open(self.path.join("status")).ok().filter(|_| self.hangs_on_our_mount());
+            self.unmount();
+            // Who mounts the instance before it is gone is to see that nobody else holds it.
+            let _ = status.map(|status| lasting::give_up(&status));
         }
     }
 }

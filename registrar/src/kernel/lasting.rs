@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use std::{process, thread};
 
 use nix::errno::Errno;
@@ -39,18 +40,53 @@ impl Moment {
         Some(Self { seconds: now.tv_sec(), nanoseconds: now.tv_nsec() })
     }
 
-    /// Whether the instance at `folder` was made, or given up by who made it, since then. Its `status` is as old as
-    /// itself; the folder is younger where a kernel notes there that entries came and went.
-    pub(super) fn is_before_instance(self, folder: &Path) -> bool {
-        let born = |file: fs::Metadata| Self { seconds: file.ctime(), nanoseconds: file.ctime_nsec() };
-        fs::metadata(folder.join("status")).is_ok_and(|status| born(status) >= self)
+    fn plus(self, span: Duration) -> Self {
+        Self { seconds: self.seconds.saturating_add_unsigned(span.as_secs()), ..self }
     }
 }
 
-/// Whether the entries of the instance that was just made at `folder` would vanish with this mount.
-pub(super) fn needs_its_mount(folder: &Path) -> bool {
+/// How long a run may take to decide whether its instance is to stay, and to end after that: until then the lock, a file
+/// there, keeps it. Whole seconds.
+const DECIDING: Duration = Duration::from_secs(1);
+
+/// How old an instance was when this run mounted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// Nobody else holds it: it was not there, or given up by who made it.
+    New,
+    /// Who made it may be about to give it up.
+    Young,
+    Old,
+}
+
+impl Age {
+    /// Of the instance at `folder`, mounted after `before`. Its `status` is as old as itself; the folder is younger where
+    /// a kernel notes there that entries came and went.
+    pub(super) fn of(folder: &Path, before: Option<Moment>) -> Self {
+        let (Some(before), Ok(status)) = (before, fs::metadata(folder.join("status"))) else { return Self::New };
+        let made = Moment { seconds: status.ctime(), nanoseconds: status.ctime_nsec() };
+        let given_up = Moment { seconds: status.mtime(), nanoseconds: status.mtime_nsec() };
+        if made >= before || given_up >= before {
+            Self::New
+        } else if made.plus(DECIDING) >= before {
+            Self::Young
+        } else {
+            Self::Old
+        }
+    }
+}
+
+/// Makes an instance look new to all who mount it before it is gone, and would otherwise take this run's mount for one
+/// that lasts.
+pub(super) fn give_up(status: &File) -> io::Result<()> {
+    status.set_modified(SystemTime::now() + DECIDING)
+}
+
+/// Whether entries of the instance just mounted at `folder` vanish with its last mount. Only of one that is new, a trial
+/// can tell.
+pub(super) fn needs_its_mount(folder: &Path, age: Age) -> bool {
     let release = uname().map(|kernel| kernel.release().to_string_lossy().into_owned()).unwrap_or_default();
-    version(&release).is_none_or(|version| version >= VANISHING_SINCE) || trial_vanishes(folder)
+    version(&release).is_none_or(|version| version >= VANISHING_SINCE) || (age == Age::New && trial_vanishes(folder))
 }
 
 /// The change has come to older kernels too, as a correction (5.10.262 and 6.1.176 have it), so that only a trial tells.

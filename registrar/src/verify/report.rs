@@ -69,10 +69,14 @@ impl Verified {
         self.rows.push(Row { handler, finding, entry });
     }
 
+    /// All that was found.
+    pub(crate) fn findings(&self) -> impl Iterator<Item = (&'static Handler, &Finding)> {
+        self.rows.iter().map(|row| (row.handler, &row.finding))
+    }
+
     /// All that is not as it should be.
     pub(crate) fn failures(&self) -> impl Iterator<Item = (&'static Handler, &Finding)> {
-        let failed = self.rows.iter().filter(|row| !row.finding.is_good());
-        failed.map(|row| (row.handler, &row.finding))
+        self.findings().filter(|(_, finding)| !finding.is_good())
     }
 
     /// What was found, and as a failure what is wrong.

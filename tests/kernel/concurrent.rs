@@ -1,0 +1,207 @@
+//! Many registrars and unregistrars at once, in one container and in two: what is left is what some order of them
+//! would leave, and none of them fails. And two of them on a host that has no `binfmt_misc` mounted, which both must
+//! refuse.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Stdio};
+use std::sync::Barrier;
+use std::thread;
+use std::time::Instant;
+
+use codegen::targets::TARGETS;
+use nix::mount::umount;
+use nix::sched::{CloneFlags, unshare};
+use tests::{binfmt_misc, namespace};
+
+use crate::random::Random;
+use crate::sandbox::{Ran, SCOPE, Sandbox, host};
+use crate::{Test, test};
+
+pub(crate) const TESTS: &[Test] = &[
+    test("concurrent/in_one_container", |sandbox| in_containers(sandbox, 1)),
+    test("concurrent/in_two_containers", |sandbox| in_containers(sandbox, 2)),
+    Test { mounted: false, ..test("concurrent/two_that_would_vanish", two_that_would_vanish) },
+];
+
+const ROUNDS: usize = 100;
+
+/// How many run at once.
+const RUNS: usize = 50;
+
+/// How many of those want the same.
+const TWINS: usize = 10;
+
+/// Targets that they contend for: few, so that many want the same.
+const TARGETS_OF_ALL: usize = 8;
+
+/// Most targets of one run.
+const TARGETS_OF_ONE: usize = 5;
+
+const FLAGS: [&str; 3] = ["F", "PF", "OCF"];
+
+/// Name and text of every entry.
+type Entries = BTreeMap<String, String>;
+
+/// What one run is asked to do.
+#[derive(Clone, Debug)]
+struct Asked {
+    targets: BTreeSet<&'static str>,
+    /// To be registered with these, or unregistered.
+    flags: Option<&'static str>,
+    is_atomic: bool,
+}
+
+impl Asked {
+    fn random(random: &mut Random, targets: &[&'static str]) -> Self {
+        let count = 1 + random.below(TARGETS_OF_ONE);
+        let targets = (0..count).map(|_| *random.one_of(targets)).collect();
+        let flags = (random.below(3) > 0).then(|| *random.one_of(&FLAGS));
+        Self { targets, flags, is_atomic: flags.is_some() && random.below(2) > 0 }
+    }
+
+    fn command(&self, sandbox: &Sandbox) -> Command {
+        let mut command = Command::new(sandbox.registrar());
+        match self.flags {
+            Some(flags) => command.args(["register", "--flags", flags]),
+            None => command.arg("unregister"),
+        };
+        command.args(self.is_atomic.then_some("--atomic")).args(&self.targets).arg(SCOPE);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Whether these entries are as if it had been the last.
+    fn is_so_in(&self, entries: &Entries, settled: &BTreeSet<&str>, wanted: &BTreeMap<&str, Entries>) -> bool {
+        let is_so = |target: &&str| {
+            let name = format!("qemu-{target}");
+            let expected = self.flags.map(|flags| &wanted[flags][&name]);
+            entries.get(&name) == expected
+        };
+        self.targets.difference(settled).all(is_so)
+    }
+}
+
+/// Whether some order of the runs makes `after` of `before`.
+///
+/// It is made from its end: whichever run could have been the last one of those that are left is taken, which only makes
+/// it easier for the others, since its targets may be anything before it.
+fn has_order(asked: &[Asked], before: &Entries, after: &Entries, wanted: &BTreeMap<&str, Entries>) -> bool {
+    let mut left: Vec<_> = asked.iter().collect();
+    let mut settled = BTreeSet::new();
+    while let Some(last) = left.iter().position(|asked| asked.is_so_in(after, &settled, wanted)) {
+        settled.extend(&left.swap_remove(last).targets);
+    }
+    let is_untouched = |name: &String| !settled.iter().any(|target| *name == format!("qemu-{target}"));
+    let rest =
+        |entries: &Entries| entries.clone().into_iter().filter(|(name, _)| is_untouched(name)).collect::<Entries>();
+    left.is_empty() && rest(before) == rest(after)
+}
+
+/// Runs them all at once, divided among the containers, and waits.
+fn at_once(sandbox: &Sandbox, asked: &[Asked], containers: usize) -> Vec<Ran> {
+    let start = Barrier::new(containers);
+    let (command, start) = (|asked: &Asked| asked.command(sandbox), &start);
+    thread::scope(|scope| {
+        let contained: Vec<_> = asked
+            .chunks(asked.len().div_ceil(containers))
+            .map(|asked| {
+                let mut commands: Vec<_> = asked.iter().map(command).collect();
+                scope.spawn(move || {
+                    if containers > 1 {
+                        mount_anew();
+                    }
+                    start.wait();
+                    let started: Vec<_> =
+                        commands.iter_mut().map(|command| command.spawn().expect("it starts")).collect();
+                    started.into_iter().map(ended).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        contained.into_iter().flat_map(|thread| thread.join().expect("it ends")).collect()
+    })
+}
+
+fn ended(child: std::process::Child) -> Ran {
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// From here on this thread, and what it starts, is in a mount namespace of its own, with a mount of its own of the
+/// same instance.
+fn mount_anew() {
+    unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+    umount(binfmt_misc::USUAL).expect("it was mounted");
+    mount_again();
+}
+
+fn mount_again() {
+    let none = None::<&str>;
+    nix::mount::mount(Some("binfmt_misc"), binfmt_misc::USUAL, Some("binfmt_misc"), nix::mount::MsFlags::empty(), none)
+        .expect("mounted");
+}
+
+fn in_containers(sandbox: &Sandbox, containers: usize) {
+    let mut random = Random::new("concurrent");
+    let foreign = TARGETS.iter().filter(|target| target.family != host().family && target.machines.len() == 1);
+    let targets: Vec<_> = foreign.map(|target| target.qemu).take(TARGETS_OF_ALL).collect();
+    let wanted = FLAGS.map(|flags| {
+        sandbox.succeeds(&[&["register", "--flags", flags], targets.as_slice()].concat());
+        (flags, sandbox.entries())
+    });
+    let wanted = BTreeMap::from(wanted);
+    let begin = Instant::now();
+    let mut before = sandbox.entries();
+    for round in 0..ROUNDS {
+        let mut asked: Vec<_> = (0..RUNS - TWINS).map(|_| Asked::random(&mut random, &targets)).collect();
+        let twin = Asked::random(&mut random, &targets);
+        asked.extend((0..TWINS).map(|_| twin.clone()));
+        let ran = at_once(sandbox, &asked, containers);
+        for (asked, ran) in asked.iter().zip(ran) {
+            assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "round {round}: {asked:?}: {}", ran.out);
+        }
+        let after = sandbox.entries();
+        assert!(
+            has_order(&asked, &before, &after, &wanted),
+            "round {round}: {before:#?} became {after:#?} by {asked:#?}"
+        );
+        before = after;
+    }
+    println!(
+        "concurrent: {ROUNDS} rounds of {RUNS} runs at once in {containers} mount namespace(s), {:.1} s: none failed, \
+         each end is that of some order",
+        begin.elapsed().as_secs_f64()
+    );
+}
+
+/// In two containers of which neither has it mounted, and which nothing keeps: each may see what the other has mounted.
+fn two_that_would_vanish(sandbox: &Sandbox) {
+    sandbox.lose_keeper();
+    let expected = format!(
+        "handlers would vanish with this process's mount of binfmt_misc: nothing else keeps that of {}; \
+         see run, --stay and --temporary in registrar --help\n",
+        std::fs::read_link("/proc/self/ns/user").expect("a namespace").display()
+    );
+    let asked = || Asked { targets: ["s390x"].into(), flags: Some("F"), is_atomic: false };
+    for round in 0..ROUNDS {
+        let start = &Barrier::new(2);
+        let ran = thread::scope(|scope| {
+            let run = || {
+                let mut command = asked().command(sandbox);
+                scope.spawn(move || {
+                    unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+                    start.wait();
+                    ended(command.spawn().expect("it starts"))
+                })
+            };
+            [run(), run()].map(|run| run.join().expect("it ends"))
+        });
+        for ran in ran {
+            assert_eq!((ran.code, ran.err.as_str()), (Some(1), expected.as_str()), "round {round}: {}", ran.out);
+        }
+        // A new instance: nothing is left of any.
+        namespace::mount_binfmt_misc(sandbox.folder()).expect("no entry is left");
+        umount(sandbox.folder()).expect("unmounted");
+    }
+    println!("concurrent: {ROUNDS} times two registrars whose handlers would vanish: all have refused");
+}

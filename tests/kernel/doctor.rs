@@ -1,0 +1,185 @@
+//! What `doctor` says of each link of the chain, and which it names as the first that is broken.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use crate::sandbox::{Sandbox, host, line};
+use crate::{Test, test};
+
+pub(crate) const TESTS: &[Test] = &[
+    test("doctor/all_is_well", all_is_well),
+    Test { mounted: false, ..test("doctor/not_mounted", not_mounted) },
+    test("doctor/switched_off", switched_off),
+    test("doctor/unknown_to_the_kernel", unknown_to_the_kernel),
+    test("doctor/no_rule", no_rule),
+    test("doctor/disabled", disabled),
+    test("doctor/another_is_newer", another_is_newer),
+    test("doctor/emulators", emulators),
+    test("doctor/no_program_runs", no_program_runs),
+];
+
+/// Link, state and detail of each line, in order.
+fn links(out: &str) -> Vec<(String, String, String)> {
+    let link = |line: &str| {
+        let (what, rest) = line.split_once(' ').expect("a link");
+        let (state, detail) = rest.trim_start().split_once(' ').expect("a state");
+        (what.to_owned(), state.to_owned(), detail.trim_start().to_owned())
+    };
+    out.lines().map(link).collect()
+}
+
+/// The state and detail of a link.
+fn link<'l>(links: &'l [(String, String, String)], what: &str) -> (&'l str, &'l str) {
+    let found: Vec<_> = links.iter().filter(|link| link.0 == what).collect();
+    assert_eq!(found.len(), 1, "{what}: {links:?}");
+    (&found[0].1, &found[0].2)
+}
+
+/// Runs it where something is broken, and returns the links.
+fn broken(sandbox: &Sandbox, arguments: &[&str], what: &str, detail: &str) -> Vec<(String, String, String)> {
+    let arguments = [&["doctor", "--timeout", "2"], arguments].concat();
+    let out = sandbox.fails(&arguments, &format!("{what} is broken: {detail}"));
+    let links = links(&out);
+    let first = links.iter().find(|link| link.1 == "broken").expect("a broken link");
+    assert_eq!((first.0.as_str(), first.2.as_str()), (what, detail));
+    links
+}
+
+fn all_is_well(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    let before = sandbox.entries();
+    let found = links(&sandbox.succeeds(&["doctor"]));
+    assert_eq!(sandbox.entries(), before);
+    let chain: Vec<_> = found.iter().map(|link| link.0.as_str()).collect();
+    let expected = ["kernel", "mount", "switch", "scope", "lasting", "rule", "enabled", "first", "emulator", "verify"];
+    assert_eq!(chain, expected);
+    assert_eq!(link(&found, "mount"), ("ok", "/proc/sys/fs/binfmt_misc"));
+    assert!(link(&found, "scope").1.starts_with("programs of user:["), "{found:?}");
+    assert_eq!(link(&found, "emulator"), ("ok", "qemu-s390x: /usr/bin/qemu-s390x-static is static"));
+    assert_eq!(link(&found, "verify"), ("ok", "qemu-s390x: ok"));
+    // What holds of several is one line.
+    sandbox.succeeds(&["register", "m68k", "arm"]);
+    let found = links(&sandbox.succeeds(&["doctor"]));
+    assert_eq!((link(&found, "rule"), link(&found, "verify")), (("ok", "3 handlers"), ("ok", "3 handlers")));
+    assert_eq!(link(&links(&sandbox.succeeds(&["doctor", "m68k"])), "verify"), ("ok", "qemu-m68k: ok"));
+    let own = links(&sandbox.succeeds(&["doctor", host().qemu]));
+    assert!(link(&own, "rule").1.ends_with(": needs none, this machine runs it"), "{own:?}");
+    assert_eq!(sandbox.succeeds(&["doctor", "--quiet"]), "");
+}
+
+fn not_mounted(sandbox: &Sandbox) {
+    let cure = "binfmt_misc is not mounted at /proc/sys/fs/binfmt_misc; `registrar register` as root mounts it, a \
+                container needs -v /proc/sys/fs/binfmt_misc:/binfmt_misc";
+    let ran = sandbox.run(&["doctor", "s390x"]);
+    assert_eq!((ran.code, ran.err), (Some(1), format!("mount is broken: {cure}\n")));
+    let found = links(&ran.out);
+    assert_eq!((found.len(), link(&found, "kernel").0, link(&found, "mount")), (2, "ok", ("broken", cure)));
+}
+
+fn unknown_to_the_kernel(sandbox: &Sandbox) {
+    // As on a kernel without it: nothing is mounted at the place that is named, and the list does not name it.
+    let list = sandbox.scratch().join("filesystems");
+    fs::write(&list, "nodev\ttmpfs\n\text4\n").expect("written");
+    let none = None::<&str>;
+    nix::mount::mount(Some(&list), "/proc/filesystems", none, nix::mount::MsFlags::MS_BIND, none).expect("bound");
+    let folder = sandbox.emulators(&[]);
+    let cure = "has no binfmt_misc; on the host, as root: modprobe binfmt_misc";
+    let found = broken(sandbox, &["--mount", folder.to_str().expect("text")], "kernel", cure);
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+fn switched_off(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    sandbox.write("status", "0");
+    let cure = "all of it is off; to switch it on: echo 1 > /proc/sys/fs/binfmt_misc/status";
+    let found = broken(sandbox, &[], "switch", cure);
+    assert_eq!(found.len(), 3, "nothing else matters: {found:?}");
+}
+
+fn no_rule(sandbox: &Sandbox) {
+    broken(sandbox, &[], "rule", "nothing of ours is registered; registrar register");
+    let found = broken(sandbox, &["s390x"], "rule", "qemu-s390x: no handler; registrar register s390x");
+    assert!(!found.iter().any(|link| link.0 == "verify"), "{found:?}");
+    sandbox.add(&line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "F"));
+    let found = links(&sandbox.succeeds(&["doctor", "s390x"]));
+    assert_eq!(link(&found, "rule").1, "qemu-s390x: served by theirs (/usr/bin/qemu-s390x-static)");
+    assert_eq!(link(&found, "verify").1, "qemu-s390x: served: by theirs (/usr/bin/qemu-s390x-static)");
+}
+
+fn disabled(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x", "m68k"]);
+    sandbox.write("qemu-s390x", "0");
+    let cure = "qemu-s390x: to enable it: echo 1 > /proc/sys/fs/binfmt_misc/qemu-s390x";
+    let found = broken(sandbox, &[], "enabled", cure);
+    let verify: Vec<_> = found.iter().filter(|link| link.0 == "verify").map(|link| link.1.as_str()).collect();
+    assert_eq!(verify, ["ok", "broken"]);
+}
+
+fn another_is_newer(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x", "--preserve-argv0"]);
+    let found = links(&sandbox.succeeds(&["doctor"]));
+    let different =
+        "qemu-s390x: /usr/bin/qemu-s390x-static, but other flags; registrar register s390x would replace it";
+    assert_eq!(link(&found, "rule"), ("ok", different));
+    sandbox.add(&line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "F"));
+    let cure = "qemu-s390x: theirs (/usr/bin/qemu-s390x-static) is newer and serves instead; to remove that: \
+                echo -1 > /proc/sys/fs/binfmt_misc/theirs";
+    let found = broken(sandbox, &[], "first", cure);
+    assert!(link(&found, "verify").1.starts_with("qemu-s390x: shadowed: "), "{found:?}");
+}
+
+fn emulators(sandbox: &Sandbox) {
+    let folder = sandbox.emulators(&["s390x"]);
+    let path = |target: &str| folder.join(format!("qemu-{target}-static")).display().to_string();
+    fs::copy("/usr/bin/env", path("m68k")).expect("copied");
+    fs::write(path("sh4"), "#!/bin/sh\n").expect("written");
+    fs::set_permissions(path("sh4"), Permissions::from_mode(0o755)).expect("executable");
+    for (target, flags) in [("s390x", ""), ("m68k", "F"), ("sh4", "F"), ("arm", "")] {
+        sandbox.add(&line(target, &format!("qemu-{target}"), &path(target), flags));
+    }
+    let found = |target: &str| {
+        let found = links(&sandbox.run(&["doctor", target]).out);
+        let (state, detail) = link(&found, "emulator");
+        (state.to_owned(), detail.to_owned())
+    };
+    let (state, detail) = found("m68k");
+    assert_eq!(state, "broken", "{detail}");
+    assert!(detail.starts_with(&format!("qemu-m68k: {} is not static, it needs /", path("m68k"))), "{detail}");
+    let cases = [
+        ("sh4", "broken", format!("{} is a script; take a static one of this machine, and register it", path("sh4"))),
+        (
+            "arm",
+            "broken",
+            format!("no {}, and no flag F; put it there, or register it where it is, with --bindir", path("arm")),
+        ),
+        (
+            "s390x",
+            "unknown",
+            format!("no flag F, so {} must be wherever a program runs; registrar register s390x sets F", path("s390x")),
+        ),
+    ];
+    for (target, state, detail) in cases {
+        assert_eq!(found(target), (state.into(), format!("qemu-{target}: {detail}")));
+    }
+    sandbox.succeeds(&["register", "hppa"]);
+    sandbox.write("qemu-hppa", "-1");
+    fs::copy("/usr/bin/qemu-hppa-static", path("hppa")).expect("copied");
+    sandbox.add(&line("hppa", "qemu-hppa", &path("hppa"), "F"));
+    fs::remove_file(path("hppa")).expect("removed");
+    let held = format!("qemu-hppa: no {} here; the kernel uses the one that it opened", path("hppa"));
+    assert_eq!(found("hppa"), ("unknown".into(), held));
+    fs::copy("/usr/bin/env", path("hppa")).expect("copied");
+    let (state, detail) = found("hppa");
+    assert_eq!(state, "unknown", "{detail}");
+    assert!(detail.ends_with("; the kernel still uses the one that it opened"), "{detail}");
+    assert_eq!(sandbox.run(&["doctor", "hppa"]).code, Some(0), "a program runs");
+}
+
+fn no_program_runs(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    sandbox.add(&line("m68k", "qemu-m68k", "/usr/bin/qemu-m68k-static", ""));
+    let detail = "qemu-m68k: no-emulator: qemu-m68k has no flag F, so that /usr/bin/qemu-m68k-static must be wherever a \
+                  program runs; register it with F";
+    let found = broken(sandbox, &[], "verify", detail);
+    assert_eq!(link(&found, "rule"), ("ok", "2 handlers"));
+}

@@ -1,0 +1,88 @@
+//! What can fail: the system calls of `registrar`, in the order in which it makes them.
+
+/// What is there before.
+pub(super) enum Setup {
+    NotMounted,
+    Nothing,
+    /// The handler, with flags other than those that are wanted.
+    Different,
+    AsWanted,
+}
+
+/// One that is made to fail.
+pub(super) struct Operation {
+    pub(super) name: &'static str,
+    pub(super) setup: Setup,
+    pub(super) arguments: &'static [&'static str],
+    /// As strace spells it.
+    pub(super) calls: &'static str,
+    /// Only calls on this path, if one is given.
+    pub(super) path: Option<&'static str>,
+    /// Which of them, as strace spells it.
+    pub(super) when: &'static str,
+}
+
+const FOLDER: &str = "/proc/sys/fs/binfmt_misc";
+const REGISTER_FILE: &str = "/proc/sys/fs/binfmt_misc/register";
+const STATUS: &str = "/proc/sys/fs/binfmt_misc/status";
+const ENTRY: &str = "/proc/sys/fs/binfmt_misc/qemu-s390x";
+const SECOND: &str = "/proc/sys/fs/binfmt_misc/qemu-s390x.registrar";
+const EMULATOR: &str = "/usr/bin/qemu-s390x-static";
+
+const OPEN: &str = "?open,openat";
+const REGISTER: &[&str] = &["register", "s390x"];
+const UNREGISTER: &[&str] = &["unregister", "s390x"];
+/// Its emulator is not there, so that a mount is taken back.
+const IN_VAIN: &[&str] = &["register", "s390x", "--bindir", "/usr/lib"];
+
+/// `register` of one handler, at the first of these calls on a path.
+const fn first(name: &'static str, setup: Setup, calls: &'static str, path: Option<&'static str>) -> Operation {
+    Operation { name, setup, arguments: REGISTER, calls, path, when: "1" }
+}
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    first("reading which namespace this is", Setup::Nothing, OPEN, Some("/proc/self/uid_map")),
+    first("asking what is mounted, once", Setup::Nothing, "?statfs,?statfs64", Some(FOLDER)),
+    Operation { when: "1+", ..first("asking what is mounted", Setup::Nothing, "?statfs,?statfs64", Some(FOLDER)) },
+    first("mounting", Setup::NotMounted, "mount", None),
+    first("looking who keeps a new mount", Setup::NotMounted, "?readlink,readlinkat", Some("/proc/self/ns/mnt")),
+    first("opening register", Setup::Nothing, OPEN, Some(REGISTER_FILE)),
+    first("locking", Setup::Nothing, "flock", None),
+    first("opening status", Setup::Nothing, OPEN, Some(STATUS)),
+    first("reading status", Setup::Nothing, "read", Some(STATUS)),
+    first("opening the folder", Setup::AsWanted, OPEN, Some(FOLDER)),
+    first("listing the folder", Setup::AsWanted, "?getdents,getdents64", Some(FOLDER)),
+    Operation { when: "1+", ..first("opening an entry", Setup::AsWanted, OPEN, Some(ENTRY)) },
+    first("reading an entry", Setup::Different, "read", Some(ENTRY)),
+    first("opening this program", Setup::Nothing, OPEN, Some("/proc/self/exe")),
+    first("opening the shell", Setup::Nothing, OPEN, Some("/bin/sh")),
+    first("making a pipe, to see which file an entry holds", Setup::AsWanted, "pipe2", None),
+    Operation { when: "1+", ..first("making a program in memory, to see it", Setup::AsWanted, "memfd_create", None) },
+    Operation { when: "1+", ..first("starting that", Setup::AsWanted, "?fork,?vfork,clone", None) },
+    first("opening the emulator, to compare", Setup::AsWanted, OPEN, Some(EMULATOR)),
+    first("writing a rule", Setup::Nothing, "write", Some(REGISTER_FILE)),
+    first("writing the second rule of an exchange", Setup::Different, "write", Some(REGISTER_FILE)),
+    Operation { when: "2", ..first("opening the old entry, to remove it", Setup::Different, OPEN, Some(ENTRY)) },
+    first("removing the old entry", Setup::Different, "write", Some(ENTRY)),
+    Operation { when: "2", ..first("writing the new rule", Setup::Different, "write", Some(REGISTER_FILE)) },
+    first("opening the second entry, to remove it", Setup::Different, OPEN, Some(SECOND)),
+    first("removing the second entry", Setup::Different, "write", Some(SECOND)),
+    Operation { arguments: IN_VAIN, ..first("unmounting", Setup::NotMounted, "umount2", None) },
+    Operation {
+        arguments: &["register", "s390x", "--stay"],
+        ..first("waiting for signals", Setup::Nothing, "signalfd4", None)
+    },
+    Operation { arguments: UNREGISTER, ..first("unregister: mounting", Setup::NotMounted, "mount", None) },
+    Operation {
+        arguments: UNREGISTER,
+        ..first("unregister: opening register", Setup::AsWanted, OPEN, Some(REGISTER_FILE))
+    },
+    Operation { arguments: UNREGISTER, ..first("unregister: locking", Setup::AsWanted, "flock", None) },
+    Operation { arguments: UNREGISTER, ..first("unregister: listing", Setup::AsWanted, "?getdents,getdents64", None) },
+    Operation {
+        arguments: UNREGISTER,
+        when: "2",
+        ..first("unregister: opening an entry", Setup::AsWanted, OPEN, Some(ENTRY))
+    },
+    Operation { arguments: UNREGISTER, ..first("unregister: removing it", Setup::AsWanted, "write", Some(ENTRY)) },
+];
