@@ -12,6 +12,7 @@ echo MAGIC >/tmp/magic
 chmod +x /tmp/magic
 stty -F /dev/ttyS1 raw
 exec 3>/dev/ttyS1
+
 # Switches the machine off; what it has not said tells that it stopped too early.
 stop() {
     echo "$1" >&3
@@ -27,7 +28,7 @@ for step in /steps/*; do
     timeout 120 sh "$step" </dev/null 2>&1 | sed 's/^/| /' >&3
     echo "end" >&3
     # Where the step has left none, its entries may be there all the same.
-    mount -t binfmt_misc none $folder
+    mount -t binfmt_misc none $folder 2>/dev/null
     echo -1 >$folder/status
     while umount $folder 2>/dev/null; do :; done
     # Namespaces, and the mounts in them, go a little later than their last process.
