@@ -75,7 +75,7 @@ pub(crate) const FACTS: &[Fact] = &[
         name: "entries_and_the_last_mount",
         script: "
             unshare -m sh -c '. /prelude; mount -t binfmt_misc none $folder
-                add named /tmp/29; add opened /tmp/29 F; /tmp/magic; echo $?'
+                add named /29; add opened /29 F; /tmp/magic; echo $?'
             /tmp/magic 2>/dev/null; [ $? = 29 ] && echo 'they serve without a mount'
             mount -t binfmt_misc none $folder
             list",
@@ -188,13 +188,14 @@ pub(crate) const FACTS: &[Fact] = &[
         script: "
             mount -t binfmt_misc none $folder
             rm -f /tmp/stop
-            mkdir -p /other
-            ln /usr/bin/qemu-* /other
-            registrar register aarch64
+            mkdir -p /one /other
+            ln /29 /one/qemu-aarch64-static
+            ln /29 /other/qemu-aarch64-static
+            registrar register aarch64 --bindir /one
             (start_many_times /probe/aarch64; touch /tmp/stop) &
             rounds=0
             until [ -e /tmp/stop ]; do
-                for emulators in /other /usr/bin; do
+                for emulators in /other /one; do
                     /registrar register aarch64 --bindir $emulators | tail -n 1
                 done
                 rounds=$((rounds + 1))
@@ -209,9 +210,9 @@ pub(crate) const FACTS: &[Fact] = &[
         script: "
             mount -t binfmt_misc none $folder
             rm -f /tmp/stop
-            add gap /tmp/29
-            (start_many_times /tmp/magic; touch /tmp/stop) &
-            until [ -e /tmp/stop ]; do echo -1 >$folder/gap; add gap /tmp/29; done
+            add gap /29
+            (start_many_times /tmp/magic | sed 's/^[0-9]* //'; touch /tmp/stop) &
+            until [ -e /tmp/stop ]; do echo -1 >$folder/gap; add gap /29; done
             wait",
         expected: |_| &["starts failed"],
     },

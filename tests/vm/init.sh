@@ -9,10 +9,10 @@ mount -t devtmpfs dev /dev
 # As everywhere. Linux 5.10 with TOMOYO looks up the name that it has for a program in memory.
 ln -s /proc/self/fd /dev/fd
 echo MAGIC >/tmp/magic
-printf '#!/busybox sh\nexit 29\n' >/tmp/29
-chmod +x /tmp/magic /tmp/29
+chmod +x /tmp/magic
 stty -F /dev/ttyS1 raw
 exec 3>/dev/ttyS1
+
 # Switches the machine off; what it has not said tells that it stopped too early.
 stop() {
     echo "$1" >&3
@@ -25,10 +25,10 @@ folder=/proc/sys/fs/binfmt_misc
 for step in /steps/*; do
     insmod /binfmt_misc.ko || stop "no module"
     echo "begin ${step##*/}" >&3
-    timeout 60 sh "$step" </dev/null 2>&1 | sed 's/^/| /' >&3
+    timeout 120 sh "$step" </dev/null 2>&1 | sed 's/^/| /' >&3
     echo "end" >&3
     # Where the step has left none, its entries may be there all the same.
-    mount -t binfmt_misc none $folder
+    mount -t binfmt_misc none $folder 2>/dev/null
     echo -1 >$folder/status
     while umount $folder 2>/dev/null; do :; done
     # Namespaces, and the mounts in them, go a little later than their last process.

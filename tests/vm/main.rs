@@ -10,7 +10,7 @@ mod initramfs;
 mod machine;
 
 use std::fs;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, ensure};
@@ -18,6 +18,7 @@ use codegen::probe;
 use codegen::targets::TARGETS;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tests::registrar;
+use xtask::system;
 
 use facts::{FACTS, Fact};
 use initramfs::Initramfs;
@@ -130,5 +131,15 @@ fn programs() -> Result<Initramfs> {
         }
         programs.program(&format!("probe/{}", target.qemu), &probe::executable(target, target.machines[0])?)?;
     }
+    programs.program("29", &fast_program()?)?;
     Ok(programs)
+}
+
+/// A program of the machine that ends with 29 whatever it is given: many of it can be started where one emulator could.
+fn fast_program() -> Result<Vec<u8>> {
+    let folder = tempfile::tempdir().context("making a folder for a program")?;
+    let [source, program] = ["29.c", "29"].map(|name| folder.path().join(name));
+    fs::write(&source, "int main(void) { return 29; }\n").context("writing a program")?;
+    system::run(Command::new("musl-gcc").arg("-static").arg("-o").arg(&program).arg(&source))?;
+    fs::read(program).context("reading a program")
 }

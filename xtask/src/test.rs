@@ -39,7 +39,7 @@ const CONTAINER_TOOLS: &[Tool] = &[
 ];
 
 /// What the tests on other kernels need.
-const VM_TOOLS: &[Tool] = &[Tool::QEMU_SYSTEM_X86, Tool::DPKG, Tool::DEBIAN_KEYS, Tool::EMULATORS];
+const VM_TOOLS: &[Tool] = &[Tool::QEMU_SYSTEM_X86, Tool::DPKG, Tool::DEBIAN_KEYS, Tool::EMULATORS, Tool::MUSL_GCC];
 
 /// What the workspace's tests need.
 pub const TOOLS: &[Tool] = &[
