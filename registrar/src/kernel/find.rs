@@ -13,7 +13,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{FsType, statfs};
 
 use super::lasting::{self, Age, Moment};
-use super::{Error, Folder, Register, errno};
+use super::{Error, Folder, Namespace, Register, errno};
 
 /// A bind mount of the kernel's folder: container engines refuse one inside the container's own `/proc`.
 const BOUND: &str = "/binfmt_misc";
@@ -56,7 +56,8 @@ pub(crate) fn find(only: Option<&Path>, missing: Mount) -> Result<Folder, Error>
     }
     let at = only.unwrap_or(Path::new(USUAL));
     let is_mounted = || file_system(at) == Some(BINFMTFS_MAGIC);
-    if is_mounted() {
+    // What the host has mounted shows in a new mount namespace too, where it is of no use.
+    if is_mounted() && !(missing == Mount::Allowed && is_of_another_namespace(at)) {
         return Ok(Folder::found(at));
     }
     if missing == Mount::Never {
@@ -135,6 +136,11 @@ fn is_same(file: &File, path: &Path) -> bool {
 /// there says better why.
 fn file_system(path: &Path) -> Option<FsType> {
     statfs(path).ok().map(|found| found.filesystem_type())
+}
+
+/// Whether a user namespace sees the folder of another one here: nobody of its own has the id of who owns it.
+fn is_of_another_namespace(at: &Path) -> bool {
+    Namespace::of_root().is_some() && fs::metadata(at.join("register")).is_ok_and(|file| file.uid() != 0)
 }
 
 /// Refuses a place with anything in it, the kernel's own apart.
