@@ -12,6 +12,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use crate::flags::Flags;
+use crate::host::{Copies, Label};
 use crate::plan::Wanted;
 use crate::table::{EMULATOR_DIR, LONGEST_LINE, TABLE};
 use crate::verify;
@@ -40,7 +41,9 @@ pub(crate) struct Asked {
     /// The only place for `binfmt_misc`.
     pub(crate) mount: Option<PathBuf>,
     pub(crate) wanted: Wanted,
-    /// Where a user has named the folder of the emulators.
+    /// If they are to be copied to the folder that is registered.
+    pub(crate) copies: Option<Copies>,
+    /// Where a user has named the folder of the emulators that are there.
     pub(crate) emulators_from: &'static str,
     /// A user namespace's handlers are what is wanted.
     pub(crate) in_user_namespace: bool,
@@ -95,6 +98,8 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("json", &["status", "verify"]),
     ("timeout", &["verify", "doctor"]),
     ("check", &["status"]),
+    ("copy-to", &["register"]),
+    ("selinux-label", &["register"]),
     ("bindir", &["register", "unregister", "status", "verify", "doctor", "run"]),
     ("mount", &["register", "unregister", "status", "verify", "doctor"]),
 ];
@@ -109,6 +114,8 @@ struct Words {
     given: Vec<&'static str>,
     mount: Option<OsString>,
     emulators: Option<OsString>,
+    copies: Option<OsString>,
+    label: Option<OsString>,
     flags: Option<OsString>,
     limit: Option<Duration>,
     detail: Detail,
@@ -147,6 +154,8 @@ impl Words {
                     match name {
                         "mount" => self.mount = Some(parser.value()?),
                         "bindir" => self.emulators = Some(parser.value()?),
+                        "copy-to" => self.copies = Some(parser.value()?),
+                        "selinux-label" => self.label = Some(parser.value()?),
                         "flags" => self.flags = Some(parser.value()?),
                         "timeout" => self.limit = Some(seconds(&parser.value()?)?),
                         "scope" => scope(&parser.value()?)?,
@@ -218,20 +227,46 @@ impl Words {
         }
         let flags = self.wanted_flags()?;
         // What is removed is in whatever folder: there the environment must not be in the way.
-        let environment = || env::var_os("BINDIR").filter(|_| command != "unregister");
-        let (emulators, emulators_from) = match (&self.emulators, environment()) {
-            (Some(folder), _) => (emulator_folder("--bindir", folder, &flags)?, "--bindir"),
-            (None, Some(folder)) if !folder.is_empty() => (emulator_folder("BINDIR", &folder, &flags)?, "BINDIR"),
-            _ => (EMULATOR_DIR.into(), "--bindir"),
+        let environment = || env::var_os("BINDIR").filter(|folder| command != "unregister" && !folder.is_empty());
+        let named = match (&self.emulators, &self.copies) {
+            // For `register` the environment names where they are to be copied, as in another image.
+            (None, None) => environment().map(|folder| ("BINDIR", folder)),
+            (_, folder) => folder.clone().map(|folder| ("--copy-to", folder)),
         };
+        let mut emulators = match &self.emulators {
+            Some(folder) => emulator_folder("--bindir", folder, &flags)?,
+            None => EMULATOR_DIR.into(),
+        };
+        let (mut emulators_from, mut copies) = ("--bindir", None);
+        if let Some((source, folder)) = named {
+            let folder = emulator_folder(source, &folder, &flags)?;
+            if command == "register" {
+                copies = Some(Copies { from: emulators, label: self.wanted_label()? });
+            } else {
+                emulators_from = source;
+            }
+            emulators = folder;
+        } else if self.label.is_some() {
+            return Err(Error::Together { option: "selinux-label", why: "is for --copy-to alone" });
+        }
         Ok(Asked {
             wanted: Wanted { emulators, flags, keep: self.has("keep") },
             in_user_namespace: self.has("scope"),
             targets: targets(self.names)?,
             mount: self.mount.map(PathBuf::from),
+            copies,
             emulators_from,
             detail: self.detail,
         })
+    }
+
+    /// How copies are to be labelled; in the environment as another image has it.
+    fn wanted_label(&self) -> Result<Label, Error> {
+        let environment = || env::var_os("CHCON").map(|words| ("CHCON", words));
+        let named = self.label.clone().map(|word| ("--selinux-label", word)).or_else(environment);
+        let Some((source, word)) = named else { return Ok(Label::default()) };
+        let parsed = word.to_str().and_then(if source == "CHCON" { Label::parse_chcon } else { Label::parse });
+        parsed.ok_or_else(|| Error::Label { source, word: word.to_string_lossy().into_owned() })
     }
 
     fn wanted_flags(&self) -> Result<Flags, Error> {
@@ -316,6 +351,7 @@ mod tests {
             targets: targets.into(),
             mount: None,
             wanted,
+            copies: None,
             emulators_from: "--bindir",
             in_user_namespace: false,
             detail: Detail::Normal,
@@ -359,6 +395,14 @@ mod tests {
                     verify: false,
                     stay: None,
                 }),
+            ),
+            (
+                "registrar register --bindir /opt --copy-to=/host//q/ --selinux-label lib_t",
+                Command::Register(register(Asked {
+                    wanted: Wanted { emulators: "/host/q".into(), ..wanted("F", false) },
+                    copies: Some(Copies { from: "/opt".into(), label: Label::parse("lib_t").expect("a label") }),
+                    ..asked(&[])
+                })),
             ),
             (
                 "registrar register --stay --unregister-on-exit --preserve-argv0 --no-fix-binary -v",
@@ -442,6 +486,16 @@ mod tests {
             ("registrar register arm46 s390x,pdp11", "unknown architecture: 'arm46' (did you mean arm64?), 'pdp11'"),
             ("registrar register arm64,", "unknown architecture: ''"),
             ("registrar register --bindir opt", "--bindir 'opt': not an absolute path"),
+            ("registrar register --copy-to q", "--copy-to 'q': not an absolute path"),
+            ("registrar status --copy-to /q", "--copy-to is for register; see registrar --help"),
+            (
+                "registrar register --selinux-label bin_t",
+                "--selinux-label is for --copy-to alone; see registrar --help",
+            ),
+            (
+                "registrar register --copy-to /q --selinux-label a:b",
+                "--selinux-label 'a:b': not auto, none, a type such as bin_t, or a whole label",
+            ),
             ("registrar --mount= status", "--mount '': no folder"),
             ("registrar --help=yes", "unexpected argument for option '--help': \"yes\"; see registrar --help"),
             (

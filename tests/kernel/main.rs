@@ -2,6 +2,7 @@
 //! own, so that it needs no root, disturbs nobody and runs beside the others. One that cannot run fails.
 
 mod concurrent;
+mod copies;
 mod doctor;
 mod exchange;
 mod fault_table;
@@ -62,6 +63,7 @@ const fn test(name: &'static str, run: fn(&Sandbox)) -> Test {
 fn tests() -> impl Iterator<Item = &'static Test> {
     let kinds = [
         concurrent::TESTS,
+        copies::TESTS,
         doctor::TESTS,
         exchange::TESTS,
         fault_table::TESTS,
@@ -115,6 +117,7 @@ fn run_apart(test: &Test) -> Result<(), Failed> {
         .env(REGISTRAR, registrar)
         .env(SCRATCH, scratch.path())
         .env_remove("BINDIR")
+        .env_remove("CHCON")
         .stdin(Stdio::null())
         .output()?;
     if output.status.success() {

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::Command;
 
 use codegen::probe;
 use codegen::targets::{self, EXIT_STATUS, TARGETS, Target};
 
-use crate::sandbox::{PYTHON, SCOPE, Sandbox, entry_names, host, line, ran, scoped};
+use crate::sandbox::{PYTHON, Sandbox, entry_names, host, line, ran, scoped};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -26,7 +25,6 @@ pub(crate) const TESTS: &[Test] = &[
     test("register/host_is_never_registered", host_is_never_registered),
     test("register/replaces_what_differs", replaces_what_differs),
     test("register/another_folder", another_folder),
-    test("register/folder_from_environment", folder_from_environment),
     test("register/leftovers_are_cleaned", leftovers_are_cleaned),
     #[cfg(target_arch = "x86_64")]
     test("register/native_is_skipped_by_name_too", native_is_skipped_by_name_too),
@@ -159,17 +157,6 @@ fn another_folder(sandbox: &Sandbox) {
     );
     assert!(sandbox.entries()["qemu-s390x"].contains(&format!("interpreter {folder}/qemu-s390x-static\nflags: F\n")));
     assert!(runs(sandbox, targets::by_qemu_name("s390x").expect("known")));
-}
-
-fn folder_from_environment(sandbox: &Sandbox) {
-    let folder = sandbox.emulators(&["s390x"]);
-    let register = |bindir: &Path, more: &[&str]| {
-        let mut command = Command::new(sandbox.registrar());
-        ran(command.args(["register", "s390x", SCOPE]).args(more).env("BINDIR", bindir)).out
-    };
-    assert!(register(&folder, &[]).contains(&format!("{}/qemu-s390x-static\n", folder.display())));
-    assert!(register(&folder, &["--bindir", "/usr/bin/"]).contains("/usr/bin/qemu-s390x-static (before"));
-    assert!(register(Path::new(""), &[]).contains("unchanged     /usr/bin/qemu-s390x-static"));
 }
 
 fn leftovers_are_cleaned(sandbox: &Sandbox) {

@@ -30,6 +30,10 @@ pub(crate) enum Error {
         folder: String,
         why: &'static str,
     },
+    Label {
+        source: &'static str,
+        word: String,
+    },
     Mount,
     /// Of the command `run`, whose exit statuses are a program's.
     OfRun(Box<Error>),
@@ -78,6 +82,12 @@ impl fmt::Display for Error {
             Self::Timeout(word) => write!(f, "--timeout '{word}': not a number of seconds from 1 to 3600"),
             Self::NoProgram => f.write_str("run: no program; see registrar --help"),
             Self::Emulators { source, folder, why } => write!(f, "{source} '{folder}': {why}"),
+            Self::Label { source: "CHCON", word } => {
+                write!(f, "CHCON '{word}': only -t TYPE, or a whole label, is understood")
+            }
+            Self::Label { source, word } => {
+                write!(f, "{source} '{word}': not auto, none, a type such as bin_t, or a whole label")
+            }
             Self::OfRun(error) => write!(f, "{error}"),
             Self::Mount => f.write_str("--mount '': no folder"),
         }

@@ -27,6 +27,9 @@ Options of register:
       --preserve-argv0    programs see the argv[0] that they were started with (flag P)
       --no-fix-binary     open the emulator at each start, wherever that is, instead of once now (no flag F)
       --flags LETTERS     all flags spelled out
+      --copy-to DIR       copy the emulators to DIR first, and register those; also BINDIR in the environment
+      --selinux-label L   of the copies: a type or a whole label, none, or auto: bin_t where SELinux is on; also
+                          CHCON='-t TYPE' in the environment [auto]
       --scope userns      in a user namespace: register for its programs alone
       --temporary         where the handlers would go with this container: register all the same
       --stay              stay, and put back what others remove, until SIGTERM or SIGINT
@@ -35,7 +38,7 @@ Options of register:
 
 Other options:
       --mount DIR   binfmt_misc is mounted at DIR, or is to be mounted there
-      --bindir DIR  folder of the emulators, also BINDIR in the environment [/usr/bin]
+      --bindir DIR  folder where the emulators are; but for register also BINDIR in the environment [/usr/bin]
       --json        status or verify as JSON
       --check       status: fail unless each entry is as register, with the same options (of which --keep is one
                     here too), would have it; at the emulators' files it does not look, as verify does

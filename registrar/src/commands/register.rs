@@ -15,21 +15,20 @@ use crate::cli::{Asked, Detail, Register};
 use crate::elf;
 use crate::guard::Guard;
 use crate::held::FullPipe;
+use crate::host::{self, Brought, Place};
 use crate::kernel::{self, Entries, Error, Folder, Lasting, Namespace};
 use crate::native::{HOST, Verdict, Verdicts};
 use crate::plan::{self, Outcome, Skip, Step, Wanted};
 use crate::report::{Mode, Report, Verb};
 use crate::stay;
-use crate::table::EMULATOR_DIR;
+use crate::table::{EMULATOR_DIR, Handler};
 use crate::told::Told;
 use crate::verify::{self, Question};
 
 /// Registers what is asked for.
 pub(super) fn register(command: &Register) -> Result<Told, Error> {
     let asked = &command.asked;
-    if asked.wanted.emulators != EMULATOR_DIR {
-        check_emulators(asked)?;
-    }
+    check_emulators(asked)?;
     let namespace = in_wanted_scope(asked)?;
     if command.dry_run {
         return dry_run::would_register(asked, namespace.as_ref());
@@ -47,7 +46,7 @@ pub(super) fn register(command: &Register) -> Result<Told, Error> {
 /// registered now.
 pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<(Told, bool), Error> {
     let (folder, mut register) = kernel::find_and_lock(None)?;
-    let (_, steps) = plan(&folder, asked)?;
+    let (_, steps) = plan(&folder, asked, &Files::default())?;
     let mut report = Report::new(Verb::Register, Mode::Real, folder.path(), asked);
     let mut writer = Writer::new(&folder, &asked.wanted, &mut register);
     steps.into_iter().for_each(|step| report.add(writer.apply(step)));
@@ -55,8 +54,19 @@ pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<(Told, bool), E
 }
 
 fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<Told, Error> {
-    let (folder, mut register) = kernel::find_and_lock(command.asked.mount.as_deref())?;
-    let told = register_in(&folder, &mut register, command, namespace);
+    let asked = &command.asked;
+    // Before the lock: no other run need wait for a slow disk.
+    let brought = match bring(asked) {
+        Ok(brought) => brought,
+        Err(error) => return Ok(Told::failure(&error.to_string())),
+    };
+    let copied = match &brought {
+        Some(brought) if asked.detail != Detail::Quiet => Told::success(brought.line(&asked.wanted.emulators)),
+        _ => Told::success(String::new()),
+    };
+    let files = Files { new: brought.unwrap_or_default().new, originals: None };
+    let (folder, mut register) = kernel::find_and_lock(asked.mount.as_deref())?;
+    let told = register_in(&folder, &mut register, command, &files, namespace).map(|told| copied.then(told));
     if told.as_ref().map_or(true, |told| told.is_failure()) {
         folder.unmount_if_unused();
     }
@@ -67,6 +77,33 @@ fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<To
             Ok(told.then(proof(&command.asked, &folder)))
         }
         told => told,
+    }
+}
+
+/// Copies the emulators of all that needs a handler, if they are to be copied.
+fn bring(asked: &Asked) -> Result<Option<Brought>, host::Error> {
+    let Some(copies) = &asked.copies else { return Ok(None) };
+    let mut verdicts = Verdicts::default();
+    let mut wanted = handlers(asked);
+    wanted.retain(|handler| handler.target != HOST && verdicts.of(handler) == Verdict::Needed);
+    let place = Place::make(Path::new(slashed(&asked.wanted.emulators)))?;
+    host::copy(&wanted, copies, &place).map(Some)
+}
+
+/// Which of the emulators' files are other ones than the kernel can have opened, and where to look at them.
+#[derive(Default)]
+struct Files<'a> {
+    /// File names of those that this run has copied.
+    new: Vec<&'static str>,
+    /// Folder of those that are to be copied, where nothing is done.
+    originals: Option<&'a str>,
+}
+
+impl Files<'_> {
+    /// The file that will be the emulator.
+    fn path(&self, handler: &Handler, wanted: &Wanted) -> String {
+        let original = self.originals.map(|folder| handler.interpreter(folder));
+        original.filter(|path| Path::new(path).exists()).unwrap_or_else(|| handler.interpreter(&wanted.emulators))
     }
 }
 
@@ -90,6 +127,7 @@ fn register_in(
     folder: &Folder,
     register: &mut kernel::Register,
     command: &Register,
+    files: &Files<'_>,
     namespace: Option<&Namespace>,
 ) -> Result<Told, Error> {
     let asked = &command.asked;
@@ -105,7 +143,7 @@ fn register_in(
     if let Some(namespace) = namespace {
         report.remark(of_namespace(namespace));
     }
-    let (entries, steps) = plan(folder, asked)?;
+    let (entries, steps) = plan(folder, asked, files)?;
     let mut writer = Writer::new(folder, &asked.wanted, register);
     let mut proven = None;
     if command.atomic {
@@ -133,16 +171,16 @@ fn of_namespace(namespace: &Namespace) -> String {
 }
 
 /// What is there, and what is to be done.
-fn plan(folder: &Folder, asked: &Asked) -> Result<(Entries, Vec<Step>), Error> {
+fn plan(folder: &Folder, asked: &Asked, files: &Files<'_>) -> Result<(Entries, Vec<Step>), Error> {
     if !folder.is_switched_on()? {
         return Err(Error::SwitchedOff { at: folder.path().into() });
     }
     let entries = folder.entries()?;
-    let steps = steps(asked, &entries)?;
+    let steps = steps(asked, &entries, files)?;
     Ok((entries, steps))
 }
 
-fn steps(asked: &Asked, entries: &Entries) -> Result<Vec<Step>, Error> {
+fn steps(asked: &Asked, entries: &Entries, files: &Files<'_>) -> Result<Vec<Step>, Error> {
     let mut guard = Guard::new().map_err(|errno| Error::Guard { errno })?;
     let mut verdicts = Verdicts::default();
     let mut wanted = handlers(asked);
@@ -157,14 +195,14 @@ fn steps(asked: &Asked, entries: &Entries) -> Result<Vec<Step>, Error> {
     let mut pipe = None;
     let planned = wanted.into_iter().zip(verdicts).map(|(handler, verdict)| {
         let step = plan::register(handler, &asked.wanted, entries, verdict);
-        let step = on_file(step, &asked.wanted, entries, &mut pipe);
-        if let Some(errno) = not_executable(&step, &asked.wanted) {
+        let step = on_file(step, &asked.wanted, entries, files, &mut pipe);
+        if let Some(errno) = not_executable(&step, &asked.wanted, files) {
             return Step { outcome: Outcome::NotExecutable(errno), changes: &[], ..step };
         }
         let outcome = match step.outcome {
             Outcome::Skipped(Skip::Unknown(cause)) if !asked.targets.is_empty() => Outcome::Undecidable(cause),
             _ if step.changes.is_empty() => return step,
-            _ => match (guard.taken_by(handler), unfit(&step, &asked.wanted)) {
+            _ => match (guard.taken_by(handler), unfit(&step, &asked.wanted, files)) {
                 (Some(native), _) => Outcome::TakesNative(native),
                 (None, Some(why)) => Outcome::Unfit(why),
                 (None, None) => return step,
@@ -176,11 +214,15 @@ fn steps(asked: &Asked, entries: &Entries) -> Result<Vec<Step>, Error> {
 }
 
 /// Replaces an entry whose text is as wanted, but which holds another file than the one that is there now.
-fn on_file(step: Step, wanted: &Wanted, entries: &Entries, pipe: &mut Option<FullPipe>) -> Step {
-    let path = step.handler.interpreter(&wanted.emulators);
+fn on_file(step: Step, wanted: &Wanted, entries: &Entries, files: &Files<'_>, pipe: &mut Option<FullPipe>) -> Step {
+    let path = files.path(step.handler, wanted);
     // Where there is none, the kernel's is the only one.
     if step.outcome != Outcome::Unchanged || !wanted.flags.fixes_binary() || !Path::new(&path).exists() {
         return step;
+    }
+    // What has just been copied may have the same content, and another label.
+    if files.new.contains(&step.handler.emulator) {
+        return plan::replace_file(step, entries);
     }
     if pipe.is_none() {
         *pipe = FullPipe::new().ok();
@@ -193,11 +235,11 @@ fn on_file(step: Step, wanted: &Wanted, entries: &Entries, pipe: &mut Option<Ful
 
 /// What keeps the emulator in a folder of the user's from running wherever its entry is used. Those of the image are
 /// known to be static; one that cannot be opened, the kernel will tell.
-fn unfit(step: &Step, wanted: &Wanted) -> Option<String> {
+fn unfit(step: &Step, wanted: &Wanted, files: &Files<'_>) -> Option<String> {
     if wanted.emulators == EMULATOR_DIR || !wanted.flags.fixes_binary() {
         return None;
     }
-    match elf::read(Path::new(&step.handler.interpreter(&wanted.emulators))) {
+    match elf::read(Path::new(&files.path(step.handler, wanted))) {
         Ok(facts) => facts.loader.map(|loader| format!("not static: it needs {loader}")),
         Err(elf::Unfit::Unreadable(_)) => None,
         Err(unfit) => Some(unfit.to_string()),
@@ -205,12 +247,12 @@ fn unfit(step: &Step, wanted: &Wanted) -> Option<String> {
 }
 
 /// What would keep an emulator from being opened later, as the kernel would have said of one that it opens now.
-fn not_executable(step: &Step, wanted: &Wanted) -> Option<Errno> {
+fn not_executable(step: &Step, wanted: &Wanted, files: &Files<'_>) -> Option<Errno> {
     let is_meant = matches!(step.outcome, Outcome::Registered | Outcome::Replaced(_) | Outcome::Unchanged);
     if !is_meant || wanted.flags.fixes_binary() {
         return None;
     }
-    let path = step.handler.interpreter(&wanted.emulators);
+    let path = files.path(step.handler, wanted);
     match fs::metadata(&path) {
         Err(error) => Some(kernel::errno(&error)),
         // Folders are executable too.
@@ -219,15 +261,22 @@ fn not_executable(step: &Step, wanted: &Wanted) -> Option<Errno> {
     }
 }
 
-/// A folder that is not there is one mistake, not one of each handler.
+/// A folder that is not there is one mistake, not one of each handler. The image's own is not asked for.
 fn check_emulators(asked: &Asked) -> Result<(), Error> {
-    let emulators = &asked.wanted.emulators;
-    // The root folder's path is empty, so that a slash may follow it.
-    let folder = Path::new(if emulators.is_empty() { "/" } else { emulators });
+    let emulators = asked.copies.as_ref().map_or(&asked.wanted.emulators, |copies| &copies.from);
+    if emulators == EMULATOR_DIR {
+        return Ok(());
+    }
+    let folder = Path::new(slashed(emulators));
     let error = |errno| Err(Error::Emulators { source: asked.emulators_from, folder: folder.into(), errno });
     match fs::metadata(folder) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => error(Errno::ENOTDIR),
         Err(cause) => error(kernel::errno(&cause)),
     }
+}
+
+/// The root folder's path is empty, so that a slash may follow it.
+fn slashed(folder: &str) -> &str {
+    if folder.is_empty() { "/" } else { folder }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
-use super::{of_namespace, plan, steps};
+use super::{Files, of_namespace, plan, steps};
 use crate::apply::{Done, End};
 use crate::cli::Asked;
 use crate::kernel::{self, Entries, Error, Folder, Mount, Namespace};
@@ -17,15 +17,17 @@ const MAY_MOUNT: u64 = 1 << 21;
 
 /// Says what `register` would do.
 pub(super) fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Result<Told, Error> {
+    let originals = asked.copies.as_ref().map(|copies| copies.from.as_str());
+    let files = Files { originals, ..Files::default() };
     let found = kernel::find(asked.mount.as_deref(), Mount::Never);
     let (folder, steps) = match &found {
-        Ok(folder) => (folder.path(), plan(folder, asked)?.1),
+        Ok(folder) => (folder.path(), plan(folder, asked, &files)?.1),
         Err(Error::NotMounted { at }) => {
             kernel::hides_nothing(at)?;
             if !may_mount() {
                 return Err(Error::Mount { at: at.clone(), errno: Errno::EPERM });
             }
-            (at.as_path(), steps(asked, &Entries::default())?)
+            (at.as_path(), steps(asked, &Entries::default(), &files)?)
         }
         Err(other) => return Err(other.clone()),
     };
@@ -35,6 +37,9 @@ pub(super) fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Re
     }
     if let Some(namespace) = namespace {
         report.remark(of_namespace(namespace));
+    }
+    if asked.copies.is_some() {
+        report.remark(format!("emulators to be copied to {} first", asked.wanted.emulators));
     }
     let mut refused = found.as_ref().ok().and_then(not_writable);
     let is_refused = refused.is_some();

@@ -1,0 +1,102 @@
+//! Brings emulators into a folder of the host, where they stay when the container is gone: whole, labelled, and under
+//! their own names only when both are so. What is registered there afterwards is decided elsewhere.
+
+mod error;
+mod label;
+mod place;
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use crate::table::Handler;
+
+pub(crate) use error::Error;
+pub(crate) use label::Label;
+pub(crate) use place::Place;
+
+/// What everybody may do with an emulator.
+const MODE: u32 = 0o755;
+
+/// From where emulators are copied, and how the copies are labelled.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Copies {
+    /// Folder of the originals, as [`crate::plan::Wanted::emulators`] is written.
+    pub(crate) from: String,
+    pub(crate) label: Label,
+}
+
+/// What has become of the emulators.
+#[derive(Debug, Default)]
+pub(crate) struct Brought {
+    /// File names of those that were copied.
+    pub(crate) new: Vec<&'static str>,
+    /// How many were there already, just so.
+    pub(crate) same: usize,
+    /// What they are labelled as, if they are.
+    pub(crate) label: Option<String>,
+}
+
+impl Brought {
+    /// In a line, of the folder `at`.
+    pub(crate) fn line(&self, at: &str) -> String {
+        let label = self.label.iter().map(|label| format!(", labelled {label}")).collect::<String>();
+        format!("emulators in {at}: {} copied, {} unchanged{label}\n", self.new.len(), self.same)
+    }
+}
+
+/// Copies the emulators of these handlers. What is there already with the same content stays the same file. Without an
+/// original, what is there is left as it is: who registers it will see whether it is there at all.
+///
+/// # Errors
+/// The first that fails; those that had been copied before stay, and are whole.
+pub(crate) fn copy(handlers: &[&'static Handler], copies: &Copies, place: &Place) -> Result<Brought, Error> {
+    let label = copies.label.context();
+    let mut brought = Brought { label, ..Brought::default() };
+    let (mut seen, mut wanted) = (Vec::new(), Vec::new());
+    let mut space = 0;
+    for handler in handlers {
+        let name = handler.emulator;
+        // Some handlers share an emulator.
+        if seen.contains(&name) {
+            continue;
+        }
+        seen.push(name);
+        let path = handler.interpreter(&copies.from);
+        let original = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened.map_err(|error| Error::read(&path, &error))?,
+        };
+        let found = place.existing(name);
+        let is_same = match &found {
+            Some(found) => is_same(&original, found).map_err(|error| Error::read(&path, &error))?,
+            None => false,
+        };
+        match found.filter(|_| is_same) {
+            Some(found) => {
+                brought.same += 1;
+                place.adjust(&found, MODE, brought.label.as_deref(), name)?;
+            }
+            None => {
+                space += original.metadata().map_err(|error| Error::read(&path, &error))?.len();
+                wanted.push((name, original));
+            }
+        }
+    }
+    place.has_space(space)?;
+    for (name, mut original) in wanted {
+        place.put(name, MODE, brought.label.as_deref(), &mut original)?;
+        brought.new.push(name);
+    }
+    place.sync()?;
+    Ok(brought)
+}
+
+/// Whether both are one file, or of the same content.
+fn is_same(one: &File, other: &File) -> io::Result<bool> {
+    let (first, second) = (one.metadata()?, other.metadata()?);
+    if (first.dev(), first.ino()) == (second.dev(), second.ino()) {
+        return Ok(true);
+    }
+    Ok(first.len() == second.len() && place::have_same_bytes(one, other, first.len())?)
+}
