@@ -2,4 +2,5 @@
 
 pub mod binfmt_misc;
 pub mod namespace;
+pub mod packages;
 pub mod registrar;

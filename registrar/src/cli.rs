@@ -13,6 +13,7 @@ use lexopt::prelude::*;
 
 use crate::flags::Flags;
 use crate::host::{Copies, Label};
+use crate::persist::{self, Format};
 use crate::plan::Wanted;
 use crate::table::{EMULATOR_DIR, LONGEST_LINE, TABLE};
 use crate::verify;
@@ -29,6 +30,9 @@ pub(crate) enum Command {
     Verify { asked: Asked, json: bool, limit: Duration },
     Doctor { asked: Asked, limit: Duration },
     Run { asked: Asked, program: Vec<OsString> },
+    Persist { asked: Asked, format: Format, root: PathBuf },
+    Unpersist { asked: Asked, format: Format, root: PathBuf },
+    Export { asked: Asked, format: Format },
     Help,
     Version,
 }
@@ -81,6 +85,9 @@ pub(crate) struct Stay {
     pub(crate) unregister_on_exit: bool,
 }
 
+const COMMANDS: &[&str] =
+    &["register", "unregister", "status", "verify", "doctor", "run", "persist", "unpersist", "export"];
+
 /// Options that are for some commands only.
 const OPTIONS: &[(&str, &[&str])] = &[
     ("keep", &["register", "status"]),
@@ -91,16 +98,18 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("stay", &["register"]),
     ("unregister-on-exit", &["register"]),
     ("scope", &["register", "unregister"]),
-    ("credentials", &["register", "status", "run"]),
-    ("preserve-argv0", &["register", "status", "run"]),
-    ("no-fix-binary", &["register", "status", "run"]),
-    ("flags", &["register", "status", "run"]),
+    ("credentials", &["register", "status", "run", "persist", "export"]),
+    ("preserve-argv0", &["register", "status", "run", "persist", "export"]),
+    ("no-fix-binary", &["register", "status", "run", "persist", "export"]),
+    ("flags", &["register", "status", "run", "persist", "export"]),
     ("json", &["status", "verify"]),
     ("timeout", &["verify", "doctor"]),
     ("check", &["status"]),
-    ("copy-to", &["register"]),
-    ("selinux-label", &["register"]),
-    ("bindir", &["register", "unregister", "status", "verify", "doctor", "run"]),
+    ("copy-to", &["register", "persist", "unpersist"]),
+    ("selinux-label", &["register", "persist"]),
+    ("format", &["persist", "unpersist", "export"]),
+    ("root", &["persist", "unpersist"]),
+    ("bindir", &["register", "unregister", "status", "verify", "doctor", "run", "persist", "export"]),
     ("mount", &["register", "unregister", "status", "verify", "doctor"]),
 ];
 
@@ -116,6 +125,8 @@ struct Words {
     emulators: Option<OsString>,
     copies: Option<OsString>,
     label: Option<OsString>,
+    format: Option<Format>,
+    root: Option<OsString>,
     flags: Option<OsString>,
     limit: Option<Duration>,
     detail: Detail,
@@ -156,6 +167,8 @@ impl Words {
                         "bindir" => self.emulators = Some(parser.value()?),
                         "copy-to" => self.copies = Some(parser.value()?),
                         "selinux-label" => self.label = Some(parser.value()?),
+                        "format" => self.format = Some(format(&parser.value()?)?),
+                        "root" => self.root = Some(parser.value()?),
                         "flags" => self.flags = Some(parser.value()?),
                         "timeout" => self.limit = Some(seconds(&parser.value()?)?),
                         "scope" => scope(&parser.value()?)?,
@@ -181,7 +194,7 @@ impl Words {
     /// What they mean together.
     fn command(self) -> Result<Command, Error> {
         let command = self.command.as_deref().unwrap_or("status");
-        if !["register", "unregister", "status", "verify", "doctor", "run"].contains(&command) {
+        if !COMMANDS.contains(&command) {
             return Err(Error::Command(command.into()));
         }
         for &(option, commands) in OPTIONS {
@@ -204,6 +217,10 @@ impl Words {
         }
         let [json, check] = ["json", "check"].map(|option| self.has(option));
         let program = self.program.clone();
+        let (format, root) = (self.format, self.root.clone().map(PathBuf::from));
+        if command == "unpersist" && !self.names.is_empty() {
+            return Err(Error::Names);
+        }
         let limit = self.limit.unwrap_or(verify::LIMIT);
         let command = command.to_owned();
         let asked = self.asked(&command)?;
@@ -215,6 +232,13 @@ impl Words {
             "unregister" => Command::Unregister { asked, dry_run },
             "doctor" => Command::Doctor { asked, limit },
             "verify" => Command::Verify { asked, json, limit },
+            "export" => Command::Export { asked, format: format.unwrap_or(Format::BinfmtD) },
+            "persist" | "unpersist" => match (format, root) {
+                (None, _) => return Err(Error::Lacks { command, option: "--format" }),
+                (_, None) => return Err(Error::Lacks { command, option: "--root" }),
+                (Some(format), Some(root)) if command == "persist" => Command::Persist { asked, format, root },
+                (Some(format), Some(root)) => Command::Unpersist { asked, format, root },
+            },
             "run" if program.is_empty() => return Err(Error::NoProgram),
             "run" => Command::Run { asked, program },
             _ => Command::Status { asked, json, check },
@@ -227,12 +251,16 @@ impl Words {
         }
         let flags = self.wanted_flags()?;
         // What is removed is in whatever folder: there the environment must not be in the way.
-        let environment = || env::var_os("BINDIR").filter(|folder| command != "unregister" && !folder.is_empty());
+        let is_removal = ["unregister", "unpersist"].contains(&command);
+        let environment = || env::var_os("BINDIR").filter(|folder| !is_removal && !folder.is_empty());
         let named = match (&self.emulators, &self.copies) {
             // For `register` the environment names where they are to be copied, as in another image.
             (None, None) => environment().map(|folder| ("BINDIR", folder)),
             (_, folder) => folder.clone().map(|folder| ("--copy-to", folder)),
         };
+        // Of these two there is always a folder on the host.
+        let usual = || command.ends_with("persist").then(|| ("--copy-to", persist::EMULATORS.into()));
+        let named = named.or_else(usual);
         let mut emulators = match &self.emulators {
             Some(folder) => emulator_folder("--bindir", folder, &flags)?,
             None => EMULATOR_DIR.into(),
@@ -240,7 +268,7 @@ impl Words {
         let (mut emulators_from, mut copies) = ("--bindir", None);
         if let Some((source, folder)) = named {
             let folder = emulator_folder(source, &folder, &flags)?;
-            if command == "register" {
+            if ["register", "persist"].contains(&command) {
                 copies = Some(Copies { from: emulators, label: self.wanted_label()? });
             } else {
                 emulators_from = source;
@@ -287,6 +315,10 @@ fn seconds(word: &OsStr) -> Result<Duration, Error> {
         Some(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
         _ => Err(Error::Timeout(word.to_string_lossy().into_owned())),
     }
+}
+
+fn format(word: &OsStr) -> Result<Format, Error> {
+    word.to_str().and_then(Format::parse).ok_or_else(|| Error::Format(word.to_string_lossy().into_owned()))
 }
 
 /// The one scope that must be named.
@@ -433,6 +465,22 @@ mod tests {
             ),
             ("registrar doctor s390x", Command::Doctor { asked: asked(&["s390x"]), limit: verify::LIMIT }),
             ("registrar verify --json", Command::Verify { asked: asked(&[]), json: true, limit: verify::LIMIT }),
+            (
+                "registrar persist --root /host --format systemd arm64",
+                Command::Persist {
+                    asked: Asked {
+                        wanted: Wanted { emulators: persist::EMULATORS.into(), ..wanted("F", false) },
+                        copies: Some(Copies { from: "/usr/bin".into(), label: Label::Auto }),
+                        ..asked(&["aarch64"])
+                    },
+                    format: Format::BinfmtD,
+                    root: "/host".into(),
+                },
+            ),
+            (
+                "registrar export --bindir /opt --format binfmt-support",
+                Command::Export { asked: Asked { mount: None, ..elsewhere() }, format: Format::BinfmtSupport },
+            ),
             ("registrar register --version", Command::Version),
             ("registrar -h", Command::Help),
         ];
@@ -488,6 +536,16 @@ mod tests {
             ("registrar register --bindir opt", "--bindir 'opt': not an absolute path"),
             ("registrar register --copy-to q", "--copy-to 'q': not an absolute path"),
             ("registrar status --copy-to /q", "--copy-to is for register; see registrar --help"),
+            ("registrar persist --root /", "persist needs --format; see registrar --help"),
+            ("registrar unpersist --format openrc", "unpersist needs --root; see registrar --help"),
+            (
+                "registrar persist --root / --format systemD",
+                "--format 'systemD': not systemd, openrc or binfmt-support",
+            ),
+            (
+                "registrar unpersist --root / --format openrc arm64",
+                "unpersist removes all that persist has written; it takes no architectures",
+            ),
             (
                 "registrar register --selinux-label bin_t",
                 "--selinux-label is for --copy-to alone; see registrar --help",

@@ -9,6 +9,7 @@ use crate::cli::{Asked, Command, Detail, HELP};
 use crate::doctor;
 use crate::kernel::{self, Error, Mount, Namespace};
 use crate::native::Verdicts;
+use crate::persist;
 use crate::plan;
 use crate::report::{Mode, Report, Verb};
 use crate::run;
@@ -29,10 +30,23 @@ pub(crate) fn run(command: &Command) -> Told {
             return told.unwrap_or_else(|error| Told::failure(&error.to_string()));
         }
         Command::Doctor { asked, limit } => return doctor::doctor(asked, *limit),
+        Command::Persist { asked, format, root } => {
+            return persisted(persist::persist(asked, handlers(asked), *format, root));
+        }
+        Command::Unpersist { asked, format, root } => {
+            return persisted(persist::unpersist(asked, *format, root));
+        }
+        Command::Export { asked, format } => {
+            return persisted(persist::export(asked, handlers(asked), *format));
+        }
         Command::Run { asked, program } => return run::run(asked, program, register::register_in_own_namespace),
         Command::Help => Ok(Told::success(HELP.into())),
         Command::Version => Ok(Told::success(version())),
     };
+    told.unwrap_or_else(|error| Told::failure(&error.to_string()))
+}
+
+fn persisted(told: Result<Told, persist::Error>) -> Told {
     told.unwrap_or_else(|error| Told::failure(&error.to_string()))
 }
 

@@ -45,51 +45,74 @@ impl Brought {
     }
 }
 
-/// Copies the emulators of these handlers. What is there already with the same content stays the same file. Without an
-/// original, what is there is left as it is: who registers it will see whether it is there at all.
-///
-/// # Errors
-/// The first that fails; those that had been copied before stay, and are whole.
-pub(crate) fn copy(handlers: &[&'static Handler], copies: &Copies, place: &Place) -> Result<Brought, Error> {
-    let label = copies.label.context();
-    let mut brought = Brought { label, ..Brought::default() };
-    let (mut seen, mut wanted) = (Vec::new(), Vec::new());
-    let mut space = 0;
-    for handler in handlers {
-        let name = handler.emulator;
-        // Some handlers share an emulator.
-        if seen.contains(&name) {
-            continue;
-        }
-        seen.push(name);
-        let path = handler.interpreter(&copies.from);
-        let original = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            opened => opened.map_err(|error| Error::read(&path, &error))?,
-        };
-        let found = place.existing(name);
-        let is_same = match &found {
-            Some(found) => is_same(&original, found).map_err(|error| Error::read(&path, &error))?,
-            None => false,
-        };
-        match found.filter(|_| is_same) {
-            Some(found) => {
-                brought.same += 1;
-                place.adjust(&found, MODE, brought.label.as_deref(), name)?;
+/// What is to be copied to a folder.
+pub(crate) struct Copying<'a> {
+    place: &'a Place,
+    /// File names, and the originals.
+    wanted: Vec<(&'static str, File)>,
+    brought: Brought,
+}
+
+impl<'a> Copying<'a> {
+    /// Looks which emulators of these handlers are not there yet. What is there with the same content stays the same file,
+    /// and is only labelled. Without an original, what is there is left as it is: who registers it will see whether it
+    /// is there at all.
+    ///
+    /// # Errors
+    /// What cannot be read, and a file system that is too full.
+    pub(crate) fn new(handlers: &[&'static Handler], copies: &Copies, place: &'a Place) -> Result<Self, Error> {
+        let mut brought = Brought { label: copies.label.context(), ..Brought::default() };
+        let (mut seen, mut wanted) = (Vec::new(), Vec::new());
+        let mut space = 0;
+        for handler in handlers {
+            let name = handler.emulator;
+            // Some handlers share an emulator.
+            if seen.contains(&name) {
+                continue;
             }
-            None => {
-                space += original.metadata().map_err(|error| Error::read(&path, &error))?.len();
-                wanted.push((name, original));
+            seen.push(name);
+            let path = handler.interpreter(&copies.from);
+            let original = match File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened.map_err(|error| Error::read(&path, &error))?,
+            };
+            let found = place.existing(name);
+            let is_same = match &found {
+                Some(found) => is_same(&original, found).map_err(|error| Error::read(&path, &error))?,
+                None => false,
+            };
+            match found.filter(|_| is_same) {
+                Some(found) => {
+                    brought.same += 1;
+                    place.adjust(&found, MODE, brought.label.as_deref(), name)?;
+                }
+                None => {
+                    space += original.metadata().map_err(|error| Error::read(&path, &error))?.len();
+                    wanted.push((name, original));
+                }
             }
         }
+        place.has_space(space)?;
+        Ok(Self { place, wanted, brought })
     }
-    place.has_space(space)?;
-    for (name, mut original) in wanted {
-        place.put(name, MODE, brought.label.as_deref(), &mut original)?;
-        brought.new.push(name);
+
+    /// File names of those that are to be copied.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.wanted.iter().map(|(name, _)| *name).collect()
     }
-    place.sync()?;
-    Ok(brought)
+
+    /// Copies them.
+    ///
+    /// # Errors
+    /// The first that fails; those that had been copied before stay, and are whole.
+    pub(crate) fn finish(mut self) -> Result<Brought, Error> {
+        for (name, mut original) in self.wanted {
+            self.place.put(name, MODE, self.brought.label.as_deref(), &mut original)?;
+            self.brought.new.push(name);
+        }
+        self.place.sync()?;
+        Ok(self.brought)
+    }
 }
 
 /// Whether both are one file, or of the same content.

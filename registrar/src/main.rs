@@ -3,7 +3,7 @@
 //! In the order of the data's way: [`cli`] reads the command line, [`table`] knows the handlers, [`kernel`] reads and
 //! writes `binfmt_misc`, [`native`] asks what this machine runs itself, [`plan`] says what must change, [`guard`],
 //! [`held`] and [`elf`] whether it may and need, [`apply`] carries it out, [`report`] puts it into words, [`told`] into
-//! the form for the two outputs. [`host`] brings emulators to the host. [`commands`] ties them together; [`stay`] and [`run`] are long ones, [`status`] only
+//! the form for the two outputs. [`host`] brings emulators to the host, [`persist`] has it register them by itself. [`commands`] ties them together; [`stay`] and [`run`] are long ones, [`status`] only
 //! looks, [`verify`] runs test programs, [`doctor`] goes along the whole chain.
 
 mod apply;
@@ -20,6 +20,7 @@ mod json;
 mod kernel;
 mod memory;
 mod native;
+mod persist;
 mod plan;
 mod report;
 mod run;

@@ -15,6 +15,7 @@ mod load;
 mod names;
 mod options;
 mod others;
+mod persist;
 mod probes;
 mod random;
 mod register;
@@ -76,6 +77,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         names::TESTS,
         options::TESTS,
         others::TESTS,
+        persist::TESTS,
         probes::TESTS,
         register::TESTS,
         resident::TESTS,

@@ -34,6 +34,12 @@ pub(crate) enum Error {
         source: &'static str,
         word: String,
     },
+    Format(String),
+    Names,
+    Lacks {
+        command: String,
+        option: &'static str,
+    },
     Mount,
     /// Of the command `run`, whose exit statuses are a program's.
     OfRun(Box<Error>),
@@ -88,6 +94,9 @@ impl fmt::Display for Error {
             Self::Label { source, word } => {
                 write!(f, "{source} '{word}': not auto, none, a type such as bin_t, or a whole label")
             }
+            Self::Format(word) => write!(f, "--format '{word}': not systemd, openrc or binfmt-support"),
+            Self::Names => f.write_str("unpersist removes all that persist has written; it takes no architectures"),
+            Self::Lacks { command, option } => write!(f, "{command} needs {option}; see registrar --help"),
             Self::OfRun(error) => write!(f, "{error}"),
             Self::Mount => f.write_str("--mount '': no folder"),
         }

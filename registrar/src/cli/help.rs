@@ -15,6 +15,10 @@ Commands:
               kernel, and say what is wrong where it does not run
   doctor      go through all that must be so, from the kernel to a program that runs, for each ARCH or
               for all of ours, and name the first that is not, with its cure
+  persist     have the host whose root is at --root register handlers by itself at each start: copies the
+              emulators to it and writes configuration; nothing is registered now
+  unpersist   remove what persist has written
+  export      print the rules of each ARCH, or of all that this machine does not run itself
   run         run PROGRAM in a user namespace with handlers of its own; needs no root
 
 ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; several may stand in one word: arm64,s390x
@@ -35,6 +39,10 @@ Options of register:
       --stay              stay, and put back what others remove, until SIGTERM or SIGINT
       --unregister-on-exit  with --stay: remove the handlers at the end
       --dry-run           say what would be done, and do nothing
+
+Options of persist, beside those from --credentials to --flags, --copy-to [/opt/registrar/bin] and --selinux-label:
+      --format NAME  who reads it: systemd, openrc or binfmt-support; also of unpersist and export
+      --root DIR     where the host's root is mounted; also of unpersist
 
 Other options:
       --mount DIR   binfmt_misc is mounted at DIR, or is to be mounted there

@@ -15,7 +15,7 @@ use crate::cli::{Asked, Detail, Register};
 use crate::elf;
 use crate::guard::Guard;
 use crate::held::FullPipe;
-use crate::host::{self, Brought, Place};
+use crate::host::{self, Brought, Copying, Place};
 use crate::kernel::{self, Entries, Error, Folder, Lasting, Namespace};
 use crate::native::{HOST, Verdict, Verdicts};
 use crate::plan::{self, Outcome, Skip, Step, Wanted};
@@ -87,7 +87,7 @@ fn bring(asked: &Asked) -> Result<Option<Brought>, host::Error> {
     let mut wanted = handlers(asked);
     wanted.retain(|handler| handler.target != HOST && verdicts.of(handler) == Verdict::Needed);
     let place = Place::make(Path::new(slashed(&asked.wanted.emulators)))?;
-    host::copy(&wanted, copies, &place).map(Some)
+    Copying::new(&wanted, copies, &place)?.finish().map(Some)
 }
 
 /// Which of the emulators' files are other ones than the kernel can have opened, and where to look at them.

@@ -3,6 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -31,25 +32,29 @@ const BLOCK: usize = 1 << 16;
 
 /// The folder. As long as it lives, no other run puts anything there.
 pub(crate) struct Place {
-    path: PathBuf,
-    /// As it is told; of a host's folder it is not the path by which it is reached.
-    shown: PathBuf,
     /// Open, and locked.
     folder: File,
+    /// How the open folder is reached.
+    path: PathBuf,
+    /// Where files are made.
+    staging: PathBuf,
+    /// As it is told.
+    shown: PathBuf,
 }
 
 impl Place {
-    /// Makes the folder if it is not there, waits for other runs, and clears away what killed ones have left.
+    /// Makes the folder if it is not there.
     pub(crate) fn make(path: &Path) -> Result<Self, Error> {
         let failed = |error| Error::Folder { path: path.into(), errno: errno(&error) };
         DirBuilder::new().recursive(true).mode(super::MODE).create(path).map_err(failed)?;
-        Self::open(path, path)
+        let folder = File::options().read(true).custom_flags(libc::O_DIRECTORY).open(path).map_err(failed)?;
+        Self::lock(folder, path, ".")
     }
 
-    /// The same of a folder that is there, and is told as `shown`.
-    pub(crate) fn open(path: &Path, shown: &Path) -> Result<Self, Error> {
+    /// Waits for other runs, and clears away what killed ones have left. `staging`, in which files are made, is seen from
+    /// the folder; both are of one file system.
+    pub(crate) fn lock(folder: File, shown: &Path, staging: &str) -> Result<Self, Error> {
         let failed = |error: io::Error| Error::Folder { path: shown.into(), errno: errno(&error) };
-        let folder = File::options().read(true).custom_flags(libc::O_DIRECTORY).open(path).map_err(failed)?;
         let start = Instant::now();
         loop {
             match folder.try_lock() {
@@ -59,14 +64,16 @@ impl Place {
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
-        for file in fs::read_dir(path).map_err(failed)? {
+        let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+        let staging = path.join(staging);
+        for file in fs::read_dir(&staging).map_err(failed)? {
             let name = file.map_err(failed)?.file_name();
             let is_left = name.to_str().is_some_and(|name| name.starts_with(BEGIN) && name.ends_with(END));
             if is_left {
-                fs::remove_file(path.join(&name)).map_err(failed)?;
+                fs::remove_file(staging.join(&name)).map_err(failed)?;
             }
         }
-        Ok(Self { path: path.into(), shown: shown.into(), folder })
+        Ok(Self { folder, path, staging, shown: shown.into() })
     }
 
     /// A regular file of that name. A link, or whatever else is there, will be replaced.
@@ -74,6 +81,11 @@ impl Place {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let file = File::options().read(true).custom_flags(flags).open(self.path.join(name)).ok()?;
         file.metadata().is_ok_and(|found| found.is_file()).then_some(file)
+    }
+
+    /// Whether anything has that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        fs::symlink_metadata(self.path.join(name)).is_ok()
     }
 
     /// Refuses more bytes than the file system has left.
@@ -89,7 +101,7 @@ impl Place {
     /// Puts a file in place of what has that name. What a kill leaves is the old file or the new one; after a failure it
     /// is the old one.
     pub(crate) fn put(&self, name: &str, mode: u32, label: Option<&str>, content: &mut dyn Read) -> Result<(), Error> {
-        let new = self.path.join([BEGIN, name, END].concat());
+        let new = self.staging.join([BEGIN, name, END].concat());
         let made = self.write(&new, mode, label, content, name);
         let made =
             made.and_then(|()| fs::rename(&new, self.path.join(name)).map_err(|error| self.failed(name, &error)));
@@ -134,6 +146,14 @@ impl Place {
                 label: wanted.into(),
                 errno: Errno::from_raw(errno.raw_os_error()),
             }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a file; one that is gone is as good as removed.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
+        match fs::remove_file(self.path.join(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.failed(name, &error)),
             _ => Ok(()),
         }
     }

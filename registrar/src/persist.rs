@@ -1,0 +1,217 @@
+//! Handlers that a host registers by itself each time it starts: emulators copied to it, and configuration for what it
+//! has for that. Written whole, removed again, and printed. Only files of ours are changed.
+
+mod format;
+mod kept;
+mod root;
+
+use std::fmt;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use crate::cli::{Asked, Detail};
+use crate::guard::Guard;
+use crate::host::{self, Copying, Place};
+use crate::kernel;
+use crate::native::{HOST, Verdict, Verdicts};
+use crate::table::{Handler, TABLE};
+use crate::told::Told;
+
+pub(crate) use format::Format;
+use root::Root;
+
+/// Where emulators are put on a host. Distributions leave `/opt` alone, those whose `/usr` is read-only let it be written,
+/// and SELinux's policies label programs in a folder `bin` there as such.
+pub(crate) const EMULATORS: &str = "/opt/registrar/bin";
+
+/// What everybody may do with configuration.
+const MODE: u32 = 0o644;
+
+/// Nothing was changed, but for emulators that may have been copied.
+pub(crate) enum Error {
+    Kernel(kernel::Error),
+    Host(host::Error),
+    /// Files of somebody else have the names that are needed: so many, of which this is the first.
+    Taken {
+        path: PathBuf,
+        owner: String,
+        count: usize,
+    },
+    /// There is no such thing on this host.
+    NotThere {
+        folder: &'static str,
+    },
+    /// This format has no word for these flags.
+    Flags(String),
+    Nothing,
+}
+
+impl From<host::Error> for Error {
+    fn from(error: host::Error) -> Self {
+        Self::Host(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel(error) => error.fmt(f),
+            Self::Host(error) => error.fmt(f),
+            Self::Taken { path, owner, count } => {
+                write!(f, "{} is of {owner}", path.display())?;
+                if *count > 1 {
+                    write!(f, ", and so are {} more files", count - 1)?;
+                }
+                f.write_str(
+                    "; nothing was changed; remove what has brought it, or choose other architectures or --format",
+                )
+            }
+            Self::NotThere { folder } => {
+                write!(f, "{folder} is not on that host: is binfmt-support installed, and is --root the host's root?")
+            }
+            Self::Flags(letters) => write!(f, "binfmt-support knows no flag {letters}; choose another --format"),
+            Self::Nothing => f.write_str("no architecture that is asked for needs a handler on this machine"),
+        }
+    }
+}
+
+/// Copies the emulators and writes the configuration.
+pub(crate) fn persist(asked: &Asked, all: Vec<&'static Handler>, format: Format, at: &Path) -> Result<Told, Error> {
+    let handlers = needed(all)?;
+    let unknown = format.unknown_flags(&asked.wanted);
+    if !unknown.is_empty() {
+        return Err(Error::Flags(unknown));
+    }
+    let root = Root::open(at)?;
+    let files = format.files(&handlers, &asked.wanted);
+    let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
+    let configuration = match format {
+        Format::BinfmtD => root.make(format.folder())?,
+        Format::BinfmtSupport => find(&root, format)?.ok_or(Error::NotThere { folder: format.folder() })?,
+    };
+    refuse_others(format, &configuration, &names)?;
+    let mut said = String::new();
+    if let Some(copies) = &asked.copies {
+        let folder = &asked.wanted.emulators;
+        let place = root.make(folder)?;
+        let copying = Copying::new(&handlers, copies, &place)?;
+        kept::add(&place, &copying.names())?;
+        said.push_str(&copying.finish()?.line(folder));
+    }
+    let (mut written, mut unchanged) = (0, 0);
+    for (name, text) in files {
+        if kept::text(&configuration, name).is_some_and(|found| found == text) {
+            unchanged += 1;
+        } else {
+            configuration.put(name, MODE, None, &mut Cursor::new(text))?;
+            written += 1;
+        }
+    }
+    let removed = remove(format, &configuration, |name| !names.contains(&name))?;
+    configuration.sync()?;
+    let (folder, count, cure) = (format.folder(), handlers.len(), format.cure());
+    said.push_str(&format!(
+        "files in {folder}: {written} written, {unchanged} unchanged, {removed} removed\n\
+         {count} handlers from the next start of the host on; at once: {cure}\n"
+    ));
+    Ok(told(asked, said))
+}
+
+/// Removes what [`persist`] has written, and the emulators, unless the other format's configuration names their folder.
+pub(crate) fn unpersist(asked: &Asked, format: Format, at: &Path) -> Result<Told, Error> {
+    let root = Root::open(at)?;
+    // A killed run may have left emulators and no configuration.
+    let mut folders = vec![asked.wanted.emulators.clone()];
+    let mut removed = 0;
+    if let Some(place) = find(&root, format)? {
+        for folder in emulator_folders(format, &place) {
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+        removed = remove(format, &place, |_| true)?;
+        place.sync()?;
+    }
+    let others = find(&root, format.other())?;
+    let in_use = others.map(|place| emulator_folders(format.other(), &place)).unwrap_or_default();
+    let mut said = format!("files in {}: {removed} removed\n", format.folder());
+    for folder in folders {
+        if in_use.contains(&folder) {
+            said.push_str(&format!("emulators in {folder}: still named in {}\n", format.other().folder()));
+        } else if let Some(place) = root.find(&folder, ".")? {
+            let count = kept::remove_all(&place)?;
+            drop(place);
+            if count > 0 {
+                root.remove_if_empty(&folder);
+                if folder == EMULATORS {
+                    root.remove_if_empty(EMULATORS.trim_end_matches("/bin"));
+                }
+            }
+            said.push_str(&format!("emulators in {folder}: {count} removed\n"));
+        }
+    }
+    said.push_str("what is registered now stays until the host's next start, or registrar unregister\n");
+    Ok(told(asked, said))
+}
+
+/// The rules alone, on standard output.
+pub(crate) fn export(asked: &Asked, all: Vec<&'static Handler>, format: Format) -> Result<Told, Error> {
+    let unknown = format.unknown_flags(&asked.wanted);
+    if !unknown.is_empty() {
+        return Err(Error::Flags(unknown));
+    }
+    Ok(Told::success(format.exported(&needed(all)?, &asked.wanted)))
+}
+
+fn told(asked: &Asked, said: String) -> Told {
+    Told::success(if asked.detail == Detail::Quiet { String::new() } else { said })
+}
+
+/// Those of the handlers that `register` would register on this machine. A rule that takes the machine's own programs
+/// would keep it from starting.
+fn needed(mut handlers: Vec<&'static Handler>) -> Result<Vec<&'static Handler>, Error> {
+    let mut verdicts = Verdicts::default();
+    let guard = Guard::new().map_err(|errno| Error::Kernel(kernel::Error::Guard { errno }))?;
+    handlers.retain(|handler| {
+        handler.target != HOST && verdicts.of(handler) == Verdict::Needed && guard.taken_by(handler).is_none()
+    });
+    if handlers.is_empty() { Err(Error::Nothing) } else { Ok(handlers) }
+}
+
+/// The folder of configuration, if it is there. update-binfmts reads whatever is in its own, so that a file in the making
+/// would stop it: they are made beside the folder.
+fn find(root: &Root, format: Format) -> Result<Option<Place>, host::Error> {
+    root.find(format.folder(), if format == Format::BinfmtSupport { ".." } else { "." })
+}
+
+/// Refuses to replace what is not ours.
+fn refuse_others(format: Format, place: &Place, names: &[&str]) -> Result<(), Error> {
+    let mut taken = names.iter().filter_map(|name| {
+        let text = kept::text(place, name).or_else(|| place.has(name).then(String::new))?;
+        Some((*name, format.other_owner(&text)?.to_owned()))
+    });
+    let Some((name, owner)) = taken.next() else { return Ok(()) };
+    Err(Error::Taken { path: Path::new(format.folder()).join(name), owner, count: 1 + taken.count() })
+}
+
+/// Removes those files of ours whose name is meant, and says how many they were.
+fn remove(format: Format, place: &Place, is_meant: impl Fn(&str) -> bool) -> Result<usize, host::Error> {
+    let mut removed = 0;
+    for (name, _) in ours(format, place).into_iter().filter(|(name, _)| is_meant(name)) {
+        place.remove(name)?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+fn emulator_folders(format: Format, place: &Place) -> Vec<String> {
+    let files = ours(format, place);
+    files.iter().flat_map(|(_, text)| format.emulator_folders(text)).map(String::from).collect()
+}
+
+/// Names and texts of the files of ours.
+fn ours(format: Format, place: &Place) -> Vec<(&'static str, String)> {
+    let named = format.names(TABLE.handlers).into_iter();
+    let files = named.filter_map(|name| Some((name, kept::text(place, name)?)));
+    files.filter(|(_, text)| format.other_owner(text).is_none()).collect()
+}

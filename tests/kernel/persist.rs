@@ -1,0 +1,381 @@
+//! `persist`, `unpersist` and `export`: what a host's own programs make of it, and that nothing of others is touched.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use codegen::targets;
+use nix::mount::{MsFlags, mount};
+use tests::packages;
+
+use crate::random::Random;
+use crate::register::runs;
+use crate::sandbox::{Ran, Sandbox, ran};
+use crate::{Test, test};
+
+pub(crate) const TESTS: &[Test] = &[
+    test("persist/read_by_systemd_binfmt", read_by_systemd),
+    test("persist/read_by_openrc", read_by_openrc),
+    test("persist/read_by_update_binfmts", read_by_update_binfmts),
+    test("persist/again_changes_nothing", again_changes_nothing),
+    test("persist/leaves_what_is_of_others", leaves_what_is_of_others),
+    test("persist/links_of_the_host_stay_in_it", links_stay_inside),
+    test("persist/emulators_stay_while_a_format_names_them", emulators_stay),
+    test("persist/killed_at_random_moments", killed),
+    test("persist/export", export),
+];
+
+/// Where emulators are, for the host.
+const EMULATORS: &str = "/opt/registrar/bin";
+
+const CONF: &str = "etc/binfmt.d/registrar.conf";
+
+const RANDOM_KILLS: usize = 30;
+
+const SIGKILL: i32 = 9;
+
+/// A host's root, in memory.
+struct Host<'a> {
+    sandbox: &'a Sandbox,
+    root: PathBuf,
+}
+
+impl<'a> Host<'a> {
+    fn new(sandbox: &'a Sandbox) -> Self {
+        let root = sandbox.scratch().join("root");
+        fs::create_dir(&root).expect("a folder");
+        in_memory(&root);
+        for folder in ["etc", "opt", "var/lib/binfmts"] {
+            fs::create_dir_all(root.join(folder)).expect("a folder");
+        }
+        Self { sandbox, root }
+    }
+
+    /// Runs a command of ours for this host.
+    fn run(&self, command: &str, format: &str, more: &[&str]) -> Ran {
+        let root = self.root.to_str().expect("text");
+        self.sandbox.run(&[&[command, "--root", root, "--format", format], more].concat())
+    }
+
+    fn succeeds(&self, command: &str, format: &str, more: &[&str]) -> String {
+        let Ran { code, out, err } = self.run(command, format, more);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{command} {format} {more:?}: {out}");
+        out
+    }
+
+    fn fails(&self, command: &str, format: &str, more: &[&str], err: &str) {
+        let before = self.files();
+        let ran = self.run(command, format, more);
+        assert_eq!((ran.code, ran.err.trim_end()), (Some(1), err), "{command} {format} {more:?}");
+        assert_eq!(self.files(), before);
+    }
+
+    /// Every file and folder, with what is in it.
+    fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.root.clone()];
+        while let Some(folder) = folders.pop() {
+            for file in fs::read_dir(&folder).expect("a folder") {
+                let path = file.expect("a file").path();
+                let kind = fs::symlink_metadata(&path).expect("a file").file_type();
+                let content = if kind.is_file() { fs::read(&path).expect("a file") } else { Vec::new() };
+                if kind.is_dir() {
+                    folders.push(path.clone());
+                }
+                files.insert(path, content);
+            }
+        }
+        files
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.root.join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("written");
+    }
+
+    /// From here on this process sees the host's emulators where the host has them.
+    fn show_emulators(&self) {
+        let opt = Path::new("/opt");
+        let bound = mount(Some(&self.root.join("opt")), opt, None::<&str>, MsFlags::MS_BIND, None::<&str>);
+        bound.expect("/opt of the host");
+    }
+}
+
+fn in_memory(folder: &Path) {
+    mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("a tmpfs");
+}
+
+fn runs_programs(sandbox: &Sandbox, name: &str) -> bool {
+    runs(sandbox, targets::by_qemu_name(name).expect("known"))
+}
+
+/// What `register` makes of the same options, and then nothing.
+fn registered(sandbox: &Sandbox, emulators: &str, options: &[&str]) -> BTreeMap<String, String> {
+    sandbox.succeeds(&[&["register", "--bindir", emulators], options].concat());
+    let entries = sandbox.entries();
+    sandbox.succeeds(&["unregister"]);
+    assert!(sandbox.names().is_empty());
+    entries
+}
+
+/// Runs a host's program, which must be content.
+fn host_runs(command: &mut Command) -> String {
+    let Ran { code, out, err } = ran(command);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{command:?}: {out}");
+    out
+}
+
+/// All handlers, as they come at the start of a machine, and some with flags.
+fn read_by_systemd(sandbox: &Sandbox) {
+    let program = "/usr/lib/systemd/systemd-binfmt";
+    assert!(Path::new(program).exists(), "no {program}; install systemd");
+    let host = Host::new(sandbox);
+    host.succeeds("persist", "systemd", &[]);
+    host.show_emulators();
+    for folder in ["/usr/lib/binfmt.d", "/usr/local/lib/binfmt.d", "/run/binfmt.d", "/etc/binfmt.d"] {
+        if Path::new(folder).exists() {
+            in_memory(Path::new(folder));
+        }
+    }
+    // What a distribution has under the same name, which comes first.
+    let theirs = crate::sandbox::line("s390x", "qemu-s390x", "/bin/false", "");
+    fs::write("/usr/lib/binfmt.d/qemu-s390x.conf", theirs).expect("written");
+    for options in [&[][..], &["--credentials", "--preserve-argv0", "s390x,m68k"]] {
+        host.succeeds("persist", "systemd", options);
+        let expected = registered(sandbox, EMULATORS, options);
+        fs::copy(host.root.join(CONF), "/etc/binfmt.d/registrar.conf").expect("copied");
+        host_runs(&mut Command::new(program));
+        assert_eq!(sandbox.entries(), expected, "{options:?}");
+        assert!(runs_programs(sandbox, "s390x") && runs_programs(sandbox, "m68k"));
+        sandbox.succeeds(&[&["status", "--check", "--bindir", EMULATORS], options].concat());
+        sandbox.succeeds(&["unregister"]);
+    }
+}
+
+fn read_by_openrc(sandbox: &Sandbox) {
+    let script = packages::unpacked(&["openrc"]).expect("openrc").join("lib/rc/sh/binfmt.sh");
+    let host = Host::new(sandbox);
+    host.succeeds("persist", "openrc", &["s390x,m68k,riscv64"]);
+    host.show_emulators();
+    let expected = registered(sandbox, EMULATORS, &["s390x,m68k,riscv64"]);
+    host_runs(Command::new("sh").arg(script).arg(host.root.join(CONF)));
+    assert_eq!(sandbox.entries(), expected);
+    assert!(runs_programs(sandbox, "s390x"));
+}
+
+fn read_by_update_binfmts(sandbox: &Sandbox) {
+    let package = packages::unpacked(&["binfmt-support", "libpipeline1"]).expect("binfmt-support");
+    let host = Host::new(sandbox);
+    let (folder, theirs) = (host.root.join("var/lib/binfmts"), sandbox.scratch().join("theirs"));
+    fs::create_dir(&theirs).expect("a folder");
+    let update = |action: &str| {
+        let mut command = Command::new(package.join("usr/sbin/update-binfmts"));
+        command.env("LD_LIBRARY_PATH", libraries(&package));
+        command.arg("--admindir").arg(&folder).arg("--importdir").arg(&theirs).arg(action);
+        command
+    };
+    host.succeeds("persist", "binfmt-support", &[]);
+    host.show_emulators();
+    for options in [&[][..], &["--credentials", "--preserve-argv0", "s390x,m68k"], &["--no-fix-binary", "s390x"]] {
+        host.succeeds("persist", "binfmt-support", options);
+        let expected = registered(sandbox, EMULATORS, options);
+        host_runs(&mut update("--enable"));
+        assert_eq!(sandbox.entries(), expected, "{options:?}");
+        assert!(runs_programs(sandbox, "s390x"));
+        sandbox.succeeds(&["unregister"]);
+    }
+    // A package that comes later has the same name, and gives way.
+    let text = "package qemu-user-static\ninterpreter /bin/false\nmagic \\x7fELF\n";
+    fs::write(theirs.join("qemu-s390x"), text).expect("written");
+    let said = ran(&mut update("--import"));
+    assert!(said.err.contains("already installed by registrar"), "{said:?}");
+    host.succeeds("unpersist", "binfmt-support", &[]);
+    assert_eq!(host_runs(&mut update("--display")), "");
+}
+
+/// Folders of libraries in a package that is not installed.
+fn libraries(package: &Path) -> String {
+    let folders = fs::read_dir(package.join("usr/lib")).expect("libraries").map(|file| file.expect("a file").path());
+    folders.map(|path| path.display().to_string()).collect::<Vec<_>>().join(":")
+}
+
+fn again_changes_nothing(sandbox: &Sandbox) {
+    for (format, folder) in
+        [("systemd", "/etc/binfmt.d"), ("openrc", "/etc/binfmt.d"), ("binfmt-support", "/var/lib/binfmts")]
+    {
+        let sandbox_root = sandbox.scratch().join("root");
+        if sandbox_root.exists() {
+            nix::mount::umount(&sandbox_root).expect("unmounted");
+            fs::remove_dir(&sandbox_root).expect("removed");
+        }
+        let host = Host::new(sandbox);
+        let before = host.files();
+        let files = if format == "binfmt-support" { 2 } else { 1 };
+        let out = host.succeeds("persist", format, &["s390x,m68k"]);
+        let cure = out.rsplit_once("; at once: ").expect("a cure").1;
+        assert_eq!(
+            out,
+            format!(
+                "emulators in {EMULATORS}: 2 copied, 0 unchanged\n\
+                 files in {folder}: {files} written, 0 unchanged, 0 removed\n\
+                 2 handlers from the next start of the host on; at once: {cure}"
+            )
+        );
+        let after = host.files();
+        let again = host.succeeds("persist", format, &["s390x,m68k"]);
+        assert!(again.contains(": 0 copied, 2 unchanged\n"), "{again}");
+        assert!(again.contains(&format!(": 0 written, {files} unchanged, 0 removed\n")), "{again}");
+        assert_eq!(host.files(), after);
+        // What is asked for now is all that is there.
+        let less = host.succeeds("persist", format, &["s390x"]);
+        let expected =
+            if files == 2 { "0 written, 1 unchanged, 1 removed" } else { "1 written, 0 unchanged, 0 removed" };
+        assert!(less.contains(expected) && less.contains("\n1 handlers "), "{less}");
+        let out = host.succeeds("unpersist", format, &[]);
+        let expected = format!("files in {folder}: 1 removed\nemulators in {EMULATORS}: 2 removed\nwhat is registered");
+        assert!(out.starts_with(&expected), "{out}");
+        // A folder that any host has, if it uses the format, may stay.
+        let mut left = host.files();
+        left.remove(&host.root.join("etc/binfmt.d"));
+        assert_eq!(left, before);
+        let out = host.succeeds("unpersist", format, &[]);
+        assert!(out.starts_with(&format!("files in {folder}: 0 removed\nwhat is")), "{out}");
+        assert!(sandbox.names().is_empty(), "it registers nothing");
+    }
+}
+
+fn leaves_what_is_of_others(sandbox: &Sandbox) {
+    let host = Host::new(sandbox);
+    host.write(CONF, "# mine\n");
+    host.write("etc/binfmt.d/qemu-arm.conf", "theirs");
+    let advice = "nothing was changed; remove what has brought it, or choose other architectures or --format";
+    host.fails("persist", "systemd", &["arm"], &format!("/{CONF} is of somebody else; {advice}"));
+    assert_eq!(host.succeeds("unpersist", "systemd", &[]).lines().next(), Some("files in /etc/binfmt.d: 0 removed"));
+    let theirs = "qemu-user-static\nmagic\n0\n\\x7fELF\n\n/bin/false\n\n\n\n\n";
+    host.write("var/lib/binfmts/qemu-arm", theirs);
+    host.write("var/lib/binfmts/qemu-m68k", theirs);
+    host.write("var/lib/binfmts/python3.11", "python3.11\n");
+    let err = format!("/var/lib/binfmts/qemu-arm is of qemu-user-static, and so are 1 more files; {advice}");
+    host.fails("persist", "binfmt-support", &["arm,m68k,s390x"], &err);
+    // An emulator of the administrator's own in the same folder, and one that is as ours would be.
+    host.write("opt/registrar/bin/qemu-mine", "mine");
+    fs::copy("/usr/bin/qemu-m68k-static", host.root.join("opt/registrar/bin/qemu-m68k-static")).expect("copied");
+    let before = host.files();
+    host.succeeds("persist", "binfmt-support", &["s390x"]);
+    host.succeeds("unpersist", "binfmt-support", &[]);
+    assert_eq!(host.files(), before);
+    fs::remove_dir_all(host.root.join("var/lib/binfmts")).expect("removed");
+    let err = "/var/lib/binfmts is not on that host: is binfmt-support installed, and is --root the host's root?";
+    host.fails("persist", "binfmt-support", &["s390x"], err);
+    let err = "binfmt-support knows no flag O; choose another --format";
+    host.fails("persist", "binfmt-support", &["--flags", "OF", "s390x"], err);
+    let err = "no architecture that is asked for needs a handler on this machine";
+    host.fails("persist", "openrc", &[std::env::consts::ARCH], err);
+}
+
+/// As on hosts whose `/opt` is a link: followed from the host's root, not from the container's.
+fn links_stay_inside(sandbox: &Sandbox) {
+    let host = Host::new(sandbox);
+    let outside = sandbox.scratch().join("var/opt");
+    fs::remove_dir(host.root.join("opt")).expect("removed");
+    for (link, to) in [("/var/opt", "var/opt"), ("../../../../../../../var/opt", "var/opt")] {
+        fs::create_dir_all(host.root.join(to)).expect("a folder");
+        symlink(link, host.root.join("opt")).expect("a link");
+        host.succeeds("persist", "systemd", &["s390x"]);
+        assert!(host.root.join(to).join("registrar/bin/qemu-s390x-static").exists(), "{link}");
+        assert!(!outside.exists() && !Path::new("/var/opt/registrar").exists(), "{link}");
+        host.succeeds("unpersist", "systemd", &[]);
+        assert!(!host.root.join(to).join("registrar").exists(), "{link}");
+        fs::remove_file(host.root.join("opt")).expect("removed");
+    }
+}
+
+fn emulators_stay(sandbox: &Sandbox) {
+    let host = Host::new(sandbox);
+    host.succeeds("persist", "systemd", &["s390x"]);
+    host.succeeds("persist", "binfmt-support", &["s390x"]);
+    let out = host.succeeds("unpersist", "systemd", &[]);
+    assert!(out.contains(&format!("emulators in {EMULATORS}: still named in /var/lib/binfmts\n")), "{out}");
+    assert!(host.root.join("opt/registrar/bin/qemu-s390x-static").exists());
+    host.succeeds("unpersist", "binfmt-support", &[]);
+    assert!(!host.root.join("opt/registrar").exists());
+    // In a folder of the user's, which the configuration names.
+    host.succeeds("persist", "openrc", &["s390x", "--copy-to", "/opt/mine"]);
+    assert!(host.succeeds("unpersist", "openrc", &[]).contains("emulators in /opt/mine: 1 removed\n"));
+    assert!(!host.root.join("opt/mine").exists());
+}
+
+/// What is there is the old configuration or the new one, and each emulator that it names is whole.
+fn killed(sandbox: &Sandbox) {
+    let mut random = Random::new("persist");
+    let host = Host::new(sandbox);
+    let root = host.root.to_str().expect("text");
+    let names = ["m68k", "s390x"];
+    let start = host.files();
+    let begin = Instant::now();
+    host.succeeds("persist", "systemd", &names);
+    let mut span = begin.elapsed();
+    let whole = host.files();
+    let mut between = 0;
+    for turn in 0..RANDOM_KILLS {
+        host.succeeds("unpersist", "systemd", &[]);
+        let delay = span.mul_f64(random.below(1000) as f64 / 1000.0);
+        let mut command = Command::new(sandbox.registrar());
+        command.args(["persist", "--root", root, "--format", "systemd"]).args(names).stdout(Stdio::null());
+        let mut child = command.spawn().expect("it starts");
+        thread::sleep(delay);
+        child.kill().expect("killed, or ended");
+        let is_killed = child.wait().expect("it ended").signal() == Some(SIGKILL);
+        span = span.mul_f64(if is_killed { 1.05 } else { 0.9 });
+        let context = format!("kill {turn} after {delay:?}");
+        let found = host.files();
+        for (path, content) in &found {
+            let is_in_the_making = path.to_string_lossy().ends_with(".registrar-new");
+            assert!(is_in_the_making || content.is_empty() || whole.get(path) == Some(content), "{context}: {path:?}");
+        }
+        let emulators = found.keys().filter(|path| path.to_string_lossy().ends_with("-static")).count();
+        assert!(!host.root.join(CONF).exists() || emulators == names.len(), "{context}");
+        between += usize::from(found != whole && found.len() > start.len() + 1);
+        // Without another run in between, too.
+        if turn % 2 == 0 {
+            host.succeeds("persist", "systemd", &names);
+            assert_eq!(host.files(), whole, "{context}");
+        }
+        host.succeeds("unpersist", "systemd", &[]);
+        let mut left = host.files();
+        left.remove(&host.root.join("etc/binfmt.d"));
+        assert_eq!(left, start, "{context}");
+    }
+    println!(
+        "persist: {RANDOM_KILLS} kills, {between} of them halfway: nothing half-written, and all of it removed again"
+    );
+    assert!(between >= RANDOM_KILLS / 10, "too few kills hit: {between}");
+}
+
+fn export(sandbox: &Sandbox) {
+    let expected = registered(sandbox, "/usr/bin", &[]);
+    let rules = sandbox.succeeds(&["export"]);
+    assert_eq!(rules.lines().count(), expected.len());
+    for rule in rules.lines() {
+        sandbox.add(rule);
+    }
+    assert_eq!(sandbox.entries(), expected);
+    sandbox.succeeds(&["unregister"]);
+    let package = packages::unpacked(&["binfmt-support", "libpipeline1"]).expect("binfmt-support");
+    let commands = sandbox.succeeds(&["export", "--format", "binfmt-support", "s390x,mipsel"]);
+    let folder = sandbox.scratch().join("binfmts");
+    fs::create_dir(&folder).expect("a folder");
+    let update = package.join("usr/sbin/update-binfmts");
+    let update = format!("{} --admindir {}", update.display(), folder.display());
+    let script = commands.replace("update-binfmts", &update);
+    host_runs(Command::new("sh").args(["-ec", &script]).env("LD_LIBRARY_PATH", libraries(&package)));
+    for name in ["qemu-s390x", "qemu-mipsel"] {
+        assert_eq!(sandbox.entries()[name], expected[name]);
+    }
+}
