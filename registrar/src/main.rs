@@ -7,6 +7,7 @@
 //! looks, [`verify`] runs test programs, [`doctor`] goes along the whole chain.
 
 mod apply;
+mod beginning;
 mod cli;
 mod columns;
 mod commands;

@@ -3,10 +3,13 @@
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 
-use crate::sandbox::{Ran, Sandbox, entry_names, host, line};
+use crate::sandbox::{Ran, Sandbox, entry_names, host, line, scoped};
 use crate::{Test, test};
 
 /// A user who is not root in the namespace either.
@@ -26,6 +29,9 @@ pub(crate) const TESTS: &[Test] = &[
     test("faults/names_taken", names_taken),
     test("faults/many_names_taken", many_names_taken),
     test("faults/second_name_taken", second_name_taken),
+    test("faults/third_name_taken", third_name_taken),
+    test("faults/entry_that_changes_hands", entry_that_changes_hands),
+    test("faults/entry_that_is_exchanged_while_it_is_removed", entry_that_is_exchanged_while_it_is_removed),
     test("faults/unreadable_entry", unreadable_entry),
     test("faults/root_of_a_namespace", root_of_a_namespace),
     Test { mounted: false, ..test("faults/root_of_a_namespace_mounting", root_of_a_namespace_mounting) },
@@ -192,6 +198,23 @@ fn names_taken(sandbox: &Sandbox) {
     assert!(Path::new("/proc/sys/fs/binfmt_misc/qemu-arm").exists());
 }
 
+/// The name that serves while the entry under the second name is exchanged.
+fn third_name_taken(sandbox: &Sandbox) {
+    for name in ["qemu-s390x", "qemu-s390x.registrar2"] {
+        sandbox.add(&line("s390x", name, "/opt/theirs", "P"));
+    }
+    sandbox.succeeds(&["register", "s390x"]);
+    let err = "registering qemu-s390x: the name qemu-s390x.registrar2 belongs to /opt/theirs; \
+               to remove that: echo -1 > /proc/sys/fs/binfmt_misc/qemu-s390x.registrar2";
+    let out = sandbox.fails(&["register", "s390x", "--credentials"], err);
+    let expected = "qemu-s390x  failed        the entry that was there stays; qemu-s390x.registrar2 belongs to \
+                    /opt/theirs\n0 registered, 0 replaced, 0 unchanged, 1 failed\n";
+    assert_eq!(out, expected);
+    let status = ["status", "--check", "--credentials", "s390x"];
+    let advice = "registrar register with the same options says what stands in the way";
+    sandbox.fails(&status, &format!("qemu-s390x is different; {advice}"));
+}
+
 fn failed_replacement_keeps_the_old(sandbox: &Sandbox) {
     let folder = empty_folder(sandbox);
     sandbox.succeeds(&["register", "s390x"]);
@@ -267,6 +290,65 @@ fn unreadable_entry(sandbox: &Sandbox) {
     let Ran { code, out, err } = unreadable("qemu-sh4.registrar", &["register", "sh4"]);
     assert_eq!((code, err.as_str()), (Some(1), "reading /proc/sys/fs/binfmt_misc/qemu-sh4.registrar: i/o error\n"));
     assert!(out.starts_with("qemu-sh4  failed        cannot tell whose qemu-sh4.registrar is: i/o error\n"), "{out}");
+}
+
+/// Somebody who asks for no lock replaces an entry of ours by his own, while `registrar`, which has seen ours, is kept
+/// from a system call on it. Returns how it ended.
+fn replaced_before(sandbox: &Sandbox, inject: &str, arguments: &[&str]) -> Ran {
+    const NAME: &str = "qemu-s390x";
+    let log = sandbox.scratch().join("held-up");
+    let _ = fs::remove_file(&log);
+    let path = sandbox.folder().join(NAME);
+    let mut strace = Command::new("strace");
+    strace.args(["--quiet=all", "-e", "trace=?open,openat,read,write", "-e", inject, "-P"]).arg(&path);
+    strace.arg("-o").arg(&log).arg(sandbox.registrar()).args(scoped(arguments));
+    let mut child = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("strace starts");
+    // What comes before the call that is held up: opening and reading it once, or once more.
+    let calls = if inject.contains("write") { 4 } else { 2 };
+    let begin = Instant::now();
+    while fs::read_to_string(&log).unwrap_or_default().lines().count() < calls {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", fs::read_to_string(&log));
+        sleep(Duration::from_millis(5));
+    }
+    sandbox.write(NAME, "-1");
+    sandbox.add(&line("s390x", NAME, "/opt/theirs", "P"));
+    assert!(child.try_wait().expect("a child").is_none(), "it was too fast");
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn entry_that_changes_hands(sandbox: &Sandbox) {
+    let cause = "/proc/sys/fs/binfmt_misc/qemu-s390x: belongs to /opt/theirs since a moment ago, so that it is left \
+                 alone; run this again\n";
+    let hold_up = "inject=?open,openat:delay_enter=2s:when=2";
+    sandbox.succeeds(&["register", "s390x"]);
+    let ran = replaced_before(sandbox, hold_up, &["unregister", "s390x"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), cause));
+    assert_eq!(sandbox.names(), ["qemu-s390x"]);
+    assert!(sandbox.entries()["qemu-s390x"].contains("/opt/theirs"));
+
+    // What was added serves, and the next run keeps it.
+    sandbox.write("qemu-s390x", "-1");
+    sandbox.succeeds(&["register", "s390x"]);
+    let ran = replaced_before(sandbox, hold_up, &["register", "s390x", "--credentials"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), cause));
+    assert!(ran.out.starts_with("qemu-s390x  failed        served by qemu-s390x.registrar\n"), "{}", ran.out);
+    assert_eq!(sandbox.names(), ["qemu-s390x", "qemu-s390x.registrar"]);
+    let out = sandbox.succeeds(&["register", "s390x", "--credentials"]);
+    assert!(out.contains("1 replaced") || out.contains("1 unchanged"), "{out}");
+    assert!(sandbox.entries()["qemu-s390x"].contains("/opt/theirs"));
+    sandbox.succeeds(&["unregister"]);
+    assert_eq!(sandbox.names(), ["qemu-s390x"]);
+}
+
+/// What is written to the file of an entry that is gone does not reach the one that has its name.
+fn entry_that_is_exchanged_while_it_is_removed(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    let ran = replaced_before(sandbox, "inject=write:delay_enter=2s:when=1", &["unregister", "s390x"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert_eq!(sandbox.names(), ["qemu-s390x"]);
+    assert!(sandbox.entries()["qemu-s390x"].contains("/opt/theirs"));
 }
 
 /// The folder is another user namespace's, whose root's id none in here has.

@@ -159,7 +159,7 @@ fn steps(asked: &Asked, entries: &Entries) -> Result<Vec<Step>, Error> {
         let step = plan::register(handler, &asked.wanted, entries, verdict);
         let step = on_file(step, &asked.wanted, entries, &mut pipe);
         if let Some(errno) = not_executable(&step, &asked.wanted) {
-            return Step { outcome: Outcome::NotExecutable(errno), changes: &[], ..step };
+            return Step { outcome: Outcome::NotExecutable(errno), changes: Vec::new(), ..step };
         }
         let outcome = match step.outcome {
             Outcome::Skipped(Skip::Unknown(cause)) if !asked.targets.is_empty() => Outcome::Undecidable(cause),
@@ -170,7 +170,7 @@ fn steps(asked: &Asked, entries: &Entries) -> Result<Vec<Step>, Error> {
                 (None, None) => return step,
             },
         };
-        Step { outcome, changes: &[], ..step }
+        Step { outcome, changes: Vec::new(), ..step }
     });
     Ok(planned.collect())
 }

@@ -4,10 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::judge::{Finding, Named};
+use super::judge::Finding;
 use super::place::Way;
 use crate::columns;
 use crate::json::{self, members, optional, string};
+use crate::kernel::Named;
 use crate::table::Handler;
 use crate::told::{Told, escaped};
 
