@@ -292,8 +292,8 @@ fn unreadable_entry(sandbox: &Sandbox) {
     assert!(out.starts_with("qemu-sh4  failed        cannot tell whose qemu-sh4.registrar is: i/o error\n"), "{out}");
 }
 
-/// Somebody who asks for no lock replaces an entry of ours by his own, while `registrar`, which has seen ours, is kept
-/// from a system call on it. Returns how it ended.
+/// Somebody who asks for no lock replaces an entry of ours by his own, while `registrar`, which has seen ours, is held up
+/// at a system call on it. Returns how it ended.
 fn replaced_before(sandbox: &Sandbox, inject: &str, arguments: &[&str]) -> Ran {
     const NAME: &str = "qemu-s390x";
     let log = sandbox.scratch().join("held-up");
@@ -303,8 +303,8 @@ fn replaced_before(sandbox: &Sandbox, inject: &str, arguments: &[&str]) -> Ran {
     strace.args(["--quiet=all", "-e", "trace=?open,openat,read,write", "-e", inject, "-P"]).arg(&path);
     strace.arg("-o").arg(&log).arg(sandbox.registrar()).args(scoped(arguments));
     let mut child = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("strace starts");
-    // What comes before the call that is held up: opening and reading it once, or once more.
-    let calls = if inject.contains("write") { 4 } else { 2 };
+    // What comes before the call that is held up: opening and reading it once, and opening it once more to be read.
+    let calls = if inject.contains("read") { 3 } else { 2 };
     let begin = Instant::now();
     while fs::read_to_string(&log).unwrap_or_default().lines().count() < calls {
         assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", fs::read_to_string(&log));
@@ -345,7 +345,7 @@ fn entry_that_changes_hands(sandbox: &Sandbox) {
 /// What is written to the file of an entry that is gone does not reach the one that has its name.
 fn entry_that_is_exchanged_while_it_is_removed(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
-    let ran = replaced_before(sandbox, "inject=write:delay_enter=2s:when=1", &["unregister", "s390x"]);
+    let ran = replaced_before(sandbox, "inject=read:delay_exit=2s:when=2", &["unregister", "s390x"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
     assert!(sandbox.entries()["qemu-s390x"].contains("/opt/theirs"));
