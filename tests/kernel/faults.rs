@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 
-use crate::sandbox::{Ran, Sandbox, entry_names, host, line, scoped};
+use crate::sandbox::{Ran, Sandbox, entry_names, host, line, ran, scoped};
 use crate::{Test, test};
 
 /// A user who is not root in the namespace either.
@@ -33,6 +33,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("faults/entry_that_changes_hands", entry_that_changes_hands),
     test("faults/entry_that_is_exchanged_while_it_is_removed", entry_that_is_exchanged_while_it_is_removed),
     test("faults/unreadable_entry", unreadable_entry),
+    test("faults/unreadable_entries", unreadable_entries),
     test("faults/root_of_a_namespace", root_of_a_namespace),
     Test { mounted: false, ..test("faults/root_of_a_namespace_mounting", root_of_a_namespace_mounting) },
     test("faults/one_fails_the_others_are_tried", one_fails_the_others_are_tried),
@@ -290,6 +291,27 @@ fn unreadable_entry(sandbox: &Sandbox) {
     let Ran { code, out, err } = unreadable("qemu-sh4.registrar", &["register", "sh4"]);
     assert_eq!((code, err.as_str()), (Some(1), "reading /proc/sys/fs/binfmt_misc/qemu-sh4.registrar: i/o error\n"));
     assert!(out.starts_with("qemu-sh4  failed        cannot tell whose qemu-sh4.registrar is: i/o error\n"), "{out}");
+}
+
+/// What may forbid it is said of several as of one.
+fn unreadable_entries(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "m68k,s390x"]);
+    let cause = "permission denied; SELinux or AppArmor may forbid it; in a container: --security-opt label=disable\n";
+    let cases = [
+        (&["m68k"][..], format!("reading /proc/sys/fs/binfmt_misc/qemu-m68k: {cause}")),
+        (&["m68k", "s390x"], format!("registering 2 handlers (qemu-m68k, qemu-s390x): reading their entries: {cause}")),
+    ];
+    for (targets, err) in cases {
+        let mut strace = Command::new("strace");
+        strace.args(["--quiet=all", "-o", "/dev/null", "-einject=?open,openat:error=EACCES"]);
+        for target in targets {
+            strace.arg("-P").arg(sandbox.folder().join(format!("qemu-{target}")));
+        }
+        let ran = ran(strace.arg(sandbox.registrar()).args(scoped(&["register"])).args(targets));
+        assert_eq!((ran.code, ran.err), (Some(1), err));
+        let told = ran.out.lines().filter(|line| line.ends_with("cannot tell whose entry it is: permission denied"));
+        assert_eq!(told.count(), targets.len(), "{}", ran.out);
+    }
 }
 
 /// Somebody who asks for no lock replaces an entry of ours by his own, while `registrar`, which has seen ours, is held up

@@ -74,9 +74,14 @@ fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<To
 fn proof(asked: &Asked, folder: &Folder) -> Told {
     let proof = || -> Result<Told, verify::Error> {
         let (handlers, entries) = (handlers(asked), folder.entries()?);
-        let emulators = &asked.wanted.emulators;
-        let limit = verify::LIMIT;
-        let verified = verify::verify(&Question { handlers: &handlers, folder, entries: &entries, emulators, limit })?;
+        let verified = verify::verify(&Question {
+            handlers: &handlers,
+            folder,
+            entries: &entries,
+            emulators: &asked.wanted.emulators,
+            is_fixed: asked.wanted.flags.fixes_binary(),
+            limit: verify::LIMIT,
+        })?;
         Ok(match asked.detail {
             Detail::Quiet => verified.told_in_short().without_out(),
             Detail::Normal => verified.told_in_short(),

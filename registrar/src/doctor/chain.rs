@@ -175,8 +175,8 @@ fn verified(
     limit: Duration,
     handlers: &[&'static Handler],
 ) -> Vec<Link> {
-    let emulators = &asked.wanted.emulators;
-    let verified = match verify::verify(&Question { handlers, folder, entries, emulators, limit }) {
+    let (emulators, is_fixed) = (&asked.wanted.emulators, asked.wanted.flags.fixes_binary());
+    let verified = match verify::verify(&Question { handlers, folder, entries, emulators, is_fixed, limit }) {
         Ok(verified) => verified,
         Err(error) => return vec![Link::new("verify", Unknown, error.to_string())],
     };

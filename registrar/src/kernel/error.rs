@@ -77,6 +77,7 @@ impl Error {
     /// The cause without what is of one handler alone, for several that failed alike.
     pub(crate) fn of_many(&self) -> String {
         match self {
+            Self::Read { errno, .. } => format!("reading their entries: {}", reading(*errno)),
             Self::Remove { errno, .. } => writing(*errno),
             Self::ChangedHands { .. } => "the names belong to others since a moment ago; run this again".into(),
             Self::Add { folder, errno, .. } => adding(&[folder, "/", EMULATOR_OF_ANY].concat(), *errno),

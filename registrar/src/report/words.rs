@@ -114,8 +114,8 @@ impl Words<'_> {
             Outcome::Unreadable { name: unread, errno } => {
                 let cause = plain(errno);
                 let whose = if unread == name { "whose entry it is".into() } else { format!("whose {unread} is") };
-                let alone = Error::Read { path: self.folder.join(unread), errno }.to_string();
-                failed(format!("cannot tell {whose}: {cause}"), alone, format!("reading their entries: {cause}"))
+                let error = Error::Read { path: self.folder.join(unread), errno };
+                failed(format!("cannot tell {whose}: {cause}"), error.to_string(), error.of_many())
             }
             Outcome::Registered | Outcome::Replaced(_) | Outcome::Unchanged => return None,
             Outcome::Unregistered | Outcome::Absent | Outcome::Skipped(_) => return None,
