@@ -138,8 +138,10 @@ fn pie(sandbox: &Sandbox) -> PathBuf {
 
 /// One with GNU's extensions: the test program, which uses none, but says so.
 fn gnu(sandbox: &Sandbox) -> PathBuf {
-    let program = test_program(sandbox, targets::by_qemu_name("s390x").expect("known"));
-    let mut bytes = fs::read(&program).expect("read");
+    let plain = test_program(sandbox, targets::by_qemu_name("s390x").expect("known"));
+    let program = sandbox.scratch().join("gnu");
+    fs::copy(&plain, &program).expect("copied");
+    let mut bytes = fs::read(&plain).expect("read");
     bytes[7] = 3;
     fs::write(&program, bytes).expect("written");
     program
