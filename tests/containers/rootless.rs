@@ -85,10 +85,13 @@ fn a_namespace_of_rootlesskit_can_be_entered() {
     };
     let entered = ["--user", "--mount", "--preserve-credentials", "--target", &id];
     let enter = |words: &[&str]| user.run("nsenter", &[&entered[..], words].concat());
-    assert!(!enter(&["./hello"]).0, "arm64 programs run before anything is registered");
-    let (succeeded, said) = enter(&["./registrar", "register", "aarch64", "--scope=userns"]);
+    // The working directory is the namespace's root.
+    let [registrar, hello] = ["registrar", "hello"].map(|name| user.path(name).display().to_string());
+    let (_, said) = enter(&[&hello]);
+    assert!(said.contains("Exec format error"), "{said}");
+    let (succeeded, said) = enter(&[&registrar, "register", "aarch64", "--scope=userns"]);
     assert!(succeeded && said.contains("; as long as this mount namespace; for programs of user:["), "{said}");
-    assert_eq!(enter(&["./hello"]), (true, "aarch64\n".into()));
+    assert_eq!(enter(&[&hello]), (true, "aarch64\n".into()));
     assert_eq!(host::entries(), host.before, "the host's entries");
     assert!(Command::new(user.path("hello")).output().is_err(), "arm64 programs run on the host");
 }

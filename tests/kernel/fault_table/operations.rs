@@ -45,6 +45,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     first("asking what is mounted, once", Setup::Nothing, "?statfs,?statfs64", Some(FOLDER)),
     Operation { when: "1+", ..first("asking what is mounted", Setup::Nothing, "?statfs,?statfs64", Some(FOLDER)) },
     first("mounting", Setup::NotMounted, "mount", None),
+    first("mounting over what may be another's", Setup::Nothing, "mount", None),
     first("looking who keeps a new mount", Setup::NotMounted, "?readlink,readlinkat", Some("/proc/self/ns/mnt")),
     first("opening register", Setup::Nothing, OPEN, Some(REGISTER_FILE)),
     first("locking", Setup::Nothing, "flock", None),
