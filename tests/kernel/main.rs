@@ -20,6 +20,7 @@ mod random;
 mod register;
 mod resident;
 mod sandbox;
+mod scope;
 mod status;
 mod unregister;
 mod verify;
@@ -79,6 +80,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         probes::TESTS,
         register::TESTS,
         resident::TESTS,
+        scope::TESTS,
         status::TESTS,
         unregister::TESTS,
         verify::TESTS,
