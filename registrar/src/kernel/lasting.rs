@@ -60,10 +60,6 @@ impl Moment {
 /// then its mount, or the lock, a file there, keeps it. Whole seconds.
 const DECIDING: Duration = Duration::from_secs(1);
 
-/// How far a stamp may be ahead of the coarse clock, by less than a tick: since Linux 6.13 none is before one that another
-/// file was given by the fine clock. Whole seconds.
-const AHEAD: Duration = Duration::from_secs(1);
-
 /// How old an instance was when this run mounted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
@@ -78,9 +74,9 @@ impl Age {
     /// Of the instance at `folder`, mounted after `before`. Its `status` is as old as itself; the folder is younger where
     /// a kernel notes there that entries came and went.
     pub(super) fn of(folder: &Path, before: Option<Moment>) -> Self {
-        let (Some(before), Some(now)) = (before, Moment::after_all()) else { return Self::New };
         // Reading it will say better why.
         let Ok(status) = fs::metadata(folder.join("status")) else { return Self::Old };
+        let (Some(before), Some(now)) = (before, Moment::after_all()) else { return Self::New };
         let made = Moment { seconds: status.ctime(), nanoseconds: status.ctime_nsec() };
         Self::between(made, before, now)
     }
@@ -88,7 +84,7 @@ impl Age {
     /// Of an instance made at that time, mounted after `before`, and looked at `now`.
     fn between(made: Moment, before: Moment, now: Moment) -> Self {
         // Nothing is made in the future: the clock has been set back since.
-        if made > now.plus(AHEAD) {
+        if made > now {
             Self::Old
         } else if made >= before {
             Self::New
@@ -270,9 +266,7 @@ mod tests {
         let cases = [
             (at(100, 500), Age::New),
             (at(100, 900), Age::New),
-            (at(100, 901), Age::New),
-            (at(101, 900), Age::New),
-            (at(101, 901), Age::Old),
+            (at(100, 901), Age::Old),
             (at(5_000, 0), Age::Old),
             (at(100, 499), Age::Young),
             (at(99, 500), Age::Young),
