@@ -26,7 +26,7 @@ pub(crate) const LONGEST_LINE: usize = 1920;
 const LONGEST_NAME: usize = 255;
 
 /// Ends the name of a handler's second entry.
-const SPARE: &str = ".registrar";
+pub(crate) const SPARE: &str = ".registrar";
 
 /// All that a build of `registrar` knows.
 pub(crate) struct Table {
@@ -93,6 +93,13 @@ impl Handler {
     /// Path of the emulator in `folder`.
     pub(crate) fn interpreter(&self, folder: &str) -> String {
         [folder, "/", self.emulator].concat()
+    }
+
+    /// The same rule for an entry of this name with this emulator. The names are kept for good.
+    pub(crate) fn renamed(&self, name: String, emulator: String) -> Self {
+        let rule = &self.line[1 + self.name.len()..self.line.len() - self.tail_len()];
+        let line = [":", &name, rule, EMULATOR_DIR, "/", &emulator, ":", FLAGS].concat();
+        Self { name: name.leak(), emulator: emulator.leak(), line: line.leak(), ..*self }
     }
 
     /// Name of the second entry: it serves while the own one is exchanged, and where the own name is somebody else's.
@@ -179,6 +186,9 @@ mod tests {
             assert_eq!(handler.line_in("/opt/q", &usual), handler.line.replace("/usr/bin/", "/opt/q/"));
             let spare = handler.line.replacen(handler.name, &handler.spare_name(), 1);
             assert_eq!(handler.spare_line_in(EMULATOR_DIR, &usual), spare);
+            let renamed = handler.renamed(format!("b-{}", handler.name), "emulator".into());
+            assert_eq!(renamed.line, handler.line.replace(handler.emulator, "emulator").replacen(':', ":b-", 1));
+            assert_eq!(renamed.line_in("/opt", &usual), renamed.line.replace("/usr/bin/", "/opt/"));
             let raw = Flags::raw("FP").expect("flags");
             assert_eq!(handler.line_in(EMULATOR_DIR, &raw), handler.line.replace("static:F", "static:PF"));
         }

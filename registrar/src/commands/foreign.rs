@@ -1,0 +1,53 @@
+//! What another image's command line asks for: removes entries that it names, registers, shows.
+
+use super::remove::remove;
+use super::{handlers, register, status};
+use crate::cli::Asked;
+use crate::dialects::{Foreign, Show};
+use crate::kernel::{Entry, Error};
+use crate::native::{HOST, Verdict, Verdicts};
+use crate::status::platforms;
+use crate::table::Handler;
+use crate::told::Told;
+
+/// Does all of it. What went well is told first, so that the last line is a cause if there is any.
+pub(super) fn run(foreign: &Foreign) -> Told {
+    let asked = &foreign.request.asked;
+    let or_failure = |told: Result<Told, Error>| told.unwrap_or_else(|error| Told::failure(&error.to_string()));
+    let mut parts = Vec::new();
+    if !foreign.remove.is_empty() {
+        let exchanged = if foreign.registers { to_register(asked) } else { Vec::new() };
+        let is_exchanged = |name: &str, entry: &Entry| {
+            exchanged.iter().any(|handler| {
+                entry.emulator() == handler.emulator && (name == handler.name || name == handler.spare_name())
+            })
+        };
+        parts.push(or_failure(remove(asked, &foreign.remove, &is_exchanged)));
+    }
+    if foreign.registers {
+        let nothing = nothing_to_register(asked).map(|cause| Told::failure(&cause));
+        parts.push(nothing.unwrap_or_else(|| or_failure(register::register(&foreign.request))));
+    }
+    match foreign.show {
+        Show::Nothing => {}
+        Show::Platforms => parts.push(platforms::platforms(asked)),
+        Show::Status => parts.push(or_failure(status(asked, false, false))),
+    }
+    parts.extend(foreign.complaint.as_deref().map(Told::failure));
+    parts.sort_by_key(Told::is_failure);
+    parts.into_iter().fold(Told::success(String::new()), Told::then)
+}
+
+/// Why it would be nothing of all, where the user has said where emulators are, or how they are called.
+fn nothing_to_register(asked: &Asked) -> Option<String> {
+    let naming = asked.naming.as_ref().filter(|_| asked.targets.is_empty() && handlers(asked).is_empty())?;
+    let folder = &asked.wanted.emulators;
+    Some(format!("{} {folder}: no {} is there", asked.emulators_from, naming.of_any()))
+}
+
+/// Handlers whose entries of ours are to be exchanged, with no moment without one, rather than removed before.
+fn to_register(asked: &Asked) -> Vec<&'static Handler> {
+    let mut verdicts = Verdicts::default();
+    let is_needed = |handler: &&Handler| handler.target != HOST && verdicts.of(handler) == Verdict::Needed;
+    handlers(asked).into_iter().filter(is_needed).collect()
+}

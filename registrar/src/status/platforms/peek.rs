@@ -1,0 +1,33 @@
+//! Entries of a `binfmt_misc` that is not mounted here: the host may hold what a container does not show. It is mounted
+//! for the moment of looking, in a mount namespace that nobody else sees and that is gone after it.
+
+use std::path::Path;
+use std::thread;
+
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+use crate::cli::Asked;
+use crate::kernel::{self, Entries, Error, Mount, Namespace};
+
+const BINFMT_MISC: &str = "binfmt_misc";
+
+/// Reads the entries.
+pub(super) fn entries(at: &Path, asked: &Asked) -> Result<Entries, Error> {
+    // In a user namespace, an instance of its own would hide the handlers of those above, for good.
+    if Namespace::current().is_some() && !asked.in_user_namespace {
+        return Err(Error::NotMounted { at: at.into() });
+    }
+    let place = at.to_owned();
+    // A thread of its own has a mount namespace of its own, which goes when it ends.
+    let looking = thread::spawn(move || {
+        let none = None::<&str>;
+        unshare(CloneFlags::CLONE_NEWNS)
+            .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
+            .and_then(|()| mount(Some(BINFMT_MISC), &place, Some(BINFMT_MISC), MsFlags::empty(), none))
+            .map_err(|errno| Error::Mount { at: place.clone(), errno })?;
+        kernel::find(Some(&place), Mount::Never)?.entries()
+    });
+    looking.join().unwrap_or(Err(Error::Mount { at: at.into(), errno: Errno::UnknownErrno }))
+}
