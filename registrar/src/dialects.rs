@@ -12,12 +12,13 @@
 //! `--mount DIR` is an option of ours and of tonistiigi's, and is looked past. What is done is not decided here, but
 //! the flags and defaults of each are.
 
-mod conf;
 mod help;
 pub(crate) mod names;
 mod naming;
 mod pattern;
+mod script;
 mod tonistiigi;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,10 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 
-use crate::cli::{self, Command, Error, Register};
+use crate::cli::{self, Asked, Command, Error, Register, emulator_folder};
+use crate::flags::Flags;
+use crate::plan::Wanted;
+use crate::table::EMULATOR_DIR;
 
 pub(crate) use naming::Naming;
 pub(crate) use pattern::Pattern;
@@ -96,14 +100,42 @@ impl Dialect {
     fn refused(self, cause: impl Into<String>) -> Error {
         Error::Foreign { dialect: self, cause: cause.into() }
     }
+}
 
-    /// The scope that the environment names.
-    fn in_user_namespace(self, environment: Environment<'_>) -> Result<bool, Error> {
-        match value(environment, SCOPE) {
-            None => Ok(false),
-            Some(word) if word == "userns" => Ok(true),
-            Some(word) => Err(self.refused(format!("{SCOPE} '{}': only userns must be named", word.to_string_lossy()))),
+/// How to register, as far as dialects differ.
+struct How {
+    targets: Vec<&'static str>,
+    /// `P`, `C`, `F`.
+    flags: (bool, bool, bool),
+    /// That of the emulators, and what has named it.
+    folder: Option<(&'static str, String)>,
+    naming: Option<Naming>,
+}
+
+impl How {
+    /// The same, checked.
+    fn request(self, dialect: Dialect, environment: Environment<'_>) -> Result<Register, Error> {
+        let (preserve_argv0, credentials, fix_binary) = self.flags;
+        let flags = Flags::new(preserve_argv0, credentials, fix_binary);
+        let mut asked = Asked { targets: self.targets, dialect: Some(dialect), ..Asked::default() };
+        let mut emulators = EMULATOR_DIR.into();
+        if let Some((from, folder)) = self.folder {
+            emulators = emulator_folder(from, OsStr::new(&folder), &flags)?;
+            asked.emulators_from = from;
         }
+        if self.naming.as_ref().is_some_and(|naming| !naming.is_plain()) {
+            return Err(
+                dialect.refused("neither a slash, a colon nor a control character can stand in emulators' names")
+            );
+        }
+        match value(environment, SCOPE).as_deref() {
+            None => {}
+            Some("userns") => asked.in_user_namespace = true,
+            Some(word) => return Err(dialect.refused(format!("{SCOPE} '{word}': only userns must be named"))),
+        }
+        asked.wanted = Wanted { emulators, flags, keep: false };
+        asked.naming = self.naming;
+        Ok(Register { asked, ..Register::default() })
     }
 }
 
@@ -119,7 +151,7 @@ pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) 
             let words = arguments.split_off(from);
             match dialect {
                 Dialect::Tonistiigi => tonistiigi::parse(&words, environment),
-                Dialect::Multiarch | Dialect::Qus => conf::parse(dialect, words, environment),
+                Dialect::Multiarch | Dialect::Qus => script::parse(dialect, &words, environment),
             }
         }
     }
@@ -180,6 +212,6 @@ fn is_binfmt(word: &OsStr) -> bool {
 }
 
 /// A variable that says something.
-fn value(environment: Environment<'_>, name: &str) -> Option<OsString> {
-    environment(name).filter(|value| !value.is_empty())
+fn value(environment: Environment<'_>, name: &str) -> Option<String> {
+    environment(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }

@@ -81,9 +81,14 @@ impl Told {
 
     /// Says more before the last line.
     pub(crate) fn and_detail(mut self, detail: &str) -> Self {
+        self.detail(detail);
+        self
+    }
+
+    /// The same, where it is.
+    pub(crate) fn detail(&mut self, detail: &str) {
         self.err.push_str(&escaped(detail));
         self.err.push('\n');
-        self
     }
 }
 

@@ -34,8 +34,8 @@ pub(super) fn run(foreign: &Foreign) -> Told {
         Show::Status => parts.push(or_failure(status(asked, false, false))),
     }
     parts.extend(foreign.complaint.as_deref().map(Told::failure));
-    parts.sort_by_key(Told::is_failure);
-    parts.into_iter().fold(Told::success(String::new()), Told::then)
+    let (bad, good): (Vec<_>, Vec<_>) = parts.into_iter().partition(Told::is_failure);
+    good.into_iter().chain(bad).fold(Told::success(String::new()), Told::then)
 }
 
 /// Why it would be nothing of all, where the user has said where emulators are, or how they are called.

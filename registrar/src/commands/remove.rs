@@ -19,73 +19,64 @@ pub(super) fn remove(
 ) -> Result<Told, Error> {
     in_wanted_scope(asked)?;
     let (folder, _lock) = kernel::find_and_lock(asked.mount.as_deref())?;
-    let told = folder.entries().map(|entries| {
-        let mut removal = Removal::default();
-        for pattern in patterns {
-            removal.of(pattern, &folder, &entries, is_spared);
-        }
-        removal.told(asked.dialect)
-    });
+    let told = folder.entries().map(|entries| remove_in(&folder, &entries, asked, patterns, is_spared));
     folder.unmount_if_unused();
     told
 }
 
-/// What became of each.
-#[derive(Default)]
-struct Removal {
-    lines: Vec<String>,
-    failures: Vec<String>,
-    /// Names that are done with, however that ended.
-    seen: Vec<String>,
-}
-
-impl Removal {
-    fn of(&mut self, pattern: &Pattern, folder: &Folder, entries: &Entries, is_spared: &dyn Fn(&str, &Entry) -> bool) {
-        let mut names: Vec<_> = entries.names().filter(|name| pattern.matches(name)).collect();
-        names.sort_unstable();
-        if names.is_empty() {
-            self.lines.push(format!("{} not found", pattern.word()));
+fn remove_in(
+    folder: &Folder,
+    entries: &Entries,
+    asked: &Asked,
+    patterns: &[Pattern],
+    is_spared: &dyn Fn(&str, &Entry) -> bool,
+) -> Told {
+    // Only tonistiigi's image tells of what goes well.
+    let is_told = asked.dialect == Some(Dialect::Tonistiigi);
+    let mut told = Told::success(String::new());
+    let mut say = |name: &str, word: &str| {
+        if is_told {
+            told.detail(&["uninstalling: ", name, word].concat());
         }
-        for name in names {
-            let Some(entry) = entries.get(name) else { continue };
-            if self.seen.iter().any(|seen| seen == name) || is_spared(name, entry) {
-                continue;
-            }
-            self.seen.push(name.into());
-            let failure = match entry.unreadable {
-                Some(errno) => Error::Read { path: folder.path().join(name), errno }.to_string(),
-                None if entry.pattern.starts_with(ELF) => match folder.remove(name) {
-                    Ok(()) => {
-                        self.lines.push(format!("{name} OK"));
-                        continue;
-                    }
-                    Err(error) => error.to_string(),
-                },
-                None if pattern.is_wide() => continue,
-                None => {
-                    let owner = entry.owner();
-                    let path = folder.path().join(name);
-                    format!("{name} ({owner}) is not for ELF programs; to remove it: echo -1 > {}", path.display())
+    };
+    let mut failures = Vec::new();
+    let mut names: Vec<_> = entries.names().collect();
+    names.sort_unstable();
+    for name in names {
+        let Some(entry) = entries.get(name) else { continue };
+        let mut meaning = patterns.iter().filter(|pattern| pattern.matches(name)).peekable();
+        if meaning.peek().is_none() || is_spared(name, entry) {
+            continue;
+        }
+        let path = || folder.path().join(name);
+        let failure = if let Some(errno) = entry.unreadable {
+            Error::Read { path: path(), errno }.to_string()
+        } else if entry.pattern.starts_with(ELF) {
+            match folder.remove(name) {
+                Ok(()) => {
+                    say(name, " OK");
+                    continue;
                 }
-            };
-            self.lines.push(format!("{name} failed"));
-            self.failures.push(format!("uninstalling {name}: {failure}"));
-        }
-    }
-
-    /// Only tonistiigi's image tells of what goes well.
-    fn told(self, dialect: Option<Dialect>) -> Told {
-        let mut told = Told::success(String::new());
-        if dialect == Some(Dialect::Tonistiigi) {
-            told = self.lines.iter().fold(told, |told, line| told.and_detail(&format!("uninstalling: {line}")));
-        }
-        match self.failures.as_slice() {
-            [] => told,
-            [only] => told.and_failure(only),
-            all => {
-                let told = all.iter().fold(told, |told, line| told.and_detail(line));
-                told.and_failure(&format!("{} entries not removed, first: {}", all.len(), all[0]))
+                Err(error) => error.to_string(),
             }
+        } else if meaning.all(Pattern::is_wide) {
+            continue;
+        } else {
+            let (owner, path) = (entry.owner(), path());
+            format!("{owner} is not for ELF programs; to remove it: echo -1 > {}", path.display())
+        };
+        say(name, " failed");
+        failures.push(format!("uninstalling {name}: {failure}"));
+    }
+    for pattern in patterns.iter().filter(|pattern| !entries.names().any(|name| pattern.matches(name))) {
+        say(pattern.word(), " not found");
+    }
+    match failures.as_slice() {
+        [] => told,
+        [only] => told.and_failure(only),
+        all => {
+            let told = all.iter().fold(told, |told, line| told.and_detail(line));
+            told.and_failure(&format!("{} entries not removed, first: {}", all.len(), all[0]))
         }
     }
 }

@@ -9,40 +9,47 @@ use crate::table::Handler;
 pub(crate) struct Naming {
     /// Before the entry's and the emulator's.
     pub(crate) prefix: String,
-    /// After the emulator's: the first of which there is a file, else the first.
-    pub(crate) suffixes: Vec<String>,
+    /// After the emulator's; without one, nothing or what is usual, whichever is there.
+    pub(crate) suffix: Option<String>,
 }
 
 impl Naming {
     /// How emulators' names end in the image.
-    pub(crate) const USUAL_SUFFIX: &'static str = "-static";
+    pub(super) const USUAL_SUFFIX: &'static str = "-static";
 
     /// Whether these can be parts of a file's name and of a rule.
     pub(super) fn is_plain(&self) -> bool {
-        let parts = self.suffixes.iter().chain([&self.prefix]);
-        !parts.flat_map(|part| part.chars()).any(|letter| matches!(letter, '/' | ':') || letter.is_control())
+        let is_plain = |part: &str| !part.contains(|letter: char| matches!(letter, '/' | ':') || letter.is_control());
+        is_plain(&self.prefix) && self.suffix.as_deref().is_none_or(is_plain)
     }
 
     /// Stands for the emulators of all targets.
     pub(crate) fn of_any(&self) -> String {
-        [&self.prefix, "qemu-ARCH", self.suffixes.first().map(String::as_str).unwrap_or_default()].concat()
+        [&self.prefix, "qemu-ARCH", self.suffix.as_deref().unwrap_or_default()].concat()
     }
 
     /// The handlers under these names, for emulators in `folder`; with `found_alone` those that have one there.
     pub(crate) fn of(&self, handlers: Vec<&'static Handler>, folder: &str, found_alone: bool) -> Vec<&'static Handler> {
-        let is_there = |handler: &Handler| Path::new(&handler.interpreter(folder)).exists();
-        let named = handlers.into_iter().filter_map(|handler| {
-            let bare = handler.emulator.strip_suffix(Self::USUAL_SUFFIX).unwrap_or(handler.emulator);
-            let mut named = self.suffixes.iter().map(|suffix| {
-                let name = [&self.prefix, handler.name].concat();
-                handler.renamed(name, [&self.prefix, bare, suffix].concat())
-            });
-            let first = named.next()?;
-            let found =
-                if is_there(&first) { Some(first) } else { named.find(is_there).or((!found_alone).then_some(first)) };
-            // Handlers live as long as the program; these are made once in its life.
-            found.map(|handler| &*Box::leak(Box::new(handler)))
+        let named = handlers.into_iter().map(|handler| {
+            let named = self.renamed(handler, self.suffix.as_deref().unwrap_or_default());
+            match self.suffix {
+                None if !is_there(named, folder) => Some(self.renamed(handler, Self::USUAL_SUFFIX))
+                    .filter(|usual| is_there(usual, folder))
+                    .unwrap_or(named),
+                _ => named,
+            }
         });
-        named.collect()
+        named.filter(|handler| !found_alone || is_there(handler, folder)).collect()
     }
+
+    /// Handlers live as long as the program; these are made once or twice in its life.
+    fn renamed(&self, handler: &Handler, suffix: &str) -> &'static Handler {
+        let bare = handler.emulator.strip_suffix(Self::USUAL_SUFFIX).unwrap_or(handler.emulator);
+        let name = [&self.prefix, handler.name].concat();
+        Box::leak(Box::new(handler.renamed(name, [&self.prefix, bare, suffix].concat())))
+    }
+}
+
+fn is_there(handler: &Handler, folder: &str) -> bool {
+    Path::new(&handler.interpreter(folder)).exists()
 }

@@ -9,7 +9,7 @@ mod peek;
 
 use crate::cli::Asked;
 use crate::json::string;
-use crate::kernel::{self, Error, Mount};
+use crate::kernel::{self, Entries, Error, Mount};
 use crate::native::HOST;
 use crate::table::TABLE;
 use crate::told::Told;
@@ -33,15 +33,18 @@ const PLATFORMS: &[(&str, &[&str])] = &[
 /// What runs, and what is registered, as far as that shows.
 pub(crate) fn platforms(asked: &Asked) -> Told {
     let mut told = Told::success(String::new());
-    let emulators = match emulators(asked) {
-        Ok(emulators) => emulators,
+    let entries = match entries(asked) {
+        Ok(entries) => entries,
         // Only who has named a place is answered for that.
         Err(error) if asked.mount.is_some() => return Told::failure(&error.to_string()),
         Err(error) => {
-            told = told.and_detail(&format!("no entries can be listed: {error}"));
-            Vec::new()
+            told.detail(&format!("no entries can be listed: {error}"));
+            Entries::default()
         }
     };
+    let is_enabled = |name: &&str| entries.get(name).is_some_and(|entry| entry.enabled);
+    let mut emulators: Vec<_> = entries.names().filter(is_enabled).collect();
+    emulators.sort_unstable();
     let is_asked = |target: &str| target != HOST && PLATFORMS.iter().any(|(known, _)| *known == target);
     // One program of each target will do.
     let mut handlers: Vec<_> = TABLE.handlers.iter().filter(|handler| is_asked(handler.target)).collect();
@@ -49,14 +52,14 @@ pub(crate) fn platforms(asked: &Asked) -> Told {
     let running = match verify::running(&handlers, verify::LIMIT) {
         Ok(running) => running,
         Err(error) => {
-            told = told.and_detail(&error.to_string());
+            told.detail(&error.to_string());
             Vec::new()
         }
     };
     let mut supported: Vec<_> = [of(HOST), own::variants()].concat();
     supported.extend(PLATFORMS.iter().filter(|(target, _)| running.contains(target)).flat_map(|(_, names)| *names));
-    let members = [member("supported", &supported), member("emulators", &emulators)];
-    told.then(Told::success(format!("{{\n{}\n}}\n", members.join(",\n"))))
+    let members = [member("supported", &supported), member("emulators", &emulators)].join(",\n");
+    told.then(Told::success(["{\n", &members, "\n}\n"].concat()))
 }
 
 /// The platforms of a target.
@@ -64,21 +67,18 @@ fn of(target: &str) -> &'static [&'static str] {
     PLATFORMS.iter().find(|(known, _)| *known == target).map_or(&[], |(_, names)| names)
 }
 
-fn member(key: &str, names: &[impl AsRef<str>]) -> String {
-    let names: Vec<_> = names.iter().map(|name| format!("    {}", string(name.as_ref()))).collect();
-    let list = if names.is_empty() { "[]".into() } else { format!("[\n{}\n  ]", names.join(",\n")) };
-    format!("  {}: {list}", string(key))
+fn member(key: &str, names: &[&str]) -> String {
+    let list = match names.iter().map(|name| string(name)).collect::<Vec<_>>().join(",\n    ") {
+        names if names.is_empty() => "[]".into(),
+        names => ["[\n    ", &names, "\n  ]"].concat(),
+    };
+    ["  \"", key, "\": ", &list].concat()
 }
 
-/// The names of all entries in use, whosever they are, sorted.
-fn emulators(asked: &Asked) -> Result<Vec<String>, Error> {
-    let entries = match kernel::find(asked.mount.as_deref(), Mount::Never) {
-        Ok(folder) => folder.entries()?,
-        Err(Error::NotMounted { at }) => peek::entries(&at, asked)?,
-        Err(error) => return Err(error),
-    };
-    let is_enabled = |name: &&str| entries.get(name).is_some_and(|entry| entry.enabled);
-    let mut names: Vec<_> = entries.names().filter(is_enabled).map(str::to_owned).collect();
-    names.sort_unstable();
-    Ok(names)
+/// All entries, whosever they are.
+fn entries(asked: &Asked) -> Result<Entries, Error> {
+    match kernel::find(asked.mount.as_deref(), Mount::Never) {
+        Err(Error::NotMounted { at }) => peek::entries(&at, asked),
+        found => found?.entries(),
+    }
 }

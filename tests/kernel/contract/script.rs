@@ -118,7 +118,7 @@ fn help_and_mistakes(sandbox: &Sandbox) {
         assert!(ran.out.starts_with("Read as multiarch/qemu-user-static's command line; "), "{}", ran.out);
     }
     let read_as = "; this was read as multiarch/qemu-user-static's command line, see --reset --help";
-    says(sandbox, &["--reset", "--nonsense"], 1, "", &format!("invalid option '--nonsense'{read_as}\n"));
+    says(sandbox, &["--reset", "--nonsense"], 1, "", &format!("unknown word '--nonsense'{read_as}\n"));
     says(sandbox, &["--reset", "arm46"], 1, "", "unknown architecture: 'arm46' (did you mean arm64?)\n");
     assert!(sandbox.names().is_empty());
 }
@@ -143,7 +143,7 @@ fn qus_registers(sandbox: &Sandbox) {
         clear(sandbox);
     }
     let read_as = "; this was read as dbhi/qus's command line, see -- --help";
-    says(sandbox, &["-s", "-x", "--", "-p"], 1, "", &format!("unknown word '-x' before --{read_as}\n"));
+    says(sandbox, &["-s", "-x", "--", "-p"], 1, "", &format!("unknown word '-x'{read_as}\n"));
 }
 
 fn qus_clears(sandbox: &Sandbox) {

@@ -1,10 +1,9 @@
 //! Entries of a `binfmt_misc` that is not mounted here: the host may hold what a container does not show. It is mounted
-//! for the moment of looking, in a mount namespace that nobody else sees and that is gone after it.
+//! in a mount namespace that nobody else sees, and that is gone when this process ends, which has nothing left to do but
+//! to look.
 
 use std::path::Path;
-use std::thread;
 
-use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
@@ -19,15 +18,10 @@ pub(super) fn entries(at: &Path, asked: &Asked) -> Result<Entries, Error> {
     if Namespace::current().is_some() && !asked.in_user_namespace {
         return Err(Error::NotMounted { at: at.into() });
     }
-    let place = at.to_owned();
-    // A thread of its own has a mount namespace of its own, which goes when it ends.
-    let looking = thread::spawn(move || {
-        let none = None::<&str>;
-        unshare(CloneFlags::CLONE_NEWNS)
-            .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
-            .and_then(|()| mount(Some(BINFMT_MISC), &place, Some(BINFMT_MISC), MsFlags::empty(), none))
-            .map_err(|errno| Error::Mount { at: place.clone(), errno })?;
-        kernel::find(Some(&place), Mount::Never)?.entries()
-    });
-    looking.join().unwrap_or(Err(Error::Mount { at: at.into(), errno: Errno::UnknownErrno }))
+    let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNS)
+        .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
+        .and_then(|()| mount(Some(BINFMT_MISC), at, Some(BINFMT_MISC), MsFlags::empty(), none))
+        .map_err(|errno| Error::Mount { at: at.into(), errno })?;
+    kernel::find(Some(at), Mount::Never)?.entries()
 }
