@@ -301,17 +301,17 @@ fn scope(word: &OsStr) -> Result<(), Error> {
 
 /// The targets that the names mean, each once.
 fn targets(names: Vec<String>) -> Result<Vec<&'static str>, Error> {
-    let (targets, problem) = known_targets(names);
+    let (targets, problem) = known_targets(&mut names.iter().map(String::as_str));
     problem.map_or(Ok(targets), Err)
 }
 
 /// The same, of those that can be had, and what is wrong with the others, if there are any.
-pub(crate) fn known_targets(names: Vec<String>) -> (Vec<&'static str>, Option<Error>) {
+pub(crate) fn known_targets(names: &mut dyn Iterator<Item = &str>) -> (Vec<&'static str>, Option<Error>) {
     let (mut targets, mut unknown, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for name in names {
-        match names::target(&name) {
-            None => unknown.push(name),
-            Some(target) if !is_in_image(target) => missing.push(name),
+        match names::target(name) {
+            None => unknown.push(name.to_owned()),
+            Some(target) if !is_in_image(target) => missing.push(name.to_owned()),
             Some(target) if targets.contains(&target) => {}
             Some(target) => targets.push(target),
         }

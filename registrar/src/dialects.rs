@@ -69,6 +69,9 @@ pub(crate) enum Show {
 /// Where a variable of the environment is asked for.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
+/// Stands for a word that is not UTF-8.
+const NO_TEXT: &str = "\u{fffd}";
+
 /// In a user namespace, `userns` says that its handlers are what is wanted: no dialect has a word for that.
 const SCOPE: &str = "REGISTRAR_SCOPE";
 
@@ -131,7 +134,7 @@ impl How {
         match value(environment, SCOPE).as_deref() {
             None => {}
             Some("userns") => asked.in_user_namespace = true,
-            Some(word) => return Err(dialect.refused(format!("{SCOPE} '{word}': only userns must be named"))),
+            Some(_) => return Err(dialect.refused([SCOPE, ": only userns must be named"].concat())),
         }
         asked.wanted = Wanted { emulators, flags, keep: false };
         asked.naming = self.naming;
@@ -148,7 +151,8 @@ pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) 
             cli::parse(arguments)
         }
         Meant::Theirs { dialect, from } => {
-            let words = arguments.split_off(from);
+            // A word that is no text is no option or name either.
+            let words: Vec<_> = arguments[from..].iter().map(|word| word.to_str().unwrap_or(NO_TEXT)).collect();
             match dialect {
                 Dialect::Tonistiigi => tonistiigi::parse(&words, environment),
                 Dialect::Multiarch | Dialect::Qus => script::parse(dialect, &words, environment),
@@ -185,7 +189,7 @@ fn meant(arguments: &[OsString]) -> Meant {
             _ => break,
         };
     }
-    let word = |at: usize| arguments.get(at).map(|word| word.to_str().unwrap_or("?"));
+    let word = |at: usize| arguments.get(at).map(|word| word.to_str().unwrap_or(NO_TEXT));
     let Some(first) = word(at) else { return theirs(Dialect::Tonistiigi, 1) };
     let (option, value) = first.split_once('=').map_or((first, word(at + 1)), |(option, value)| (option, Some(value)));
     match option {

@@ -6,7 +6,6 @@ mod script;
 mod tonistiigi;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -131,16 +130,22 @@ fn platforms(is_running: impl Fn(&Target) -> bool) -> Vec<String> {
     supported
 }
 
-/// Of an amd64 machine, as the kernel tells of its processor.
+/// Of an amd64 machine, as its processor tells.
+#[cfg(target_arch = "x86_64")]
 fn variants() -> Vec<String> {
+    macro_rules! has {
+        ($($feature:tt)*) => { $(std::arch::is_x86_feature_detected!($feature))&&* };
+    }
     let levels = [
-        "cx16 lahf_lm popcnt pni ssse3 sse4_1 sse4_2",
-        "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave",
-        "avx512f avx512bw avx512cd avx512dq avx512vl",
+        has!("cmpxchg16b" "popcnt" "sse3" "ssse3" "sse4.1" "sse4.2"),
+        has!("avx" "avx2" "bmi1" "bmi2" "f16c" "fma" "lzcnt" "movbe"),
+        has!("avx512f" "avx512bw" "avx512cd" "avx512dq" "avx512vl"),
     ];
-    let text = fs::read_to_string("/proc/cpuinfo").expect("/proc/cpuinfo");
-    let flags: Vec<_> = text.lines().find(|line| line.starts_with("flags")).unwrap_or_default().split(' ').collect();
-    let has_all = |level: &&&str| level.split(' ').all(|flag| flags.contains(&flag));
-    let count = levels.iter().take_while(has_all).count();
+    let count = levels.iter().take_while(|has_it| **has_it).count();
     (2..2 + count).map(|level| format!("linux/amd64/v{level}")).collect()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn variants() -> Vec<String> {
+    Vec::new()
 }

@@ -13,8 +13,12 @@ use crate::told::Told;
 /// Does all of it. What went well is told first, so that the last line is a cause if there is any.
 pub(super) fn run(foreign: &Foreign) -> Told {
     let asked = &foreign.request.asked;
-    let or_failure = |told: Result<Told, Error>| told.unwrap_or_else(|error| Told::failure(&error.to_string()));
-    let mut parts = Vec::new();
+    let [mut good, mut bad] = [const { Told::success(String::new()) }; 2];
+    let mut add = |part: Result<Told, Error>| {
+        let part = part.unwrap_or_else(|error| Told::failure(&error.to_string()));
+        let told = if part.is_failure() { &mut bad } else { &mut good };
+        told.extend(part);
+    };
     if !foreign.remove.is_empty() {
         let exchanged = if foreign.registers { to_register(asked) } else { Vec::new() };
         let is_exchanged = |name: &str, entry: &Entry| {
@@ -22,20 +26,23 @@ pub(super) fn run(foreign: &Foreign) -> Told {
                 entry.emulator() == handler.emulator && (name == handler.name || name == handler.spare_name())
             })
         };
-        parts.push(or_failure(remove(asked, &foreign.remove, &is_exchanged)));
+        add(remove(asked, &foreign.remove, &is_exchanged));
     }
     if foreign.registers {
-        let nothing = nothing_to_register(asked).map(|cause| Told::failure(&cause));
-        parts.push(nothing.unwrap_or_else(|| or_failure(register::register(&foreign.request))));
+        add(match nothing_to_register(asked) {
+            Some(cause) => Ok(Told::failure(&cause)),
+            None => register::register(&foreign.request),
+        });
     }
     match foreign.show {
         Show::Nothing => {}
-        Show::Platforms => parts.push(platforms::platforms(asked)),
-        Show::Status => parts.push(or_failure(status(asked, false, false))),
+        Show::Platforms => add(Ok(platforms::platforms(asked))),
+        Show::Status => add(status(asked, false, false)),
     }
-    parts.extend(foreign.complaint.as_deref().map(Told::failure));
-    let (bad, good): (Vec<_>, Vec<_>) = parts.into_iter().partition(Told::is_failure);
-    good.into_iter().chain(bad).fold(Told::success(String::new()), Told::then)
+    if let Some(complaint) = &foreign.complaint {
+        add(Ok(Told::failure(complaint)));
+    }
+    good.then(bad)
 }
 
 /// Why it would be nothing of all, where the user has said where emulators are, or how they are called.

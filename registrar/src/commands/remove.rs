@@ -33,13 +33,12 @@ fn remove_in(
 ) -> Told {
     // Only tonistiigi's image tells of what goes well.
     let is_told = asked.dialect == Some(Dialect::Tonistiigi);
-    let mut told = Told::success(String::new());
+    let [mut told, mut failures] = [const { Told::success(String::new()) }; 2];
     let mut say = |name: &str, word: &str| {
         if is_told {
             told.detail(&["uninstalling: ", name, word].concat());
         }
     };
-    let mut failures = Vec::new();
     let mut names: Vec<_> = entries.names().collect();
     names.sort_unstable();
     for name in names {
@@ -62,21 +61,14 @@ fn remove_in(
         } else if meaning.all(Pattern::is_wide) {
             continue;
         } else {
-            let (owner, path) = (entry.owner(), path());
-            format!("{owner} is not for ELF programs; to remove it: echo -1 > {}", path.display())
+            let path = path().to_string_lossy().into_owned();
+            [&entry.owner(), " is not for ELF programs; to remove it: echo -1 > ", &path].concat()
         };
         say(name, " failed");
-        failures.push(format!("uninstalling {name}: {failure}"));
+        failures = failures.and_failure(&["uninstalling ", name, ": ", &failure].concat());
     }
     for pattern in patterns.iter().filter(|pattern| !entries.names().any(|name| pattern.matches(name))) {
         say(pattern.word(), " not found");
     }
-    match failures.as_slice() {
-        [] => told,
-        [only] => told.and_failure(only),
-        all => {
-            let told = all.iter().fold(told, |told, line| told.and_detail(line));
-            told.and_failure(&format!("{} entries not removed, first: {}", all.len(), all[0]))
-        }
-    }
+    told.then(failures)
 }

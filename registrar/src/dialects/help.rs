@@ -5,13 +5,11 @@ use super::Dialect;
 const TONISTIIGI: &str = "\
 Usage: [--uninstall NAME[,NAME...]] [--install all|NAME[,NAME...]] [--mount DIR] [--version]
 
-  --install    register these architectures, by any name, with flags CF; what the machine runs itself is skipped
-  --uninstall  remove these entries, whosever they are: name, pattern such as qemu-*, end of a name, or
-               architecture; never one that is not for ELF programs
+  --install    register these architectures with flags CF; what the machine runs itself is skipped
+  --uninstall  remove entries, whosever they are: by name, pattern such as qemu-*, end of a name, or architecture
   --mount      where binfmt_misc is mounted
 
-One dash will do, and = instead of the space. What runs is shown at the end, as JSON.
-
+What runs is shown at the end, as JSON. One dash will do, and = instead of the space.
 Environment: QEMU_BINARY_PATH (folder of the emulators), QEMU_BINARY_PREFIX (of entries and emulators),
 QEMU_PRESERVE_ARGV0 (flag P too)
 ";
@@ -19,26 +17,23 @@ QEMU_PRESERVE_ARGV0 (flag P too)
 const MULTIARCH: &str = "\
 Usage: [--reset] [OPTIONS] [TARGET...]
 
-      --reset                      first remove all entries named qemu-*, whosever, that are for ELF programs
-  -p, --persistent [yes|no]        open the emulator now, so that it works everywhere (flag F)
-  -c, --credential [yes|no]        set-user-ID programs get their rights (flags OC)
-  -g, --preserve-argv0 [yes|no]    programs see the argv[0] that they were started with (flag P)
-  -i, --ignore-family [yes|no]     taken and not needed: what runs natively is asked of the kernel
-  -Q, --qemu-path DIR              folder of the emulators, also QEMU_BIN_DIR in the environment
-  -F, --qemu-suffix SUFFIX         end of the emulators' names [-static]
+      --reset                    first remove all entries named qemu-*, whosever they are
+  -p, --persistent [yes|no]      open the emulator now, so that it works everywhere (flag F)
+  -c, --credential [yes|no]      set-user-ID programs get their rights (flags OC)
+  -g, --preserve-argv0 [yes|no]  programs see the argv[0] that they were started with (flag P)
+  -i, --ignore-family [yes|no]   not needed: what runs natively is asked of the kernel
+  -Q, --qemu-path DIR            folder of the emulators, also QEMU_BIN_DIR in the environment
+  -F, --qemu-suffix SUFFIX       end of the emulators' names [-static]
 ";
 
 const QUS: &str = "\
 Usage: [-s] [-l] [-r] -- [-p [yes|no]] [-c [yes|no]] [-r] [-t] [TARGET...]
 
-  -s           taken and not needed: the emulators are static
-  -l           show what is registered
-  -r           before --: first remove all entries named qemu-*; behind: remove those of TARGET, or all, and
-               register nothing; whosever they are, if they are for ELF programs
-  -p           open the emulator now, so that it works everywhere (flag F)
-  -c           set-user-ID programs get their rights (flags OC)
-  -t           register nothing, say what would be done
-  -Q, -F, -g   as in qemu-binfmt-conf.sh: --reset --help
+  -s   not needed: the emulators are static
+  -l   show what is registered
+  -r   before --: first remove all entries named qemu-*; behind: remove those of TARGET, or all, and end
+  -t   register nothing, say what would be done
+  -p, -c, -g, -Q, -F   as --reset --help says
 ";
 
 /// The whole text.
@@ -48,6 +43,9 @@ pub(super) fn text(dialect: Dialect) -> String {
         Dialect::Multiarch => MULTIARCH,
         Dialect::Qus => QUS,
     };
-    let scope = "In a user namespace, REGISTRAR_SCOPE=userns in the environment: register for its programs alone";
-    format!("Read as {dialect}'s command line; our own has more, see registrar --help\n\n{usage}\n{scope}\n")
+    format!(
+        "Read as {dialect}'s command line; our own has more, see registrar --help\n\n{usage}\n\
+         Entries that are not for ELF programs are never removed. In a user namespace, REGISTRAR_SCOPE=userns in the\n\
+         environment is needed: register for its programs alone.\n"
+    )
 }

@@ -14,24 +14,24 @@ pub(crate) struct Pattern {
 
 impl Pattern {
     /// A word of tonistiigi's `--uninstall`.
-    pub(super) fn of_word(word: String) -> Self {
-        let ends = match names::target(&word) {
+    pub(super) fn of_word(word: &str) -> Self {
+        let ends = match names::target(word) {
             // That entry, and no other that ends in `-arm`.
             _ if word.starts_with("qemu-") => Vec::new(),
             Some(target) => ends(target),
-            None => vec![word.clone()],
+            None => vec![word.to_owned()],
         };
-        Self { word, ends }
+        Self { ends, ..Self::of_name(word) }
     }
 
     /// A name.
-    pub(super) fn of_name(word: String) -> Self {
-        Self { word, ends: Vec::new() }
+    pub(super) fn of_name(word: &str) -> Self {
+        Self { word: word.to_owned(), ends: Vec::new() }
     }
 
     /// The entries of a target, by their names.
     pub(super) fn of_target(target: &str) -> impl Iterator<Item = Self> {
-        ends(target).into_iter().map(|end| Self::of_name(["qemu-", &end].concat()))
+        ends(target).into_iter().map(|end| Self::of_name(&["qemu-", &end].concat()))
     }
 
     /// As it was typed.
@@ -113,7 +113,7 @@ mod tests {
             ("*", &["anything", ""], &[]),
         ];
         for (word, meant, others) in cases {
-            let pattern = Pattern::of_word(word.into());
+            let pattern = Pattern::of_word(word);
             for name in meant {
                 assert!(pattern.matches(name), "{word} means {name}");
             }

@@ -1,8 +1,6 @@
 //! The options of QEMU's `qemu-binfmt-conf.sh`, as multiarch/qemu-user-static's users type them after `--reset`, and
 //! those of dbhi/qus after `--`.
 
-use std::ffi::OsString;
-
 use super::words::{Options, Takes, Words, unknown};
 use super::{Dialect, Environment, Foreign, How, Naming, Pattern, Show, value};
 use crate::cli::{Command, Error, known_targets};
@@ -37,9 +35,9 @@ const FOLDER: &str = "QEMU_BIN_DIR";
 const ALL: &str = "qemu-*";
 
 /// Reads the words after the program's name.
-pub(super) fn parse(dialect: Dialect, words: &[OsString], environment: Environment<'_>) -> Result<Command, Error> {
+pub(super) fn parse(dialect: Dialect, words: &[&str], environment: Environment<'_>) -> Result<Command, Error> {
     let read = |options, words| Words::read(options, words).map_err(|cause| dialect.refused(cause));
-    let split = words.iter().position(|word| word == "--");
+    let split = words.iter().position(|word| *word == "--");
     let (before, behind) = match (dialect, split) {
         (Dialect::Qus, Some(at)) => (&words[..at], &words[at + 1..]),
         (Dialect::Qus, None) => (words, &words[..0]),
@@ -52,12 +50,12 @@ pub(super) fn parse(dialect: Dialect, words: &[OsString], environment: Environme
         return Ok(Command::Help(Some(dialect)));
     }
     let [clears, is_trial] = ["clear", "test"].map(|name| words.is_yes(name));
-    let (targets, problem) = known_targets(words.others.iter().map(|name| name.to_lowercase()).collect());
+    let (targets, problem) = known_targets(&mut words.others.iter().copied());
     if let Some(problem) = problem {
         return Err(problem);
     }
     let remove = if own.is_yes("reset") || words.is_yes("reset") || (clears && targets.is_empty()) {
-        vec![Pattern::of_name(ALL.into())]
+        vec![Pattern::of_name(ALL)]
     } else if clears {
         targets.iter().flat_map(|target| Pattern::of_target(target)).collect()
     } else {

@@ -106,10 +106,7 @@ fn tonistiigi() {
         ("binfmt --install pdp11,all", complaining(of(&[], true), "unknown architecture: 'pdp11'")),
         (
             "binfmt --uninstall qemu-*,linux/arm64",
-            Foreign {
-                remove: ["qemu-*", "linux/arm64"].map(|word| Pattern::of_word(word.into())).into(),
-                ..of(&[], false)
-            },
+            Foreign { remove: ["qemu-*", "linux/arm64"].map(Pattern::of_word).into(), ..of(&[], false) },
         ),
     ];
     for (line, expected) in cases {
@@ -144,7 +141,7 @@ fn tonistiigis_environment() {
 #[test]
 fn options_of_qemus_script() {
     let of = |dialect, targets: &[&'static str], flags, remove: &[&str]| Foreign {
-        remove: remove.iter().map(|name| Pattern::of_name((*name).into())).collect(),
+        remove: remove.iter().map(|name| Pattern::of_name(name)).collect(),
         request: request(dialect, targets, flags),
         registers: true,
         show: Show::Nothing,
@@ -207,10 +204,10 @@ fn refused_lines_say_how_they_were_read() {
         ("binfmt --mount=", &[], "--mount '': no folder", ""),
         ("binfmt --install all", &[("QEMU_BINARY_PREFIX", "a/b")], plain, tonistiigi),
         ("binfmt --install all", &[("QEMU_BINARY_PATH", "x")], "QEMU_BINARY_PATH 'x': not an absolute path", ""),
-        ("binfmt", &[("REGISTRAR_SCOPE", "host")], "REGISTRAR_SCOPE 'host': only userns must be named", tonistiigi),
+        ("binfmt", &[("REGISTRAR_SCOPE", "host")], "REGISTRAR_SCOPE: only userns must be named", tonistiigi),
         ("registrar --reset --nonsense", &[], "unknown word '--nonsense'", multiarch),
         ("registrar --reset -Q", &[], "-Q: no value", multiarch),
-        ("registrar --persistent=perhaps", &[], "'--persistent=perhaps': neither yes nor no", multiarch),
+        ("registrar --persistent=perhaps", &[], "--persistent=perhaps: neither yes nor no", multiarch),
         ("registrar -p yes arm46", &[], "unknown architecture: 'arm46' (did you mean arm64?)", ""),
         ("registrar -F a:b", &[], plain, multiarch),
         ("registrar -s -x -- -p", &[], "unknown word '-x'", qus),

@@ -1,6 +1,5 @@
 //! tonistiigi/binfmt, as docker/setup-qemu-action calls it. Whatever else is asked for, what runs is shown at the end.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::words::{Options, Takes, Words, unknown};
@@ -23,7 +22,7 @@ const PRESERVE_ARGV0: &str = "QEMU_PRESERVE_ARGV0";
 const ALL: &str = "all";
 
 /// Reads the words after the program's name.
-pub(super) fn parse(words: &[OsString], environment: Environment<'_>) -> Result<Command, Error> {
+pub(super) fn parse(words: &[&str], environment: Environment<'_>) -> Result<Command, Error> {
     let dialect = Dialect::Tonistiigi;
     let words = Words::read(OPTIONS, words).map_err(|cause| dialect.refused(cause))?;
     if let Some(word) = words.others.first() {
@@ -33,11 +32,8 @@ pub(super) fn parse(words: &[OsString], environment: Environment<'_>) -> Result<
     } else if words.is_yes("help") {
         return Ok(Command::Help(Some(dialect)));
     }
-    let mut install = list(words.value("install"));
-    let named = install.len();
-    install.retain(|name| name != ALL);
-    let is_all = install.len() < named;
-    let (targets, problem) = known_targets(install);
+    let is_all = list(words.value("install")).any(|name| name == ALL);
+    let (targets, problem) = known_targets(&mut list(words.value("install")).filter(|name| *name != ALL));
     let registers = is_all || !targets.is_empty();
     let folder = value(environment, FOLDER);
     let prefix = value(environment, PREFIX);
@@ -57,7 +53,7 @@ pub(super) fn parse(words: &[OsString], environment: Environment<'_>) -> Result<
         return Err(Error::Mount);
     }
     Ok(Command::Foreign(Foreign {
-        remove: list(words.value("uninstall")).into_iter().map(Pattern::of_word).collect(),
+        remove: list(words.value("uninstall")).map(Pattern::of_word).collect(),
         request,
         registers,
         show: Show::Platforms,
@@ -66,7 +62,6 @@ pub(super) fn parse(words: &[OsString], environment: Environment<'_>) -> Result<
 }
 
 /// The words between commas, without the empty ones.
-fn list(words: Option<&str>) -> Vec<String> {
-    let words = words.unwrap_or_default().split(',').filter(|word| !word.is_empty());
-    words.map(str::to_owned).collect()
+fn list(words: Option<&str>) -> impl Iterator<Item = &str> {
+    words.unwrap_or_default().split(',').filter(|word| !word.is_empty())
 }

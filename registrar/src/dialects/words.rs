@@ -1,7 +1,5 @@
 //! Words and options as other images' programs take them: one dash or two, a value after `=` or as the next word.
 
-use std::ffi::OsString;
-
 /// What follows an option.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
@@ -15,17 +13,17 @@ pub(super) enum Takes {
 pub(super) type Options = &'static [(&'static [&'static str], Takes)];
 
 /// Those of a line.
-pub(super) struct Words {
-    given: Vec<(&'static str, String)>,
+pub(super) struct Words<'a> {
+    given: Vec<(&'static str, &'a str)>,
     /// What is no option, nor the value of one.
-    pub(super) others: Vec<String>,
+    pub(super) others: Vec<&'a str>,
 }
 
-impl Words {
+impl<'a> Words<'a> {
     /// Reads them, or says which cannot be meant.
-    pub(super) fn read(options: Options, words: &[OsString]) -> Result<Self, String> {
+    pub(super) fn read(options: Options, words: &[&'a str]) -> Result<Self, String> {
         let mut found = Self { given: Vec::new(), others: Vec::new() };
-        let mut words = words.iter().map(|word| word.to_string_lossy().into_owned()).peekable();
+        let mut words = words.iter().copied().peekable();
         while let Some(word) = words.next() {
             let Some(option) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')) else {
                 found.others.push(word);
@@ -34,27 +32,27 @@ impl Words {
             let (option, attached) =
                 option.split_once('=').map_or((option, None), |(option, value)| (option, Some(value)));
             let Some((spellings, takes)) = options.iter().find(|(spellings, _)| spellings.contains(&option)) else {
-                return Err(unknown(&word));
+                return Err(unknown(word));
             };
-            let value = attached.map(str::to_owned).or_else(|| match takes {
+            let value = attached.or_else(|| match takes {
                 Takes::Value => words.next(),
-                Takes::YesOrNo => words.next_if(|word| is_yes_or_no(word)).or_else(|| Some(YES.into())),
-                Takes::Nothing => Some(YES.into()),
+                Takes::YesOrNo => words.next_if(|word| is_yes_or_no(word)).or(Some(YES)),
+                Takes::Nothing => Some(YES),
             });
             match value {
-                Some(value) if *takes != Takes::YesOrNo || is_yes_or_no(&value) => {
+                Some(value) if *takes != Takes::YesOrNo || is_yes_or_no(value) => {
                     found.given.push((spellings[0], value))
                 }
-                Some(_) => return Err(format!("'{word}': neither yes nor no")),
-                None => return Err(format!("{word}: no value")),
+                Some(_) => return Err([word, ": neither yes nor no"].concat()),
+                None => return Err([word, ": no value"].concat()),
             }
         }
         Ok(found)
     }
 
     /// The last value of an option.
-    pub(super) fn value(&self, name: &str) -> Option<&str> {
-        self.given.iter().rfind(|(given, _)| *given == name).map(|(_, value)| value.as_str())
+    pub(super) fn value(&self, name: &str) -> Option<&'a str> {
+        self.given.iter().rfind(|(given, _)| *given == name).map(|(_, value)| *value)
     }
 
     pub(super) fn is_yes(&self, name: &str) -> bool {
@@ -64,7 +62,7 @@ impl Words {
 
 /// A word that is no option of a dialect.
 pub(super) fn unknown(word: &str) -> String {
-    format!("unknown word '{word}'")
+    ["unknown word '", word, "'"].concat()
 }
 
 const YES: &str = "yes";
