@@ -69,6 +69,29 @@ pub(crate) enum Show {
 /// Where a variable of the environment is asked for.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
+/// Words that no line of ours begins with.
+const FIRST: [(&[&str], Dialect); 3] = [
+    (&["--install", "-install", "--uninstall", "-uninstall", "-mount", "-version"], Dialect::Tonistiigi),
+    (
+        &[
+            "--reset",
+            "--qemu-path",
+            "--qemu-suffix",
+            "--persistent",
+            "--credential",
+            "--ignore-family",
+            "-Q",
+            "-F",
+            "-p",
+            "-c",
+            "-g",
+            "-i",
+        ],
+        Dialect::Multiarch,
+    ),
+    (&["--", "-s", "-static", "--static", "-l", "-list", "--list", "-r"], Dialect::Qus),
+];
+
 /// Stands for a word that is not UTF-8.
 const NO_TEXT: &str = "\u{fffd}";
 
@@ -192,22 +215,18 @@ fn meant(arguments: &[OsString]) -> Meant {
     let word = |at: usize| arguments.get(at).map(|word| word.to_str().unwrap_or(NO_TEXT));
     let Some(first) = word(at) else { return theirs(Dialect::Tonistiigi, 1) };
     let (option, value) = first.split_once('=').map_or((first, word(at + 1)), |(option, value)| (option, Some(value)));
-    match option {
-        "enable" => Meant::OurCommand { at, word: "register" },
-        "disable" => Meant::OurCommand { at, word: "unregister" },
-        "--install" | "-install" | "--uninstall" | "-uninstall" | "-mount" | "-version" => {
-            theirs(Dialect::Tonistiigi, 1)
-        }
-        "--reset" | "--qemu-path" | "--qemu-suffix" | "--persistent" | "--credential" | "--ignore-family" => {
-            theirs(Dialect::Multiarch, 1)
-        }
-        "-Q" | "-F" | "-p" | "-c" | "-g" | "-i" => theirs(Dialect::Multiarch, 1),
-        // Ours takes no value.
-        "--preserve-argv0" if matches!(value, Some("yes" | "no")) => theirs(Dialect::Multiarch, 1),
-        "--" | "-s" | "-static" | "--static" | "-l" | "-list" | "--list" | "-r" => theirs(Dialect::Qus, 1),
-        "-h" | "--help" if value == Some("--") => theirs(Dialect::Qus, 1),
-        _ => Meant::Ours,
+    if option == "enable" {
+        return Meant::OurCommand { at, word: "register" };
+    } else if option == "disable" {
+        return Meant::OurCommand { at, word: "unregister" };
     }
+    // Ours have no value.
+    let dialect = match (option, value) {
+        ("--preserve-argv0", Some("yes" | "no")) => Some(Dialect::Multiarch),
+        ("-h" | "--help", Some("--")) => Some(Dialect::Qus),
+        _ => FIRST.iter().find(|(words, _)| words.contains(&option)).map(|(_, dialect)| *dialect),
+    };
+    dialect.map_or(Meant::Ours, |dialect| theirs(dialect, 1))
 }
 
 /// The name by which tonistiigi's program is called.

@@ -140,10 +140,11 @@ impl<'a> Report<'a> {
     /// The whole text.
     pub(crate) fn told(mut self) -> Told {
         self.rows.sort_by_key(|row| row.handler.name);
-        match self.words.asked.dialect {
-            None => self.failures.told_after(self.own_words()),
-            Some(dialect) => self.failures.told_after(voices::told(dialect, &self)),
-        }
+        let told = match self.words.asked.dialect {
+            None => self.own_words(),
+            Some(dialect) => voices::told(dialect, &self),
+        };
+        self.failures.told_after(told)
     }
 
     /// A line for each, and the sum.

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use serde_json::Value;
 use tests::namespace;
 
 use super::{Line, NOT_ELF, THEIRS, add_others, all, ours, platforms, registered, says, status, target};
 use crate::register::runs;
-use crate::sandbox::{Ran, Sandbox, host, line};
+use crate::sandbox::{Ran, Sandbox, host, line, ran};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -20,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("contract/tonistiigi/native_and_unknown", native_and_unknown),
     test("contract/tonistiigi/uninstall", uninstall),
     test("contract/tonistiigi/uninstall_never_takes_what_is_not_elf", uninstall_never_takes_what_is_not_elf),
+    test("contract/tonistiigi/an_entry_that_cannot_be_read_stays", an_entry_that_cannot_be_read_stays),
     test("contract/tonistiigi/environment", environment),
     test("contract/tonistiigi/what_fails", what_fails),
     Test { mounted: false, ..test("contract/tonistiigi/what_would_vanish", what_would_vanish) },
@@ -238,7 +240,28 @@ fn uninstall_never_takes_what_is_not_elf(sandbox: &Sandbox) {
         says(sandbox, &["--uninstall", name], 1, &expected(&all), &format!("uninstalling: {name} failed\n{cause}"));
     }
     assert_eq!(sandbox.entries(), before);
-    says(sandbox, &["--uninstall", "*"], 0, &expected(&all[..3]), "uninstalling: theirs OK\n");
+    let left = expected(&all[..3]);
+    // What went wrong comes last, whatever else is done.
+    let ran = Line::from(&["--uninstall=python3.11", "--install=s390x"][..]).run(sandbox);
+    let last = ran.err.lines().last().unwrap_or_default();
+    assert_eq!((ran.code, last.starts_with("uninstalling python3.11: ")), (Some(1), true), "{}", ran.err);
+    assert!(ran.err.starts_with("installing: s390x OK\n"), "{}", ran.err);
+    let log = "uninstalling: qemu-s390x OK\nuninstalling: theirs OK\n";
+    says(sandbox, &["--uninstall", "*"], 0, &left, log);
+}
+
+/// It may be anything.
+fn an_entry_that_cannot_be_read_stays(sandbox: &Sandbox) {
+    sandbox.add(&line("s390x", "qemu-s390x", THEIRS, ""));
+    let path = sandbox.folder().join("qemu-s390x");
+    let path = path.to_str().expect("text");
+    let mut strace = Command::new("strace");
+    strace.args(["--quiet=all", "-o", "/dev/null", "-P", path, "-etrace=read", "-einject=read:error=EIO"]);
+    strace.arg(sandbox.registrar()).args(["--uninstall", "qemu-*"]).env("REGISTRAR_SCOPE", "userns");
+    let ran = ran(&mut strace);
+    let log = format!("uninstalling: qemu-s390x failed\nuninstalling qemu-s390x: reading {path}: i/o error\n");
+    assert_eq!((ran.code, ran.err), (Some(1), log));
+    assert_eq!(sandbox.names(), ["qemu-s390x"]);
 }
 
 fn environment(sandbox: &Sandbox) {
