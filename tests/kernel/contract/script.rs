@@ -51,6 +51,9 @@ fn reset(sandbox: &Sandbox) {
         add_others(sandbox);
         sandbox.add(&line("arm", "qemu-arm.registrar", "/usr/bin/qemu-arm-static", "P"));
         sandbox.add(&line("m68k", "qemu-m68k.registrar", THEIRS, ""));
+        // Ours too, where it is not to be registered again.
+        #[cfg(target_arch = "x86_64")]
+        sandbox.add(&line("i386", "qemu-i386", "/usr/bin/qemu-i386-static", "F"));
         says(sandbox, words, 0, &setting(&names), "");
         let mut left = registered(sandbox);
         for name in NOT_ELF.map(|(name, _)| name).into_iter().chain(["box-m68k"]) {
