@@ -106,8 +106,9 @@ fn verify(asked: &Asked, json: bool, limit: Duration) -> Result<Told, verify::Er
         Told::failure("nothing of ours is registered, so there is nothing to verify; registrar register")
     } else {
         let emulators = &asked.wanted.emulators;
-        verify::verify(&Question { handlers: &handlers, folder: &folder, entries: &entries, emulators, limit })?
-            .told(json)
+        let is_fixed = asked.wanted.flags.fixes_binary();
+        let (handlers, folder, entries) = (&handlers, &folder, &entries);
+        verify::verify(&Question { handlers, folder, entries, emulators, is_fixed, limit })?.told(json)
     };
     Ok(if asked.detail == Detail::Quiet { told.without_out() } else { told })
 }

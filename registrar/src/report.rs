@@ -80,7 +80,7 @@ impl<'a> Report<'a> {
     pub(crate) fn add(&mut self, done: Done) {
         let handler = done.step.handler;
         // Of what failed or was undone, nothing is left to be shown.
-        let changes = if done.end == End::AsPlanned { done.step.changes } else { &[] };
+        let changes: &[_] = if done.end == End::AsPlanned { &done.step.changes } else { &[] };
         let said = |word, detail| Said { word, detail, failure: None };
         let Said { word, detail, failure } = match done.end {
             End::NotTried => {
@@ -109,7 +109,7 @@ impl<'a> Report<'a> {
         self.rows.push(Row { handler, word, detail });
         if self.words.asked.detail == Detail::Verbose {
             let word = self.words.word("  written", "  to write");
-            let text = |&change| self.words.change(handler, change);
+            let text = |&change: &_| self.words.change(handler, change);
             self.rows.extend(changes.iter().map(|change| Row { handler, word, detail: text(change) }));
         }
     }

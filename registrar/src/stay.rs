@@ -12,7 +12,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use crate::cli::{Asked, Detail};
 use crate::kernel::{self, Error, Mount};
 use crate::native::{HOST, Verdict, Verdicts};
-use crate::plan;
+use crate::plan::Found;
 use crate::table::Handler;
 use crate::told::Told;
 
@@ -75,7 +75,9 @@ fn in_place(asked: &Asked, handlers: &[&'static Handler]) -> Result<Vec<&'static
     let entries = kernel::find(asked.mount.as_deref(), Mount::Never)?.entries()?;
     let mut verdicts = Verdicts::default();
     let mut is_kept = |handler: &&'static Handler| {
-        plan::ours(handler, &entries).is_some() && handler.target != HOST && verdicts.of(handler) != Verdict::Native
+        Found::new(handler, &entries).ours().is_some()
+            && handler.target != HOST
+            && verdicts.of(handler) != Verdict::Native
     };
     Ok(handlers.iter().copied().filter(&mut is_kept).collect())
 }
@@ -88,10 +90,13 @@ fn is_whole(asked: &Asked, kept: &[&Handler]) -> Result<bool, Error> {
         Err(error) => return Err(error),
     };
     let entries = folder.entries()?;
-    // `register` leaves these alone.
-    let is_left = |handler: &Handler| asked.wanted.keep && plan::server(handler, &entries).is_some();
-    let is_in_use = |handler: &Handler| plan::ours(handler, &entries).is_some_and(|(_, entry)| entry.enabled);
-    Ok(folder.is_switched_on()? && kept.iter().all(|handler| is_in_use(handler) || is_left(handler)))
+    let is_well = |handler: &&Handler| {
+        let found = Found::new(handler, &entries);
+        // What others serve, `register` leaves alone.
+        found.ours().is_some_and(|(_, entry)| entry.enabled)
+            || asked.wanted.keep && found.server().is_some_and(|server| server.is_of_all)
+    };
+    Ok(folder.is_switched_on()? && kept.iter().all(is_well))
 }
 
 /// The signals that end this process.

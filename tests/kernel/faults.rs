@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
 
-use crate::sandbox::{Ran, Sandbox, entry_names, host, line};
+use crate::sandbox::{Ran, Sandbox, entry_names, host, line, ran, scoped};
 use crate::{Test, test};
 
 /// A user who is not root in the namespace either.
@@ -26,7 +27,9 @@ pub(crate) const TESTS: &[Test] = &[
     test("faults/names_taken", names_taken),
     test("faults/many_names_taken", many_names_taken),
     test("faults/second_name_taken", second_name_taken),
+    test("faults/third_name_taken", third_name_taken),
     test("faults/unreadable_entry", unreadable_entry),
+    test("faults/unreadable_entries", unreadable_entries),
     test("faults/root_of_a_namespace", root_of_a_namespace),
     Test { mounted: false, ..test("faults/root_of_a_namespace_mounting", root_of_a_namespace_mounting) },
     test("faults/one_fails_the_others_are_tried", one_fails_the_others_are_tried),
@@ -192,6 +195,23 @@ fn names_taken(sandbox: &Sandbox) {
     assert!(Path::new("/proc/sys/fs/binfmt_misc/qemu-arm").exists());
 }
 
+/// The name that serves while the entry under the second name is exchanged.
+fn third_name_taken(sandbox: &Sandbox) {
+    for name in ["qemu-s390x", "qemu-s390x.registrar2"] {
+        sandbox.add(&line("s390x", name, "/opt/theirs", "P"));
+    }
+    sandbox.succeeds(&["register", "s390x"]);
+    let err = "registering qemu-s390x: the name qemu-s390x.registrar2 belongs to /opt/theirs; \
+               to remove that: echo -1 > /proc/sys/fs/binfmt_misc/qemu-s390x.registrar2";
+    let out = sandbox.fails(&["register", "s390x", "--credentials"], err);
+    let expected = "qemu-s390x  failed        the entry that was there stays; qemu-s390x.registrar2 belongs to \
+                    /opt/theirs\n0 registered, 0 replaced, 0 unchanged, 1 failed\n";
+    assert_eq!(out, expected);
+    let status = ["status", "--check", "--credentials", "s390x"];
+    let advice = "registrar register with the same options says what stands in the way";
+    sandbox.fails(&status, &format!("qemu-s390x is different; {advice}"));
+}
+
 fn failed_replacement_keeps_the_old(sandbox: &Sandbox) {
     let folder = empty_folder(sandbox);
     sandbox.succeeds(&["register", "s390x"]);
@@ -267,6 +287,27 @@ fn unreadable_entry(sandbox: &Sandbox) {
     let Ran { code, out, err } = unreadable("qemu-sh4.registrar", &["register", "sh4"]);
     assert_eq!((code, err.as_str()), (Some(1), "reading /proc/sys/fs/binfmt_misc/qemu-sh4.registrar: i/o error\n"));
     assert!(out.starts_with("qemu-sh4  failed        cannot tell whose qemu-sh4.registrar is: i/o error\n"), "{out}");
+}
+
+/// What may forbid it is said of several as of one.
+fn unreadable_entries(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "m68k,s390x"]);
+    let cause = "permission denied; SELinux or AppArmor may forbid it; in a container: --security-opt label=disable\n";
+    let cases = [
+        (&["m68k"][..], format!("reading /proc/sys/fs/binfmt_misc/qemu-m68k: {cause}")),
+        (&["m68k", "s390x"], format!("registering 2 handlers (qemu-m68k, qemu-s390x): reading their entries: {cause}")),
+    ];
+    for (targets, err) in cases {
+        let mut strace = Command::new("strace");
+        strace.args(["--quiet=all", "-o", "/dev/null", "-einject=?open,openat:error=EACCES"]);
+        for target in targets {
+            strace.arg("-P").arg(sandbox.folder().join(format!("qemu-{target}")));
+        }
+        let ran = ran(strace.arg(sandbox.registrar()).args(scoped(&["register"])).args(targets));
+        assert_eq!((ran.code, ran.err), (Some(1), err));
+        let told = ran.out.lines().filter(|line| line.ends_with("cannot tell whose entry it is: permission denied"));
+        assert_eq!(told.count(), targets.len(), "{}", ran.out);
+    }
 }
 
 /// The folder is another user namespace's, whose root's id none in here has.

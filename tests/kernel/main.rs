@@ -8,6 +8,7 @@ mod exchange;
 mod fault_table;
 mod faults;
 mod find;
+mod hands;
 mod kills;
 mod lasting;
 mod lines;
@@ -68,6 +69,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         fault_table::TESTS,
         faults::TESTS,
         find::TESTS,
+        hands::TESTS,
         kills::TESTS,
         lasting::TESTS,
         lines::TESTS,

@@ -72,6 +72,21 @@ pub(crate) const FACTS: &[Fact] = &[
         },
     },
     Fact {
+        name: "file_of_an_entry_that_is_gone_reaches_no_other",
+        script: "
+            mount -t binfmt_misc none $folder
+            add a /29
+            exec 3<>$folder/a
+            sed -n 2p <&3
+            echo -1 >$folder/a; add a /other
+            echo -1 >&3; list
+            exec 3<>$folder/a
+            sed -n 2p <&3
+            echo -1 >&3; list
+            exec 3>&-",
+        expected: |_| &["interpreter /29", "a register status", "interpreter /other", "register status"],
+    },
+    Fact {
         name: "entries_and_the_last_mount",
         script: "
             unshare -m sh -c '. /prelude; mount -t binfmt_misc none $folder

@@ -7,7 +7,7 @@ use crate::dialects::{Foreign, Show};
 use crate::kernel::{Entry, Error};
 use crate::native::{HOST, Verdict, Verdicts};
 use crate::status::platforms;
-use crate::table::Handler;
+use crate::table::{Handler, SPARES};
 use crate::told::Told;
 
 /// Does all of it. What went well is told first, so that the last line is a cause if there is any.
@@ -22,9 +22,10 @@ pub(super) fn run(foreign: &Foreign) -> Told {
     if !foreign.remove.is_empty() {
         let exchanged = if foreign.registers { to_register(asked) } else { Vec::new() };
         let is_exchanged = |name: &str, entry: &Entry| {
-            exchanged.iter().any(|handler| {
-                entry.emulator() == handler.emulator && (name == handler.name || name == handler.spare_name())
-            })
+            let is_name = |handler: &Handler| {
+                name.strip_prefix(handler.name).is_some_and(|end| end.is_empty() || SPARES.contains(&end))
+            };
+            exchanged.iter().any(|handler| entry.is_of(handler) && is_name(handler))
         };
         add(remove(asked, &foreign.remove, &is_exchanged));
     }

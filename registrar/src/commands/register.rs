@@ -74,9 +74,14 @@ fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<To
 fn proof(asked: &Asked, folder: &Folder) -> Told {
     let proof = || -> Result<Told, verify::Error> {
         let (handlers, entries) = (handlers(asked), folder.entries()?);
-        let emulators = &asked.wanted.emulators;
-        let limit = verify::LIMIT;
-        let verified = verify::verify(&Question { handlers: &handlers, folder, entries: &entries, emulators, limit })?;
+        let verified = verify::verify(&Question {
+            handlers: &handlers,
+            folder,
+            entries: &entries,
+            emulators: &asked.wanted.emulators,
+            is_fixed: asked.wanted.flags.fixes_binary(),
+            limit: verify::LIMIT,
+        })?;
         Ok(match asked.detail {
             Detail::Quiet => verified.told_in_short().without_out(),
             Detail::Normal => verified.told_in_short(),
@@ -159,7 +164,7 @@ fn steps(asked: &Asked, entries: &Entries) -> Result<Vec<Step>, Error> {
         let step = plan::register(handler, &asked.wanted, entries, verdict);
         let step = on_file(step, &asked.wanted, entries, &mut pipe);
         if let Some(errno) = not_executable(&step, &asked.wanted) {
-            return Step { outcome: Outcome::NotExecutable(errno), changes: &[], ..step };
+            return Step { outcome: Outcome::NotExecutable(errno), changes: Vec::new(), ..step };
         }
         let outcome = match step.outcome {
             Outcome::Skipped(Skip::Unknown(cause)) if !asked.targets.is_empty() => Outcome::Undecidable(cause),
@@ -170,7 +175,7 @@ fn steps(asked: &Asked, entries: &Entries) -> Result<Vec<Step>, Error> {
                 (None, None) => return step,
             },
         };
-        Step { outcome, changes: &[], ..step }
+        Step { outcome, changes: Vec::new(), ..step }
     });
     Ok(planned.collect())
 }

@@ -51,7 +51,7 @@ fn remove_in(
         let failure = if let Some(errno) = entry.unreadable {
             Error::Read { path: path(), errno }.to_string()
         } else if entry.pattern.starts_with(ELF) {
-            match folder.remove(name) {
+            match folder.remove_listed(name, entry) {
                 Ok(()) => {
                     say(name, " OK");
                     continue;

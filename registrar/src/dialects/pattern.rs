@@ -2,7 +2,7 @@
 //! an architecture.
 
 use super::names;
-use crate::table::{SPARE, TABLE};
+use crate::table::{SPARES, TABLE};
 
 /// A word, and what it may mean beside the name that it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +44,9 @@ impl Pattern {
         self.word.contains(['*', '?', '['])
     }
 
-    /// Whether the entry of this name is meant. A second entry of ours goes with the first.
+    /// Whether the entry of this name is meant. Further entries of ours go with the first.
     pub(crate) fn matches(&self, name: &str) -> bool {
-        let first = name.split_once(SPARE).map_or(name, |(first, _)| first);
+        let first = name.split_once(SPARES[0]).map_or(name, |(first, _)| first);
         let is_end =
             |end: &String| first == end || first.strip_suffix(end.as_str()).is_some_and(|rest| rest.ends_with('-'));
         [name, first].iter().any(|name| is_match(self.word.as_bytes(), name.as_bytes())) || self.ends.iter().any(is_end)

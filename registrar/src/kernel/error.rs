@@ -50,6 +50,8 @@ pub(crate) enum Error {
     Register { path: PathBuf, errno: Errno },
     /// The file of an entry cannot be written.
     Remove { path: PathBuf, errno: Errno },
+    /// An entry that was ours has become that of `owner` since it was looked at.
+    ChangedHands { path: PathBuf, owner: String },
     /// The kernel refuses a rule.
     Add { name: &'static str, folder: String, interpreter: String, errno: Errno },
 }
@@ -75,7 +77,9 @@ impl Error {
     /// The cause without what is of one handler alone, for several that failed alike.
     pub(crate) fn of_many(&self) -> String {
         match self {
+            Self::Read { errno, .. } => format!("reading their entries: {}", reading(*errno)),
             Self::Remove { errno, .. } => writing(*errno),
+            Self::ChangedHands { .. } => "the names belong to others since a moment ago; run this again".into(),
             Self::Add { folder, errno, .. } => adding(&[folder, "/", EMULATOR_OF_ANY].concat(), *errno),
             other => other.to_string(),
         }
@@ -146,6 +150,10 @@ impl fmt::Display for Error {
             }
             Self::Register { path, errno } | Self::Remove { path, errno } => {
                 write!(f, "writing {}: {}", path.display(), writing(*errno))
+            }
+            Self::ChangedHands { path, owner } => {
+                let path = path.display();
+                write!(f, "{path}: belongs to {owner} since a moment ago, so that it is left alone; run this again")
             }
             Self::Add { name, interpreter, errno, .. } => {
                 write!(f, "registering {name}: {}", adding(interpreter, *errno))

@@ -103,21 +103,38 @@ impl Folder {
         read(&self.path.join(name)).ok().map(|text| Entry::parse(&text))
     }
 
-    /// Removes an entry. One that is gone already is as good as removed.
-    pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
-        let path = self.path.join(name);
-        let failed = |error: io::Error| Error::Remove { path: path.clone(), errno: errno(&error) };
-        match File::options().write(true).open(&path) {
-            Ok(mut entry) => entry.write_all(b"-1").map_err(failed),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(failed(error)),
-        }
+    /// Removes an entry of ours. One that is gone already is as good as removed.
+    pub(crate) fn remove(&self, name: &str, handler: &Handler) -> Result<(), Error> {
+        self.write_to(name, &|entry| entry.is_of(handler), b"-1")
     }
 
-    /// Keeps an entry, but out of use.
-    pub(crate) fn disable(&self, name: &str) -> Result<(), Error> {
+    /// Removes an entry that is as `listed`, whosever it is.
+    pub(crate) fn remove_listed(&self, name: &str, listed: &Entry) -> Result<(), Error> {
+        self.write_to(name, &|entry| entry == listed, b"-1")
+    }
+
+    /// Keeps an entry of ours, but out of use.
+    pub(crate) fn disable(&self, name: &str, handler: &Handler) -> Result<(), Error> {
+        self.write_to(name, &|entry| entry.is_of(handler), b"0")
+    }
+
+    /// Writes to an entry if it is still the one that is meant: who does not ask for the lock may have put another in its
+    /// place. Read and written through one open file, it is one entry: what is written to one that has gone is
+    /// lost, whatever has its name now.
+    fn write_to(&self, name: &str, is_meant: &dyn Fn(&Entry) -> bool, text: &[u8]) -> Result<(), Error> {
         let path = self.path.join(name);
-        fs::write(&path, "0").map_err(|error| Error::Remove { path, errno: errno(&error) })
+        let failed = |error: io::Error| Error::Remove { path: path.clone(), errno: errno(&error) };
+        let mut file = match File::options().read(true).write(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        let found = read_from(&mut file).map_err(|errno| Error::Read { path: path.clone(), errno })?;
+        let entry = Entry::parse(&found);
+        if !is_meant(&entry) {
+            return Err(Error::ChangedHands { path, owner: entry.owner() });
+        }
+        file.write_all(text).map_err(failed)
     }
 
     /// Takes back the mount that this run made.
@@ -170,10 +187,11 @@ pub(crate) fn errno(error: &io::Error) -> Errno {
 }
 
 fn read(path: &Path) -> Result<String, Errno> {
-    let read = || {
-        let mut text = [0; LONGEST_ENTRY];
-        let length = File::open(path)?.read(&mut text)?;
-        Ok(String::from_utf8_lossy(&text[..length]).into_owned())
-    };
-    read().map_err(|error| errno(&error))
+    read_from(&mut File::open(path).map_err(|error| errno(&error))?)
+}
+
+fn read_from(file: &mut File) -> Result<String, Errno> {
+    let mut text = [0; LONGEST_ENTRY];
+    let length = file.read(&mut text).map_err(|error| errno(&error))?;
+    Ok(String::from_utf8_lossy(&text[..length]).into_owned())
 }

@@ -19,7 +19,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::find::{BINFMT_MISC, FLAGS, USUAL};
 use super::{Folder, errno};
-use crate::table::TABLE;
+use crate::table::{SPARES, TABLE};
 
 /// Major and minor version of the first Linux whose entries need a mount, whatever its distribution.
 const VANISHING_SINCE: (u32, u32) = (6, 7);
@@ -93,7 +93,8 @@ pub(super) fn needs_its_mount(folder: &Path, age: Age) -> bool {
 /// It is made with an entry that no program matches, under a name that the next run would clear up.
 fn trial_vanishes(folder: &Path) -> bool {
     let Some(handler) = TABLE.handlers.first() else { return true };
-    let (name, entry) = (handler.spare_name(), folder.join(handler.spare_name()));
+    let name = handler.name_with(SPARES[0]);
+    let entry = folder.join(&name);
     let line = format!(":{name}:M::trial of registrar::/nonexistent/{}:", handler.emulator);
     let trial = || {
         fs::write(folder.join("register"), line)?;
