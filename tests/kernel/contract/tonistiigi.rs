@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use codegen::targets;
 use serde_json::Value;
 use tests::namespace;
 
@@ -30,8 +31,8 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// The targets whose programs run as things are now.
-fn running_now(sandbox: &Sandbox) -> impl Fn(&codegen::targets::Target) -> bool {
-    let native: Vec<_> = codegen::targets::TARGETS.iter().filter(|target| runs(sandbox, target)).collect();
+fn running_now(sandbox: &Sandbox) -> impl Fn(&targets::Target) -> bool {
+    let native: Vec<_> = targets::TARGETS.iter().filter(|target| runs(sandbox, target)).collect();
     move |target| native.iter().any(|native| native.qemu == target.qemu)
 }
 
@@ -48,7 +49,7 @@ fn platform(name: &str) -> String {
 
 /// What is logged of what the machine runs itself.
 fn skipped(names: &[String]) -> String {
-    let family = codegen::targets::TARGETS.iter().filter(|target| target.family == host().family);
+    let family = targets::TARGETS.iter().filter(|target| target.family == host().family);
     let native = family.filter(|target| {
         target.qemu != host().qemu && !names.iter().any(|name| name.strip_prefix("qemu-") == Some(target.qemu))
     });
@@ -178,6 +179,12 @@ fn native_and_unknown(sandbox: &Sandbox) {
     let own = own.trim_start_matches("linux/");
     let log = format!("installing: {own} skipped: this machine's own\n");
     says(sandbox, &["--install", own], 0, &status(&platforms(&native), &[""; 0]), &log);
+    // Of which there are two entries, where the machine does not run it itself.
+    let i386 = targets::by_qemu_name("i386").expect("known");
+    let word = if native(i386) { "skipped: runs natively" } else { "OK" };
+    let ran = Line::from(&["--install", "linux/386"][..]).run(sandbox);
+    assert_eq!((ran.code, ran.err), (Some(0), format!("installing: 386 {word}\n")));
+    sandbox.names().iter().for_each(|name| sandbox.write(name, "-1"));
     let riscv64 = status(&platforms(|target| native(target) || target.qemu == "riscv64"), &["qemu-riscv64"]);
     let unknown = "unknown architecture: 'arm46' (did you mean arm64?), 'pdp11'\n";
     says(sandbox, &["--install", "arm46,riscv64,pdp11"], 1, &riscv64, &format!("installing: riscv64 OK\n{unknown}"));
