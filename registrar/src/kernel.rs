@@ -7,6 +7,7 @@ mod error;
 mod find;
 mod folder;
 mod lasting;
+mod own;
 mod scope;
 
 pub(crate) use entry::{Entries, Entry, Named};

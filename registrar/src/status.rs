@@ -7,10 +7,10 @@ mod json;
 pub(crate) mod platforms;
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::columns;
-use crate::kernel::{Entries, Entry, Namespace};
+use crate::kernel::{Entries, Entry, Folder, Namespace};
 use crate::native::{HOST, Verdict};
 use crate::plan::{self, Difference, Found, Outcome, Server, Skip, Step, Wanted};
 use crate::table::Handler;
@@ -88,8 +88,9 @@ impl State {
 }
 
 impl<'a> Status<'a> {
-    pub(crate) fn new(folder: &Path, is_switched_on: bool, wanted: &'a Wanted) -> Self {
-        Self { folder: folder.into(), is_switched_on, namespace: Namespace::current(), wanted, rows: Vec::new() }
+    pub(crate) fn new(folder: &Folder, is_switched_on: bool, wanted: &'a Wanted) -> Self {
+        let (namespace, folder) = (folder.namespace(), folder.path().into());
+        Self { folder, is_switched_on, namespace, wanted, rows: Vec::new() }
     }
 
     /// Adds what the entries, or the kernel, say of a handler.

@@ -72,7 +72,8 @@ fn watch(
 
 /// Those of the handlers that have an entry of ours, and that `register` would give one again.
 fn in_place(asked: &Asked, handlers: &[&'static Handler]) -> Result<Vec<&'static Handler>, Error> {
-    let entries = kernel::find(asked.mount.as_deref(), Mount::Never)?.entries()?;
+    let missing = Mount::never_in_scope(asked.in_user_namespace);
+    let entries = kernel::find(asked.mount.as_deref(), missing)?.entries()?;
     let mut verdicts = Verdicts::default();
     let mut is_kept = |handler: &&'static Handler| {
         Found::new(handler, &entries).ours().is_some()
@@ -84,7 +85,7 @@ fn in_place(asked: &Asked, handlers: &[&'static Handler]) -> Result<Vec<&'static
 
 /// Whether no entry is gone or switched off, nor the whole folder.
 fn is_whole(asked: &Asked, kept: &[&Handler]) -> Result<bool, Error> {
-    let folder = match kernel::find(asked.mount.as_deref(), Mount::Never) {
+    let folder = match kernel::find(asked.mount.as_deref(), Mount::never_in_scope(asked.in_user_namespace)) {
         Ok(folder) => folder,
         Err(Error::NotMounted { .. }) => return Ok(false),
         Err(error) => return Err(error),

@@ -21,6 +21,7 @@ mod random;
 mod register;
 mod resident;
 mod sandbox;
+mod scope;
 mod status;
 mod unregister;
 mod verify;
@@ -80,6 +81,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         probes::TESTS,
         register::TESTS,
         resident::TESTS,
+        scope::TESTS,
         status::TESTS,
         unregister::TESTS,
         verify::TESTS,

@@ -82,7 +82,7 @@ fn compile(source: &Path, program: &Path, is_static: bool) {
 }
 
 /// A folder with a stand-in for each of these targets' emulators.
-fn stand_ins(sandbox: &Sandbox, targets: &[&str]) -> PathBuf {
+pub(crate) fn stand_ins(sandbox: &Sandbox, targets: &[&str]) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernel/verify/emulator.c");
     let program = sandbox.scratch().join("stand-in");
     compile(&source, &program, true);

@@ -15,7 +15,7 @@ use crate::cli::{Asked, Detail, Register};
 use crate::elf;
 use crate::guard::Guard;
 use crate::held::FullPipe;
-use crate::kernel::{self, Entries, Error, Folder, Lasting, Namespace};
+use crate::kernel::{self, Entries, Error, Folder, Lasting, Mount, Namespace};
 use crate::native::{HOST, Verdict, Verdicts};
 use crate::plan::{self, Outcome, Skip, Step, Wanted};
 use crate::report::{Mode, Report, Verb};
@@ -46,7 +46,7 @@ pub(super) fn register(command: &Register) -> Result<Told, Error> {
 /// Registers all in the namespace that this process has made, and will be the last of. Says too whether anything is
 /// registered now.
 pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<(Told, bool), Error> {
-    let (folder, mut register) = kernel::find_and_lock(None)?;
+    let (folder, mut register) = kernel::find_and_lock(None, Mount::OwnAlone)?;
     let (_, steps) = plan(&folder, asked)?;
     let mut report = Report::new(Verb::Register, Mode::Real, folder.path(), asked);
     let mut writer = Writer::new(&folder, &asked.wanted, &mut register);
@@ -55,7 +55,8 @@ pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<(Told, bool), E
 }
 
 fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<Told, Error> {
-    let (folder, mut register) = kernel::find_and_lock(command.asked.mount.as_deref())?;
+    let missing = Mount::in_scope(namespace.is_some());
+    let (folder, mut register) = kernel::find_and_lock(command.asked.mount.as_deref(), missing)?;
     let told = register_in(&folder, &mut register, command, namespace);
     if told.as_ref().map_or(true, |told| told.is_failure()) {
         folder.unmount_if_unused();
@@ -107,8 +108,8 @@ fn register_in(
     if lasting == Lasting::AsThisMountNamespace {
         report.remark("as long as this mount namespace".into());
     }
-    if let Some(namespace) = namespace {
-        report.remark(of_namespace(namespace));
+    if let Some(namespace) = folder.namespace() {
+        report.remark(of_namespace(&namespace));
     }
     let (entries, steps) = plan(folder, asked)?;
     let mut writer = Writer::new(folder, &asked.wanted, register);

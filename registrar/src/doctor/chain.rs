@@ -36,7 +36,7 @@ pub(super) fn links(asked: &Asked, limit: Duration) -> Vec<Link> {
         }
         Err(error) => links.push(Link::new("switch", Unknown, error.to_string())),
     }
-    links.extend(surroundings());
+    links.extend(surroundings(&folder));
     match folder.entries() {
         Ok(entries) => links.extend(of_handlers(asked, &folder, &entries, limit)),
         Err(error) => links.push(Link::new("rule", Broken, error.to_string())),
@@ -55,11 +55,18 @@ fn kernel_link(is_mounted: bool) -> Link {
 }
 
 /// Whose programs are served, and for how long.
-fn surroundings() -> [Link; 2] {
+fn surroundings(folder: &Folder) -> [Link; 2] {
     let namespace = Namespace::current();
     let scope = match &namespace {
-        None => "programs of this machine".into(),
-        Some(namespace) => format!("programs of {namespace} alone"),
+        None => Link::new("scope", Holds, "programs of this machine"),
+        Some(namespace) => match folder.is_own() {
+            Some(true) => Link::new("scope", Holds, format!("programs of {namespace} alone")),
+            Some(false) => {
+                let whose = "programs of a user namespace above, and of those in it that have no instance of their own";
+                Link::new("scope", Holds, whose)
+            }
+            None => Link::new("scope", Unknown, format!("whether programs of {namespace} alone cannot be told")),
+        },
     };
     let mount_namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
     let is_first = namespace.is_none() && mount_namespace("self") == mount_namespace("1");
@@ -73,7 +80,7 @@ fn surroundings() -> [Link; 2] {
             "not to be told from here; from Linux 6.7 on as long as anything keeps binfmt_misc mounted",
         ),
     };
-    [Link::new("scope", Holds, scope), lasting]
+    [scope, lasting]
 }
 
 /// The links of each handler that is asked for, or of ours.

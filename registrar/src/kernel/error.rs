@@ -34,6 +34,10 @@ pub(crate) enum Error {
     Mount { at: PathBuf, errno: Errno },
     /// The lock of all runs cannot be had.
     Lock { path: PathBuf, errno: Errno },
+    /// For 30 s something else was in the way of the lock than another run that has it: what `register` was.
+    Unsteady { path: PathBuf, seen: &'static str },
+    /// No user namespace's programs could be served alone.
+    FirstNamespace,
     /// Handlers would serve programs of a user namespace only, and that was not asked for.
     Scope(Namespace),
     /// Handlers would go with this process's mount; in a user namespace, if one is given.
@@ -123,6 +127,16 @@ impl fmt::Display for Error {
                 write!(f, "{}: another run has had the lock for 30 s; see /proc/locks for which", path.display())
             }
             Self::Lock { path, errno } => write!(f, "locking {}: {}", path.display(), plain(*errno)),
+            Self::Unsteady { path, seen } => write!(
+                f,
+                "{}: {seen}, for 30 s; see what mounts and unmounts binfmt_misc there, then run this again",
+                path.display()
+            ),
+            Self::FirstNamespace => write!(
+                f,
+                "--scope userns: this is no user namespace with handlers of its own, but the machine's; leave it out, \
+                 or run this by podman unshare"
+            ),
             Self::Scope(namespace) => {
                 write!(f, "handlers would serve programs of {namespace} only, not the host's: {}", namespace.advice())
             }

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
 use super::lasting::{self, Age, Moment};
-use super::{Entries, Entry, Error};
+use super::{Entries, Entry, Error, Namespace, own};
 use crate::table::Handler;
 
 /// Longer than any entry's text: a rule has at most 1920 bytes, and its magic and mask are shown as hexadecimal digits.
@@ -19,6 +19,8 @@ pub(crate) struct Folder {
     path: PathBuf,
     /// If this run mounted it.
     mounted: Option<Mounted>,
+    /// The kernel has said that it is this user namespace's own instance.
+    is_own: bool,
 }
 
 /// What showed when this run mounted it.
@@ -36,12 +38,17 @@ pub(crate) struct Register(Result<File, Error>);
 impl Folder {
     /// One that was mounted before.
     pub(super) fn found(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), mounted: None }
+        Self { path: path.into(), mounted: None, is_own: false }
+    }
+
+    /// One that was mounted before, of this user namespace.
+    pub(super) fn own(path: impl Into<PathBuf>) -> Self {
+        Self { is_own: true, ..Self::found(path) }
     }
 
     /// One that this run has just mounted.
     pub(super) fn mounted(path: impl Into<PathBuf>, before: Option<Moment>, needs_a_mount: bool) -> Self {
-        let folder = Self::found(path);
+        let folder = Self::own(path);
         // What cannot be listed now is not listed in the end either, and the mount stays.
         let entries = folder.entries().unwrap_or_default();
         Self { mounted: Some(Mounted { entries, before, needs_a_mount }), ..folder }
@@ -66,6 +73,17 @@ impl Folder {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it is the instance of this process's user namespace, so that it serves that one's programs alone; nothing
+    /// if that cannot be told. Only of interest where the namespace is not the first.
+    pub(crate) fn is_own(&self) -> Option<bool> {
+        if self.is_own { Some(true) } else { own::is_own(&self.path) }
+    }
+
+    /// The user namespace whose programs alone it serves, if that is certain.
+    pub(crate) fn namespace(&self) -> Option<Namespace> {
+        Namespace::current().filter(|_| self.is_own() == Some(true))
     }
 
     /// Whether the kernel uses any entry at all: its `status` switches all of them.

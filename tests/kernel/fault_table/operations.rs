@@ -44,10 +44,11 @@ const fn first(name: &'static str, setup: Setup, calls: &'static str, path: Opti
 }
 
 pub(super) const OPERATIONS: &[Operation] = &[
-    first("reading which namespace this is", Setup::Nothing, OPEN, Some("/proc/self/uid_map")),
+    first("reading which namespace this is", Setup::Nothing, "?readlink,readlinkat", Some("/proc/self/ns/user")),
     first("asking what is mounted, once", Setup::Nothing, "?statfs,?statfs64", Some(FOLDER)),
     Operation { when: "1+", ..first("asking what is mounted", Setup::Nothing, "?statfs,?statfs64", Some(FOLDER)) },
     first("mounting", Setup::NotMounted, "mount", None),
+    first("mounting over what may be another's", Setup::Nothing, "mount", None),
     first("looking who keeps a new mount", Setup::NotMounted, "?readlink,readlinkat", Some("/proc/self/ns/mnt")),
     first("opening register", Setup::Nothing, OPEN, Some(REGISTER_FILE)),
     first("locking", Setup::Nothing, "flock", None),
@@ -83,7 +84,6 @@ pub(super) const OPERATIONS: &[Operation] = &[
         arguments: &["register", "s390x", "--stay"],
         ..first("waiting for signals", Setup::Nothing, "signalfd4", None)
     },
-    Operation { arguments: UNREGISTER, ..first("unregister: mounting", Setup::NotMounted, "mount", None) },
     Operation {
         arguments: UNREGISTER,
         ..first("unregister: opening register", Setup::AsWanted, OPEN, Some(REGISTER_FILE))
