@@ -78,7 +78,7 @@ fn member(key: &str, names: &[&str]) -> String {
 /// All entries, whosever they are.
 fn entries(asked: &Asked) -> Result<Entries, Error> {
     match kernel::find(asked.mount.as_deref(), Mount::Never) {
-        Err(Error::NotMounted { at }) => peek::entries(&at, asked),
+        Err(Error::NotMounted { at }) => peek::entries(&at),
         found => found?.entries(),
     }
 }
