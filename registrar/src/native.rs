@@ -90,6 +90,13 @@ impl Verdicts {
     }
 }
 
+/// Those of the handlers that are for programs which this machine does not run itself.
+pub(crate) fn needed(handlers: impl IntoIterator<Item = &'static Handler>) -> Vec<&'static Handler> {
+    let mut verdicts = Verdicts::default();
+    let is_needed = |handler: &&Handler| handler.target != HOST && verdicts.of(handler) == Verdict::Needed;
+    handlers.into_iter().filter(is_needed).collect()
+}
+
 /// The test program with its only segment made the name of an ELF interpreter, which the missing last byte is part of.
 /// Loaders read that name right after they have accepted the header, and before anything of this process is gone.
 ///

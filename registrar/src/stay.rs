@@ -11,7 +11,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::cli::{Asked, Detail};
 use crate::kernel::{self, Error, Mount};
-use crate::native::{HOST, Verdict, Verdicts};
+use crate::native;
 use crate::plan::Found;
 use crate::table::Handler;
 use crate::told::Told;
@@ -44,7 +44,8 @@ fn watch(
     signals: &Signals,
     register: impl Fn() -> Result<Told, Error>,
 ) -> Result<(), Error> {
-    let kept = in_place(asked, handlers)?;
+    // Not those in the folder now: what somebody has removed since they were registered would not be missed.
+    let kept = native::needed(handlers.iter().copied());
     // What was done at the last look, if anything.
     let mut last: Option<Told> = None;
     while !signals.come_within(PERIOD).map_err(|errno| Error::Signals { errno })? {
@@ -68,19 +69,6 @@ fn watch(
         last = told;
     }
     Ok(())
-}
-
-/// Those of the handlers that have an entry of ours, and that `register` would give one again.
-fn in_place(asked: &Asked, handlers: &[&'static Handler]) -> Result<Vec<&'static Handler>, Error> {
-    let missing = Mount::never_in_scope(asked.in_user_namespace);
-    let entries = kernel::find(asked.mount.as_deref(), missing)?.entries()?;
-    let mut verdicts = Verdicts::default();
-    let mut is_kept = |handler: &&'static Handler| {
-        Found::new(handler, &entries).ours().is_some()
-            && handler.target != HOST
-            && verdicts.of(handler) != Verdict::Native
-    };
-    Ok(handlers.iter().copied().filter(&mut is_kept).collect())
 }
 
 /// Whether no entry is gone or switched off, nor the whole folder.

@@ -5,7 +5,7 @@ use super::{handlers, register, status};
 use crate::cli::Asked;
 use crate::dialects::{Foreign, Show};
 use crate::kernel::{Entry, Error};
-use crate::native::{HOST, Verdict, Verdicts};
+use crate::native;
 use crate::status::platforms;
 use crate::table::{Handler, SPARES};
 use crate::told::Told;
@@ -20,7 +20,8 @@ pub(super) fn run(foreign: &Foreign) -> Told {
         told.extend(part);
     };
     if !foreign.remove.is_empty() {
-        let exchanged = if foreign.registers { to_register(asked) } else { Vec::new() };
+        // Ours with no moment without one, rather than removed before.
+        let exchanged = if foreign.registers { native::needed(handlers(asked)) } else { Vec::new() };
         let is_exchanged = |name: &str, entry: &Entry| {
             let is_name = |handler: &Handler| {
                 name.strip_prefix(handler.name).is_some_and(|end| end.is_empty() || SPARES.contains(&end))
@@ -51,11 +52,4 @@ fn nothing_to_register(asked: &Asked) -> Option<String> {
     let naming = asked.naming.as_ref().filter(|_| asked.targets.is_empty() && handlers(asked).is_empty())?;
     let folder = &asked.wanted.emulators;
     Some(format!("{} {folder}: no {} is there", asked.emulators_from, naming.of_any()))
-}
-
-/// Handlers whose entries of ours are to be exchanged, with no moment without one, rather than removed before.
-fn to_register(asked: &Asked) -> Vec<&'static Handler> {
-    let mut verdicts = Verdicts::default();
-    let is_needed = |handler: &&Handler| handler.target != HOST && verdicts.of(handler) == Verdict::Needed;
-    handlers(asked).into_iter().filter(is_needed).collect()
 }
