@@ -31,6 +31,7 @@ mod layer;
 mod layout;
 mod order;
 mod out;
+mod report;
 pub mod spec;
 
 /// Options of `cargo xtask image`.
@@ -52,8 +53,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Format::Oci)]
     format: Format,
 
-    /// Where the image goes: a folder, or an archive if the name ends in .tar [default: image or image.tar beside what
-    /// goes in]
+    /// Where the image goes: an archive if the name ends in .tar, else a folder [default: image.tar beside what goes in]
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
 
@@ -76,6 +76,10 @@ pub struct Args {
     /// Which image of this version of QEMU it is: the tag is QEMUVERSION-NUMBER
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     number: u32,
+
+    /// Show what each file adds to it, and draw that beside it (*.svg)
+    #[arg(long)]
+    report: bool,
 }
 
 /// Kinds of images.
@@ -95,7 +99,7 @@ pub fn run(args: &Args) -> Result<()> {
     let dist = contents::dist(&args.dist, &targets);
     let hosts = args.hosts()?;
     let compressions = args.compressions()?;
-    let default = dist.join(if args.format == Format::Docker { "image.tar" } else { "image" });
+    let default = dist.join("image.tar");
     let path = args.out.as_deref().unwrap_or(&default);
     if args.format == Format::Docker {
         ensure!(hosts.len() == 1, "docker load takes one host's image; name one --host, or leave out --format docker");
@@ -114,11 +118,37 @@ pub fn run(args: &Args) -> Result<()> {
         if args.format == Format::Docker {
             layout::add_docker(folder, &layout, &args.name, &about)?;
         }
-        Ok(layout)
+        let report = if args.report { Some(report(folder, &layout, &contents)?) } else { None };
+        Ok((layout, report))
     };
-    let layout = Out::new(path).put(time, &dist, make)?;
+    let (layout, report) = Out::new(path).put(time, &dist, make)?;
+    if let Some((tables, drawing)) = report {
+        let svg = path.with_extension("svg");
+        partial::write(&svg, drawing.as_bytes())?;
+        say!("{tables}drawn in {}\n", svg.display());
+    }
     summary(&layout, &contents, &about, path);
     Ok(())
+}
+
+/// Tables of all images, and a drawing of the last, which is the smallest.
+fn report(folder: &Path, layout: &Layout, contents: &[Contents]) -> Result<(String, String)> {
+    let (mut tables, mut drawing) = (String::new(), String::new());
+    for (contents, images) in contents.iter().zip(&layout.images) {
+        for image in images {
+            let title = format!("{}, QEMU {}, {}", contents.host.name, contents.version, image.compression);
+            tables += &format!("{title}\n");
+            for (layer, name) in image.layers.iter().zip(["emulators", "registrar and texts"]) {
+                let rows = report::rows(folder, layer, image.compression)?;
+                tables += &report::table(&rows, name, layer.blob.size);
+                if name == "emulators" {
+                    drawing = report::drawing(&rows, &title);
+                }
+            }
+            tables.push('\n');
+        }
+    }
+    Ok((tables, drawing))
 }
 
 impl Args {

@@ -29,6 +29,8 @@ pub struct TestArgs {
 const CONTAINER_TOOLS: &[Tool] = &[
     Tool::PODMAN,
     Tool::BUILDAH,
+    Tool::SKOPEO,
+    Tool::DOCKER,
     Tool::RUNC,
     Tool::UIDMAP,
     Tool::ROOTLESSKIT,

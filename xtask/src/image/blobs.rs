@@ -16,7 +16,7 @@ pub(super) const FOLDER: &str = "blobs/sha256";
 
 /// The folder of a layout in the making.
 pub(super) struct Blobs {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     unnamed: AtomicUsize,
 }
 

@@ -71,12 +71,12 @@ pub(super) fn write(items: &[Item], time: u64, compression: Compression, blobs: 
 }
 
 fn compress(pieces: &Receiver<Vec<u8>>, compression: Compression, blobs: &Blobs) -> Result<Descriptor> {
-    let context = "writing a layer";
-    let mut encoder = compression.encoder(blobs.begin()?).context(context)?;
+    let context = || format!("writing a layer into {}", blobs.folder.display());
+    let mut encoder = compression.encoder(blobs.begin()?).with_context(context)?;
     for piece in pieces {
-        encoder.write_all(&piece).context(context)?;
+        encoder.write_all(&piece).with_context(context)?;
     }
-    encoder.finish().context(context)?.finish(compression.media_type())
+    encoder.finish().with_context(context)?.finish(compression.media_type())
 }
 
 /// Writes the archive, and gives its digest.
