@@ -88,7 +88,6 @@ fn descriptor(media_type: &str, digest: &Sha256, size: u64) -> Descriptor {
         size,
         annotations: Annotations::new(),
         platform: None,
-        artifact_type: None,
     }
 }
 

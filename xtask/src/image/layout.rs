@@ -135,7 +135,6 @@ fn bill(image: &Descriptor, contents: &Contents, about: &About, blobs: &Blobs) -
         annotations: labels.into_iter().filter(|(key, _)| kept.contains(key)).collect(),
     };
     let mut descriptor = blobs.json(MANIFEST, &manifest)?;
-    descriptor.artifact_type = Some(SPDX.into());
     let unknown = || "unknown".to_owned();
     descriptor.platform = Some(Platform { architecture: unknown(), os: unknown() });
     Ok(descriptor)

@@ -19,7 +19,8 @@ pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// Media type of the configuration of what is no image: `{}`.
 pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
-/// What leads to a blob.
+/// What leads to a blob. The format has `artifactType` too, which is left out: the manifest says it, and skopeo 1.9 drops it
+/// from an index that it copies, which is another one then.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
@@ -35,9 +36,6 @@ pub struct Descriptor {
     /// The machine that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
-    /// What it is, where it is no image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifact_type: Option<String>,
 }
 
 /// A machine.
