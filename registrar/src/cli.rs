@@ -13,7 +13,7 @@ use lexopt::prelude::*;
 
 use crate::flags::Flags;
 use crate::plan::Wanted;
-use crate::table::{EMULATOR_DIR, LONGEST_LINE, TABLE};
+use crate::table::{EMULATOR_DIR, LONGEST_LINE, SPARES, TABLE};
 use crate::verify;
 
 pub(crate) use error::Error;
@@ -290,7 +290,8 @@ fn emulator_folder(source: &'static str, folder: &OsStr, flags: &Flags) -> Resul
     let Some(folder) = folder.to_str() else { return refused("not UTF-8") };
     let parts = folder.split('/').filter(|part| !matches!(*part, "" | "."));
     let plain: String = parts.flat_map(|part| ["/", part]).collect();
-    let too_long = || TABLE.handlers.iter().any(|handler| handler.spare_line_in(&plain, flags).len() > LONGEST_LINE);
+    let too_long =
+        || TABLE.handlers.iter().any(|handler| handler.line_with(SPARES[1], &plain, flags).len() > LONGEST_LINE);
     if !folder.starts_with('/') {
         refused("not an absolute path")
     } else if folder.contains(|letter: char| letter == ':' || letter.is_control()) {

@@ -78,7 +78,7 @@ impl<'a> Report<'a> {
     pub(crate) fn add(&mut self, done: Done) {
         let handler = done.step.handler;
         // Of what failed or was undone, nothing is left to be shown.
-        let changes = if done.end == End::AsPlanned { done.step.changes } else { &[] };
+        let changes: &[_] = if done.end == End::AsPlanned { &done.step.changes } else { &[] };
         let said = |word, detail| Said { word, detail, failure: None };
         let Said { word, detail, failure } = match done.end {
             End::NotTried => {
@@ -107,7 +107,7 @@ impl<'a> Report<'a> {
         self.rows.push(Row { name: handler.name, word, detail });
         if self.words.asked.detail == Detail::Verbose {
             let word = self.words.word("  written", "  to write");
-            let text = |&change| self.words.change(handler, change);
+            let text = |&change: &_| self.words.change(handler, change);
             self.rows.extend(changes.iter().map(|change| Row { name: handler.name, word, detail: text(change) }));
         }
     }

@@ -7,6 +7,7 @@ mod exchange;
 mod fault_table;
 mod faults;
 mod find;
+mod hands;
 mod kills;
 mod lasting;
 mod lines;
@@ -19,6 +20,7 @@ mod random;
 mod register;
 mod resident;
 mod sandbox;
+mod scope;
 mod status;
 mod unregister;
 mod verify;
@@ -67,6 +69,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         fault_table::TESTS,
         faults::TESTS,
         find::TESTS,
+        hands::TESTS,
         kills::TESTS,
         lasting::TESTS,
         lines::TESTS,
@@ -77,6 +80,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         probes::TESTS,
         register::TESTS,
         resident::TESTS,
+        scope::TESTS,
         status::TESTS,
         unregister::TESTS,
         verify::TESTS,

@@ -15,7 +15,7 @@ use crate::cli::{Asked, Detail, Register};
 use crate::elf;
 use crate::guard::Guard;
 use crate::held::FullPipe;
-use crate::kernel::{self, Entries, Error, Folder, Lasting, Namespace};
+use crate::kernel::{self, Entries, Error, Folder, Lasting, Mount, Namespace};
 use crate::native::{HOST, Verdict, Verdicts};
 use crate::plan::{self, Outcome, Skip, Step, Wanted};
 use crate::report::{Mode, Report, Verb};
@@ -46,7 +46,7 @@ pub(super) fn register(command: &Register) -> Result<Told, Error> {
 /// Registers all in the namespace that this process has made, and will be the last of. Says too whether anything is
 /// registered now.
 pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<(Told, bool), Error> {
-    let (folder, mut register) = kernel::find_and_lock(None)?;
+    let (folder, mut register) = kernel::find_and_lock(None, Mount::OwnAlone)?;
     let (_, steps) = plan(&folder, asked)?;
     let mut report = Report::new(Verb::Register, Mode::Real, folder.path(), asked);
     let mut writer = Writer::new(&folder, &asked.wanted, &mut register);
@@ -55,7 +55,8 @@ pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<(Told, bool), E
 }
 
 fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<Told, Error> {
-    let (folder, mut register) = kernel::find_and_lock(command.asked.mount.as_deref())?;
+    let missing = Mount::in_scope(namespace.is_some());
+    let (folder, mut register) = kernel::find_and_lock(command.asked.mount.as_deref(), missing)?;
     let told = register_in(&folder, &mut register, command, namespace);
     if told.as_ref().map_or(true, |told| told.is_failure()) {
         folder.unmount_if_unused();
@@ -74,9 +75,14 @@ fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<To
 fn proof(asked: &Asked, folder: &Folder) -> Told {
     let proof = || -> Result<Told, verify::Error> {
         let (handlers, entries) = (handlers(asked), folder.entries()?);
-        let emulators = &asked.wanted.emulators;
-        let limit = verify::LIMIT;
-        let verified = verify::verify(&Question { handlers: &handlers, folder, entries: &entries, emulators, limit })?;
+        let verified = verify::verify(&Question {
+            handlers: &handlers,
+            folder,
+            entries: &entries,
+            emulators: &asked.wanted.emulators,
+            is_fixed: asked.wanted.flags.fixes_binary(),
+            limit: verify::LIMIT,
+        })?;
         Ok(match asked.detail {
             Detail::Quiet => verified.told_in_short().without_out(),
             Detail::Normal => verified.told_in_short(),
@@ -102,8 +108,8 @@ fn register_in(
     if lasting == Lasting::AsThisMountNamespace {
         report.remark("as long as this mount namespace".into());
     }
-    if let Some(namespace) = namespace {
-        report.remark(of_namespace(namespace));
+    if let Some(namespace) = folder.namespace() {
+        report.remark(of_namespace(&namespace));
     }
     let (entries, steps) = plan(folder, asked)?;
     let mut writer = Writer::new(folder, &asked.wanted, register);
@@ -159,7 +165,7 @@ fn steps(asked: &Asked, entries: &Entries) -> Result<Vec<Step>, Error> {
         let step = plan::register(handler, &asked.wanted, entries, verdict);
         let step = on_file(step, &asked.wanted, entries, &mut pipe);
         if let Some(errno) = not_executable(&step, &asked.wanted) {
-            return Step { outcome: Outcome::NotExecutable(errno), changes: &[], ..step };
+            return Step { outcome: Outcome::NotExecutable(errno), changes: Vec::new(), ..step };
         }
         let outcome = match step.outcome {
             Outcome::Skipped(Skip::Unknown(cause)) if !asked.targets.is_empty() => Outcome::Undecidable(cause),
@@ -170,7 +176,7 @@ fn steps(asked: &Asked, entries: &Entries) -> Result<Vec<Step>, Error> {
                 (None, None) => return step,
             },
         };
-        Step { outcome, changes: &[], ..step }
+        Step { outcome, changes: Vec::new(), ..step }
     });
     Ok(planned.collect())
 }

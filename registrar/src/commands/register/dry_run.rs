@@ -17,7 +17,7 @@ const MAY_MOUNT: u64 = 1 << 21;
 
 /// Says what `register` would do.
 pub(super) fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Result<Told, Error> {
-    let found = kernel::find(asked.mount.as_deref(), Mount::Never);
+    let found = kernel::find(asked.mount.as_deref(), Mount::never_in_scope(namespace.is_some()));
     let (folder, steps) = match &found {
         Ok(folder) => (folder.path(), plan(folder, asked)?.1),
         Err(Error::NotMounted { at }) => {
@@ -33,7 +33,8 @@ pub(super) fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Re
     if found.is_err() {
         report.remark(format!("binfmt_misc to be mounted at {}", folder.display()));
     }
-    if let Some(namespace) = namespace {
+    let is_alone = || found.as_ref().map_or(true, |folder| folder.namespace().is_some());
+    if let Some(namespace) = namespace.filter(|_| is_alone()) {
         report.remark(of_namespace(namespace));
     }
     let mut refused = found.as_ref().ok().and_then(not_writable);
