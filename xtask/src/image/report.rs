@@ -80,7 +80,7 @@ impl<R: Read> Read for Counted<R> {
 pub(super) fn table(rows: &[Row], name: &str, blob: u64) -> String {
     let mut text = String::new();
     let mut line = |name: &str, before: u64, after: u64| {
-        let share = if before == 0 { 0 } else { after * 100 / before };
+        let share = (after * 100).checked_div(before).unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
