@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
 use tests::registrar;
 use xtask::compile;
 use xtask::host::Host;
@@ -25,9 +26,14 @@ impl Made {
         let folder = target_dir().join("containers").join(name);
         let _ = fs::remove_dir_all(&folder);
         let registrar = registrar::build().unwrap_or_else(|error| panic!("{error}"));
-        let program = fs::read(registrar).expect("registrar");
-        fixture::make(&folder, Host::named(None).expect("this machine").name, &program);
-        Self(folder)
+        let made = Self(folder);
+        made.add(Host::named(None).expect("this machine"), &registrar);
+        made
+    }
+
+    /// Adds what goes into a host's image.
+    fn add(&self, host: Host, registrar: &Path) {
+        fixture::make(&self.0, host.name, &fs::read(registrar).expect("registrar"));
     }
 
     /// Writes the image with these options; gives where it is.
@@ -85,6 +91,42 @@ fn skopeo_copies_all_of_an_image_as_it_is() {
     let said = system::run(Command::new("skopeo").args(["inspect", &image])).expect("an image of this machine");
     let said = String::from_utf8_lossy(&said.stdout);
     assert!(said.contains("\"org.opencontainers.image.version\": \"11.1.3~rc1\""), "{said}");
+}
+
+#[test]
+fn one_index_holds_an_image_for_each_host_that_its_machines_run() {
+    let made = Made::new("image-hosts");
+    let this = Host::named(None).expect("this machine").name;
+    let hosts = [("aarch64", "arm64"), ("ppc64le", "ppc64le"), ("s390x", "s390x"), ("x86_64", "amd64")];
+    for host in hosts.iter().map(|(host, _)| *host).filter(|host| *host != this) {
+        let host = Host::named(Some(host)).expect("a host");
+        let registrar = compile::registrar(host, None, false).unwrap_or_else(|error| panic!("{error:#}"));
+        made.add(host, &registrar);
+    }
+    let names = hosts.map(|(host, _)| host).join(",");
+    let image = format!("oci-archive:{}", made.image(&["--host", &names, "--compression", "gzip"]));
+    for (host, architecture) in hosts {
+        let copied = made.0.join(format!("copied-{host}"));
+        let mut copy = Command::new("skopeo");
+        copy.args(["copy", &format!("--override-arch={architecture}"), &image, &format!("dir:{}", copied.display())]);
+        system::run(&mut copy).expect("a copy");
+        let manifest = fs::read(copied.join("manifest.json")).expect("a manifest");
+        let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+        let layer = manifest["layers"][1]["digest"].as_str().expect("a layer").replace("sha256:", "");
+        system::run(Command::new("tar").arg("-C").arg(&copied).arg("-xzf").arg(copied.join(layer))).expect("unpacked");
+        let program = copied.join("usr/bin/binfmt");
+        let mut registrar = if host == this {
+            Command::new(program)
+        } else {
+            // So that the kernel need not be told.
+            let mut emulator = Command::new(format!("/usr/bin/qemu-{host}-static"));
+            emulator.arg(program);
+            emulator
+        };
+        let said = system::run(registrar.arg("--version")).expect("registrar");
+        let said = String::from_utf8_lossy(&said.stdout);
+        assert!(said.contains("36 handlers of 35 targets"), "{host}: {said}");
+    }
 }
 
 #[test]

@@ -38,6 +38,8 @@ const CONTAINER_TOOLS: &[Tool] = &[
     Tool::DEBOOTSTRAP,
     Tool::EMULATORS,
     Tool::GCC_AARCH64,
+    Tool::GCC_PPC64LE,
+    Tool::GCC_S390X,
 ];
 
 /// What the tests on other kernels need.
