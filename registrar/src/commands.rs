@@ -1,6 +1,8 @@
 //! Each command from what is asked to what is told: finds the folder, has the plan made, has it carried out.
 
+mod foreign;
 mod register;
+mod remove;
 
 use std::path::Path;
 use std::time::Duration;
@@ -31,7 +33,9 @@ pub(crate) fn run(command: &Command) -> Told {
         }
         Command::Doctor { asked, limit } => return doctor::doctor(asked, *limit),
         Command::Run { asked, program } => return run::run(asked, program, register::register_in_own_namespace),
-        Command::Help => Ok(Told::success(HELP.into())),
+        Command::Foreign(wanted) => return foreign::run(wanted),
+        Command::Help(None) => Ok(Told::success(HELP.into())),
+        Command::Help(Some(dialect)) => Ok(Told::success(dialect.help())),
         Command::Version => Ok(Told::success(version())),
     };
     told.unwrap_or_else(|error| Told::failure(&error.to_string()))
@@ -132,7 +136,12 @@ fn verify(asked: &Asked, json: bool, limit: Duration) -> Result<Told, verify::Er
 /// The handlers of the targets that are named, or all.
 fn handlers(asked: &Asked) -> Vec<&'static Handler> {
     let is_named = |handler: &&Handler| asked.targets.is_empty() || asked.targets.contains(&handler.target);
-    TABLE.handlers.iter().filter(is_named).collect()
+    let named = TABLE.handlers.iter().filter(is_named).collect();
+    match &asked.naming {
+        None => named,
+        // Who asks for all asks for what is there.
+        Some(naming) => naming.of(named, &asked.wanted.emulators, asked.targets.is_empty()),
+    }
 }
 
 fn version() -> String {

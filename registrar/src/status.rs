@@ -4,6 +4,7 @@
 
 mod colour;
 mod json;
+pub(crate) mod platforms;
 
 use std::fmt::Write;
 use std::path::PathBuf;

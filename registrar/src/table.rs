@@ -95,6 +95,13 @@ impl Handler {
         [folder, "/", self.emulator].concat()
     }
 
+    /// The same rule for an entry of this name with this emulator. The names are kept for good.
+    pub(crate) fn renamed(&self, name: String, emulator: String) -> Self {
+        let rule = &self.line[1 + self.name.len()..self.line.len() - self.tail_len()];
+        let line = [":", &name, rule, EMULATOR_DIR, "/", &emulator, ":", FLAGS].concat();
+        Self { name: name.leak(), emulator: emulator.leak(), line: line.leak(), ..*self }
+    }
+
     /// Name of an entry that is not the first: one of [`SPARES`] ends it.
     pub(crate) fn name_with(&self, suffix: &str) -> String {
         [self.name, suffix].concat()
@@ -185,6 +192,9 @@ mod tests {
                 let line = handler.line.replacen(handler.name, &handler.name_with(suffix), 1);
                 assert_eq!(handler.line_with(suffix, EMULATOR_DIR, &usual), line);
             }
+            let renamed = handler.renamed(format!("b-{}", handler.name), "emulator".into());
+            assert_eq!(renamed.line, handler.line.replace(handler.emulator, "emulator").replacen(':', ":b-", 1));
+            assert_eq!(renamed.line_in("/opt", &usual), renamed.line.replace("/usr/bin/", "/opt/"));
             let raw = Flags::raw("FP").expect("flags");
             assert_eq!(handler.line_in(EMULATOR_DIR, &raw), handler.line.replace("static:F", "static:PF"));
         }

@@ -29,6 +29,7 @@ use crate::table::{Handler, TABLE};
 use inside::Wanted;
 use judge::{Chain, Context};
 use place::Way;
+use wire::End;
 
 pub(crate) use inside::is_meant;
 pub(crate) use judge::Finding;
@@ -133,6 +134,16 @@ fn without_run(chain: &Chain<'_>, is_native: bool) -> Finding {
         _ => ("unknown", "its test program was not run to an end: the process that runs them was ended"),
     };
     Finding::of(result, Some(detail.into()))
+}
+
+/// The targets of those handlers whose test programs run here, through whatever entry, or natively.
+pub(crate) fn running(handlers: &[&'static Handler], limit: Duration) -> Result<Vec<&'static str>, Error> {
+    let with_program = handlers.iter().copied().filter(|handler| has_program(handler));
+    let wanted: Vec<_> = with_program.map(|handler| Wanted { handler, set_user_id: false }).collect();
+    let (_, _, results) = if wanted.is_empty() { Default::default() } else { run(&wanted, limit, &Way::ALL)? };
+    let good = End::Exited(TABLE.probe_status.into());
+    let is_good = |handler: &Handler| results.iter().any(|(name, ran)| name == handler.name && ran.end == good);
+    Ok(handlers.iter().filter(|handler| is_good(handler)).map(|handler| handler.target).collect())
 }
 
 /// What came of the best of some ways, with those that were refused.

@@ -5,6 +5,7 @@
 //! Needs root, podman and the package registries; changes the host's `binfmt_misc` and puts it back. Not part of
 //! `cargo test --workspace`: `cargo xtask test --containers` runs it.
 
+mod action;
 mod base;
 mod docker;
 #[path = "../image/fixture.rs"]

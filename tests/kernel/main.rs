@@ -2,6 +2,7 @@
 //! own, so that it needs no root, disturbs nobody and runs beside the others. One that cannot run fails.
 
 mod concurrent;
+mod contract;
 mod doctor;
 mod exchange;
 mod fault_table;
@@ -85,7 +86,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         unregister::TESTS,
         verify::TESTS,
     ];
-    kinds.into_iter().flatten()
+    kinds.into_iter().flatten().chain(contract::tests())
 }
 
 fn main() -> ExitCode {

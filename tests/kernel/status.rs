@@ -12,7 +12,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("status/text", text),
     test("status/json", json),
     test("status/json_is_documented", json_is_documented),
-    test("status/no_command_is_status", no_command_is_status),
+    test("status/options_alone_are_status", options_alone_are_status),
     test("status/switched_off", switched_off),
     test("status/served_under_another_name", served_under_another_name),
     test("status/check", check),
@@ -118,9 +118,9 @@ fn first_cells(text: &str) -> Vec<String> {
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(String::from)).collect()
 }
 
-fn no_command_is_status(sandbox: &Sandbox) {
-    assert_eq!(sandbox.succeeds(&[]), sandbox.succeeds(&["status"]));
-    assert!(targets::TARGETS.iter().all(|target| sandbox.succeeds(&[]).contains(target.qemu)));
+fn options_alone_are_status(sandbox: &Sandbox) {
+    assert_eq!(sandbox.succeeds(&["--json"]), sandbox.succeeds(&["status", "--json"]));
+    assert!(targets::TARGETS.iter().all(|target| sandbox.succeeds(&["--verbose"]).contains(target.qemu)));
 }
 
 fn switched_off(sandbox: &Sandbox) {

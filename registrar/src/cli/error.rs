@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::dialects::Dialect;
 use crate::run;
 use crate::table::TABLE;
 use crate::told::FAILURE;
@@ -31,6 +32,11 @@ pub(crate) enum Error {
         why: &'static str,
     },
     Mount,
+    /// Of another image's command line.
+    Foreign {
+        dialect: Dialect,
+        cause: String,
+    },
     /// Of the command `run`, whose exit statuses are a program's.
     OfRun(Box<Error>),
 }
@@ -79,6 +85,9 @@ impl fmt::Display for Error {
             Self::NoProgram => f.write_str("run: no program; see registrar --help"),
             Self::Emulators { source, folder, why } => write!(f, "{source} '{folder}': {why}"),
             Self::OfRun(error) => write!(f, "{error}"),
+            Self::Foreign { dialect, cause } => {
+                write!(f, "{cause}; this was read as {dialect}'s command line, see {}", dialect.help_line())
+            }
             Self::Mount => f.write_str("--mount '': no folder"),
         }
     }

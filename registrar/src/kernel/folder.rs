@@ -123,18 +123,23 @@ impl Folder {
 
     /// Removes an entry of ours. One that is gone already is as good as removed.
     pub(crate) fn remove(&self, name: &str, handler: &Handler) -> Result<(), Error> {
-        self.write_to(name, handler, b"-1")
+        self.write_to(name, &|entry| entry.is_of(handler), b"-1")
+    }
+
+    /// Removes an entry that is as `listed`, whosever it is.
+    pub(crate) fn remove_listed(&self, name: &str, listed: &Entry) -> Result<(), Error> {
+        self.write_to(name, &|entry| entry == listed, b"-1")
     }
 
     /// Keeps an entry of ours, but out of use.
     pub(crate) fn disable(&self, name: &str, handler: &Handler) -> Result<(), Error> {
-        self.write_to(name, handler, b"0")
+        self.write_to(name, &|entry| entry.is_of(handler), b"0")
     }
 
-    /// Writes to an entry if it is still one of `handler`: who does not ask for the lock may have put another in its
+    /// Writes to an entry if it is still the one that is meant: who does not ask for the lock may have put another in its
     /// place. Read and written through one open file, it is one entry: what is written to one that has gone is
     /// lost, whatever has its name now.
-    fn write_to(&self, name: &str, handler: &Handler, text: &[u8]) -> Result<(), Error> {
+    fn write_to(&self, name: &str, is_meant: &dyn Fn(&Entry) -> bool, text: &[u8]) -> Result<(), Error> {
         let path = self.path.join(name);
         let failed = |error: io::Error| Error::Remove { path: path.clone(), errno: errno(&error) };
         let mut file = match File::options().read(true).write(true).open(&path) {
@@ -144,7 +149,7 @@ impl Folder {
         };
         let found = read_from(&mut file).map_err(|errno| Error::Read { path: path.clone(), errno })?;
         let entry = Entry::parse(&found);
-        if !entry.is_of(handler) {
+        if !is_meant(&entry) {
             return Err(Error::ChangedHands { path, owner: entry.owner() });
         }
         file.write_all(text).map_err(failed)

@@ -28,7 +28,7 @@ const SINCE: (u32, u32) = (6, 7);
 /// What `/proc/self/ns/pid` leads to in the first PID namespace: the kernel's `PROC_PID_INIT_INO`.
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// A moment, as file systems stamp it: of the coarse clock.
+/// A moment, as file systems stamp it: of the coarse clock, or since Linux 6.13 up to a tick later.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub(super) struct Moment {
     seconds: i64,
@@ -36,8 +36,18 @@ pub(super) struct Moment {
 }
 
 impl Moment {
+    /// Before all that is stamped from now on.
     pub(super) fn now() -> Option<Self> {
-        let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE).ok()?;
+        Self::by(ClockId::CLOCK_REALTIME_COARSE)
+    }
+
+    /// After all that has been stamped.
+    fn after_all() -> Option<Self> {
+        Self::by(ClockId::CLOCK_REALTIME)
+    }
+
+    fn by(clock: ClockId) -> Option<Self> {
+        let now = clock_gettime(clock).ok()?;
         Some(Self { seconds: now.tv_sec(), nanoseconds: now.tv_nsec() })
     }
 
@@ -64,9 +74,9 @@ impl Age {
     /// Of the instance at `folder`, mounted after `before`. Its `status` is as old as itself; the folder is younger where
     /// a kernel notes there that entries came and went.
     pub(super) fn of(folder: &Path, before: Option<Moment>) -> Self {
-        let (Some(before), Some(now)) = (before, Moment::now()) else { return Self::New };
         // Reading it will say better why.
         let Ok(status) = fs::metadata(folder.join("status")) else { return Self::Old };
+        let (Some(before), Some(now)) = (before, Moment::after_all()) else { return Self::New };
         let made = Moment { seconds: status.ctime(), nanoseconds: status.ctime_nsec() };
         Self::between(made, before, now)
     }
