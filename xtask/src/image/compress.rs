@@ -190,12 +190,12 @@ mod tests {
     fn the_number_of_processors_changes_nothing() {
         // More than one piece for each worker, with repetitions from far away.
         let mut random = fastrand::Rng::with_seed(1);
-        let block: Vec<u8> = std::iter::repeat_with(|| random.u8(..16)).take(1 << 20).collect();
+        let block: Vec<u8> = std::iter::repeat_with(|| random.u8(..16)).take(1 << 18).collect();
         let mut written = Vec::new();
         for workers in [1, 2, 5] {
             let compression = Compression::Zstd { level: SHARED_FROM, window: 1 };
             let mut encoder = compression.encoder_with(Vec::new(), workers).expect("an encoder");
-            for _ in 0..9 {
+            for _ in 0..36 {
                 encoder.write_all(&block).expect("compressed");
                 encoder.write_all(b"a little more").expect("compressed");
             }

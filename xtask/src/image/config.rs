@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn times_are_written_in_utc() {
         assert_eq!(time(0).expect("a time"), "1970-01-01T00:00:00Z");
-        assert_eq!(time(1_790_000_000).expect("a time"), "2026-09-21T13:33:20Z");
+        assert_eq!(time(1_790_000_000).expect("a time"), "2026-09-21T14:13:20Z");
         time(u64::MAX).expect_err("a time after all times");
     }
 }
