@@ -82,6 +82,7 @@ fn every_blob_is_what_leads_to_it() {
         let config = layout.json(&manifest["config"]);
         assert_eq!(config["architecture"], descriptor["platform"]["architecture"]);
         assert_eq!(config["config"]["Entrypoint"], json!(["/registrar"]));
+        assert_eq!(config["config"]["Env"], json!(["QEMU_PRESERVE_ARGV0=1"]));
         assert_eq!(config["config"]["Labels"]["org.opencontainers.image.version"], "11.1.3~rc1");
         assert_eq!(config["config"]["Labels"], manifest["annotations"]);
         let diff_ids = config["rootfs"]["diff_ids"].as_array().expect("layers");

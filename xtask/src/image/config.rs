@@ -17,6 +17,9 @@ const LICENCES: &str = "(MIT OR Apache-2.0) AND GPL-2.0-only AND LGPL-2.1-or-lat
 /// What the layers hold.
 const LAYERS: [&str; 2] = ["QEMU's emulators", "registrar, licence texts, packages, bill of materials"];
 
+/// As tonistiigi/binfmt's published image has it, for those who call this one by its command line. As in the Containerfile.
+const ENVIRONMENT: [&str; 1] = ["QEMU_PRESERVE_ARGV0=1"];
+
 /// What is known of the whole, whatever the host.
 pub(super) struct About {
     /// `QEMUVERSION-RELEASE`, after the targets where these are not all.
@@ -70,6 +73,7 @@ pub(super) fn config(contents: &Contents, about: &About, layers: &[Layer]) -> Re
         os,
         config: Settings {
             entrypoint: vec!["/registrar".into()],
+            environment: ENVIRONMENT.map(str::to_owned).into(),
             working_dir: "/".into(),
             labels: about.labels(contents)?,
         },

@@ -108,6 +108,9 @@ pub struct Config {
 pub struct Settings {
     /// The program.
     pub entrypoint: Vec<String>,
+    /// `NAME=VALUE`.
+    #[serde(rename = "Env")]
+    pub environment: Vec<String>,
     /// Where it begins.
     pub working_dir: String,
     /// What is said of the image.
