@@ -68,10 +68,16 @@ impl<'a> Writer<'a> {
         for (index, &change) in step.changes.iter().enumerate() {
             let Err(cause) = self.change(step.handler, change) else { continue };
             let mut made = step.changes[..index].to_vec();
-            // The second entry stays only if nothing else serves any more.
-            let undone = Change::Remove(Slot::Spare);
-            if made.last() == Some(&Change::Add(Slot::Spare)) && self.change(step.handler, undone).is_ok() {
-                made.push(undone);
+            if matches!(cause, Error::ChangedHands { .. }) {
+                // What was ours is gone.
+                made.push(change);
+            }
+            // The helper stays only if nothing else serves any more.
+            if let Some(&Change::Add(helper)) = made.last()
+                && helper != step.main
+                && self.change(step.handler, Change::Remove(helper)).is_ok()
+            {
+                made.push(Change::Remove(helper));
             }
             return Err((cause, made));
         }
@@ -88,19 +94,17 @@ impl<'a> Writer<'a> {
     fn change(&mut self, handler: &Handler, change: Change) -> Result<(), Error> {
         let Wanted { emulators, flags, .. } = self.wanted;
         match change {
-            Change::Add(Slot::Own) => self.add(handler, handler.name, &handler.line_in(emulators, flags)),
-            Change::Add(Slot::Spare) => {
-                self.add(handler, &handler.spare_name(), &handler.spare_line_in(emulators, flags))
-            }
-            Change::Remove(slot) => self.folder.remove(&slot.name(handler)),
+            Change::Add(slot) => self.add(handler, slot, &handler.line_with(slot.suffix(), emulators, flags)),
+            Change::Remove(slot) => self.folder.remove(&slot.name(handler), handler),
         }
     }
 
     /// Somebody else may have registered just the same meanwhile, who has no lock.
-    fn add(&mut self, handler: &Handler, name: &str, line: &str) -> Result<(), Error> {
-        let is_wanted = |entry: Entry| plan::difference(handler, self.wanted, &entry, false).is_none();
+    fn add(&mut self, handler: &Handler, slot: Slot, line: &str) -> Result<(), Error> {
+        let is_wanted = |entry: Entry| plan::text_difference(handler, self.wanted, &entry).is_none();
+        let is_there = || self.folder.entry(&slot.name(handler)).is_some_and(is_wanted);
         match self.register.add(line, handler, &self.wanted.emulators) {
-            Err(Error::Add { errno: Errno::EEXIST, .. }) if self.folder.entry(name).is_some_and(is_wanted) => Ok(()),
+            Err(Error::Add { errno: Errno::EEXIST, .. }) if is_there() => Ok(()),
             other => other,
         }
     }

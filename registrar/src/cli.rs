@@ -1,5 +1,5 @@
 //! The command line of this program, checked as far as the table and the words themselves tell. Other images' command
-//! lines are not read here.
+//! lines are read in [`crate::dialects`].
 
 mod error;
 mod help;
@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use crate::dialects::{Dialect, Foreign, Naming, names};
 use crate::flags::Flags;
 use crate::host::{Copies, Label};
 use crate::persist::{self, Format};
 use crate::plan::Wanted;
-use crate::table::{EMULATOR_DIR, LONGEST_LINE, TABLE};
+use crate::table::{EMULATOR_DIR, LONGEST_LINE, SPARES, TABLE};
 use crate::verify;
 
 pub(crate) use error::Error;
@@ -25,15 +26,45 @@ pub(crate) use help::HELP;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Register(Register),
-    Unregister { asked: Asked, dry_run: bool },
-    Status { asked: Asked, json: bool, check: bool },
-    Verify { asked: Asked, json: bool, limit: Duration },
-    Doctor { asked: Asked, limit: Duration },
-    Run { asked: Asked, program: Vec<OsString> },
-    Persist { asked: Asked, format: Format, root: PathBuf },
-    Unpersist { asked: Asked, format: Format, root: PathBuf },
-    Export { asked: Asked, format: Format },
-    Help,
+    Unregister {
+        asked: Asked,
+        dry_run: bool,
+    },
+    Status {
+        asked: Asked,
+        json: bool,
+        check: bool,
+    },
+    Verify {
+        asked: Asked,
+        json: bool,
+        limit: Duration,
+    },
+    Doctor {
+        asked: Asked,
+        limit: Duration,
+    },
+    Run {
+        asked: Asked,
+        program: Vec<OsString>,
+    },
+    Persist {
+        asked: Asked,
+        format: Format,
+        root: PathBuf,
+    },
+    Unpersist {
+        asked: Asked,
+        format: Format,
+        root: PathBuf,
+    },
+    Export {
+        asked: Asked,
+        format: Format,
+    },
+    /// What another image's command line asks for.
+    Foreign(Foreign),
+    Help(Option<Dialect>),
     Version,
 }
 
@@ -52,6 +83,26 @@ pub(crate) struct Asked {
     /// A user namespace's handlers are what is wanted.
     pub(crate) in_user_namespace: bool,
     pub(crate) detail: Detail,
+    /// In whose words it is told, where not in our own.
+    pub(crate) dialect: Option<Dialect>,
+    /// How entries and emulators are named, where not as in the table.
+    pub(crate) naming: Option<Naming>,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            mount: None,
+            wanted: Wanted::default(),
+            copies: None,
+            emulators_from: "--bindir",
+            in_user_namespace: false,
+            detail: Detail::default(),
+            dialect: None,
+            naming: None,
+        }
+    }
 }
 
 /// How much is told.
@@ -66,7 +117,7 @@ pub(crate) enum Detail {
 }
 
 /// What else can be asked of `register`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Register {
     pub(crate) asked: Asked,
     /// All or nothing.
@@ -146,12 +197,12 @@ impl Words {
     fn read(&mut self, mut parser: lexopt::Parser) -> Result<Option<Command>, Error> {
         while let Some(argument) = parser.next()? {
             match argument {
-                Short('h') => return Ok(Some(Command::Help)),
+                Short('h') => return Ok(Some(Command::Help(None))),
                 Short('V') => return Ok(Some(Command::Version)),
                 Short('q') | Long("quiet") => self.detail = Detail::Quiet,
                 Short('v') | Long("verbose") => self.detail = Detail::Verbose,
                 Long(option @ ("help" | "version")) => {
-                    let answer = if option == "help" { Command::Help } else { Command::Version };
+                    let answer = if option == "help" { Command::Help(None) } else { Command::Version };
                     let option = format!("--{option}");
                     return match parser.optional_value() {
                         None => Ok(Some(answer)),
@@ -285,6 +336,7 @@ impl Words {
             copies,
             emulators_from,
             detail: self.detail,
+            ..Asked::default()
         })
     }
 
@@ -328,22 +380,29 @@ fn scope(word: &OsStr) -> Result<(), Error> {
 
 /// The targets that the names mean, each once.
 fn targets(names: Vec<String>) -> Result<Vec<&'static str>, Error> {
+    let (targets, problem) = known_targets(&mut names.iter().map(String::as_str));
+    problem.map_or(Ok(targets), Err)
+}
+
+/// The same, of those that can be had, and what is wrong with the others, if there are any.
+pub(crate) fn known_targets(names: &mut dyn Iterator<Item = &str>) -> (Vec<&'static str>, Option<Error>) {
     let (mut targets, mut unknown, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for name in names {
-        match TABLE.target(&name) {
-            None => unknown.push(name),
-            Some(target) if !is_in_image(target) => missing.push(name),
+        match names::target(name) {
+            None => unknown.push(name.to_owned()),
+            Some(target) if !is_in_image(target) => missing.push(name.to_owned()),
             Some(target) if targets.contains(&target) => {}
             Some(target) => targets.push(target),
         }
     }
-    if !unknown.is_empty() {
-        Err(Error::Architectures(unknown))
+    let problem = if !unknown.is_empty() {
+        Some(Error::Architectures(unknown))
     } else if !missing.is_empty() {
-        Err(Error::Missing(missing))
+        Some(Error::Missing(missing))
     } else {
-        Ok(targets)
-    }
+        None
+    };
+    (targets, problem)
 }
 
 /// The host's own architecture needs no emulator, so no image lacks it.
@@ -352,12 +411,13 @@ fn is_in_image(target: &str) -> bool {
 }
 
 /// A folder that can stand in a rule, in the one spelling that entries are compared by.
-fn emulator_folder(source: &'static str, folder: &OsStr, flags: &Flags) -> Result<String, Error> {
+pub(crate) fn emulator_folder(source: &'static str, folder: &OsStr, flags: &Flags) -> Result<String, Error> {
     let refused = |why| Err(Error::Emulators { source, folder: folder.to_string_lossy().into(), why });
     let Some(folder) = folder.to_str() else { return refused("not UTF-8") };
     let parts = folder.split('/').filter(|part| !matches!(*part, "" | "."));
     let plain: String = parts.flat_map(|part| ["/", part]).collect();
-    let too_long = || TABLE.handlers.iter().any(|handler| handler.spare_line_in(&plain, flags).len() > LONGEST_LINE);
+    let too_long =
+        || TABLE.handlers.iter().any(|handler| handler.line_with(SPARES[1], &plain, flags).len() > LONGEST_LINE);
     if !folder.starts_with('/') {
         refused("not an absolute path")
     } else if folder.contains(|letter: char| letter == ':' || letter.is_control()) {
@@ -378,22 +438,12 @@ mod tests {
     }
 
     fn asked(targets: &[&'static str]) -> Asked {
-        let wanted = Wanted { emulators: "/usr/bin".into(), flags: Flags::default(), keep: false };
-        Asked {
-            targets: targets.into(),
-            mount: None,
-            wanted,
-            copies: None,
-            emulators_from: "--bindir",
-            in_user_namespace: false,
-            detail: Detail::Normal,
-        }
+        Asked { targets: targets.into(), ..Asked::default() }
     }
 
     #[test]
     fn command_lines() {
-        let register =
-            |asked| Register { asked, atomic: false, dry_run: false, temporary: false, verify: false, stay: None };
+        let register = |asked| Register { asked, ..Register::default() };
         let status = |targets, json| Command::Status { asked: asked(targets), json, check: false };
         let wanted =
             |flags, keep| Wanted { flags: Flags::raw(flags).expect("flags"), keep, emulators: "/usr/bin".into() };
@@ -408,6 +458,7 @@ mod tests {
             ("registrar status arm64", status(&["aarch64"], false)),
             ("registrar register", Command::Register(register(asked(&[])))),
             ("registrar register arm64,S390X linux/arm64", Command::Register(register(asked(&["aarch64", "s390x"])))),
+            ("registrar register linux/aarch64", Command::Register(register(asked(&["aarch64"])))),
             (
                 "registrar --mount /m unregister --bindir=/opt/",
                 Command::Unregister { asked: elsewhere(), dry_run: false },
@@ -482,7 +533,7 @@ mod tests {
                 Command::Export { asked: Asked { mount: None, ..elsewhere() }, format: Format::BinfmtSupport },
             ),
             ("registrar register --version", Command::Version),
-            ("registrar -h", Command::Help),
+            ("registrar -h", Command::Help(None)),
         ];
         for (line, expected) in cases {
             assert_eq!(parsed(line), Ok(expected), "{line}");
@@ -535,7 +586,7 @@ mod tests {
             ("registrar register arm64,", "unknown architecture: ''"),
             ("registrar register --bindir opt", "--bindir 'opt': not an absolute path"),
             ("registrar register --copy-to q", "--copy-to 'q': not an absolute path"),
-            ("registrar status --copy-to /q", "--copy-to is for register; see registrar --help"),
+            ("registrar status --copy-to /q", "--copy-to is for register, persist, unpersist; see registrar --help"),
             ("registrar persist --root /", "persist needs --format; see registrar --help"),
             ("registrar unpersist --format openrc", "unpersist needs --root; see registrar --help"),
             (

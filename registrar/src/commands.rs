@@ -1,13 +1,16 @@
 //! Each command from what is asked to what is told: finds the folder, has the plan made, has it carried out.
 
+mod foreign;
 mod register;
+mod remove;
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::apply::{Done, End, Writer};
 use crate::cli::{Asked, Command, Detail, HELP};
 use crate::doctor;
-use crate::kernel::{self, Error, Mount, Namespace};
+use crate::kernel::{self, Entries, Error, Mount, Namespace};
 use crate::native::Verdicts;
 use crate::persist;
 use crate::plan;
@@ -40,7 +43,9 @@ pub(crate) fn run(command: &Command) -> Told {
             return persisted(persist::export(asked, handlers(asked), *format));
         }
         Command::Run { asked, program } => return run::run(asked, program, register::register_in_own_namespace),
-        Command::Help => Ok(Told::success(HELP.into())),
+        Command::Foreign(wanted) => return foreign::run(wanted),
+        Command::Help(None) => Ok(Told::success(HELP.into())),
+        Command::Help(Some(dialect)) => Ok(Told::success(dialect.help())),
         Command::Version => Ok(Told::success(version())),
     };
     told.unwrap_or_else(|error| Told::failure(&error.to_string()))
@@ -51,10 +56,15 @@ fn persisted(told: Result<Told, persist::Error>) -> Told {
 }
 
 fn unregister(asked: &Asked) -> Result<Told, Error> {
-    in_wanted_scope(asked)?;
     // Mounted if need be: entries may be there all the same, since on older kernels they outlive the last mount, and on
-    // others the host may hold the mount that a container lacks.
-    let (folder, mut register) = kernel::find_and_lock(asked.mount.as_deref())?;
+    // others the host may hold the mount that a container lacks. Not in a user namespace, whose new instance would take
+    // the handlers of those above from its programs.
+    let is_namespace = in_wanted_scope(asked)?.is_some();
+    let missing = if is_namespace { Mount::NeverOther } else { Mount::Allowed };
+    let (folder, mut register) = match kernel::find_and_lock(asked.mount.as_deref(), missing) {
+        Err(Error::NotMounted { at }) => return nothing_mounted(asked, &at, Mode::Real),
+        found => found?,
+    };
     let told = folder.entries().map(|entries| {
         let mut report = Report::new(Verb::Unregister, Mode::Real, folder.path(), asked);
         let mut writer = Writer::new(&folder, &asked.wanted, &mut register);
@@ -68,20 +78,34 @@ fn unregister(asked: &Asked) -> Result<Told, Error> {
 }
 
 fn would_unregister(asked: &Asked) -> Result<Told, Error> {
-    in_wanted_scope(asked)?;
-    let folder = kernel::find(asked.mount.as_deref(), Mount::Never)?;
-    let entries = folder.entries()?;
-    let mut report = Report::new(Verb::Unregister, Mode::DryRun, folder.path(), asked);
+    let is_namespace = in_wanted_scope(asked)?.is_some();
+    let folder = match kernel::find(asked.mount.as_deref(), Mount::never_in_scope(is_namespace)) {
+        Err(Error::NotMounted { at }) if is_namespace => return nothing_mounted(asked, &at, Mode::DryRun),
+        found => found?,
+    };
+    Ok(unregistered(asked, folder.path(), &folder.entries()?, Mode::DryRun))
+}
+
+/// In a user namespace without an instance nothing can be registered.
+fn nothing_mounted(asked: &Asked, at: &Path, mode: Mode) -> Result<Told, Error> {
+    kernel::hides_nothing(at)?;
+    Ok(unregistered(asked, at, &Entries::default(), mode))
+}
+
+/// What would be told if all went as planned.
+fn unregistered(asked: &Asked, at: &Path, entries: &Entries, mode: Mode) -> Told {
+    let mut report = Report::new(Verb::Unregister, mode, at, asked);
     for handler in handlers(asked) {
-        report.add(Done { step: plan::unregister(handler, &entries), end: End::AsPlanned });
+        report.add(Done { step: plan::unregister(handler, entries), end: End::AsPlanned });
     }
-    Ok(report.told())
+    report.told()
 }
 
 /// The user namespace whose programs alone will be served, if that is what is asked for.
 fn in_wanted_scope(asked: &Asked) -> Result<Option<Namespace>, Error> {
     match Namespace::current() {
         Some(namespace) if !asked.in_user_namespace => Err(Error::Scope(namespace)),
+        None if asked.in_user_namespace && Namespace::is_first() => Err(Error::FirstNamespace),
         namespace => Ok(namespace),
     }
 }
@@ -89,7 +113,7 @@ fn in_wanted_scope(asked: &Asked) -> Result<Option<Namespace>, Error> {
 fn status(asked: &Asked, json: bool, check: bool) -> Result<Told, Error> {
     let folder = kernel::find(asked.mount.as_deref(), Mount::Never)?;
     let entries = folder.entries()?;
-    let mut status = Status::new(folder.path(), folder.is_switched_on()?, &asked.wanted);
+    let mut status = Status::new(&folder, folder.is_switched_on()?, &asked.wanted);
     let mut verdicts = Verdicts::default();
     for handler in handlers(asked) {
         status.add(handler, &entries, verdicts.of(handler));
@@ -116,8 +140,9 @@ fn verify(asked: &Asked, json: bool, limit: Duration) -> Result<Told, verify::Er
         Told::failure("nothing of ours is registered, so there is nothing to verify; registrar register")
     } else {
         let emulators = &asked.wanted.emulators;
-        verify::verify(&Question { handlers: &handlers, folder: &folder, entries: &entries, emulators, limit })?
-            .told(json)
+        let is_fixed = asked.wanted.flags.fixes_binary();
+        let (handlers, folder, entries) = (&handlers, &folder, &entries);
+        verify::verify(&Question { handlers, folder, entries, emulators, is_fixed, limit })?.told(json)
     };
     Ok(if asked.detail == Detail::Quiet { told.without_out() } else { told })
 }
@@ -125,7 +150,12 @@ fn verify(asked: &Asked, json: bool, limit: Duration) -> Result<Told, verify::Er
 /// The handlers of the targets that are named, or all.
 fn handlers(asked: &Asked) -> Vec<&'static Handler> {
     let is_named = |handler: &&Handler| asked.targets.is_empty() || asked.targets.contains(&handler.target);
-    TABLE.handlers.iter().filter(is_named).collect()
+    let named = TABLE.handlers.iter().filter(is_named).collect();
+    match &asked.naming {
+        None => named,
+        // Who asks for all asks for what is there.
+        Some(naming) => naming.of(named, &asked.wanted.emulators, asked.targets.is_empty()),
+    }
 }
 
 fn version() -> String {

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 
 use nix::errno::Errno;
 
+use crate::beginning::{Beginning, COMPARED};
 use crate::kernel::errno;
 use crate::table::Handler;
 
@@ -14,36 +15,16 @@ const SELF: &str = "/proc/self/exe";
 /// There on a host, and in most containers.
 const SHELL: &str = "/bin/sh";
 
-/// So much of a program the kernel compares, in bytes.
-const COMPARED: usize = 256;
-
-/// Where an ELF header says which operating system's, and whether the program may be anywhere in memory.
-const EI_OSABI: usize = 7;
-const E_TYPE: usize = 16;
-
 /// Beginnings of programs that must go on running as they are.
 pub(crate) struct Guard {
-    natives: Vec<(&'static str, Vec<u8>)>,
+    natives: Vec<(&'static str, Beginning)>,
 }
 
 impl Guard {
     /// Reads this program, and others of the machine if they are there.
     pub(crate) fn new() -> Result<Self, Errno> {
         let own = beginning(SELF).map_err(|error| errno(&error))?;
-        let mut natives = Vec::new();
-        // As the machine's compilers write them: ET_EXEC and ET_DYN, with GNU extensions or without.
-        for kind in [2, 3] {
-            for osabi in [0, 3] {
-                let mut variant = own.clone();
-                if let Some(at) = variant.get_mut(EI_OSABI) {
-                    *at = osabi;
-                }
-                if let Some(at) = variant.get_mut(E_TYPE..E_TYPE + 2) {
-                    at.copy_from_slice(&u16::to_ne_bytes(kind));
-                }
-                natives.push(("programs of this machine", variant));
-            }
-        }
+        let mut natives: Vec<_> = own.kinds().map(|kind| ("programs of this machine", kind)).into();
         natives.push((SELF, own));
         natives.extend(beginning(SHELL).ok().map(|shell| (SHELL, shell)));
         Ok(Self { natives })
@@ -51,20 +32,19 @@ impl Guard {
 
     /// Adds programs of `handler`'s target, which turned out to run natively.
     pub(crate) fn add(&mut self, handler: &'static Handler) {
-        self.natives.push((handler.platform, handler.probe.into()));
+        self.natives.push((handler.platform, Beginning::of(handler.probe)));
     }
 
     /// What the handler's rule would take from the machine.
     pub(crate) fn taken_by(&self, handler: &Handler) -> Option<&'static str> {
-        self.natives.iter().find(|(_, native)| handler.takes(native)).map(|&(name, _)| name)
+        self.natives.iter().find(|(_, native)| handler.takes(native.bytes())).map(|&(name, _)| name)
     }
 }
 
-fn beginning(path: &str) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; COMPARED];
+fn beginning(path: &str) -> io::Result<Beginning> {
+    let mut bytes = [0; COMPARED];
     let length = File::open(path)?.read(&mut bytes)?;
-    bytes.truncate(length);
-    Ok(bytes)
+    Ok(Beginning::of(&bytes[..length]))
 }
 
 #[cfg(test)]

@@ -9,9 +9,12 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use crate::elf;
 use crate::memory;
@@ -56,19 +59,20 @@ impl FullPipe {
         let program = memory::program(&handler.header())?;
         let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
         command.env_clear().env(ASK_VERSION, "1");
-        command.stdin(Stdio::null()).stdout(self.writer.try_clone()?).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(self.writer.try_clone()?).stderr(Stdio::null()).process_group(0);
         let running = Running(command.spawn()?);
         File::open(format!("/proc/{}/exe", running.0.id()))
     }
 }
 
-/// Killed at the end.
+/// A process that leads its process group, which is killed at the end: an emulator may have started others.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
+        // Until it is waited for, its number is nobody else's, also if it has ended by itself.
+        let group = i32::try_from(self.0.id()).map(Pid::from_raw);
+        let _ = group.map(|group| killpg(group, Signal::SIGKILL));
         let _ = self.0.wait();
     }
 }

@@ -7,9 +7,10 @@ mod error;
 mod find;
 mod folder;
 mod lasting;
+mod own;
 mod scope;
 
-pub(crate) use entry::{Entries, Entry};
+pub(crate) use entry::{Entries, Entry, Named};
 pub(crate) use error::{Error, plain};
 pub(crate) use find::{Mount, find, find_and_lock, hides_nothing};
 pub(crate) use folder::{Folder, Register, errno};

@@ -6,6 +6,9 @@
 //! Running a whole program would say the same for five times the system calls and a wait for the scheduler, which on a
 //! busy machine takes longer than all the rest of a registration.
 
+use std::ffi::CStr;
+use std::path::Path;
+
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::unistd::execveat;
@@ -42,6 +45,9 @@ const FAMILY: &str = if cfg!(target_arch = "x86_64") {
     "riscv"
 };
 
+/// The kernel's names for programs in memory are in here.
+const DESCRIPTORS: &str = "/dev/fd";
+
 /// Whether programs of a family member need a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -69,14 +75,26 @@ impl Verdicts {
             return verdict.clone();
         }
         let verdict = match ask_kernel(&unfinished(handler.probe)) {
-            Errno::EIO => Verdict::Native,
-            Errno::ENOEXEC => Verdict::Needed,
-            Errno::ENOENT => Verdict::Unknown("an entry takes any program of this kind".into()),
-            errno => Verdict::Unknown(plain(errno)),
+            Ok(Errno::EIO) => Verdict::Native,
+            Ok(Errno::ENOEXEC) => Verdict::Needed,
+            // Linux 5.10 with TOMOYO looks up the name that it has for a program in memory.
+            Ok(Errno::ENOENT) if !Path::new(DESCRIPTORS).exists() => {
+                Verdict::Unknown(format!("no {DESCRIPTORS} here; ln -s /proc/self/fd {DESCRIPTORS}"))
+            }
+            Ok(Errno::ENOENT) => Verdict::Unknown("an entry takes any program of this kind".into()),
+            Ok(errno) => Verdict::Unknown(plain(errno)),
+            Err(errno) => Verdict::Unknown(format!("making a program in memory: {}", plain(errno))),
         };
         self.known.push((handler.target, verdict.clone()));
         verdict
     }
+}
+
+/// Those of the handlers that are for programs which this machine does not run itself.
+pub(crate) fn needed(handlers: impl IntoIterator<Item = &'static Handler>) -> Vec<&'static Handler> {
+    let mut verdicts = Verdicts::default();
+    let is_needed = |handler: &&Handler| handler.target != HOST && verdicts.of(handler) == Verdict::Needed;
+    handlers.into_iter().filter(is_needed).collect()
 }
 
 /// The test program with its only segment made the name of an ELF interpreter, which the missing last byte is part of.
@@ -105,17 +123,14 @@ fn segment_kind(probe: &[u8]) -> usize {
     (if is_64_bit { 64 } else { 52 }) + (if is_big_endian { 3 } else { 0 })
 }
 
-/// What the kernel says to a program that is a file in memory only.
+/// What the kernel says to a program that is a file in memory only; an error if there can be no such file.
 ///
 /// Close-on-exec keeps an entry that takes it all the same from replacing this process by an emulator: `binfmt_misc`
 /// answers ENOENT where the emulator could not open the program.
-fn ask_kernel(program: &[u8]) -> Errno {
-    let ask = || {
-        let memory = memory::program(program)?;
-        execveat(&memory, c"", &[c"probe"], &[] as &[&std::ffi::CStr], AtFlags::AT_EMPTY_PATH)
-    };
-    match ask() {
-        Err(errno) => errno,
+fn ask_kernel(program: &[u8]) -> Result<Errno, Errno> {
+    let memory = memory::program(program)?;
+    match execveat(&memory, c"", &[c"probe"], &[] as &[&CStr], AtFlags::AT_EMPTY_PATH) {
+        Err(errno) => Ok(errno),
         Ok(never) => match never {},
     }
 }
@@ -139,9 +154,9 @@ mod tests {
         for handler in TABLE.handlers {
             let answer = ask_kernel(&unfinished(handler.probe));
             if handler.target == HOST {
-                assert_eq!(answer, Errno::EIO);
+                assert_eq!(answer, Ok(Errno::EIO));
             } else if handler.family != FAMILY {
-                assert_eq!(answer, Errno::ENOEXEC, "{}", handler.name);
+                assert_eq!(answer, Ok(Errno::ENOEXEC), "{}", handler.name);
             }
         }
     }

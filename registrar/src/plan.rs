@@ -1,7 +1,9 @@
 //! What must change for what is asked: the table's handlers and the kernel's entries in, steps out. Pure; carrying
 //! them out is the business of [`crate::apply`].
 
+mod found;
 mod left;
+mod slot;
 
 use std::fmt;
 
@@ -12,7 +14,11 @@ use crate::kernel::{Entries, Entry};
 use crate::native::Verdict;
 use crate::table::{EMULATOR_DIR, Handler};
 
-pub(crate) use left::{Left, OwnEntry};
+use found::Holder;
+
+pub(crate) use found::{Found, Server};
+pub(crate) use left::{Left, MainEntry};
+pub(crate) use slot::{Change, Slot, is_ours};
 
 /// How handlers are to be registered.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,11 +40,23 @@ impl Default for Wanted {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     pub(crate) handler: &'static Handler,
+    /// The name of the entry that is meant to stay: the own one, or the second where somebody else has that.
+    pub(crate) main: Slot,
     pub(crate) outcome: Outcome,
     /// In this order; the first that fails is the last.
-    pub(crate) changes: &'static [Change],
-    /// The entry of somebody else that serves the same programs, or has the name, and stays: its name, and whose it is.
-    pub(crate) beside: Option<(String, String)>,
+    pub(crate) changes: Vec<Change>,
+    /// The entry of somebody else that serves the same programs, or has the name, and stays.
+    pub(crate) beside: Option<Beside>,
+}
+
+/// An entry of somebody else.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Beside {
+    pub(crate) name: String,
+    /// Whose it is.
+    pub(crate) owner: String,
+    /// It serves some kinds of the programs, or none of them.
+    pub(crate) is_partial: bool,
 }
 
 /// What is so when the changes are made.
@@ -59,10 +77,16 @@ pub(crate) enum Outcome {
     Unfit(String),
     /// Without flag `F` the kernel would take it, and no program would start: its emulator cannot be executed.
     NotExecutable(Errno),
-    /// Entries of others have both names; this is the owner of the second.
-    Taken(String),
-    /// What is there must be replaced, but an entry of this owner has the second name.
-    Blocked(String),
+    /// Entries of others have both names, or what would be removed is somebody else's: the last name, and its owner.
+    Taken {
+        name: String,
+        owner: String,
+    },
+    /// What is there must be replaced, but an entry of this owner has the name under which another would serve meanwhile.
+    Blocked {
+        name: String,
+        owner: String,
+    },
     /// An entry has this name, which is needed, and it cannot be read whose it is.
     Unreadable {
         name: String,
@@ -77,7 +101,7 @@ impl Outcome {
             Self::Registered | Self::Replaced(_) | Self::Unchanged | Self::Unregistered | Self::Absent => false,
             Self::Skipped(_) => false,
             Self::TakesNative(_) | Self::Undecidable(_) | Self::Unfit(_) | Self::NotExecutable(_) => true,
-            Self::Taken(_) | Self::Blocked(_) | Self::Unreadable { .. } => true,
+            Self::Taken { .. } | Self::Blocked { .. } | Self::Unreadable { .. } => true,
         }
     }
 }
@@ -91,7 +115,7 @@ pub(crate) enum Skip {
     InTheWay,
     /// Why the kernel's answer told nothing.
     Unknown(String),
-    /// An entry of somebody else serves, and is to be kept.
+    /// Entries of others serve all of its programs, and are to be kept.
     Served,
 }
 
@@ -102,8 +126,10 @@ pub(crate) enum Difference {
     Interpreter,
     Flags,
     Pattern,
-    /// A newer entry of somebody else serves.
+    /// A newer entry of somebody else serves all of its programs, or some.
     Shadowed,
+    /// A newer entry of ours serves under another name: left by a run that was killed, and perhaps by another file.
+    Leftover,
     /// The kernel holds another file than the one that is there now.
     File,
 }
@@ -116,176 +142,116 @@ impl fmt::Display for Difference {
             Self::Flags => "other flags",
             Self::Pattern => "other magic or mask",
             Self::Shadowed => "shadowed by a newer entry",
+            Self::Leftover => "served by what a killed run has left",
             Self::File => "another file",
         })
     }
 }
 
-/// One write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Add(Slot),
-    Remove(Slot),
-}
-
-/// Under which name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Slot {
-    Own,
-    /// Serves while the own entry is exchanged, and for good where somebody else has the own name; otherwise the
-    /// leftover of a run that was killed.
-    Spare,
-}
-
 use Change::{Add, Remove};
 use Slot::{Own, Spare};
 
-/// At every moment an entry serves: the newest that matches wins, and the same rule may stand under two names.
-const EXCHANGE: &[Change] = &[Add(Spare), Remove(Own), Add(Own), Remove(Spare)];
-/// The same where an entry of ours serves under the second name.
-const EXCHANGE_BESIDE_SPARE: &[Change] = &[Remove(Own), Add(Own), Remove(Spare)];
-/// The same where one is there and does not serve.
-const EXCHANGE_AFTER_SPARE: &[Change] = &[Remove(Spare), Add(Spare), Remove(Own), Add(Own), Remove(Spare)];
-/// Where the own name is somebody else's, whose entry serves meanwhile, if it can.
-const EXCHANGE_SPARE: &[Change] = &[Remove(Spare), Add(Spare)];
-
-impl Slot {
-    /// The name of a handler's entry.
-    pub(crate) fn name(self, handler: &Handler) -> String {
-        match self {
-            Own => handler.name.into(),
-            Spare => handler.spare_name(),
-        }
-    }
-}
-
-/// What an entry of a handler's name is.
-enum Holder<'e> {
-    Nobody,
-    Us(&'e Entry),
-    Other(&'e Entry),
-}
-
-/// Ours is what has our name and our emulator, in whatever folder.
-fn holder<'e>(handler: &Handler, name: &str, entries: &'e Entries) -> Holder<'e> {
-    match entries.get(name) {
-        None => Holder::Nobody,
-        Some(entry) if entry.emulator() == handler.emulator => Holder::Us(entry),
-        Some(entry) => Holder::Other(entry),
-    }
-}
-
-/// Our entry under the second name.
-fn spare<'e>(handler: &Handler, entries: &'e Entries) -> Option<&'e Entry> {
-    match holder(handler, &handler.spare_name(), entries) {
-        Holder::Us(entry) => Some(entry),
-        _ => None,
-    }
-}
-
-/// The entry of somebody else that serves the handler's programs.
-pub(crate) fn server<'e>(handler: &Handler, entries: &'e Entries) -> Option<(&'e str, &'e Entry)> {
-    let is_ours = |name: &str| {
-        (name == handler.name || name == handler.spare_name())
-            && matches!(holder(handler, name, entries), Holder::Us(_))
-    };
-    entries.server_of(&handler.header()).filter(|(name, _)| !is_ours(name))
-}
-
 /// What to do so that `handler` is registered as wanted, if `verdict` says that it is needed.
 pub(crate) fn register(handler: &'static Handler, wanted: &Wanted, entries: &Entries, verdict: Verdict) -> Step {
-    let server = server(handler, entries);
-    let named = |(name, entry): (&str, &Entry)| (name.to_owned(), entry.owner());
-    let step = |outcome, changes| Step { handler, outcome, changes, beside: server.map(named) };
-    let skipped = |skip| step(Outcome::Skipped(skip), &[]);
-    let own = holder(handler, handler.name, entries);
-    let spare_entry = spare(handler, entries);
+    let found = Found::new(handler, entries);
+    let server = found.server();
+    let main = main_slot(&found);
+    let beside = match found.holder(Own) {
+        // It need not serve what ours will, and is named all the same.
+        Holder::Other(theirs) => Some(Beside { name: handler.name.into(), owner: theirs.owner(), is_partial: true }),
+        _ => server.as_ref().map(Beside::from),
+    };
+    let step = |outcome| Step { handler, main, outcome, changes: Vec::new(), beside };
     match verdict {
         Verdict::Needed => {}
-        Verdict::Native if matches!(own, Holder::Us(_)) || spare_entry.is_some() => return skipped(Skip::InTheWay),
-        Verdict::Native => return skipped(Skip::Native),
-        Verdict::Unknown(cause) => return skipped(Skip::Unknown(cause)),
+        Verdict::Native if found.ours().is_some() => return step(Outcome::Skipped(Skip::InTheWay)),
+        Verdict::Native => return step(Outcome::Skipped(Skip::Native)),
+        Verdict::Unknown(cause) => return step(Outcome::Skipped(Skip::Unknown(cause))),
     }
-    if wanted.keep && server.is_some() {
-        return skipped(Skip::Served);
+    if let Some(server) = server.filter(|server| wanted.keep && server.is_of_all) {
+        return Step { beside: Some(Beside::from(&server)), ..step(Outcome::Skipped(Skip::Served)) };
     }
-    match own {
-        Holder::Nobody if spare_entry.is_some() => step(Outcome::Registered, &[Add(Own), Remove(Spare)]),
-        Holder::Nobody => step(Outcome::Registered, &[Add(Own)]),
-        Holder::Us(entry) => match (difference(handler, wanted, entry, server.is_some()), spare_entry) {
-            (None, Some(_)) => step(Outcome::Unchanged, &[Remove(Spare)]),
-            (None, None) => step(Outcome::Unchanged, &[]),
-            (Some(difference), _) => replace(step(Outcome::Replaced(difference), &[]), entries),
-        },
-        Holder::Other(theirs) => {
-            // Their entry need not serve what ours will, and is named all the same.
-            let named = Some((handler.name.to_owned(), theirs.owner()));
-            let step = |outcome, changes| Step { beside: named, ..step(outcome, changes) };
-            match holder(handler, &handler.spare_name(), entries) {
-                // It may be ours.
-                _ if theirs.unreadable.is_some() => step(taken(handler.name.into(), theirs), &[]),
-                Holder::Nobody => step(Outcome::Registered, &[Add(Spare)]),
-                Holder::Us(entry) => match difference(handler, wanted, entry, server.is_some()) {
-                    None => step(Outcome::Unchanged, &[]),
-                    Some(difference) => step(Outcome::Replaced(difference), EXCHANGE_SPARE),
-                },
-                Holder::Other(entry) => step(taken(handler.spare_name(), entry), &[]),
-            }
+    let leftovers = found.slots_of_ours().filter(|slot| *slot != main).map(Remove);
+    match found.holder(main) {
+        Holder::Nobody => {
+            Step { changes: [Add(main)].into_iter().chain(leftovers).collect(), ..step(Outcome::Registered) }
         }
+        Holder::Us(_) => match found.difference(wanted) {
+            None => Step { changes: leftovers.collect(), ..step(Outcome::Unchanged) },
+            Some(difference) => exchange(step(Outcome::Replaced(difference)), &found),
+        },
+        Holder::Other(theirs) => step(taken(main.name(handler), theirs)),
+    }
+}
+
+/// The name of the entry that is to stay. One that cannot be read may be ours.
+fn main_slot(found: &Found<'_>) -> Slot {
+    match found.holder(Own) {
+        Holder::Other(theirs) if theirs.unreadable.is_none() => Spare,
+        _ => Own,
     }
 }
 
 /// The step that replaces what is there by what was found to be unlike it, though its text is the same.
 pub(crate) fn replace_file(step: Step, entries: &Entries) -> Step {
-    let step = Step { outcome: Outcome::Replaced(Difference::File), ..step };
-    match holder(step.handler, step.handler.name, entries) {
-        Holder::Other(_) => Step { changes: EXCHANGE_SPARE, ..step },
-        _ => replace(step, entries),
-    }
+    let found = Found::new(step.handler, entries);
+    exchange(Step { outcome: Outcome::Replaced(Difference::File), ..step }, &found)
 }
 
-/// Chooses the exchange of the own entry.
-fn replace(step: Step, entries: &Entries) -> Step {
-    let handler = step.handler;
-    let changes = match holder(handler, &handler.spare_name(), entries) {
-        Holder::Nobody => EXCHANGE,
-        Holder::Us(spare) if spare.serves(&handler.header()) => EXCHANGE_BESIDE_SPARE,
-        Holder::Us(_) => EXCHANGE_AFTER_SPARE,
-        Holder::Other(blocking) => return Step { outcome: Outcome::Blocked(blocking.owner()), changes: &[], ..step },
-    };
+/// The step that exchanges the entry that is to stay. At every moment one of ours serves, if one did before: the newest
+/// that matches wins, and the same rule may stand under several names.
+fn exchange(step: Step, found: &Found<'_>) -> Step {
+    let (main, helper) = (step.main, step.main.helper());
+    let is_covered = |slot: Slot| slot != main && matches!(found.holder(slot), Holder::Us(it) if found.takes_all(it));
+    let mut changes = Vec::new();
+    let mut others: Vec<_> = found.slots_of_ours().filter(|slot| *slot != main).collect();
+    if !others.iter().copied().any(is_covered) {
+        match found.holder(helper) {
+            Holder::Nobody => {}
+            Holder::Us(_) => changes.push(Remove(helper)),
+            Holder::Other(theirs) => {
+                let (name, owner) = (helper.name(step.handler), theirs.owner());
+                return Step { outcome: Outcome::Blocked { name, owner }, changes, ..step };
+            }
+        }
+        changes.push(Add(helper));
+        // The last to go: what is taken back goes the same way, and needs it first.
+        others.retain(|slot| *slot != helper);
+        others.push(helper);
+    }
+    changes.extend([Remove(main), Add(main)]);
+    changes.extend(others.into_iter().map(Remove));
     Step { changes, ..step }
 }
 
 /// What to do so that no entry of ours is there for `handler`.
 pub(crate) fn unregister(handler: &'static Handler, entries: &Entries) -> Step {
-    let step = |outcome, changes| Step { handler, outcome, changes, beside: None };
-    match (holder(handler, handler.name, entries), spare(handler, entries)) {
-        (Holder::Us(_), Some(_)) => step(Outcome::Unregistered, &[Remove(Own), Remove(Spare)]),
-        (Holder::Us(_), None) => step(Outcome::Unregistered, &[Remove(Own)]),
-        (_, Some(_)) => step(Outcome::Unregistered, &[Remove(Spare)]),
-        (Holder::Nobody, None) => step(Outcome::Absent, &[]),
-        (Holder::Other(entry), None) => step(taken(handler.name.into(), entry), &[]),
-    }
+    let found = Found::new(handler, entries);
+    let changes: Vec<_> = found.slots_of_ours().map(Remove).collect();
+    let outcome = match found.holder(Own) {
+        _ if !changes.is_empty() => Outcome::Unregistered,
+        Holder::Other(theirs) => taken(handler.name.into(), theirs),
+        _ => Outcome::Absent,
+    };
+    Step { handler, main: main_slot(&found), outcome, changes, beside: None }
 }
 
 /// An entry of somebody else, or perhaps so, has a name that is needed.
 fn taken(name: String, entry: &Entry) -> Outcome {
     match entry.unreadable {
-        None => Outcome::Taken(entry.owner()),
+        None => Outcome::Taken { name, owner: entry.owner() },
         Some(errno) => Outcome::Unreadable { name, errno },
     }
 }
 
-/// The entry of ours that is meant to stay, with its name.
-pub(crate) fn ours<'e>(handler: &Handler, entries: &'e Entries) -> Option<(String, &'e Entry)> {
-    match holder(handler, handler.name, entries) {
-        Holder::Us(entry) => Some((handler.name.into(), entry)),
-        _ => spare(handler, entries).map(|entry| (handler.spare_name(), entry)),
+impl From<&Server<'_>> for Beside {
+    fn from(server: &Server<'_>) -> Self {
+        Self { name: server.name.into(), owner: server.entry.owner(), is_partial: !server.is_of_all }
     }
 }
 
-/// How an entry of ours differs from what would be registered.
-pub(crate) fn difference(handler: &Handler, wanted: &Wanted, entry: &Entry, is_shadowed: bool) -> Option<Difference> {
+/// How the text of an entry of ours differs from what would be registered.
+pub(crate) fn text_difference(handler: &Handler, wanted: &Wanted, entry: &Entry) -> Option<Difference> {
     if !entry.enabled {
         Some(Difference::Disabled)
     } else if entry.interpreter != handler.interpreter(&wanted.emulators) {
@@ -294,8 +260,6 @@ pub(crate) fn difference(handler: &Handler, wanted: &Wanted, entry: &Entry, is_s
         Some(Difference::Flags)
     } else if entry.pattern != handler.pattern {
         Some(Difference::Pattern)
-    } else if is_shadowed {
-        Some(Difference::Shadowed)
     } else {
         None
     }

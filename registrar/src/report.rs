@@ -1,7 +1,8 @@
 //! What a user is told of each handler: a line for each, one of sum, and the causes of what failed. Gathers and counts;
-//! what is said of one outcome is in [`words`].
+//! what is said of one outcome is in [`words`], in the words of other images in [`voices`].
 
 mod failures;
+mod voices;
 mod words;
 
 use std::fmt::Write;
@@ -11,6 +12,7 @@ use crate::apply::{Done, End};
 use crate::cli::{Asked, Detail};
 use crate::native::HOST;
 use crate::plan::{Outcome, Skip, Step};
+use crate::table::Handler;
 use crate::told::{Told, escaped};
 
 use failures::Failures;
@@ -43,7 +45,7 @@ pub(crate) struct Report<'a> {
 }
 
 struct Row {
-    name: &'static str,
+    handler: &'static Handler,
     word: &'static str,
     detail: String,
 }
@@ -78,7 +80,7 @@ impl<'a> Report<'a> {
     pub(crate) fn add(&mut self, done: Done) {
         let handler = done.step.handler;
         // Of what failed or was undone, nothing is left to be shown.
-        let changes = if done.end == End::AsPlanned { done.step.changes } else { &[] };
+        let changes: &[_] = if done.end == End::AsPlanned { &done.step.changes } else { &[] };
         let said = |word, detail| Said { word, detail, failure: None };
         let Said { word, detail, failure } = match done.end {
             End::NotTried => {
@@ -104,11 +106,11 @@ impl<'a> Report<'a> {
         if let Some(Failure { name, alone, common }) = failure {
             self.failures.add(self.words.doing(), name, alone, common);
         }
-        self.rows.push(Row { name: handler.name, word, detail });
+        self.rows.push(Row { handler, word, detail });
         if self.words.asked.detail == Detail::Verbose {
             let word = self.words.word("  written", "  to write");
-            let text = |&change| self.words.change(handler, change);
-            self.rows.extend(changes.iter().map(|change| Row { name: handler.name, word, detail: text(change) }));
+            let text = |&change: &_| self.words.change(handler, change);
+            self.rows.extend(changes.iter().map(|change| Row { handler, word, detail: text(change) }));
         }
     }
 
@@ -137,27 +139,29 @@ impl<'a> Report<'a> {
 
     /// The whole text.
     pub(crate) fn told(mut self) -> Told {
-        self.rows.sort_by_key(|row| row.name);
-        let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or_default();
+        self.rows.sort_by_key(|row| row.handler.name);
+        let told = match self.words.asked.dialect {
+            None => self.own_words(),
+            Some(dialect) => voices::told(dialect, &self),
+        };
+        self.failures.told_after(told)
+    }
+
+    /// A line for each, and the sum.
+    fn own_words(&self) -> Told {
+        let width = self.rows.iter().map(|row| row.handler.name.len()).max().unwrap_or_default();
         let mut out = String::new();
         if self.words.asked.detail == Detail::Verbose {
             // Writing to a String cannot fail.
             let _ = writeln!(out, "binfmt_misc at {}", escaped(&self.words.folder.display().to_string()));
         }
-        for Row { name, word, detail } in &self.rows {
+        for Row { handler, word, detail } in &self.rows {
+            let name = handler.name;
             out.push_str(format!("{name:width$}  {word:12}  {}", escaped(detail)).trim_end());
             out.push('\n');
         }
         out.push_str(&self.sum());
-        let told = Told::success(if self.words.asked.detail == Detail::Quiet { String::new() } else { out });
-        match self.failures.lines().as_slice() {
-            [] => told,
-            [only] => told.and_failure(only),
-            lines => {
-                let told = lines.iter().fold(told, |told, line| told.and_detail(line));
-                told.and_failure(&format!("{} failed, first: {}", self.failures.len(), lines[0]))
-            }
-        }
+        Told::success(if self.words.asked.detail == Detail::Quiet { String::new() } else { out })
     }
 
     fn sum(&self) -> String {

@@ -4,14 +4,15 @@
 
 mod colour;
 mod json;
+pub(crate) mod platforms;
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::columns;
-use crate::kernel::{Entries, Entry, Namespace};
+use crate::kernel::{Entries, Entry, Folder, Namespace};
 use crate::native::{HOST, Verdict};
-use crate::plan::{self, Difference, Outcome, Skip, Step, Wanted};
+use crate::plan::{self, Difference, Found, Outcome, Server, Skip, Step, Wanted};
 use crate::table::Handler;
 use crate::told::escaped;
 
@@ -87,23 +88,23 @@ impl State {
 }
 
 impl<'a> Status<'a> {
-    pub(crate) fn new(folder: &Path, is_switched_on: bool, wanted: &'a Wanted) -> Self {
-        Self { folder: folder.into(), is_switched_on, namespace: Namespace::current(), wanted, rows: Vec::new() }
+    pub(crate) fn new(folder: &Folder, is_switched_on: bool, wanted: &'a Wanted) -> Self {
+        let (namespace, folder) = (folder.namespace(), folder.path().into());
+        Self { folder, is_switched_on, namespace, wanted, rows: Vec::new() }
     }
 
     /// Adds what the entries, or the kernel, say of a handler.
     pub(crate) fn add(&mut self, handler: &'static Handler, entries: &Entries, verdict: Verdict) {
-        let server = plan::server(handler, entries);
-        let ours = plan::ours(handler, entries);
-        let difference =
-            ours.as_ref().map(|(_, entry)| plan::difference(handler, self.wanted, entry, server.is_some()));
+        let found = Found::new(handler, entries);
+        let (server, ours) = (found.server(), found.ours());
+        let difference = ours.as_ref().map(|_| found.difference(self.wanted));
         let (state, mut detail) = match difference {
             Some(None) if verdict == Verdict::Native => (State::Registered, Some("runs natively too".into())),
             Some(None) => (State::Registered, None),
             Some(Some(Difference::Disabled)) => (State::Disabled, None),
             Some(Some(Difference::Shadowed)) => (State::Shadowed, None),
             Some(Some(difference)) => (State::Different, Some(difference.to_string())),
-            None if server.is_some() => (State::Served, None),
+            None if server.is_some_and(|server| server.is_of_all) => (State::Served, None),
             None if handler.target == HOST => (State::Native, None),
             None => match &verdict {
                 Verdict::Needed => (State::Absent, None),
@@ -118,14 +119,15 @@ impl<'a> Status<'a> {
         };
         if detail.is_none() {
             detail = match (&ours, server) {
-                (_, Some((by, _))) => Some(format!("by {by}")),
+                (_, Some(Server { name, is_of_all: true, .. })) => Some(format!("by {name}")),
+                (_, Some(Server { name, .. })) => Some(format!("some programs by {name}")),
                 (Some((name, _)), None) if name != handler.name => Some(format!("as {name}")),
                 _ => None,
             };
         }
-        let theirs = || server.map(|(name, entry)| (name.to_owned(), entry.clone()));
+        let theirs = || server.map(|Server { name, entry, .. }| (name.to_owned(), entry.clone()));
         let entry = ours.map(|(name, entry)| (name, entry.clone())).or_else(theirs);
-        let server = server.map(|(name, _)| name.to_owned());
+        let server = server.map(|server| server.name.to_owned());
         self.rows.push(Row { handler, state, entry, server, detail, fit });
     }
 

@@ -11,8 +11,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::cli::{Asked, Detail};
 use crate::kernel::{self, Error, Mount};
-use crate::native::{HOST, Verdict, Verdicts};
-use crate::plan;
+use crate::native;
+use crate::plan::Found;
 use crate::table::Handler;
 use crate::told::Told;
 
@@ -44,7 +44,8 @@ fn watch(
     signals: &Signals,
     register: impl Fn() -> Result<Told, Error>,
 ) -> Result<(), Error> {
-    let kept = in_place(asked, handlers)?;
+    // Not those in the folder now: what somebody has removed since they were registered would not be missed.
+    let kept = native::needed(handlers.iter().copied());
     // What was done at the last look, if anything.
     let mut last: Option<Told> = None;
     while !signals.come_within(PERIOD).map_err(|errno| Error::Signals { errno })? {
@@ -70,28 +71,21 @@ fn watch(
     Ok(())
 }
 
-/// Those of the handlers that have an entry of ours, and that `register` would give one again.
-fn in_place(asked: &Asked, handlers: &[&'static Handler]) -> Result<Vec<&'static Handler>, Error> {
-    let entries = kernel::find(asked.mount.as_deref(), Mount::Never)?.entries()?;
-    let mut verdicts = Verdicts::default();
-    let mut is_kept = |handler: &&'static Handler| {
-        plan::ours(handler, &entries).is_some() && handler.target != HOST && verdicts.of(handler) != Verdict::Native
-    };
-    Ok(handlers.iter().copied().filter(&mut is_kept).collect())
-}
-
 /// Whether no entry is gone or switched off, nor the whole folder.
 fn is_whole(asked: &Asked, kept: &[&Handler]) -> Result<bool, Error> {
-    let folder = match kernel::find(asked.mount.as_deref(), Mount::Never) {
+    let folder = match kernel::find(asked.mount.as_deref(), Mount::never_in_scope(asked.in_user_namespace)) {
         Ok(folder) => folder,
         Err(Error::NotMounted { .. }) => return Ok(false),
         Err(error) => return Err(error),
     };
     let entries = folder.entries()?;
-    // `register` leaves these alone.
-    let is_left = |handler: &Handler| asked.wanted.keep && plan::server(handler, &entries).is_some();
-    let is_in_use = |handler: &Handler| plan::ours(handler, &entries).is_some_and(|(_, entry)| entry.enabled);
-    Ok(folder.is_switched_on()? && kept.iter().all(|handler| is_in_use(handler) || is_left(handler)))
+    let is_well = |handler: &&Handler| {
+        let found = Found::new(handler, &entries);
+        // What others serve, `register` leaves alone.
+        found.ours().is_some_and(|(_, entry)| entry.enabled)
+            || asked.wanted.keep && found.server().is_some_and(|server| server.is_of_all)
+    };
+    Ok(folder.is_switched_on()? && kept.iter().all(is_well))
 }
 
 /// The signals that end this process.

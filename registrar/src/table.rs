@@ -25,8 +25,8 @@ pub(crate) const LONGEST_LINE: usize = 1920;
 /// Longest name of an entry, in bytes.
 const LONGEST_NAME: usize = 255;
 
-/// Ends the name of a handler's second entry.
-const SPARE: &str = ".registrar";
+/// End the names of a handler's second and third entry; the longer one is the last.
+pub(crate) const SPARES: [&str; 2] = [".registrar", ".registrar2"];
 
 /// All that a build of `registrar` knows.
 pub(crate) struct Table {
@@ -95,9 +95,16 @@ impl Handler {
         [folder, "/", self.emulator].concat()
     }
 
-    /// Name of the second entry: it serves while the own one is exchanged, and where the own name is somebody else's.
-    pub(crate) fn spare_name(&self) -> String {
-        [self.name, SPARE].concat()
+    /// The same rule for an entry of this name with this emulator. The names are kept for good.
+    pub(crate) fn renamed(&self, name: String, emulator: String) -> Self {
+        let rule = &self.line[1 + self.name.len()..self.line.len() - self.tail_len()];
+        let line = [":", &name, rule, EMULATOR_DIR, "/", &emulator, ":", FLAGS].concat();
+        Self { name: name.leak(), emulator: emulator.leak(), line: line.leak(), ..*self }
+    }
+
+    /// Name of an entry that is not the first: one of [`SPARES`] ends it.
+    pub(crate) fn name_with(&self, suffix: &str) -> String {
+        [self.name, suffix].concat()
     }
 
     /// What to write for the emulator in `folder`, with these flags.
@@ -109,9 +116,13 @@ impl Handler {
         [rule, folder, "/", self.emulator, ":", flags.as_str()].concat().into()
     }
 
-    /// The same under the second name.
-    pub(crate) fn spare_line_in(&self, folder: &str, flags: &Flags) -> String {
-        [":", self.name, SPARE, &self.line_in(folder, flags)[1 + self.name.len()..]].concat()
+    /// The same under a name with this end.
+    pub(crate) fn line_with(&self, suffix: &str, folder: &str, flags: &Flags) -> Cow<'static, str> {
+        let line = self.line_in(folder, flags);
+        if suffix.is_empty() {
+            return line;
+        }
+        [":", self.name, suffix, &line[1 + self.name.len()..]].concat().into()
     }
 
     /// How programs of this handler begin, as far as its rule tells at least.
@@ -177,8 +188,13 @@ mod tests {
             let usual = Flags::default();
             assert_eq!(handler.line_in(EMULATOR_DIR, &usual), handler.line);
             assert_eq!(handler.line_in("/opt/q", &usual), handler.line.replace("/usr/bin/", "/opt/q/"));
-            let spare = handler.line.replacen(handler.name, &handler.spare_name(), 1);
-            assert_eq!(handler.spare_line_in(EMULATOR_DIR, &usual), spare);
+            for suffix in ["", SPARES[0], SPARES[1]] {
+                let line = handler.line.replacen(handler.name, &handler.name_with(suffix), 1);
+                assert_eq!(handler.line_with(suffix, EMULATOR_DIR, &usual), line);
+            }
+            let renamed = handler.renamed(format!("b-{}", handler.name), "emulator".into());
+            assert_eq!(renamed.line, handler.line.replace(handler.emulator, "emulator").replacen(':', ":b-", 1));
+            assert_eq!(renamed.line_in("/opt", &usual), renamed.line.replace("/usr/bin/", "/opt/"));
             let raw = Flags::raw("FP").expect("flags");
             assert_eq!(handler.line_in(EMULATOR_DIR, &raw), handler.line.replace("static:F", "static:PF"));
         }

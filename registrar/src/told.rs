@@ -23,7 +23,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    pub(crate) fn success(out: String) -> Self {
+    pub(crate) const fn success(out: String) -> Self {
         Self { out, err: String::new(), code: 0 }
     }
 
@@ -64,8 +64,16 @@ impl Told {
     }
 
     /// Says another thing after it; both must have gone well.
-    pub(crate) fn then(self, next: Self) -> Self {
-        Self { out: self.out + &next.out, err: self.err + &next.err, code: self.code.max(next.code) }
+    pub(crate) fn then(mut self, next: Self) -> Self {
+        self.extend(next);
+        self
+    }
+
+    /// The same, where it is.
+    pub(crate) fn extend(&mut self, next: Self) {
+        self.out.push_str(&next.out);
+        self.err.push_str(&next.err);
+        self.code = self.code.max(next.code);
     }
 
     /// Says nothing but what failed.
@@ -81,9 +89,14 @@ impl Told {
 
     /// Says more before the last line.
     pub(crate) fn and_detail(mut self, detail: &str) -> Self {
+        self.detail(detail);
+        self
+    }
+
+    /// The same, where it is.
+    pub(crate) fn detail(&mut self, detail: &str) {
         self.err.push_str(&escaped(detail));
         self.err.push('\n');
-        self
     }
 }
 

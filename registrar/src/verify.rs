@@ -29,6 +29,7 @@ use crate::table::{Handler, TABLE};
 use inside::Wanted;
 use judge::{Chain, Context};
 use place::Way;
+use wire::End;
 
 pub(crate) use inside::is_meant;
 pub(crate) use judge::Finding;
@@ -46,6 +47,8 @@ pub(crate) struct Question<'a> {
     pub(crate) entries: &'a Entries,
     /// Folder of this image's emulators, for advice about what is not registered.
     pub(crate) emulators: &'a str,
+    /// Whether they are to run where they cannot be seen, as those that the kernel opens once do (flag `F`).
+    pub(crate) is_fixed: bool,
     /// For each program.
     pub(crate) limit: Duration,
 }
@@ -80,7 +83,8 @@ pub(crate) fn registered(handlers: &[&'static Handler], entries: &Entries) -> Ve
 
 /// Runs the test programs and says what each means, in the order of the handlers.
 pub(crate) fn verify(question: &Question<'_>) -> Result<Verified, Error> {
-    let Question { handlers, folder, entries, emulators, limit } = *question;
+    let Question { handlers, folder, entries, emulators, is_fixed, limit } = *question;
+    let ways = if is_fixed { &Way::ALL[..] } else { &[Way::Memory] };
     let is_switched_on = folder.is_switched_on()?;
     let mut verdicts = Verdicts::default();
     let chains: Vec<_> = handlers.iter().map(|handler| Chain::of(handler, entries)).collect();
@@ -90,7 +94,7 @@ pub(crate) fn verify(question: &Question<'_>) -> Result<Verified, Error> {
     let natives: Vec<_> = chains.iter().map(&mut is_native).collect();
     let wanted = chains.iter().zip(&natives).filter(|(chain, is_native)| !**is_native && has_program(chain.handler));
     let wanted: Vec<_> = wanted.map(|(chain, _)| wanted_of(chain)).collect();
-    let (way, refused, results) = if wanted.is_empty() { Default::default() } else { run(&wanted, limit)? };
+    let (way, refused, results) = if wanted.is_empty() { Default::default() } else { run(&wanted, limit, ways)? };
     let context = Context {
         mount: folder.path(),
         is_switched_on,
@@ -132,12 +136,22 @@ fn without_run(chain: &Chain<'_>, is_native: bool) -> Finding {
     Finding::of(result, Some(detail.into()))
 }
 
-/// What came of the best way, with those that were refused.
+/// The targets of those handlers whose test programs run here, through whatever entry, or natively.
+pub(crate) fn running(handlers: &[&'static Handler], limit: Duration) -> Result<Vec<&'static str>, Error> {
+    let with_program = handlers.iter().copied().filter(|handler| has_program(handler));
+    let wanted: Vec<_> = with_program.map(|handler| Wanted { handler, set_user_id: false }).collect();
+    let (_, _, results) = if wanted.is_empty() { Default::default() } else { run(&wanted, limit, &Way::ALL)? };
+    let good = End::Exited(TABLE.probe_status.into());
+    let is_good = |handler: &Handler| results.iter().any(|(name, ran)| name == handler.name && ran.end == good);
+    Ok(handlers.iter().filter(|handler| is_good(handler)).map(|handler| handler.target).collect())
+}
+
+/// What came of the best of some ways, with those that were refused.
 type Tried = (Option<Way>, Vec<(Way, String)>, Vec<(String, wire::Ran)>);
 
-fn run(wanted: &[Wanted], limit: Duration) -> Result<Tried, Error> {
+fn run(wanted: &[Wanted], limit: Duration, ways: &[Way]) -> Result<Tried, Error> {
     let mut refused = Vec::new();
-    for way in Way::ALL {
+    for &way in ways {
         match inside::run(way, wanted, limit) {
             Ok(results) => return Ok((Some(way), refused, results)),
             Err(why) => refused.push((way, why)),

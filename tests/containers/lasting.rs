@@ -50,7 +50,7 @@ fn a_container_says_where_its_handlers_would_not_last() {
 }
 
 /// An image of `registrar` and one emulator, which takes less time than that of the Containerfile.
-fn import(podman: &Podman) {
+pub(crate) fn import(podman: &Podman) {
     let folder = tempfile::tempdir().expect("a folder");
     let (root, archive) = (folder.path().join("root"), folder.path().join("image.tar"));
     fs::create_dir_all(root.join("usr/bin")).expect("folders");

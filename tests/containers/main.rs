@@ -1,11 +1,17 @@
 //! The image as a user builds and runs it: `podman build` from the Containerfile, `podman run … register`, a foreign
-//! program on the host, `unregister`; what is said where handlers would not last; and handlers of ordinary users.
+//! program on the host, `unregister`; what `cargo xtask image` writes, as engines load it; what is said where handlers
+//! would not last; and handlers of ordinary users.
 //!
 //! Needs root, podman and the package registries; changes the host's `binfmt_misc` and puts it back. Not part of
 //! `cargo test --workspace`: `cargo xtask test --containers` runs it.
 
+mod action;
 mod base;
+mod docker;
+#[path = "../image/fixture.rs"]
+mod fixture;
 mod host;
+mod image;
 mod lasting;
 mod podman;
 mod rootless;

@@ -5,8 +5,11 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd;
 use tempfile::TempDir;
 use tests::registrar;
@@ -20,6 +23,9 @@ const NAME: &str = "registrar-test";
 
 /// What an ordinary user's podman needs besides: control groups without systemd's session.
 const ROOTLESS: &str = "cgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n";
+
+/// How long rootlesskit may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn podman_runs_and_builds_for_another_architecture_without_root() {
@@ -57,6 +63,48 @@ fn rootlesskit_has_handlers_of_its_own() {
     assert!(said.ends_with("aarch64\n"), "{said}");
     assert_eq!(host::entries(), host.before, "the host's entries");
     assert!(Command::new(user.path("hello")).output().is_err(), "arm64 programs run on the host");
+}
+
+/// As README tells users of rootless Docker, which is a process in rootlesskit's namespace. It is in a session of its
+/// own, as what a service manager starts.
+#[test]
+fn a_namespace_of_rootlesskit_can_be_entered() {
+    let host = Host::mounted();
+    let user = User::new();
+    let mut daemon = user.command("setsid");
+    daemon.args(["rootlesskit", "sh", "-c", "echo $$ >daemon.pid; exec sleep 600"]);
+    let _daemon = Daemon(daemon.spawn().expect("starting rootlesskit"));
+    let start = Instant::now();
+    let id = loop {
+        let text = fs::read_to_string(user.path("daemon.pid")).unwrap_or_default();
+        if text.ends_with('\n') {
+            break text.trim().to_owned();
+        }
+        assert!(start.elapsed() < PATIENCE, "rootlesskit has not started its program");
+        thread::sleep(Duration::from_millis(50));
+    };
+    let entered = ["--user", "--mount", "--preserve-credentials", "--target", &id];
+    let enter = |words: &[&str]| user.run("nsenter", &[&entered[..], words].concat());
+    // The working directory is the namespace's root.
+    let [registrar, hello] = ["registrar", "hello"].map(|name| user.path(name).display().to_string());
+    assert!(!enter(&[&hello]).0, "arm64 programs run before anything is registered");
+    let (succeeded, said) = enter(&[&registrar, "register", "aarch64", "--scope=userns"]);
+    assert!(succeeded && said.contains("; as long as this mount namespace; for programs of user:["), "{said}");
+    assert_eq!(enter(&[&hello]), (true, "aarch64\n".into()));
+    assert_eq!(host::entries(), host.before, "the host's entries");
+    assert!(Command::new(user.path("hello")).output().is_err(), "arm64 programs run on the host");
+}
+
+/// rootlesskit and what it has started, ended with the test.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // setsid has made it a group. It may have ended, with all that it has started.
+        let group = i32::try_from(self.0.id()).map(unistd::Pid::from_raw);
+        let _ = group.map(|group| killpg(group, Signal::SIGKILL));
+        let _ = self.0.wait();
+    }
 }
 
 /// An ordinary user with a home, `registrar`, an arm64 program, and ids for containers.
@@ -104,14 +152,20 @@ impl User {
         self.succeeds("podman", &["import", "--quiet", "--arch=arm64", "--os=linux", "image.tar", "localhost/hello"]);
     }
 
-    /// Runs a program as this user, at home. Shows and returns what it says, and whether it succeeded.
-    fn run(&self, program: &str, arguments: &[&str]) -> (bool, String) {
+    /// A program as this user, at home.
+    fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(self.home.path()).uid(self.id).gid(self.id).stdin(Stdio::null());
+        command.current_dir(self.home.path()).uid(self.id).gid(self.id).stdin(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.home.path()).env("XDG_RUNTIME_DIR", self.path("runtime"));
         command.env("CONTAINERS_CONF", self.path("containers.conf"));
-        let output = command.output().unwrap_or_else(|error| panic!("running {program}: {error}"));
+        command
+    }
+
+    /// Runs a program. Shows and returns what it says, and whether it succeeded.
+    fn run(&self, program: &str, arguments: &[&str]) -> (bool, String) {
+        let output =
+            self.command(program).args(arguments).output().unwrap_or_else(|error| panic!("running {program}: {error}"));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         println!("$ {program} {}\n{}{}", arguments.join(" "), text(&output.stdout), text(&output.stderr));
         match output.status.success() {

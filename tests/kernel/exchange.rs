@@ -5,7 +5,12 @@ use crate::sandbox::{Sandbox, line};
 use crate::{Test, test};
 use codegen::targets;
 
-pub(crate) const TESTS: &[Test] = &[test("exchange/any_step_fails", any_step_fails)];
+pub(crate) const TESTS: &[Test] = &[
+    test("exchange/any_step_fails", |sandbox| any_step_fails(sandbox, false)),
+    test("exchange/any_step_fails_beside_others", |sandbox| any_step_fails(sandbox, true)),
+    test("exchange/of_leftovers_fails", of_leftovers_fails),
+    test("exchange/all_or_nothing_beside_others", all_or_nothing_beside_others),
+];
 
 /// Which writes fail and how, what is told, and which entries are left.
 struct Case {
@@ -14,6 +19,8 @@ struct Case {
     detail: &'static str,
     left: &'static [&'static str],
 }
+
+const INTERPRETER: &str = "/usr/bin/qemu-s390x-static";
 
 const CASES: &[Case] = &[
     Case {
@@ -49,21 +56,87 @@ const CASES: &[Case] = &[
     },
 ];
 
-fn any_step_fails(sandbox: &Sandbox) {
+/// Where somebody else has our name, all is the same under the second and the third.
+fn any_step_fails(sandbox: &Sandbox, is_beside: bool) {
     let s390x = targets::by_qemu_name("s390x").expect("known");
-    let interpreter = "/usr/bin/qemu-s390x-static";
+    if is_beside {
+        sandbox.add(&line("s390x", "qemu-s390x", "/bin/false", "P"));
+    }
+    let names = ["qemu-s390x", "qemu-s390x.registrar", "qemu-s390x.registrar2"];
+    let [main, helper] = if is_beside { [names[1], names[2]] } else { [names[0], names[1]] };
+    // Not the name of the handler, nor that of its emulator's file.
+    let shifted = |text: &str| {
+        let marked = text.replace("registering qemu-s390x:", "registering HANDLER:").replace(INTERPRETER, "EMULATOR");
+        let named = marked.replace(names[1], "HELPER").replace(names[0], main).replace("HELPER", helper);
+        named.replace("HANDLER", names[0]).replace("EMULATOR", INTERPRETER)
+    };
     sandbox.succeeds(&["register", "s390x"]);
     let wanted = sandbox.entries();
     for Case { inject, err, detail, left } in CASES {
-        sandbox.write("qemu-s390x", "-1");
-        sandbox.add(&line("s390x", "qemu-s390x", interpreter, "OCF"));
+        sandbox.write(main, "-1");
+        sandbox.add(&line("s390x", main, INTERPRETER, "OCF"));
         let (ran, _) = sandbox.run_injected(inject, None, &["register", "s390x"]);
+        let detail = shifted(detail);
         let out = format!("qemu-s390x  failed        {detail}\n0 registered, 0 replaced, 0 unchanged, 1 failed\n");
-        assert_eq!((ran.code, ran.err.as_str(), ran.out), (Some(1), *err, out), "{inject}");
-        assert_eq!(sandbox.names(), *left, "{inject}");
+        assert_eq!((ran.code, ran.err, ran.out), (Some(1), shifted(err), out), "{inject}");
+        let theirs = is_beside.then_some(names[0].to_owned());
+        let left: Vec<_> = theirs.into_iter().chain(left.iter().map(|name| shifted(name))).collect();
+        assert_eq!(sandbox.names(), left, "{inject}");
         assert!(runs(sandbox, s390x), "{inject}");
 
         sandbox.succeeds(&["register", "s390x"]);
         assert_eq!(sandbox.entries(), wanted, "{inject}");
     }
+}
+
+/// Leftovers serve while the entry is exchanged, and go one by one.
+fn of_leftovers_fails(sandbox: &Sandbox) {
+    let s390x = targets::by_qemu_name("s390x").expect("known");
+    sandbox.succeeds(&["register", "s390x"]);
+    let wanted = sandbox.entries();
+    let names = ["qemu-s390x", "qemu-s390x.registrar", "qemu-s390x.registrar2"];
+    let cases: [(&str, &str, &[&str]); 4] = [
+        ("1", "the entry that was there stays, and so do qemu-s390x.registrar and qemu-s390x.registrar2", &names),
+        ("2", "served by qemu-s390x.registrar and qemu-s390x.registrar2", &names[1..]),
+        ("3", "in place, but qemu-s390x.registrar and qemu-s390x.registrar2 stay as well", &names),
+        ("4", "in place, but qemu-s390x.registrar2 stays as well", &[names[0], names[2]]),
+    ];
+    for (when, detail, left) in cases {
+        for name in &names[1..] {
+            sandbox.add(&line("s390x", name, INTERPRETER, "F"));
+        }
+        let (ran, _) = sandbox.run_injected(&format!("write:error=EIO:when={when}"), None, &["register", "s390x"]);
+        assert_eq!(ran.out.lines().next(), Some(format!("qemu-s390x  failed        {detail}").as_str()));
+        assert_eq!((ran.code, sandbox.names()), (Some(1), left.iter().map(ToString::to_string).collect()));
+        assert!(runs(sandbox, s390x), "{when}");
+        sandbox.succeeds(&["register", "s390x"]);
+        assert_eq!(sandbox.entries(), wanted, "{when}");
+    }
+}
+
+/// Whatever fails, and also what does not run in the end, is taken back under the second name as under the first.
+fn all_or_nothing_beside_others(sandbox: &Sandbox) {
+    let s390x = targets::by_qemu_name("s390x").expect("known");
+    sandbox.add(&line("s390x", "qemu-s390x", "/bin/false", "P"));
+    sandbox.succeeds(&["register", "s390x", "m68k"]);
+    let before = sandbox.entries();
+    let register = ["register", "--atomic", "--credentials", "s390x", "m68k"];
+    for when in 1..=8 {
+        let (ran, _) = sandbox.run_injected(&format!("write:error=EIO:when={when}"), None, &register);
+        assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 1), "{when}: {}", ran.err);
+        assert_eq!(sandbox.entries(), before, "{when}: {}", ran.out);
+        assert!(runs(sandbox, s390x), "{when}");
+    }
+    // Theirs serves m68k and fails.
+    sandbox.add(&line("m68k", "theirs", "/bin/false", "P"));
+    let before = sandbox.entries();
+    let verified = ["register", "--atomic", "--verify", "--keep", "--credentials", "s390x", "m68k"];
+    let (ran, log) = sandbox.run_injected("write:error=EIO:when=65535", None, &verified);
+    assert_eq!((ran.code, sandbox.entries()), (Some(1), before), "{}", ran.out);
+    assert!(runs(sandbox, s390x));
+    let written = log.lines().filter_map(|line| line.split('"').nth(1));
+    let written = written.filter_map(|text| text.strip_prefix(':').or(Some(text).filter(|text| *text == "-1")));
+    let written: Vec<_> = written.map(|text| text.split(':').next().unwrap_or_default()).collect();
+    let exchange = ["qemu-s390x.registrar2", "-1", "qemu-s390x.registrar", "-1"];
+    assert_eq!(written, [exchange, exchange].concat(), "to and back, with no gap");
 }

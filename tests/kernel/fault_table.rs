@@ -155,14 +155,18 @@ fn broken(sandbox: &Sandbox, operation: &Operation, ran: &Ran) -> Vec<&'static s
         broken.push("a last line of which something is cut out");
     }
     let is_register = operation.arguments.contains(&"register");
-    let was_there = matches!(operation.setup, Setup::Different | Setup::AsWanted);
+    let was_there = matches!(operation.setup, Setup::Different | Setup::AsWanted | Setup::DifferentBesideOthers);
     let program = targets::by_qemu_name("s390x").expect("known");
     if is_register && (ran.code == Some(0) || was_there) && !runs(sandbox, program) {
         broken.push("programs do not run");
     }
     if is_mounted() {
         let next = sandbox.run(&["register", "s390x"]);
-        if (next.code, next.err.as_str(), shown(sandbox)) != (Some(0), "", format!("{NAME} F")) {
+        let clean = match operation.setup {
+            Setup::DifferentBesideOthers => format!("{NAME} P, {NAME}.registrar F"),
+            _ => format!("{NAME} F"),
+        };
+        if (next.code, next.err.as_str(), shown(sandbox)) != (Some(0), "", clean) {
             broken.push("the next run does not end clean");
         }
     }
@@ -183,6 +187,10 @@ fn prepare(sandbox: &Sandbox, setup: &Setup) {
         Setup::Nothing | Setup::NotMounted => {}
         Setup::Different => sandbox.add(&line("s390x", NAME, INTERPRETER, "OCF")),
         Setup::AsWanted => sandbox.add(&line("s390x", NAME, INTERPRETER, "F")),
+        Setup::DifferentBesideOthers => {
+            sandbox.add(&line("s390x", NAME, "/bin/false", "P"));
+            sandbox.add(&line("s390x", &format!("{NAME}.registrar"), INTERPRETER, "OCF"));
+        }
     }
 }
 

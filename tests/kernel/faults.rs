@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
 
-use crate::sandbox::{Ran, Sandbox, entry_names, host, line};
+use crate::sandbox::{Ran, Sandbox, entry_names, host, line, ran, scoped};
 use crate::{Test, test};
 
 /// A user who is not root in the namespace either.
@@ -26,8 +27,10 @@ pub(crate) const TESTS: &[Test] = &[
     test("faults/names_taken", names_taken),
     test("faults/many_names_taken", many_names_taken),
     test("faults/second_name_taken", second_name_taken),
+    test("faults/third_name_taken", third_name_taken),
     test("faults/unreadable_entry", unreadable_entry),
-    test("faults/root_of_a_namespace", root_of_a_namespace),
+    test("faults/unreadable_entries", unreadable_entries),
+    Test { second_user: true, ..test("faults/root_of_a_namespace", root_of_a_namespace) },
     Test { mounted: false, ..test("faults/root_of_a_namespace_mounting", root_of_a_namespace_mounting) },
     test("faults/one_fails_the_others_are_tried", one_fails_the_others_are_tried),
     test("faults/failed_replacement_keeps_the_old", failed_replacement_keeps_the_old),
@@ -53,9 +56,7 @@ fn ordinary_user(sandbox: &Sandbox) {
 fn ordinary_user_mounting(sandbox: &Sandbox) {
     let err = "mounting binfmt_misc at /proc/sys/fs/binfmt_misc: not permitted; run as root, or in a container with \
                -v /proc/sys/fs/binfmt_misc:/binfmt_misc";
-    for command in ["register", "unregister"] {
-        assert_eq!(sandbox.fails(&[command], err), "");
-    }
+    assert_eq!(sandbox.fails(&["register"], err), "");
 }
 
 fn read_only(sandbox: &Sandbox) {
@@ -192,6 +193,23 @@ fn names_taken(sandbox: &Sandbox) {
     assert!(Path::new("/proc/sys/fs/binfmt_misc/qemu-arm").exists());
 }
 
+/// The name that serves while the entry under the second name is exchanged.
+fn third_name_taken(sandbox: &Sandbox) {
+    for name in ["qemu-s390x", "qemu-s390x.registrar2"] {
+        sandbox.add(&line("s390x", name, "/opt/theirs", "P"));
+    }
+    sandbox.succeeds(&["register", "s390x"]);
+    let err = "registering qemu-s390x: the name qemu-s390x.registrar2 belongs to /opt/theirs; \
+               to remove that: echo -1 > /proc/sys/fs/binfmt_misc/qemu-s390x.registrar2";
+    let out = sandbox.fails(&["register", "s390x", "--credentials"], err);
+    let expected = "qemu-s390x  failed        the entry that was there stays; qemu-s390x.registrar2 belongs to \
+                    /opt/theirs\n0 registered, 0 replaced, 0 unchanged, 1 failed\n";
+    assert_eq!(out, expected);
+    let status = ["status", "--check", "--credentials", "s390x"];
+    let advice = "registrar register with the same options says what stands in the way";
+    sandbox.fails(&status, &format!("qemu-s390x is different; {advice}"));
+}
+
 fn failed_replacement_keeps_the_old(sandbox: &Sandbox) {
     let folder = empty_folder(sandbox);
     sandbox.succeeds(&["register", "s390x"]);
@@ -269,16 +287,46 @@ fn unreadable_entry(sandbox: &Sandbox) {
     assert!(out.starts_with("qemu-sh4  failed        cannot tell whose qemu-sh4.registrar is: i/o error\n"), "{out}");
 }
 
-/// The folder is another user namespace's, whose root's id none in here has.
+/// What may forbid it is said of several as of one.
+fn unreadable_entries(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "m68k,s390x"]);
+    let cause = "permission denied; SELinux or AppArmor may forbid it; in a container: --security-opt label=disable\n";
+    let cases = [
+        (&["m68k"][..], format!("reading /proc/sys/fs/binfmt_misc/qemu-m68k: {cause}")),
+        (&["m68k", "s390x"], format!("registering 2 handlers (qemu-m68k, qemu-s390x): reading their entries: {cause}")),
+    ];
+    for (targets, err) in cases {
+        let mut strace = Command::new("strace");
+        strace.args(["--quiet=all", "-o", "/dev/null", "-einject=?open,openat:error=EACCES"]);
+        for target in targets {
+            strace.arg("-P").arg(sandbox.folder().join(format!("qemu-{target}")));
+        }
+        let ran = ran(strace.arg(sandbox.registrar()).args(scoped(&["register"])).args(targets));
+        assert_eq!((ran.code, ran.err), (Some(1), err));
+        let told = ran.out.lines().filter(|line| line.ends_with("cannot tell whose entry it is: permission denied"));
+        assert_eq!(told.count(), targets.len(), "{}", ran.out);
+    }
+}
+
+/// The folder is another user namespace's, whose root's id none in here has, and this root may mount none of its own.
 fn root_of_a_namespace(sandbox: &Sandbox) {
-    let path = "/proc/sys/fs/binfmt_misc/register";
-    let (ran, _) = sandbox.run_injected("?open,openat:error=EACCES", Some(path), &["register", "s390x"]);
-    let namespace = fs::read_link("/proc/self/ns/user").expect("a namespace");
-    let err = format!(
-        "writing {path}: permission denied; this is root of {}, the folder is another's: run as the host's root\n",
-        namespace.display()
+    sandbox.succeeds(&["register", "s390x"]);
+    fs::set_permissions(sandbox.scratch(), fs::Permissions::from_mode(0o755)).expect("open to all");
+    let program = sandbox.scratch().join("registrar");
+    fs::copy(sandbox.registrar(), &program).expect("copied");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=1", "--regid=1", "--clear-groups", "unshare", "--user", "--map-root-user", "--mount"]);
+    command.args(["setpriv", "--bounding-set=-all", "--inh-caps=-all", "sh", "-c"]);
+    command.arg("readlink /proc/self/ns/user; $0 register m68k --scope userns; $0 unregister --scope userns");
+    let Ran { out, err, .. } = ran(command.arg(&program));
+    let (namespace, said) = out.split_once('\n').expect("a namespace");
+    let expected = format!(
+        "writing /proc/sys/fs/binfmt_misc/register: permission denied; this is root of {namespace}, the folder is \
+         another's: run as the host's root\n"
     );
-    assert_eq!((ran.code, ran.err), (Some(1), err));
+    assert_eq!(err, expected);
+    assert!(said.contains(" failed ") && said.ends_with("\nnothing was registered\n"), "{said}");
+    assert_eq!(sandbox.names(), ["qemu-s390x"]);
 }
 
 /// As before Linux 6.7.

@@ -3,12 +3,18 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use nix::mount::{MntFlags, umount2};
 use nix::unistd::chroot;
 use tests::{binfmt_misc, namespace};
 
 use crate::sandbox::{PYTHON, Ran, Sandbox, line, ran, scoped};
 use crate::{Test, test};
+
+/// How long to wait for another process, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const TESTS: &[Test] = &[
     Test { mounted: false, ..test("find/mounts_when_absent", mounts_when_absent) },
@@ -25,6 +31,8 @@ pub(crate) const TESTS: &[Test] = &[
     Test { mounted: false, ..test("find/bound_before_the_host_mounted", bound_before_the_host_mounted) },
     Test { mounted: false, ..test("find/no_proc", no_proc) },
     test("find/another_run_mounted_meanwhile", another_run_mounted_meanwhile),
+    test("find/another_run_unmounted_meanwhile", another_run_unmounted_meanwhile),
+    test("find/register_that_is_never_there", register_that_is_never_there),
     Test { mounted: false, ..test("find/unregister_leaves_no_mount", unregister_leaves_no_mount) },
     Test { mounted: false, ..test("find/status_never_mounts", status_never_mounts) },
     Test { mounted: false, ..test("find/bind_mount_first", bind_mount_first) },
@@ -60,7 +68,7 @@ fn takes_its_mount_back(sandbox: &Sandbox) {
     assert_eq!(mounts(), Vec::<String>::new());
 }
 
-/// The instance has entries, which another mount holds.
+/// The instance has entries, which another mount holds. What is not mounted in a user namespace is not looked for.
 fn takes_its_mount_of_others_entries_back(sandbox: &Sandbox) {
     let held = sandbox.scratch().join("held");
     fs::create_dir(&held).expect("created");
@@ -68,12 +76,12 @@ fn takes_its_mount_of_others_entries_back(sandbox: &Sandbox) {
     let register = |line: &str| fs::write(held.join("register"), line).expect("registered");
     register(PYTHON.1);
     register(&line("s390x", "qemu-s390x", "/usr/bin/qemu-s390x-static", "F"));
-    assert_eq!(sandbox.succeeds(&["unregister"]), "qemu-s390x  unregistered\n1 unregistered\n");
     let held_alone = || {
         assert_eq!(mounts(), [held.to_str().expect("text")]);
         let entries = binfmt_misc::entries(&held).expect("read");
-        assert_eq!(entries.into_keys().collect::<Vec<_>>(), [PYTHON.0]);
+        assert_eq!(entries.into_keys().collect::<Vec<_>>(), [PYTHON.0, "qemu-s390x"]);
     };
+    assert_eq!(sandbox.succeeds(&["unregister"]), "nothing was registered\n");
     held_alone();
     fs::write(held.join("status"), "0").expect("switched off");
     assert_eq!(sandbox.run(&["register"]).code, Some(1));
@@ -106,6 +114,38 @@ fn another_run_mounted_meanwhile(sandbox: &Sandbox) {
     assert!(calls.contains("EBUSY"), "{calls}");
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
     assert_eq!(mounts(), before);
+}
+
+/// After this run has opened `register`, and before it has the lock, for which it need not wait.
+fn another_run_unmounted_meanwhile(sandbox: &Sandbox) {
+    let folder = sandbox.folder();
+    let register = folder.join("register");
+    let has_register_open = |process: fs::DirEntry| {
+        let files = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file == register)
+    };
+    let ran = thread::scope(|scope| {
+        scope.spawn(|| {
+            let start = Instant::now();
+            while !fs::read_dir("/proc").expect("processes").flatten().any(has_register_open) {
+                assert!(start.elapsed() < PATIENCE, "nobody has opened register");
+                thread::sleep(Duration::from_millis(5));
+            }
+            umount2(folder, MntFlags::MNT_DETACH).expect("unmounted");
+        });
+        let words = ["register", "s390x", "--temporary"];
+        sandbox.run_injected("flock:delay_enter=1000000:when=1", None, &words).0
+    });
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert_eq!(sandbox.names(), ["qemu-s390x"]);
+}
+
+fn register_that_is_never_there(sandbox: &Sandbox) {
+    let path = "/proc/sys/fs/binfmt_misc/register";
+    let (ran, _) = sandbox.run_injected("?open,openat:error=ENOENT", Some(path), &["register", "s390x"]);
+    let err =
+        format!("{path}: not there, for 30 s; see what mounts and unmounts binfmt_misc there, then run this again\n");
+    assert_eq!((ran.code, ran.err, ran.out.as_str()), (Some(1), err, ""));
 }
 
 fn unregister_leaves_no_mount(sandbox: &Sandbox) {

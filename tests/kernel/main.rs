@@ -2,12 +2,14 @@
 //! own, so that it needs no root, disturbs nobody and runs beside the others. One that cannot run fails.
 
 mod concurrent;
+mod contract;
 mod copies;
 mod doctor;
 mod exchange;
 mod fault_table;
 mod faults;
 mod find;
+mod hands;
 mod kills;
 mod lasting;
 mod lines;
@@ -21,6 +23,7 @@ mod random;
 mod register;
 mod resident;
 mod sandbox;
+mod scope;
 mod status;
 mod unregister;
 mod verify;
@@ -70,6 +73,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         fault_table::TESTS,
         faults::TESTS,
         find::TESTS,
+        hands::TESTS,
         kills::TESTS,
         lasting::TESTS,
         lines::TESTS,
@@ -81,11 +85,12 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         probes::TESTS,
         register::TESTS,
         resident::TESTS,
+        scope::TESTS,
         status::TESTS,
         unregister::TESTS,
         verify::TESTS,
     ];
-    kinds.into_iter().flatten()
+    kinds.into_iter().flatten().chain(contract::tests())
 }
 
 fn main() -> ExitCode {

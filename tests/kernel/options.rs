@@ -1,14 +1,17 @@
 //! Options of `register`: flags, all or nothing, only looking, how much is told.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use codegen::targets;
 
 use crate::register::runs;
 use crate::sandbox::{Ran, Sandbox, entry_names, host, line};
+use crate::verify::stand_ins;
 use crate::{Test, test};
 
 /// A user who is not root in the namespace either.
@@ -33,6 +36,11 @@ pub(crate) const TESTS: &[Test] = &[
     test("options/atomic_that_succeeds", atomic_that_succeeds),
     test("options/another_file_is_replaced", another_file_is_replaced),
     test("options/a_copy_of_the_same_build_is_unchanged", a_copy_of_the_same_build_is_unchanged),
+    test("options/without_a_build_id_each_byte_counts", without_a_build_id_each_byte_counts),
+    test(
+        "options/emulators_that_are_looked_at_leave_nothing_running",
+        emulators_that_are_looked_at_leave_nothing_running,
+    ),
     test("options/emulators_that_cannot_be_held", emulators_that_cannot_be_held),
 ];
 
@@ -256,6 +264,63 @@ fn a_copy_of_the_same_build_is_unchanged(sandbox: &Sandbox) {
     fs::remove_file(&emulator).expect("removed");
     fs::copy("/usr/bin/qemu-s390x-static", &emulator).expect("copied");
     assert!(sandbox.succeeds(&register).contains("1 unchanged"));
+}
+
+/// In a copy with a build ID only its length counts besides.
+fn without_a_build_id_each_byte_counts(sandbox: &Sandbox) {
+    let folder = sandbox.emulators(&[]);
+    let emulator = folder.join("qemu-s390x-static");
+    let register = ["register", "s390x", "--bindir", folder.to_str().expect("text")];
+    let put = |program: &[u8]| {
+        let new = folder.join("new");
+        fs::write(&new, program).expect("written");
+        fs::set_permissions(&new, Permissions::from_mode(0o755)).expect("executable");
+        fs::rename(&new, &emulator).expect("renamed");
+    };
+    let with_id = fs::read("/usr/bin/qemu-s390x-static").expect("an emulator");
+    let note = b"\x03\0\0\0GNU\0";
+    let at = with_id.windows(note.len()).position(|part| part == note).expect("a build ID");
+    // A note of another type.
+    let mut without_id = with_id.clone();
+    without_id[at] = 99;
+    let mut with_last_byte_changed = without_id.clone();
+    *with_last_byte_changed.last_mut().expect("a byte") ^= 1;
+    let and_a_byte = |program: &[u8]| [program, b"\0"].concat();
+    let cases = [
+        ("another inode, no build ID", &without_id, without_id.clone(), true),
+        ("another last byte, no build ID", &without_id, with_last_byte_changed, false),
+        ("a byte more, no build ID", &without_id, and_a_byte(&without_id), false),
+        ("the build ID of another length", &with_id, and_a_byte(&with_id), false),
+        ("a build ID instead of none", &without_id, with_id.clone(), false),
+    ];
+    for (what, old, new, is_unchanged) in cases {
+        put(old);
+        sandbox.succeeds(&register);
+        put(&new);
+        let out = sandbox.succeeds(&register);
+        assert_eq!(out.contains("(before: another file)"), !is_unchanged, "{what}: {out}");
+        assert_eq!(out.contains("1 unchanged"), is_unchanged, "{what}: {out}");
+    }
+}
+
+/// One that starts another process before it waits.
+fn emulators_that_are_looked_at_leave_nothing_running(sandbox: &Sandbox) {
+    let folder = stand_ins(sandbox, &["hppa"]);
+    let program = fs::canonicalize(folder.join("qemu-hppa-static")).expect("a program");
+    let register = ["register", "hppa", "--bindir", folder.to_str().expect("text")];
+    sandbox.succeeds(&register);
+    // It is looked at, and has started the other, when it is killed.
+    let late = "kill,?pidfd_send_signal:delay_enter=500000";
+    let (ran, calls) = sandbox.run_injected(late, None, &register);
+    assert!(ran.out.contains("1 unchanged") && calls.contains("(DELAYED)"), "{ran:?} {calls}");
+    let processes = || fs::read_dir("/proc").expect("processes").flatten();
+    let runs = || processes().any(|process| fs::read_link(process.path().join("exe")).is_ok_and(|exe| exe == program));
+    // A killed process is there a little longer.
+    let start = Instant::now();
+    while runs() {
+        assert!(start.elapsed() < Duration::from_secs(5), "it is still running");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// In a folder of the user's.

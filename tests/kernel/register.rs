@@ -26,6 +26,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("register/replaces_what_differs", replaces_what_differs),
     test("register/another_folder", another_folder),
     test("register/leftovers_are_cleaned", leftovers_are_cleaned),
+    test("register/leftover_of_another_file", leftover_of_another_file),
     #[cfg(target_arch = "x86_64")]
     test("register/native_is_skipped_by_name_too", native_is_skipped_by_name_too),
     #[cfg(target_arch = "x86_64")]
@@ -166,16 +167,44 @@ fn leftovers_are_cleaned(sandbox: &Sandbox) {
     sandbox.add(&own);
     let wanted = sandbox.entries();
     sandbox.write("qemu-s390x", "-1");
-    for (before, word) in [(Some(own), "unchanged "), (Some(other), "replaced "), (None, "registered ")] {
-        if let Some(line) = before {
-            sandbox.add(&line);
-        }
-        sandbox.add(&leftover);
+    let third = leftover.replacen(".registrar", ".registrar2", 1);
+    let left = "(before: served by what a killed run has left)";
+    // The oldest first.
+    let cases: [(&[&String], &str); 7] = [
+        (&[&own, &leftover], left),
+        (&[&own, &third], left),
+        (&[&leftover, &own], "unchanged "),
+        (&[&third, &leftover, &own], "unchanged "),
+        (&[&other, &leftover, &third], "(before: other flags)"),
+        (&[&leftover], "registered "),
+        (&[&leftover, &third], "registered "),
+    ];
+    for (before, word) in cases {
+        before.iter().for_each(|line| sandbox.add(line));
         let out = sandbox.succeeds(&["register", "s390x"]);
         assert!(out.contains(word), "{out}");
         assert_eq!(sandbox.entries(), wanted, "{word}");
         sandbox.write("qemu-s390x", "-1");
     }
+}
+
+/// A run was killed that had only added: its entry, of the same text, holds the file that is there now, and serves.
+fn leftover_of_another_file(sandbox: &Sandbox) {
+    let folder = sandbox.emulators(&[]);
+    let emulator = folder.join("qemu-s390x-static");
+    let rule = |name: &str| line("s390x", name, emulator.to_str().expect("text"), "F");
+    let register = || sandbox.succeeds(&["register", "s390x", "--bindir", folder.to_str().expect("text")]);
+    let s390x = targets::by_qemu_name("s390x").expect("known");
+    fs::copy("/bin/false", &emulator).expect("copied");
+    sandbox.add(&rule("qemu-s390x"));
+    fs::remove_file(&emulator).expect("removed");
+    fs::copy("/usr/bin/qemu-s390x-static", &emulator).expect("copied");
+    sandbox.add(&rule("qemu-s390x.registrar"));
+    assert!(runs(sandbox, s390x), "the newer one serves");
+    assert!(register().contains("(before: served by what a killed run has left)"));
+    assert_eq!(sandbox.names(), ["qemu-s390x"]);
+    assert!(runs(sandbox, s390x), "the entry that stayed holds the file of before");
+    assert!(register().contains("1 unchanged"));
 }
 
 #[cfg(target_arch = "x86_64")]

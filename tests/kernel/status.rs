@@ -12,7 +12,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("status/text", text),
     test("status/json", json),
     test("status/json_is_documented", json_is_documented),
-    test("status/no_command_is_status", no_command_is_status),
+    test("status/options_alone_are_status", options_alone_are_status),
     test("status/switched_off", switched_off),
     test("status/served_under_another_name", served_under_another_name),
     test("status/check", check),
@@ -118,9 +118,9 @@ fn first_cells(text: &str) -> Vec<String> {
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(String::from)).collect()
 }
 
-fn no_command_is_status(sandbox: &Sandbox) {
-    assert_eq!(sandbox.succeeds(&[]), sandbox.succeeds(&["status"]));
-    assert!(targets::TARGETS.iter().all(|target| sandbox.succeeds(&[]).contains(target.qemu)));
+fn options_alone_are_status(sandbox: &Sandbox) {
+    assert_eq!(sandbox.succeeds(&["--json"]), sandbox.succeeds(&["status", "--json"]));
+    assert!(targets::TARGETS.iter().all(|target| sandbox.succeeds(&["--verbose"]).contains(target.qemu)));
 }
 
 fn switched_off(sandbox: &Sandbox) {
@@ -138,11 +138,17 @@ fn served_under_another_name(sandbox: &Sandbox) {
     sandbox.add(&line("sh4", "newer", "/opt/sh4", ""));
     sandbox.add(&line("arm", "newer-arm", "/opt/arm", ""));
     sandbox.write("newer-arm", "0");
-    let out = sandbox.succeeds(&["status", "s390x", "m68k", "hppa", "sh4", "arm"]);
+    // Left by a run that was killed, and by another that has been told of another folder.
+    for (target, name) in [("mips", "qemu-mips"), ("mips", "qemu-mips.registrar"), ("ppc", "qemu-ppc.registrar2")] {
+        sandbox.add(&line(target, name, &format!("/usr/bin/qemu-{target}-static"), "F"));
+    }
+    let out = sandbox.succeeds(&["status", "s390x", "m68k", "hppa", "sh4", "arm", "mips", "ppc"]);
     let expected = [
         "qemu-arm    arm     linux/arm    registered  F      /usr/bin/qemu-arm-static",
         "qemu-hppa   hppa    linux/hppa   absent",
         "qemu-m68k   m68k    linux/m68k   served             /opt/m68k (by theirs)",
+        "qemu-mips   mips    linux/mips   different   F      /usr/bin/qemu-mips-static (served by what a killed run has left)",
+        "qemu-ppc    ppc     linux/ppc    registered  F      /usr/bin/qemu-ppc-static (as qemu-ppc.registrar2)",
         "qemu-s390x  s390x   linux/s390x  registered  F      /usr/bin/qemu-s390x-static (as qemu-s390x.registrar)",
         "qemu-sh4    sh4     linux/sh4    shadowed    F      /usr/bin/qemu-sh4-static (by newer)",
     ];
@@ -167,6 +173,8 @@ fn check(sandbox: &Sandbox) {
     fails(&["status", "--check"], "qemu-s390x is disabled; registrar register puts that right");
     sandbox.add(&line("arm", "newer", "/opt/arm", ""));
     fails(&["status", "--check", "arm"], "qemu-arm is shadowed; registrar register puts that right");
+    sandbox.add(&line("arm", "qemu-arm.registrar2", "/usr/bin/qemu-arm-static", "F"));
+    fails(&["status", "--check", "arm"], "qemu-arm is different; registrar register puts that right");
     sandbox.succeeds(&["register"]);
     sandbox.succeeds(&["status", "--check"]);
     sandbox.write("status", "0");

@@ -35,7 +35,9 @@ fn nothing_registered(sandbox: &Sandbox) {
 
 fn other_folder_and_leftovers(sandbox: &Sandbox) {
     sandbox.add(&line("s390x", "qemu-s390x", "/elsewhere/qemu-s390x-static", "PO"));
-    sandbox.add(&line("arm", "qemu-arm.registrar", "/usr/bin/qemu-arm-static", "F"));
+    for name in ["qemu-arm.registrar", "qemu-arm.registrar2"] {
+        sandbox.add(&line("arm", name, "/usr/bin/qemu-arm-static", "F"));
+    }
     assert_eq!(
         sandbox.succeeds(&["unregister"]),
         "qemu-arm    unregistered\nqemu-s390x  unregistered\n2 unregistered\n"
@@ -51,6 +53,11 @@ fn names_of_others(sandbox: &Sandbox) {
         format!("qemu-s390x  left alone    belongs to {theirs}\nnothing was registered\n")
     );
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
+    let ours = ["qemu-s390x.registrar", "qemu-s390x.registrar2"];
+    ours.iter().for_each(|name| sandbox.add(&line("s390x", name, "/usr/bin/qemu-s390x-static", "F")));
+    sandbox.add(&line("arm", "qemu-arm.registrar2", "/opt/theirs", "P"));
+    assert_eq!(sandbox.succeeds(&["unregister"]), "qemu-s390x  unregistered\n1 unregistered\n");
+    assert_eq!(sandbox.names(), ["qemu-arm.registrar2", "qemu-s390x"]);
     sandbox.fails(
         &["unregister", "s390x"],
         "unregistering qemu-s390x: the name belongs to /usr/libexec/qemu-binfmt/s390x-binfmt-P; \

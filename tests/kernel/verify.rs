@@ -38,6 +38,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("verify/nobody_waits_any_more", nobody_waits_any_more),
     test("verify/with_register", with_register),
     test("verify/with_register_all_or_nothing", with_register_all_or_nothing),
+    test("verify/with_register_without_flag_f", with_register_without_flag_f),
 ];
 
 /// What `verify --json` says, and whether the exit status says the same.
@@ -81,7 +82,7 @@ fn compile(source: &Path, program: &Path, is_static: bool) {
 }
 
 /// A folder with a stand-in for each of these targets' emulators.
-fn stand_ins(sandbox: &Sandbox, targets: &[&str]) -> PathBuf {
+pub(crate) fn stand_ins(sandbox: &Sandbox, targets: &[&str]) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernel/verify/emulator.c");
     let program = sandbox.scratch().join("stand-in");
     compile(&source, &program, true);
@@ -507,4 +508,25 @@ fn with_register_all_or_nothing(sandbox: &Sandbox) {
     assert_eq!(written, [&["qemu-arm"][..], &exchange, &exchange, &["-1"]].concat());
     let out = sandbox.succeeds(&[&register[..], &["s390x"]].concat());
     assert!(out.ends_with("\n0 registered, 1 replaced, 0 unchanged\nverified: 1 ok; in an empty root\n"), "{out}");
+}
+
+/// What is to be opened at each start is run where it can be.
+fn with_register_without_flag_f(sandbox: &Sandbox) {
+    let out = sandbox.succeeds(&["register", "--no-fix-binary", "--verify", "s390x", "m68k"]);
+    let less = "from memory files, which proves less: without F, programs run only where their emulator can be seen, \
+                as it can here";
+    assert!(out.ends_with(&format!("\n2 registered, 0 replaced, 0 unchanged\nverified: 2 ok; {less}\n")), "{out}");
+    let out = sandbox.succeeds(&["register", "--flags", "OC", "--verify", "-v", "s390x"]);
+    assert!(out.contains("without flag F: only where /usr/bin/qemu-s390x-static is"), "{out}");
+    let folder = stand_ins(sandbox, &["arm"]);
+    let broken = ["register", "--no-fix-binary", "--verify", "arm", "--bindir", folder.to_str().expect("text")];
+    for arguments in [&broken[..], &[&broken[..], &["--atomic"]].concat()] {
+        let ran = sandbox.run(arguments);
+        assert!(ran.code == Some(1) && ran.err.starts_with("verifying qemu-arm: crashed: "), "{}", ran.err);
+    }
+    // Who asks for no more than whether programs run anywhere is told why they do not.
+    let ran = sandbox.run(&["verify", "s390x"]);
+    let err = "verifying qemu-s390x: no-emulator: qemu-s390x has no flag F, so that /usr/bin/qemu-s390x-static must be \
+               wherever a program runs; register it with F\n";
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), err));
 }

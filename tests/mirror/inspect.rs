@@ -260,7 +260,7 @@ fn inspect_prints_what_each_emulator_comes_from() {
 fn inspect_names_the_first_thing_that_is_not_as_recorded() {
     type Change = fn(&Path) -> std::io::Result<()>;
     let changes: &[(&str, Change)] = &[
-        ("usr/bin/qemu-arm-static has Sha256 ", |host| {
+        ("usr/bin/qemu-arm has Sha256 ", |host| {
             let path = host.join("rootfs/usr/bin/qemu-arm-static");
             let mut bytes = fs::read(&path)?;
             let middle = bytes.len() / 2;
@@ -272,9 +272,13 @@ fn inspect_names_the_first_thing_that_is_not_as_recorded() {
         ("usr/bin/sh is in no record", |host| fs::write(host.join("rootfs/usr/bin/sh"), "")),
         ("etc is in no record", |host| fs::create_dir(host.join("rootfs/etc"))),
         ("usr/bin/sh is in no record", |host| symlink("/registrar", host.join("rootfs/usr/bin/sh"))),
-        ("usr/bin/qemu-arm leads to /bin/sh instead of qemu-arm-static", |host| {
+        ("usr/bin/qemu-arm is of another kind", |host| {
             fs::remove_file(host.join("rootfs/usr/bin/qemu-arm"))?;
-            symlink("/bin/sh", host.join("rootfs/usr/bin/qemu-arm"))
+            symlink("qemu-arm-static", host.join("rootfs/usr/bin/qemu-arm"))
+        }),
+        ("usr/bin/qemu-arm is another file than usr/bin/qemu-arm-static", |host| {
+            fs::remove_file(host.join("rootfs/usr/bin/qemu-arm"))?;
+            fs::copy(host.join("rootfs/usr/bin/qemu-arm-static"), host.join("rootfs/usr/bin/qemu-arm")).map(drop)
         }),
         ("registrar is of another kind", |host| {
             fs::rename(host.join("rootfs/registrar"), host.join("registrar"))?;

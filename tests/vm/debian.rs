@@ -4,7 +4,7 @@
 //! What was fetched once is used from then on; where the folder is not there, the newest is fetched.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -41,7 +41,12 @@ pub(crate) struct Files {
 /// # Errors
 /// If apt cannot get or prove the packages, or they do not hold what they used to.
 pub(crate) fn files(suite: &str) -> Result<Files> {
-    let folder = target_dir().join("vm").join(suite);
+    let vm = target_dir().join("vm");
+    fs::create_dir_all(&vm).with_context(|| format!("making {}", vm.display()))?;
+    let folder = vm.join(suite);
+    // Several machines may have the same release, and several runs the same folder.
+    let lock = File::create(vm.join(format!("{suite}.lock"))).context("making a file to lock")?;
+    lock.lock().with_context(|| format!("waiting for Debian {suite}"))?;
     if !folder.exists() {
         fetch(suite, &folder).with_context(|| format!("fetching a kernel of Debian {suite}"))?;
     }
@@ -58,9 +63,7 @@ pub(crate) fn files(suite: &str) -> Result<Files> {
 
 /// Makes the folder, all of it at once.
 fn fetch(suite: &str, folder: &Path) -> Result<()> {
-    let vm = target_dir().join("vm");
-    fs::create_dir_all(&vm)?;
-    let scratch = tempfile::tempdir_in(vm).context("making a folder for apt")?;
+    let scratch = tempfile::tempdir_in(target_dir().join("vm")).context("making a folder for apt")?;
     let apt = Apt::new(suite, scratch.path())?;
     apt.run("apt-get", &["update"])?;
     let said = apt.run("apt-cache", &["show", "--no-all-versions", NEWEST])?;

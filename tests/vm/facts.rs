@@ -72,6 +72,21 @@ pub(crate) const FACTS: &[Fact] = &[
         },
     },
     Fact {
+        name: "file_of_an_entry_that_is_gone_reaches_no_other",
+        script: "
+            mount -t binfmt_misc none $folder
+            add a /29
+            exec 3<>$folder/a
+            sed -n 2p <&3
+            echo -1 >$folder/a; add a /other
+            echo -1 >&3; list
+            exec 3<>$folder/a
+            sed -n 2p <&3
+            echo -1 >&3; list
+            exec 3>&-",
+        expected: |_| &["interpreter /29", "a register status", "interpreter /other", "register status"],
+    },
+    Fact {
         name: "entries_and_the_last_mount",
         script: "
             unshare -m sh -c '. /prelude; mount -t binfmt_misc none $folder
@@ -149,13 +164,122 @@ pub(crate) const FACTS: &[Fact] = &[
                 "register: 1, mounting binfmt_misc at /proc/sys/fs/binfmt_misc: not permitted; run as the \
                  host's root (this is root of user:[]), or with -v /proc/sys/fs/binfmt_misc:/binfmt_misc",
                 "aarch64 does not run",
-                "unregister: 1, mounting binfmt_misc at /proc/sys/fs/binfmt_misc: not permitted; run as the \
-                 host's root (this is root of user:[]), or with -v /proc/sys/fs/binfmt_misc:/binfmt_misc",
-                "run: 1, a user namespace has no binfmt_misc of its own here: that needs Linux 6.7, and no AppArmor that \
+                "unregister: 0",
+                "run: 125, a user namespace has no binfmt_misc of its own here: that needs Linux 6.7, and no AppArmor that \
                  forbids it (sysctl kernel.apparmor_restrict_unprivileged_userns)",
                 "aarch64 does not run",
             ],
             true => &["register: 0", "aarch64 runs", "unregister: 0", "run: 29", "aarch64 does not run"],
+        },
+    },
+    Fact {
+        name: "user_namespace_that_sees_the_hosts_handlers",
+        script: "
+            mount -t binfmt_misc none $folder
+            registrar register s390x
+            unshare -U -r -m sh -c '. /prelude
+                registrar unregister --scope userns
+                try s390x
+                registrar register aarch64 --scope userns --temporary
+                try aarch64 s390x
+                registrar unregister --scope userns
+                list' | sed 's/user:[^ )]*/user:[]/'
+            list
+            registrar run /probe/aarch64 | sed 's/,.*//'
+            try aarch64 s390x",
+        expected: |machine| match machine.user_namespaces {
+            false => &[
+                "register: 0",
+                "unregister: 0",
+                "s390x runs",
+                "register: 1, mounting binfmt_misc at /proc/sys/fs/binfmt_misc: not permitted; run as the \
+                 host's root (this is root of user:[]), or with -v /proc/sys/fs/binfmt_misc:/binfmt_misc",
+                "aarch64 does not run",
+                "s390x runs",
+                "unregister: 0",
+                "qemu-s390x register status",
+                "qemu-s390x register status",
+                "run: 125",
+                "aarch64 does not run",
+                "s390x runs",
+            ],
+            true => &[
+                "register: 0",
+                "unregister: 0",
+                "s390x runs",
+                "register: 0",
+                "aarch64 runs",
+                "s390x does not run",
+                "unregister: 0",
+                "register status",
+                "qemu-s390x register status",
+                "run: 29",
+                "aarch64 does not run",
+                "s390x runs",
+            ],
+        },
+    },
+    Fact {
+        name: "user_namespace_with_all_users",
+        script: "
+            rm -f /tmp/inside
+            unshare -U -m sh -c '. /prelude
+                echo $$ >/tmp/inside
+                until grep -q . /proc/$$/gid_map; do sleep 0.1; done
+                registrar register aarch64' | sed 's/user:[^ )]*/user:[]/' &
+            until [ -s /tmp/inside ]; do sleep 0.1; done
+            for kind in uid gid; do echo 0 0 4294967295 >/proc/$(cat /tmp/inside)/${kind}_map; done
+            wait
+            mounts",
+        expected: |_| {
+            &[
+                "register: 1, handlers would serve programs of user:[] only, not the host's: run as the host's root, or \
+                 if that is wanted add --scope userns",
+                "0 mounts",
+            ]
+        },
+    },
+    Fact {
+        name: "scope_of_a_user_namespace_is_refused_outside_of_any",
+        script: "
+            registrar register aarch64 --scope userns
+            registrar register aarch64 --scope userns --stay
+            registrar register aarch64 --scope userns --dry-run
+            registrar register aarch64
+            registrar unregister --scope userns
+            registrar unregister --scope userns --dry-run
+            try aarch64",
+        expected: |_| {
+            macro_rules! refused {
+                ($command:literal) => {
+                    concat!(
+                        $command,
+                        ": 1, --scope userns: this is no user namespace with handlers of its own, but the machine's; \
+                         leave it out, or run this by podman unshare"
+                    )
+                };
+            }
+            &[
+                refused!("register"),
+                refused!("register"),
+                refused!("register"),
+                "register: 0",
+                refused!("unregister"),
+                refused!("unregister"),
+                "aarch64 runs",
+            ]
+        },
+    },
+    Fact {
+        name: "names_of_programs_in_memory",
+        script: "
+            rm /dev/fd
+            registrar register i386
+            ln -s /proc/self/fd /dev/fd",
+        expected: |machine| match machine.name {
+            "5.10" => &["register: 1, registering i386: cannot tell whether it runs natively: no /dev/fd here; \
+                 ln -s /proc/self/fd /dev/fd"],
+            _ => &["register: 0"],
         },
     },
     Fact {

@@ -2,7 +2,7 @@
 //!
 //! Reads nothing but the result: neither packages nor caches need to be there. What a bill says is for [`crate::sbom`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -81,6 +81,7 @@ fn check(folder: &Path, document: &Document) -> Result<usize> {
     let not_as_recorded = || format!("{} is not as recorded; build again", root.display());
     let entries = files::list(&root)?;
     check_names(&entries, document).with_context(not_as_recorded)?;
+    check_second_names(&root, document).with_context(not_as_recorded)?;
     let found = files::digests(&root, &entries)?;
     check_digests(&found, document).with_context(not_as_recorded)?;
     let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
@@ -94,34 +95,38 @@ fn check(folder: &Path, document: &Document) -> Result<usize> {
 
 /// That everything recorded is there, as what it is to be, and nothing else.
 fn check_names(entries: &[Entry], document: &Document) -> Result<()> {
-    let mut wanted: BTreeMap<_, _> = document.files.iter().map(|file| (path(file).to_owned(), None)).collect();
-    let targets = document.files.iter().filter_map(target);
-    wanted.extend(rootfs::links(targets).into_iter().map(|(path, leads_to)| (path, Some(leads_to))));
+    let mut wanted: BTreeSet<_> = document.files.iter().map(path).collect();
     let mut folders = BTreeSet::new();
-    for path in wanted.keys() {
+    for path in &wanted {
         folders.extend(path.match_indices('/').map(|(at, _)| path[..at].to_owned()));
     }
     for Entry { path, kind } in entries {
-        match (wanted.remove(path), kind) {
-            (Some(None), Kind::File(mode)) => {
+        match (wanted.remove(path.as_str()), kind) {
+            (true, Kind::File(mode)) => {
                 let is_program = path == "registrar" || path.starts_with("usr/bin/");
                 let expected = if is_program { 0o755 } else { 0o644 };
                 ensure!(*mode == expected, "{path} has permissions {mode:o} instead of {expected:o}");
             }
-            (Some(Some(expected)), Kind::Link(leads_to)) => {
-                ensure!(*leads_to == expected, "{path} leads to {leads_to} instead of {expected}");
-            }
-            (Some(_), _) => bail!("{path} is of another kind"),
-            (None, Kind::Folder(mode)) if folders.contains(path) => {
+            (true, _) => bail!("{path} is of another kind"),
+            (false, Kind::Folder(mode)) if folders.contains(path) => {
                 ensure!(*mode == 0o755, "{path} has permissions {mode:o} instead of 755");
             }
-            (None, _) => bail!("{path} is in no record"),
+            (false, _) => bail!("{path} is in no record"),
         }
     }
-    match wanted.first_key_value() {
-        Some((missing, _)) => bail!("{missing} is missing"),
+    match wanted.first() {
+        Some(missing) => bail!("{missing} is missing"),
         None => Ok(()),
     }
+}
+
+/// That every second name is one of the file that it belongs to, and not a copy.
+fn check_second_names(root: &Path, document: &Document) -> Result<()> {
+    for (second, first) in rootfs::second_names(document.files.iter().filter_map(target)) {
+        let [one, other] = [&second, &first].map(|path| files::identity(&root.join(path)));
+        ensure!(one? == other?, "{second} is another file than {first}");
+    }
+    Ok(())
 }
 
 /// That every file is what is recorded of it, and the record is of one piece.

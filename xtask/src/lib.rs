@@ -13,6 +13,7 @@ pub mod fetch_and_build;
 pub mod fetch_args;
 pub mod forget;
 pub mod host;
+pub mod image;
 pub mod inspect;
 pub mod key_package;
 pub mod lock;
@@ -51,6 +52,8 @@ enum Command {
     FetchAndBuild(fetch_and_build::Args),
     /// Fetch packages, prove them, and extract the emulators into a folder
     Extract(extract_command::Args),
+    /// Make a container image of what was built, without an engine
+    Image(image::Args),
     /// Show which packages are the newest; fetch none
     Resolve(resolve_command::Args),
     /// Show what the newest packages would change, and write fetch.lock
@@ -76,6 +79,7 @@ impl Cli {
         match self.command {
             Command::FetchAndBuild(args) => fetch_and_build::run(&args),
             Command::Extract(args) => extract_command::run(&args),
+            Command::Image(args) => image::run(&args),
             Command::Resolve(args) => resolve_command::run(&args),
             Command::Update(args) => update::update(&args),
             Command::Inspect(args) => inspect::run(&args),

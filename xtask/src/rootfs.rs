@@ -53,7 +53,7 @@ const SAMPLE: &str = "try-";
 /// else's files are in the folder; all is then as it was.
 pub fn assemble(stage: &Stage, table: &Table, registrar: &Path, dir: &Path) -> Result<bool> {
     let folder = dir.parent().context("a root file system without a parent folder")?;
-    let parts = Parts::new(stage, &table.provenance.origin, registrar)?;
+    let parts = Parts::new(stage, &table.provenance, registrar)?;
     let inputs = parts.identity();
     let _lock = partial::lock(folder)?;
     partial::clear(folder)?;
@@ -87,10 +87,12 @@ fn check_names(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The symbolic links of a root file system with these targets' emulators: where they are, and where they lead.
-pub fn links<'a>(targets: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
-    let emulators = targets.map(|target| (format!("usr/bin/qemu-{target}"), format!("qemu-{target}-static")));
-    emulators.chain([("usr/bin/binfmt".to_owned(), "/registrar".to_owned())]).collect()
+/// The second names of files in a root file system with these targets' emulators: each with the first. They are hard
+/// links, so that whoever copies one file out of an image (`COPY --from`) has a program, by whatever name, and no layer
+/// holds it twice.
+pub fn second_names<'a>(targets: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
+    let emulators = targets.map(|target| (format!("usr/bin/qemu-{target}"), format!("usr/bin/qemu-{target}-static")));
+    emulators.chain([("usr/bin/binfmt".to_owned(), "registrar".to_owned())]).collect()
 }
 
 /// Modes are set, so that they do not depend on the user's umask.

@@ -92,6 +92,9 @@ impl Tool {
     pub const SKOPEO: Self = tool(&[Program("skopeo")], &["skopeo"], &["skopeo"]);
     /// Runs containers.
     pub const RUNC: Self = tool(&[Program("runc")], &["runc"], &["runc"]);
+    /// Loads and runs images in its own way.
+    pub const DOCKER: Self =
+        tool(&[Program("docker"), Program("dockerd")], &["docker.io"], &["docker-cli", "moby-engine"]);
     /// Gives ordinary users ranges of ids.
     pub const UIDMAP: Self = tool(&[Program("newuidmap"), Program("newgidmap")], &["uidmap"], &["shadow-utils"]);
     /// Network of ordinary users' containers.

@@ -29,6 +29,8 @@ pub struct TestArgs {
 const CONTAINER_TOOLS: &[Tool] = &[
     Tool::PODMAN,
     Tool::BUILDAH,
+    Tool::SKOPEO,
+    Tool::DOCKER,
     Tool::RUNC,
     Tool::UIDMAP,
     Tool::ROOTLESSKIT,
@@ -36,6 +38,8 @@ const CONTAINER_TOOLS: &[Tool] = &[
     Tool::DEBOOTSTRAP,
     Tool::EMULATORS,
     Tool::GCC_AARCH64,
+    Tool::GCC_PPC64LE,
+    Tool::GCC_S390X,
 ];
 
 /// What the tests on other kernels need.

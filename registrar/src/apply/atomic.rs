@@ -75,7 +75,7 @@ impl Writer<'_> {
         let Some(line) = entry.line(&name) else { return Ok(()) };
         let folder = entry.interpreter.rsplit_once('/').map_or("", |(folder, _)| folder);
         self.register.add(&line, step.handler, folder)?;
-        if entry.enabled { Ok(()) } else { self.folder.disable(&name) }
+        if entry.enabled { Ok(()) } else { self.folder.disable(&name, step.handler) }
     }
 
     /// Takes back steps of which nothing failed. `entries` is what was there before.
@@ -84,7 +84,7 @@ impl Writer<'_> {
             if step.changes.is_empty() {
                 return Done { step, end };
             }
-            let mut made = step.changes.to_vec();
+            let mut made = step.changes.clone();
             let undone = self.cover(&step, &mut made).and_then(|()| self.take_back(&step, &mut made, entries));
             let end = match undone {
                 Ok(()) => End::TakenBack,
@@ -95,11 +95,12 @@ impl Writer<'_> {
         taken_back.collect()
     }
 
-    /// Undoes the end of an exchange, so that its second entry serves while the first is exchanged back.
+    /// Undoes the end of an exchange, so that the helper serves while the entry is exchanged back.
     fn cover(&mut self, step: &Step, made: &mut Vec<Change>) -> Result<(), Error> {
-        let added = Change::Add(Slot::Spare);
-        if made.last() == Some(&Change::Remove(Slot::Spare)) && made.contains(&added) {
-            self.change(step.handler, added)?;
+        if let Some(&Change::Remove(helper)) = made.last()
+            && made.contains(&Change::Add(helper))
+        {
+            self.change(step.handler, Change::Add(helper))?;
             made.pop();
         }
         Ok(())

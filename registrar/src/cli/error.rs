@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::dialects::Dialect;
 use crate::run;
 use crate::table::TABLE;
 use crate::told::FAILURE;
@@ -41,6 +42,11 @@ pub(crate) enum Error {
         option: &'static str,
     },
     Mount,
+    /// Of another image's command line.
+    Foreign {
+        dialect: Dialect,
+        cause: String,
+    },
     /// Of the command `run`, whose exit statuses are a program's.
     OfRun(Box<Error>),
 }
@@ -98,6 +104,9 @@ impl fmt::Display for Error {
             Self::Names => f.write_str("unpersist removes all that persist has written; it takes no architectures"),
             Self::Lacks { command, option } => write!(f, "{command} needs {option}; see registrar --help"),
             Self::OfRun(error) => write!(f, "{error}"),
+            Self::Foreign { dialect, cause } => {
+                write!(f, "{cause}; this was read as {dialect}'s command line, see {}", dialect.help_line())
+            }
             Self::Mount => f.write_str("--mount '': no folder"),
         }
     }

@@ -10,7 +10,7 @@ Commands:
   register    register handlers: of each ARCH, or of all that this machine does not run itself
   unregister  remove our handlers: of each ARCH, or all; entries of others stay, but one with
               our name and our emulator's file name is ours, whoever wrote it
-  status      show what serves each target (without a command: the same)
+  status      show what serves each target (also where only options are given)
   verify      run a test program of each ARCH, or of all of ours that are registered, through the
               kernel, and say what is wrong where it does not run
   doctor      go through all that must be so, from the kernel to a program that runs, for each ARCH or
@@ -55,6 +55,9 @@ Other options:
   -v, --verbose     what was found, and the rules as they are written
   -V, --version     versions of this program and of QEMU, and where QEMU comes from
   -h, --help        this text
+
+Other images' command lines are read as they are there: tonistiigi/binfmt's (--install all; without any word, what
+runs, as JSON), multiarch/qemu-user-static's (--reset -p yes), dbhi/qus's (-s -- -p); each with --help shows its own.
 
 Exit status: 0 if what was asked for is so, and stays so; 1 if not, with the cause as the last line of standard error.
 run ends as PROGRAM does; with 125 if something failed before, with 126 or 127 if PROGRAM could not be started.

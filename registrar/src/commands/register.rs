@@ -16,7 +16,7 @@ use crate::elf;
 use crate::guard::Guard;
 use crate::held::FullPipe;
 use crate::host::{self, Brought, Copying, Place};
-use crate::kernel::{self, Entries, Error, Folder, Lasting, Namespace};
+use crate::kernel::{self, Entries, Error, Folder, Lasting, Mount, Namespace};
 use crate::native::{HOST, Verdict, Verdicts};
 use crate::plan::{self, Outcome, Skip, Step, Wanted};
 use crate::report::{Mode, Report, Verb};
@@ -45,7 +45,7 @@ pub(super) fn register(command: &Register) -> Result<Told, Error> {
 /// Registers all in the namespace that this process has made, and will be the last of. Says too whether anything is
 /// registered now.
 pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<(Told, bool), Error> {
-    let (folder, mut register) = kernel::find_and_lock(None)?;
+    let (folder, mut register) = kernel::find_and_lock(None, Mount::OwnAlone)?;
     let (_, steps) = plan(&folder, asked, &Files::default())?;
     let mut report = Report::new(Verb::Register, Mode::Real, folder.path(), asked);
     let mut writer = Writer::new(&folder, &asked.wanted, &mut register);
@@ -65,7 +65,8 @@ fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<To
         _ => Told::success(String::new()),
     };
     let files = Files { new: brought.unwrap_or_default().new, originals: None };
-    let (folder, mut register) = kernel::find_and_lock(asked.mount.as_deref())?;
+    let missing = Mount::in_scope(namespace.is_some());
+    let (folder, mut register) = kernel::find_and_lock(asked.mount.as_deref(), missing)?;
     let told = register_in(&folder, &mut register, command, &files, namespace).map(|told| copied.then(told));
     if told.as_ref().map_or(true, |told| told.is_failure()) {
         folder.unmount_if_unused();
@@ -111,9 +112,14 @@ impl Files<'_> {
 fn proof(asked: &Asked, folder: &Folder) -> Told {
     let proof = || -> Result<Told, verify::Error> {
         let (handlers, entries) = (handlers(asked), folder.entries()?);
-        let emulators = &asked.wanted.emulators;
-        let limit = verify::LIMIT;
-        let verified = verify::verify(&Question { handlers: &handlers, folder, entries: &entries, emulators, limit })?;
+        let verified = verify::verify(&Question {
+            handlers: &handlers,
+            folder,
+            entries: &entries,
+            emulators: &asked.wanted.emulators,
+            is_fixed: asked.wanted.flags.fixes_binary(),
+            limit: verify::LIMIT,
+        })?;
         Ok(match asked.detail {
             Detail::Quiet => verified.told_in_short().without_out(),
             Detail::Normal => verified.told_in_short(),
@@ -140,8 +146,8 @@ fn register_in(
     if lasting == Lasting::AsThisMountNamespace {
         report.remark("as long as this mount namespace".into());
     }
-    if let Some(namespace) = namespace {
-        report.remark(of_namespace(namespace));
+    if let Some(namespace) = folder.namespace() {
+        report.remark(of_namespace(&namespace));
     }
     let (entries, steps) = plan(folder, asked, files)?;
     let mut writer = Writer::new(folder, &asked.wanted, register);
@@ -197,7 +203,7 @@ fn steps(asked: &Asked, entries: &Entries, files: &Files<'_>) -> Result<Vec<Step
         let step = plan::register(handler, &asked.wanted, entries, verdict);
         let step = on_file(step, &asked.wanted, entries, files, &mut pipe);
         if let Some(errno) = not_executable(&step, &asked.wanted, files) {
-            return Step { outcome: Outcome::NotExecutable(errno), changes: &[], ..step };
+            return Step { outcome: Outcome::NotExecutable(errno), changes: Vec::new(), ..step };
         }
         let outcome = match step.outcome {
             Outcome::Skipped(Skip::Unknown(cause)) if !asked.targets.is_empty() => Outcome::Undecidable(cause),
@@ -208,7 +214,7 @@ fn steps(asked: &Asked, entries: &Entries, files: &Files<'_>) -> Result<Vec<Step
                 (None, None) => return step,
             },
         };
-        Step { outcome, changes: &[], ..step }
+        Step { outcome, changes: Vec::new(), ..step }
     });
     Ok(planned.collect())
 }

@@ -8,7 +8,7 @@ use super::{Link, State, condensed, policy};
 use crate::cli::Asked;
 use crate::kernel::{self, Entries, Folder, Mount, Namespace};
 use crate::native::{HOST, Verdict, Verdicts};
-use crate::plan::{self, Difference};
+use crate::plan::{self, Difference, Found, Server};
 use crate::table::{Handler, TABLE};
 use crate::verify::{self, Question};
 
@@ -36,7 +36,7 @@ pub(super) fn links(asked: &Asked, limit: Duration) -> Vec<Link> {
         }
         Err(error) => links.push(Link::new("switch", Unknown, error.to_string())),
     }
-    links.extend(surroundings());
+    links.extend(surroundings(&folder));
     match folder.entries() {
         Ok(entries) => links.extend(of_handlers(asked, &folder, &entries, limit)),
         Err(error) => links.push(Link::new("rule", Broken, error.to_string())),
@@ -55,11 +55,18 @@ fn kernel_link(is_mounted: bool) -> Link {
 }
 
 /// Whose programs are served, and for how long.
-fn surroundings() -> [Link; 2] {
+fn surroundings(folder: &Folder) -> [Link; 2] {
     let namespace = Namespace::current();
     let scope = match &namespace {
-        None => "programs of this machine".into(),
-        Some(namespace) => format!("programs of {namespace} alone"),
+        None => Link::new("scope", Holds, "programs of this machine"),
+        Some(namespace) => match folder.is_own() {
+            Some(true) => Link::new("scope", Holds, format!("programs of {namespace} alone")),
+            Some(false) => {
+                let whose = "programs of a user namespace above, and of those in it that have no instance of their own";
+                Link::new("scope", Holds, whose)
+            }
+            None => Link::new("scope", Unknown, format!("whether programs of {namespace} alone cannot be told")),
+        },
     };
     let mount_namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
     let is_first = namespace.is_none() && mount_namespace("self") == mount_namespace("1");
@@ -73,7 +80,7 @@ fn surroundings() -> [Link; 2] {
             "not to be told from here; from Linux 6.7 on as long as anything keeps binfmt_misc mounted",
         ),
     };
-    [Link::new("scope", Holds, scope), lasting]
+    [scope, lasting]
 }
 
 /// The links of each handler that is asked for, or of ours.
@@ -120,19 +127,25 @@ fn believe_programs(links: &mut [Link]) {
 /// What the entries say of one handler.
 fn of_rule(handler: &Handler, asked: &Asked, folder: &Folder, entries: &Entries, is_native: bool) -> Vec<Link> {
     let target = handler.target;
-    let server = plan::server(handler, entries);
+    let found = Found::new(handler, entries);
+    let server = found.server();
     let link = |what, state, detail: String| Link::of(handler, what, state, detail);
     let mount = folder.path().display();
-    let Some((own, entry)) = plan::ours(handler, entries) else {
+    let Some((own, entry)) = found.ours() else {
         return match server {
-            Some((by, entry)) => {
-                vec![link("rule", Holds, format!("served by {by} ({})", entry.interpreter)), emulator(handler, entry)]
+            Some(Server { name, entry, is_of_all: true }) => {
+                vec![link("rule", Holds, format!("served by {name} ({})", entry.interpreter)), emulator(handler, entry)]
             }
+            Some(Server { name, entry, .. }) if !is_native => {
+                let by = format!("only some programs are served, by {name} ({})", entry.interpreter);
+                vec![link("rule", Broken, format!("{by}; registrar register {target}"))]
+            }
+            Some(_) => vec![link("rule", Holds, "needs none, this machine runs it".into())],
             None if is_native => vec![link("rule", Holds, "needs none, this machine runs it".into())],
             None => vec![link("rule", Broken, format!("no handler; registrar register {target}"))],
         };
     };
-    let difference = plan::difference(handler, &asked.wanted, entry, false);
+    let difference = plan::text_difference(handler, &asked.wanted, entry);
     let mut links = vec![link(
         "rule",
         Holds,
@@ -149,16 +162,15 @@ fn of_rule(handler: &Handler, asked: &Asked, folder: &Folder, entries: &Entries,
     } else {
         link("enabled", Broken, format!("to enable it: echo 1 > {mount}/{own}"))
     });
-    if let Some((by, theirs)) = server {
-        let cure = format!(
-            "{by} ({}) is newer and serves instead; to remove that: echo -1 > {mount}/{by}",
-            theirs.interpreter
-        );
+    if let Some(Server { name: by, entry: theirs, is_of_all }) = server {
+        let instead = if is_of_all { "serves instead" } else { "serves some programs instead" };
+        let cure =
+            format!("{by} ({}) is newer and {instead}; to remove that: echo -1 > {mount}/{by}", theirs.interpreter);
         links.push(link("first", Broken, cure));
     } else {
         links.push(link("first", Holds, "no other is newer".into()));
     }
-    links.push(emulator(handler, server.map_or(entry, |(_, entry)| entry)));
+    links.push(emulator(handler, server.map_or(entry, |server| server.entry)));
     links
 }
 
@@ -170,8 +182,8 @@ fn verified(
     limit: Duration,
     handlers: &[&'static Handler],
 ) -> Vec<Link> {
-    let emulators = &asked.wanted.emulators;
-    let verified = match verify::verify(&Question { handlers, folder, entries, emulators, limit }) {
+    let (emulators, is_fixed) = (&asked.wanted.emulators, asked.wanted.flags.fixes_binary());
+    let verified = match verify::verify(&Question { handlers, folder, entries, emulators, is_fixed, limit }) {
         Ok(verified) => verified,
         Err(error) => return vec![Link::new("verify", Unknown, error.to_string())],
     };

@@ -3,6 +3,8 @@
 use nix::errno::Errno;
 
 use super::plain;
+use crate::beginning::{Beginning, KINDS};
+use crate::table::Handler;
 
 /// One registered rule. What this program does not understand of a newer kernel's text is left out, not refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,9 +55,28 @@ impl Entry {
         self.interpreter.rsplit('/').next().unwrap_or_default()
     }
 
+    /// Whether it runs programs by `handler`'s emulator, in whatever folder that is.
+    pub(crate) fn is_of(&self, handler: &Handler) -> bool {
+        self.emulator() == handler.emulator
+    }
+
     /// Whether the kernel would hand a program that starts with `header` to this entry.
     pub(crate) fn serves(&self, header: &[u8]) -> bool {
-        self.enabled && self.compares_equal(header).unwrap_or(false)
+        self.enabled && self.rule().is_some_and(|rule| rule.takes(header))
+    }
+
+    /// What it compares, if that is a program's beginning.
+    fn rule(&self) -> Option<Rule<'_>> {
+        let (mut offset, mut magic, mut mask) = (None, None, None);
+        for line in self.pattern.lines() {
+            match line.split_once(' ')? {
+                ("offset", number) => offset = number.parse().ok(),
+                ("magic", hex) => magic = Some(hex.as_bytes()),
+                ("mask", hex) => mask = Some(hex.as_bytes()),
+                _ => {}
+            }
+        }
+        Some(Rule { offset: offset?, magic: magic?, mask })
     }
 
     /// The rule that this entry came from, under `name`; nothing if its text does not tell.
@@ -66,21 +87,47 @@ impl Entry {
         let mask = field("mask ").map_or(Some(String::new()), escaped)?;
         Some(format!(":{name}:M:{}:{magic}:{mask}:{}:{}", field("offset ")?, self.interpreter, self.flags))
     }
+}
 
-    fn compares_equal(&self, header: &[u8]) -> Option<bool> {
-        let field = |name: &str| self.pattern.lines().find_map(|line| line.strip_prefix(name));
-        let offset: usize = field("offset ")?.parse().ok()?;
-        let magic = bytes(field("magic ")?)?;
-        let mask = field("mask ").map_or(Some(vec![0xff; magic.len()]), bytes)?;
-        let compared = header.get(offset..)?.get(..magic.len())?;
-        Some(compared.iter().zip(&magic).zip(&mask).all(|((byte, magic), mask)| (byte ^ magic) & mask == 0))
+/// As the kernel shows it: magic and mask in hexadecimal digits. They are read while they are compared, since each
+/// entry is held against the programs of each handler, and mostly differs in its first bytes.
+struct Rule<'t> {
+    offset: usize,
+    magic: &'t [u8],
+    mask: Option<&'t [u8]>,
+}
+
+impl Rule<'_> {
+    fn takes(&self, header: &[u8]) -> bool {
+        let Some(compared) = header.get(self.offset..) else { return false };
+        let pairs = self.magic.chunks(2);
+        let is_equal = |(index, pair): (usize, &[u8])| {
+            let at = 2 * index;
+            let mask = self.mask.map_or(Some(0xff), |mask| byte(mask.get(at..at + 2)?));
+            match (compared.get(index), byte(pair), mask) {
+                (Some(compared), Some(magic), Some(mask)) => (compared ^ magic) & mask == 0,
+                _ => false,
+            }
+        };
+        pairs.enumerate().all(is_equal)
+    }
+}
+
+/// That of two hexadecimal digits.
+fn byte(pair: &[u8]) -> Option<u8> {
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    match *pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
     }
 }
 
 fn bytes(hex: &str) -> Option<Vec<u8>> {
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    hex.as_bytes().chunks(2).map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
+    hex.as_bytes().chunks(2).map(byte).collect()
 }
+
+/// An entry under its name.
+pub(crate) type Named<'e> = (&'e str, &'e Entry);
 
 /// All entries of a folder, the newest first: of several that match, that one runs the program.
 #[derive(Debug, Default)]
@@ -97,10 +144,26 @@ impl Entries {
         self.newest_first.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The entry that runs programs that start with `header`, with its name.
-    pub(crate) fn server_of(&self, header: &[u8]) -> Option<(&str, &Entry)> {
-        let server = self.newest_first.iter().find(|(_, entry)| entry.serves(header));
-        server.map(|(name, entry)| (name.as_str(), entry))
+    /// The newest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Named<'_>> {
+        self.newest_first.iter().map(|(name, entry)| (name.as_str(), entry))
+    }
+
+    /// The entries that run programs that begin so, each the newest that takes them.
+    pub(crate) fn servers_of(&self, programs: &[Beginning; KINDS]) -> [Option<Named<'_>>; KINDS] {
+        let mut servers = [None; KINDS];
+        for (name, entry) in self.iter().filter(|(_, entry)| entry.enabled) {
+            let Some(rule) = entry.rule() else { continue };
+            for (server, program) in servers.iter_mut().zip(programs) {
+                if server.is_none() && rule.takes(program.bytes()) {
+                    *server = Some((name, entry));
+                }
+            }
+            if servers.iter().all(Option::is_some) {
+                break;
+            }
+        }
+        servers
     }
 }
 
@@ -141,12 +204,35 @@ mod tests {
             ("offset 0\nmagic 7f454c47\nmask fffffff0\n", true),
             ("offset 3\nmagic 4600\n", false),
             ("offset 0\nmagic 7\n", false),
+            ("offset 0\nmagic 7f45\nmask ff\n", false),
+            ("offset 0\nmagic 7f4x\n", false),
+            ("offset 4\nmagic 00\n", false),
+            ("offset 5\nmagic 00\n", false),
+            ("offset x\nmagic 7f\n", false),
+            ("magic 7f\n", false),
             ("extension .so\n", false),
         ];
         for (pattern, expected) in cases {
             let entry = Entry { enabled: true, pattern: pattern.into(), ..Entry::default() };
             assert_eq!(entry.serves(b"\x7fELF"), expected, "{pattern}");
         }
+    }
+
+    #[test]
+    fn of_each_kind_of_program_the_newest_entry_counts() {
+        let handler = TABLE.handlers_of("s390x").next().expect("all targets");
+        let entry = |from: usize, kind: &str| {
+            let pattern = format!("offset {from}\nmagic {kind}\n");
+            Entry { enabled: true, pattern, ..Entry::default() }
+        };
+        let disabled = Entry { enabled: false, ..entry(0, "7f") };
+        let named = [("off", disabled), ("dyn", entry(16, "0003")), ("gnu", entry(7, "03")), ("all", entry(0, "7f"))];
+        let entries: Entries = named.into_iter().map(|(name, entry)| (name.to_owned(), entry)).collect();
+        let servers = entries.servers_of(&Beginning::of(handler.probe).kinds());
+        let names = servers.map(|server| server.map(|(name, _)| name));
+        assert_eq!(names, [Some("all"), Some("gnu"), Some("dyn"), Some("dyn")]);
+        let none = Entries::default();
+        assert_eq!(none.servers_of(&Beginning::of(handler.probe).kinds()), [None; KINDS]);
     }
 
     #[test]

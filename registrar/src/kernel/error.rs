@@ -34,6 +34,10 @@ pub(crate) enum Error {
     Mount { at: PathBuf, errno: Errno },
     /// The lock of all runs cannot be had.
     Lock { path: PathBuf, errno: Errno },
+    /// For 30 s something else was in the way of the lock than another run that has it: what `register` was.
+    Unsteady { path: PathBuf, seen: &'static str },
+    /// No user namespace's programs could be served alone.
+    FirstNamespace,
     /// Handlers would serve programs of a user namespace only, and that was not asked for.
     Scope(Namespace),
     /// Handlers would go with this process's mount; in a user namespace, if one is given.
@@ -50,6 +54,8 @@ pub(crate) enum Error {
     Register { path: PathBuf, errno: Errno },
     /// The file of an entry cannot be written.
     Remove { path: PathBuf, errno: Errno },
+    /// An entry that was ours has become that of `owner` since it was looked at.
+    ChangedHands { path: PathBuf, owner: String },
     /// The kernel refuses a rule.
     Add { name: &'static str, folder: String, interpreter: String, errno: Errno },
 }
@@ -75,7 +81,9 @@ impl Error {
     /// The cause without what is of one handler alone, for several that failed alike.
     pub(crate) fn of_many(&self) -> String {
         match self {
+            Self::Read { errno, .. } => format!("reading their entries: {}", reading(*errno)),
             Self::Remove { errno, .. } => writing(*errno),
+            Self::ChangedHands { .. } => "the names belong to others since a moment ago; run this again".into(),
             Self::Add { folder, errno, .. } => adding(&[folder, "/", EMULATOR_OF_ANY].concat(), *errno),
             other => other.to_string(),
         }
@@ -119,6 +127,16 @@ impl fmt::Display for Error {
                 write!(f, "{}: another run has had the lock for 30 s; see /proc/locks for which", path.display())
             }
             Self::Lock { path, errno } => write!(f, "locking {}: {}", path.display(), plain(*errno)),
+            Self::Unsteady { path, seen } => write!(
+                f,
+                "{}: {seen}, for 30 s; see what mounts and unmounts binfmt_misc there, then run this again",
+                path.display()
+            ),
+            Self::FirstNamespace => write!(
+                f,
+                "--scope userns: this is no user namespace with handlers of its own, but the machine's; leave it out, \
+                 or run this by podman unshare"
+            ),
             Self::Scope(namespace) => {
                 write!(f, "handlers would serve programs of {namespace} only, not the host's: {}", namespace.advice())
             }
@@ -146,6 +164,10 @@ impl fmt::Display for Error {
             }
             Self::Register { path, errno } | Self::Remove { path, errno } => {
                 write!(f, "writing {}: {}", path.display(), writing(*errno))
+            }
+            Self::ChangedHands { path, owner } => {
+                let path = path.display();
+                write!(f, "{path}: belongs to {owner} since a moment ago, so that it is left alone; run this again")
             }
             Self::Add { name, interpreter, errno, .. } => {
                 write!(f, "registering {name}: {}", adding(interpreter, *errno))

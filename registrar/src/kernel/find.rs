@@ -13,7 +13,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{FsType, statfs};
 
 use super::lasting::{self, Age, Moment};
-use super::{Error, Folder, Namespace, Register, errno};
+use super::own;
+use super::{Error, Folder, Register, errno};
 
 /// A bind mount of the kernel's folder: container engines refuse one inside the container's own `/proc`.
 const BOUND: &str = "/binfmt_misc";
@@ -40,13 +41,33 @@ const WAY: Duration = Duration::from_millis(20);
 pub(crate) enum Mount {
     /// Mount it.
     Allowed,
+    /// Mount the instance of this user namespace, also over that of another one, which shows in a new mount namespace
+    /// too. What is there will do where that is not permitted.
+    Own,
+    /// The same at the usual place, or fail, in a namespace just made.
+    OwnAlone,
     /// Only look.
     Never,
+    /// Only look; what is certainly of another user namespace does not count, unless it was bound on purpose.
+    NeverOther,
+}
+
+impl Mount {
+    /// What it is to see the programs of this user namespace alone served, or those of all.
+    pub(crate) fn in_scope(is_namespace: bool) -> Self {
+        if is_namespace { Self::Own } else { Self::Allowed }
+    }
+
+    /// The same for who only looks.
+    pub(crate) fn never_in_scope(is_namespace: bool) -> Self {
+        if is_namespace { Self::NeverOther } else { Self::Never }
+    }
 }
 
 /// Finds the folder: `only` if it is given, else the bind mount, else the usual place.
 pub(crate) fn find(only: Option<&Path>, missing: Mount) -> Result<Folder, Error> {
-    if only.is_none() {
+    // What an engine has bound into a container says nothing of a namespace made in there.
+    if only.is_none() && missing != Mount::OwnAlone {
         match file_system(Path::new(BOUND)) {
             Some(BINFMTFS_MAGIC) => return Ok(Folder::found(BOUND)),
             // Somebody meant to bring the host's folder: to mount one in the container instead would help nobody.
@@ -56,12 +77,15 @@ pub(crate) fn find(only: Option<&Path>, missing: Mount) -> Result<Folder, Error>
     }
     let at = only.unwrap_or(Path::new(USUAL));
     let is_mounted = || file_system(at) == Some(BINFMTFS_MAGIC);
-    // What the host has mounted shows in a new mount namespace too, where it is of no use.
-    if is_mounted() && !(missing == Mount::Allowed && is_of_another_namespace(at)) {
-        return Ok(Folder::found(at));
-    }
-    if missing == Mount::Never {
-        return Err(Error::NotMounted { at: at.into() });
+    let was_mounted = is_mounted();
+    let not_mounted = Err(Error::NotMounted { at: at.into() });
+    match missing {
+        Mount::Allowed | Mount::Never if was_mounted => return Ok(Folder::found(at)),
+        Mount::NeverOther if was_mounted => {
+            return if own::is_own(at) == Some(false) { not_mounted } else { Ok(Folder::found(at)) };
+        }
+        Mount::Never | Mount::NeverOther => return not_mounted,
+        Mount::Allowed | Mount::Own | Mount::OwnAlone => {}
     }
     hides_nothing(at)?;
     let before = Moment::now();
@@ -70,57 +94,62 @@ pub(crate) fn find(only: Option<&Path>, missing: Mount) -> Result<Folder, Error>
             let needs_it = lasting::needs_its_mount(at, Age::of(at, before));
             Ok(Folder::mounted(at, before, needs_it))
         }
-        // Another run was faster.
-        Err(Errno::EBUSY) if is_mounted() => Ok(Folder::found(at)),
+        // It is there already, or another run was faster. Over another instance than its own the kernel would mount.
+        Err(Errno::EBUSY) if is_mounted() => Ok(Folder::own(at)),
+        // Without the capability to mount. On a kernel with but one instance, that one is not what is asked for.
+        Err(Errno::EPERM | Errno::EACCES) if missing == Mount::Own && was_mounted && lasting::has_instances() => {
+            Ok(Folder::found(at))
+        }
         Err(errno) => Err(Error::Mount { at: at.into(), errno }),
     }
 }
 
 /// Finds the folder, mounting it if need be, and keeps all other runs from changing it as long as what is returned
-/// lives. Where `register` cannot be opened there is no lock, and nothing that could be changed.
-pub(crate) fn find_and_lock(only: Option<&Path>) -> Result<(Folder, Register), Error> {
+/// lives. Where `register` may not be written there is no lock, and nothing that could be changed.
+pub(crate) fn find_and_lock(only: Option<&Path>, missing: Mount) -> Result<(Folder, Register), Error> {
     let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        let folder = find(only, Mount::Allowed)?;
+    loop {
+        let folder = find(only, missing)?;
         let path = folder.path().join("register");
-        let file = match File::options().write(true).open(&path) {
-            Ok(file) => file,
-            // Unmounted since it was found.
-            Err(error) if errno(&error) == Errno::ENOENT => {
-                thread::sleep(PAUSE);
-                continue;
+        let (seen, pause) = match File::options().write(true).open(&path) {
+            Ok(file) => {
+                lock(&file).map_err(|errno| Error::Lock { path: path.clone(), errno })?;
+                if folder.is_of_unknown_future() {
+                    // Without this run's mount it shows whether there is another.
+                    folder.unmount();
+                    ("given up by others, time and again", WAY)
+                } else if is_same(&file, &path) {
+                    return Ok((folder, Register::open(file)));
+                } else {
+                    // Who had the lock has taken the mount back.
+                    ("another one, time and again", PAUSE)
+                }
             }
-            Err(error) => return Ok((folder, Register::closed(Error::Register { path, errno: errno(&error) }))),
+            Err(error) => match errno(&error) {
+                // Unmounted since it was found.
+                Errno::ENOENT => ("not there", PAUSE),
+                errno @ (Errno::EACCES | Errno::EPERM | Errno::EROFS) => {
+                    return Ok((folder, Register::closed(Error::Register { path, errno })));
+                }
+                errno => return Err(Error::Register { path, errno }),
+            },
         };
-        let has_waited = lock(&file).map_err(|errno| Error::Lock { path: path.clone(), errno })?;
-        if folder.is_of_unknown_future() {
-            // Without this run's mount it shows whether there is another.
-            folder.unmount();
-            drop(file);
-            thread::sleep(WAY);
-            continue;
+        if start.elapsed() > PATIENCE {
+            return Err(Error::Unsteady { path, seen });
         }
-        // Who had the lock may have taken the mount back.
-        if !has_waited || is_same(&file, &path) {
-            return Ok((folder, Register::open(file)));
-        }
+        thread::sleep(pause);
     }
-    Err(Error::Lock { path: only.unwrap_or(Path::new(USUAL)).into(), errno: Errno::EBUSY })
 }
 
-/// Takes the lock, and says whether another run had it.
-fn lock(file: &File) -> Result<bool, Errno> {
+/// Takes the lock, which another run may have.
+fn lock(file: &File) -> Result<(), Errno> {
     let start = Instant::now();
-    let mut has_waited = false;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(has_waited),
+            Ok(()) => return Ok(()),
             Err(TryLockError::Error(error)) => return Err(errno(&error)),
             Err(TryLockError::WouldBlock) if start.elapsed() > PATIENCE => return Err(Errno::EBUSY),
-            Err(TryLockError::WouldBlock) => {
-                has_waited = true;
-                thread::sleep(PAUSE);
-            }
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
         }
     }
 }
@@ -138,14 +167,9 @@ fn file_system(path: &Path) -> Option<FsType> {
     statfs(path).ok().map(|found| found.filesystem_type())
 }
 
-/// Whether a user namespace sees the folder of another one here: nobody of its own has the id of who owns it.
-fn is_of_another_namespace(at: &Path) -> bool {
-    Namespace::of_root().is_some() && fs::metadata(at.join("register")).is_ok_and(|file| file.uid() != 0)
-}
-
-/// Refuses a place with anything in it, the kernel's own apart.
+/// Refuses a place with anything in it, the kernel's own apart, and another `binfmt_misc`.
 pub(crate) fn hides_nothing(at: &Path) -> Result<(), Error> {
-    if at == Path::new(USUAL) {
+    if at == Path::new(USUAL) || file_system(at) == Some(BINFMTFS_MAGIC) {
         return Ok(());
     }
     match fs::read_dir(at).map(|mut files| files.next().is_none()) {

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
 use super::lasting::{self, Age, Moment};
-use super::{Entries, Entry, Error};
+use super::{Entries, Entry, Error, Namespace, own};
 use crate::table::Handler;
 
 /// Longer than any entry's text: a rule has at most 1920 bytes, and its magic and mask are shown as hexadecimal digits.
@@ -19,6 +19,8 @@ pub(crate) struct Folder {
     path: PathBuf,
     /// If this run mounted it.
     mounted: Option<Mounted>,
+    /// The kernel has said that it is this user namespace's own instance.
+    is_own: bool,
 }
 
 /// What showed when this run mounted it.
@@ -36,12 +38,17 @@ pub(crate) struct Register(Result<File, Error>);
 impl Folder {
     /// One that was mounted before.
     pub(super) fn found(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), mounted: None }
+        Self { path: path.into(), mounted: None, is_own: false }
+    }
+
+    /// One that was mounted before, of this user namespace.
+    pub(super) fn own(path: impl Into<PathBuf>) -> Self {
+        Self { is_own: true, ..Self::found(path) }
     }
 
     /// One that this run has just mounted.
     pub(super) fn mounted(path: impl Into<PathBuf>, before: Option<Moment>, needs_a_mount: bool) -> Self {
-        let folder = Self::found(path);
+        let folder = Self::own(path);
         // What cannot be listed now is not listed in the end either, and the mount stays.
         let entries = folder.entries().unwrap_or_default();
         Self { mounted: Some(Mounted { entries, before, needs_a_mount }), ..folder }
@@ -66,6 +73,17 @@ impl Folder {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it is the instance of this process's user namespace, so that it serves that one's programs alone; nothing
+    /// if that cannot be told. Only of interest where the namespace is not the first.
+    pub(crate) fn is_own(&self) -> Option<bool> {
+        if self.is_own { Some(true) } else { own::is_own(&self.path) }
+    }
+
+    /// The user namespace whose programs alone it serves, if that is certain.
+    pub(crate) fn namespace(&self) -> Option<Namespace> {
+        Namespace::current().filter(|_| self.is_own() == Some(true))
     }
 
     /// Whether the kernel uses any entry at all: its `status` switches all of them.
@@ -103,21 +121,38 @@ impl Folder {
         read(&self.path.join(name)).ok().map(|text| Entry::parse(&text))
     }
 
-    /// Removes an entry. One that is gone already is as good as removed.
-    pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
-        let path = self.path.join(name);
-        let failed = |error: io::Error| Error::Remove { path: path.clone(), errno: errno(&error) };
-        match File::options().write(true).open(&path) {
-            Ok(mut entry) => entry.write_all(b"-1").map_err(failed),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(failed(error)),
-        }
+    /// Removes an entry of ours. One that is gone already is as good as removed.
+    pub(crate) fn remove(&self, name: &str, handler: &Handler) -> Result<(), Error> {
+        self.write_to(name, &|entry| entry.is_of(handler), b"-1")
     }
 
-    /// Keeps an entry, but out of use.
-    pub(crate) fn disable(&self, name: &str) -> Result<(), Error> {
+    /// Removes an entry that is as `listed`, whosever it is.
+    pub(crate) fn remove_listed(&self, name: &str, listed: &Entry) -> Result<(), Error> {
+        self.write_to(name, &|entry| entry == listed, b"-1")
+    }
+
+    /// Keeps an entry of ours, but out of use.
+    pub(crate) fn disable(&self, name: &str, handler: &Handler) -> Result<(), Error> {
+        self.write_to(name, &|entry| entry.is_of(handler), b"0")
+    }
+
+    /// Writes to an entry if it is still the one that is meant: who does not ask for the lock may have put another in its
+    /// place. Read and written through one open file, it is one entry: what is written to one that has gone is
+    /// lost, whatever has its name now.
+    fn write_to(&self, name: &str, is_meant: &dyn Fn(&Entry) -> bool, text: &[u8]) -> Result<(), Error> {
         let path = self.path.join(name);
-        fs::write(&path, "0").map_err(|error| Error::Remove { path, errno: errno(&error) })
+        let failed = |error: io::Error| Error::Remove { path: path.clone(), errno: errno(&error) };
+        let mut file = match File::options().read(true).write(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        let found = read_from(&mut file).map_err(|errno| Error::Read { path: path.clone(), errno })?;
+        let entry = Entry::parse(&found);
+        if !is_meant(&entry) {
+            return Err(Error::ChangedHands { path, owner: entry.owner() });
+        }
+        file.write_all(text).map_err(failed)
     }
 
     /// Takes back the mount that this run made.
@@ -170,10 +205,11 @@ pub(crate) fn errno(error: &io::Error) -> Errno {
 }
 
 fn read(path: &Path) -> Result<String, Errno> {
-    let read = || {
-        let mut text = [0; LONGEST_ENTRY];
-        let length = File::open(path)?.read(&mut text)?;
-        Ok(String::from_utf8_lossy(&text[..length]).into_owned())
-    };
-    read().map_err(|error| errno(&error))
+    read_from(&mut File::open(path).map_err(|error| errno(&error))?)
+}
+
+fn read_from(file: &mut File) -> Result<String, Errno> {
+    let mut text = [0; LONGEST_ENTRY];
+    let length = file.read(&mut text).map_err(|error| errno(&error))?;
+    Ok(String::from_utf8_lossy(&text[..length]).into_owned())
 }

@@ -19,24 +19,35 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::find::{BINFMT_MISC, FLAGS, USUAL};
 use super::{Folder, errno};
-use crate::table::TABLE;
+use crate::table::{SPARES, TABLE};
 
-/// Major and minor version of the first Linux whose entries need a mount, whatever its distribution.
-const VANISHING_SINCE: (u32, u32) = (6, 7);
+/// Major and minor version of the first Linux whose entries need a mount, whatever its distribution, and whose user
+/// namespaces have instances of their own.
+const SINCE: (u32, u32) = (6, 7);
 
 /// What `/proc/self/ns/pid` leads to in the first PID namespace: the kernel's `PROC_PID_INIT_INO`.
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// A moment, as file systems stamp it: of the coarse clock.
-#[derive(Clone, Copy, PartialEq, PartialOrd)]
+/// A moment, as file systems stamp it: of the coarse clock, or since Linux 6.13 up to a tick later.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub(super) struct Moment {
     seconds: i64,
     nanoseconds: i64,
 }
 
 impl Moment {
+    /// Before all that is stamped from now on.
     pub(super) fn now() -> Option<Self> {
-        let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE).ok()?;
+        Self::by(ClockId::CLOCK_REALTIME_COARSE)
+    }
+
+    /// After all that has been stamped.
+    fn after_all() -> Option<Self> {
+        Self::by(ClockId::CLOCK_REALTIME)
+    }
+
+    fn by(clock: ClockId) -> Option<Self> {
+        let now = clock_gettime(clock).ok()?;
         Some(Self { seconds: now.tv_sec(), nanoseconds: now.tv_nsec() })
     }
 
@@ -63,11 +74,19 @@ impl Age {
     /// Of the instance at `folder`, mounted after `before`. Its `status` is as old as itself; the folder is younger where
     /// a kernel notes there that entries came and went.
     pub(super) fn of(folder: &Path, before: Option<Moment>) -> Self {
-        let Some(before) = before else { return Self::New };
         // Reading it will say better why.
         let Ok(status) = fs::metadata(folder.join("status")) else { return Self::Old };
+        let (Some(before), Some(now)) = (before, Moment::after_all()) else { return Self::New };
         let made = Moment { seconds: status.ctime(), nanoseconds: status.ctime_nsec() };
-        if made >= before {
+        Self::between(made, before, now)
+    }
+
+    /// Of an instance made at that time, mounted after `before`, and looked at `now`.
+    fn between(made: Moment, before: Moment, now: Moment) -> Self {
+        // Nothing is made in the future: the clock has been set back since.
+        if made > now {
+            Self::Old
+        } else if made >= before {
             Self::New
         } else if made.plus(DECIDING) >= before {
             Self::Young
@@ -85,15 +104,21 @@ pub(super) fn give_up(status: &File) -> io::Result<()> {
 /// Whether entries of the instance just mounted at `folder` vanish with its last mount. Only of one that is new, a trial
 /// can tell.
 pub(super) fn needs_its_mount(folder: &Path, age: Age) -> bool {
+    has_instances() || (age == Age::New && trial_vanishes(folder))
+}
+
+/// Whether the kernel has more than one instance, or is of a version that tells nothing.
+pub(super) fn has_instances() -> bool {
     let release = uname().map(|kernel| kernel.release().to_string_lossy().into_owned()).unwrap_or_default();
-    version(&release).is_none_or(|version| version >= VANISHING_SINCE) || (age == Age::New && trial_vanishes(folder))
+    version(&release).is_none_or(|version| version >= SINCE)
 }
 
 /// The change has come to older kernels too, as a correction (5.10.262 and 6.1.176 have it), so that only a trial tells.
 /// It is made with an entry that no program matches, under a name that the next run would clear up.
 fn trial_vanishes(folder: &Path) -> bool {
     let Some(handler) = TABLE.handlers.first() else { return true };
-    let (name, entry) = (handler.spare_name(), folder.join(handler.spare_name()));
+    let name = handler.name_with(SPARES[0]);
+    let entry = folder.join(&name);
     let line = format!(":{name}:M::trial of registrar::/nonexistent/{}:", handler.emulator);
     let trial = || {
         fs::write(folder.join("register"), line)?;
@@ -229,9 +254,27 @@ mod tests {
         let cases =
             [("6.6.99-1-amd64", false), ("6.7.0", true), ("6.18.44-fc", true), ("10.0", true), ("5.10.0-30", false)];
         for (release, vanishing) in cases {
-            assert_eq!(version(release).map(|version| version >= VANISHING_SINCE), Some(vanishing), "{release}");
+            assert_eq!(version(release).map(|version| version >= SINCE), Some(vanishing), "{release}");
         }
         assert_eq!(version("linux"), None);
+    }
+
+    #[test]
+    fn ages() {
+        let at = |seconds, nanoseconds| Moment { seconds, nanoseconds };
+        let (before, now) = (at(100, 500), at(100, 900));
+        let cases = [
+            (at(100, 500), Age::New),
+            (at(100, 900), Age::New),
+            (at(100, 901), Age::Old),
+            (at(5_000, 0), Age::Old),
+            (at(100, 499), Age::Young),
+            (at(99, 500), Age::Young),
+            (at(99, 499), Age::Old),
+        ];
+        for (made, age) in cases {
+            assert_eq!(Age::between(made, before, now), age, "{made:?}");
+        }
     }
 
     #[test]

@@ -16,8 +16,17 @@ const MARKS: [&str; 2] = ["/run/.containerenv", "/.dockerenv"];
 /// Three numbers of ten digits.
 const LONGEST_LINE: usize = 64;
 
-/// Who is who in the first user namespace.
-const FIRST: [&str; 3] = ["0", "0", "4294967295"];
+/// Names the user namespace of this process.
+const CURRENT: &str = "/proc/self/ns/user";
+
+/// What that leads to in the first one: the kernel's `PROC_USER_INIT_INO`.
+const FIRST: &str = "user:[4026531837]";
+
+/// Who is who in the first one, and in those that are given all users.
+const ALL: [&str; 3] = ["0", "0", "4294967295"];
+
+/// Where a namespace's name cannot be read.
+const NAMELESS: &str = "this user namespace";
 
 /// A user namespace that is not the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +38,29 @@ pub(crate) struct Namespace {
 impl Namespace {
     /// The one that this process is in, unless it is the first.
     pub(crate) fn current() -> Option<Self> {
-        let map = first_line()?;
-        if map.split_whitespace().eq(FIRST) {
-            return None;
+        match fs::read_link(CURRENT) {
+            Ok(name) if name == Path::new(FIRST) => None,
+            Ok(name) => Some(Self { name: name.display().to_string() }),
+            Err(_) => {
+                let map = first_line()?;
+                (!map.split_whitespace().eq(ALL)).then(|| Self { name: NAMELESS.into() })
+            }
         }
-        Some(Self { name: fs::read_link("/proc/self/ns/user").ok()?.display().to_string() })
+    }
+
+    /// Whether this process is certainly in the first one.
+    pub(crate) fn is_first() -> bool {
+        fs::read_link(CURRENT).is_ok_and(|name| name == Path::new(FIRST))
+    }
+
+    /// Who is root here, as the namespace above numbers its users; nothing if that cannot be told, or nobody is.
+    pub(super) fn root_seen_from_above() -> Option<u32> {
+        let map = first_line()?;
+        let mut fields = map.split_whitespace();
+        match fields.next()? {
+            "0" => fields.next()?.parse().ok(),
+            _ => None,
+        }
     }
 
     /// The one whose root this process is: it may be refused what the host's root is not.

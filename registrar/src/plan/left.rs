@@ -1,19 +1,19 @@
 //! What of ours is there when a step could not be carried out to its end.
 
 use super::Change::{Add, Remove};
-use super::Slot::{Own, Spare};
-use super::{Change, Outcome, Step};
+use super::{Change, Outcome, Slot, Step};
 
 /// Entries of one handler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
-    pub(crate) own: OwnEntry,
-    pub(crate) has_spare: bool,
+    pub(crate) main: MainEntry,
+    /// Under the other names.
+    pub(crate) beside: Vec<Slot>,
 }
 
-/// What is there under a handler's own name.
+/// What is there under the name of the entry that is meant to stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OwnEntry {
+pub(crate) enum MainEntry {
     Nothing,
     Before,
     Wanted,
@@ -22,50 +22,58 @@ pub(crate) enum OwnEntry {
 impl Step {
     /// What is there after these changes.
     pub(crate) fn left_after(&self, made: &[Change]) -> Left {
-        let own = match self.outcome {
-            Outcome::Unchanged => OwnEntry::Wanted,
-            _ if self.changes.contains(&Remove(Own)) => OwnEntry::Before,
-            _ => OwnEntry::Nothing,
+        let is_there = |slot: Slot| {
+            // Of those made, the last one says; else the first one to come, which would not remove what is not there.
+            let changed = made.iter().rev().find(|change| change.slot() == slot);
+            match changed {
+                Some(change) => matches!(change, Add(_)),
+                None => self.changes.iter().find(|change| change.slot() == slot) == Some(&Remove(slot)),
+            }
         };
-        let touches_spare = |change: &&Change| matches!(change, Add(Spare) | Remove(Spare));
-        let has_spare = self.changes.iter().find(touches_spare) == Some(&Remove(Spare));
-        made.iter().fold(Left { own, has_spare }, |left, change| match change {
-            Add(Own) => Left { own: OwnEntry::Wanted, ..left },
-            Remove(Own) => Left { own: OwnEntry::Nothing, ..left },
-            Add(Spare) => Left { has_spare: true, ..left },
-            Remove(Spare) => Left { has_spare: false, ..left },
-        })
+        let main = match self.outcome {
+            Outcome::Unchanged => MainEntry::Wanted,
+            _ if made.contains(&Add(self.main)) && is_there(self.main) => MainEntry::Wanted,
+            _ if is_there(self.main) => MainEntry::Before,
+            _ => MainEntry::Nothing,
+        };
+        let others = Slot::ALL.into_iter().filter(|slot| *slot != self.main);
+        Left { main, beside: others.filter(|slot| is_there(*slot)).collect() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Difference, EXCHANGE, EXCHANGE_AFTER_SPARE};
+    use crate::plan::Difference;
+    use crate::plan::Slot::{Own, Spare, Third};
     use crate::table::TABLE;
+
+    /// The name that is to stay, the changes, how many were made, and what is left.
+    type Case = (Slot, &'static [Change], usize, MainEntry, &'static [Slot]);
 
     #[test]
     fn what_is_left_of_an_exchange() {
-        let step = |changes| Step {
-            handler: &TABLE.handlers[0],
-            outcome: Outcome::Replaced(Difference::Flags),
-            changes,
-            beside: None,
-        };
-        let left = |own, has_spare| Left { own, has_spare };
-        let cases = [
-            (EXCHANGE, 0, left(OwnEntry::Before, false)),
-            (EXCHANGE, 1, left(OwnEntry::Before, true)),
-            (EXCHANGE, 2, left(OwnEntry::Nothing, true)),
-            (EXCHANGE, 3, left(OwnEntry::Wanted, true)),
-            (EXCHANGE_AFTER_SPARE, 0, left(OwnEntry::Before, true)),
-            (EXCHANGE_AFTER_SPARE, 1, left(OwnEntry::Before, false)),
+        const OWN: &[Change] = &[Add(Spare), Remove(Own), Add(Own), Remove(Spare)];
+        const AFTER: &[Change] = &[Remove(Spare), Add(Spare), Remove(Own), Add(Own), Remove(Third), Remove(Spare)];
+        const SPARE: &[Change] = &[Add(Third), Remove(Spare), Add(Spare), Remove(Third)];
+        let cases: [Case; 11] = [
+            (Own, OWN, 0, MainEntry::Before, &[]),
+            (Own, OWN, 1, MainEntry::Before, &[Spare]),
+            (Own, OWN, 2, MainEntry::Nothing, &[Spare]),
+            (Own, OWN, 3, MainEntry::Wanted, &[Spare]),
+            (Own, OWN, 4, MainEntry::Wanted, &[]),
+            (Own, AFTER, 0, MainEntry::Before, &[Spare, Third]),
+            (Own, AFTER, 1, MainEntry::Before, &[Third]),
+            (Own, AFTER, 5, MainEntry::Wanted, &[Spare]),
+            (Spare, SPARE, 0, MainEntry::Before, &[]),
+            (Spare, SPARE, 2, MainEntry::Nothing, &[Third]),
+            (Own, &[Add(Own)], 0, MainEntry::Nothing, &[]),
         ];
-        for (changes, made, expected) in cases {
-            assert_eq!(step(changes).left_after(&changes[..made]), expected, "{made} of {changes:?}");
+        for (main, changes, made, expected, beside) in cases {
+            let outcome = Outcome::Replaced(Difference::Flags);
+            let step = Step { handler: &TABLE.handlers[0], main, outcome, changes: changes.into(), beside: None };
+            let expected = Left { main: expected, beside: beside.into() };
+            assert_eq!(step.left_after(&changes[..made]), expected, "{made} of {changes:?}");
         }
-        let add =
-            Step { handler: &TABLE.handlers[0], outcome: Outcome::Registered, changes: &[Add(Own)], beside: None };
-        assert_eq!(add.left_after(&[]), left(OwnEntry::Nothing, false));
     }
 }

@@ -1,5 +1,7 @@
 //! Failures, those of one cause told as one.
 
+use crate::told::Told;
+
 /// Names that are written out of many.
 const NAMED: usize = 3;
 
@@ -33,9 +35,17 @@ impl Failures {
         self.groups.iter().map(|group| group.names.len()).sum()
     }
 
-    /// A line for each cause.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.groups.iter().map(Group::line).collect()
+    /// What was told, and then a line for each cause.
+    pub(crate) fn told_after(&self, told: Told) -> Told {
+        let lines: Vec<_> = self.groups.iter().map(Group::line).collect();
+        match lines.as_slice() {
+            [] => told,
+            [only] => told.and_failure(only),
+            lines => {
+                let told = lines.iter().fold(told, |told, line| told.and_detail(line));
+                told.and_failure(&format!("{} failed, first: {}", self.len(), lines[0]))
+            }
+        }
     }
 }
 

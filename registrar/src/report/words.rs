@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Mode, Verb};
 use crate::cli::Asked;
 use crate::kernel::{Error, plain};
-use crate::plan::{Change, Left, Outcome, OwnEntry, Skip, Slot, Step};
+use crate::plan::{Beside, Change, Left, MainEntry, Outcome, Skip, Slot, Step};
 use crate::table::Handler;
 
 /// What words depend on: what is done and where, and what was asked for.
@@ -99,25 +99,23 @@ impl Words<'_> {
                 let failure = Failure { name: handler.target, alone, common: cause.clone() };
                 Said { word: "skipped", detail: cause, failure: Some(failure) }
             }
-            Outcome::Taken(owner) => {
-                let taken = if self.verb == Verb::Register { handler.spare_name() } else { name.into() };
+            Outcome::Taken { name: taken, owner } => {
                 // Of all, only ours are to be removed.
                 let is_failure = self.verb == Verb::Register || !self.asked.targets.is_empty();
                 let failure = is_failure.then(|| self.name_taken(handler, &taken, &owner));
                 let of_which = if taken == name { String::new() } else { format!("{taken} ") };
                 Said { word: "left alone", detail: format!("{of_which}belongs to {owner}"), failure }
             }
-            Outcome::Blocked(owner) => {
-                let spare = handler.spare_name();
-                let failure = Some(self.name_taken(handler, &spare, &owner));
-                let detail = format!("the entry that was there stays; {spare} belongs to {owner}");
+            Outcome::Blocked { name: taken, owner } => {
+                let failure = Some(self.name_taken(handler, &taken, &owner));
+                let detail = format!("the entry that was there stays; {taken} belongs to {owner}");
                 Said { word: "failed", detail, failure }
             }
             Outcome::Unreadable { name: unread, errno } => {
                 let cause = plain(errno);
                 let whose = if unread == name { "whose entry it is".into() } else { format!("whose {unread} is") };
-                let alone = Error::Read { path: self.folder.join(unread), errno }.to_string();
-                failed(format!("cannot tell {whose}: {cause}"), alone, format!("reading their entries: {cause}"))
+                let error = Error::Read { path: self.folder.join(unread), errno };
+                failed(format!("cannot tell {whose}: {cause}"), error.to_string(), error.of_many())
             }
             Outcome::Registered | Outcome::Replaced(_) | Outcome::Unchanged => return None,
             Outcome::Unregistered | Outcome::Absent | Outcome::Skipped(_) => return None,
@@ -143,18 +141,22 @@ impl Words<'_> {
         let hint = cause.hint(&self.asked.wanted.flags).map(|hint| format!("; {hint}")).unwrap_or_default();
         let (alone, common) = (format!("{cause}{hint}"), cause.of_many() + &hint);
         let failure = Some(Failure { name: handler.name, alone, common });
-        Said { word: "failed", detail: self.left(handler, left), failure }
+        Said { word: "failed", detail: self.left(handler, &left), failure }
     }
 
     /// What a failure has left.
-    fn left(&self, handler: &Handler, left: Left) -> String {
-        let spare = handler.spare_name();
-        match (left.own, left.has_spare) {
-            (OwnEntry::Nothing, false) => handler.interpreter(&self.asked.wanted.emulators),
-            (OwnEntry::Nothing, true) => format!("served by {spare}"),
-            (OwnEntry::Before, false) => "the entry that was there stays".into(),
-            (OwnEntry::Before, true) => format!("the entry that was there stays, and so does {spare}"),
-            (OwnEntry::Wanted, _) => format!("in place, but {spare} stays as well"),
+    fn left(&self, handler: &Handler, left: &Left) -> String {
+        let names: Vec<_> = left.beside.iter().map(|slot| slot.name(handler)).collect();
+        let beside = names.join(" and ");
+        let stay = if names.len() == 1 { "stays" } else { "stay" };
+        let do_so = if names.len() == 1 { "does" } else { "do" };
+        match (left.main, names.is_empty()) {
+            (MainEntry::Nothing, true) => handler.interpreter(&self.asked.wanted.emulators),
+            (MainEntry::Nothing, false) => format!("served by {beside}"),
+            (MainEntry::Before, true) => "the entry that was there stays".into(),
+            (MainEntry::Before, false) => format!("the entry that was there stays, and so {do_so} {beside}"),
+            (MainEntry::Wanted, true) => "in place".into(),
+            (MainEntry::Wanted, false) => format!("in place, but {beside} {stay} as well"),
         }
     }
 
@@ -162,8 +164,7 @@ impl Words<'_> {
     pub(super) fn change(&self, handler: &Handler, change: Change) -> String {
         let wanted = &self.asked.wanted;
         match change {
-            Change::Add(Slot::Own) => handler.line_in(&wanted.emulators, &wanted.flags).into_owned(),
-            Change::Add(Slot::Spare) => handler.spare_line_in(&wanted.emulators, &wanted.flags),
+            Change::Add(slot) => handler.line_with(slot.suffix(), &wanted.emulators, &wanted.flags).into_owned(),
             Change::Remove(slot) => format!("-1 to {}", slot.name(handler)),
         }
     }
@@ -183,13 +184,14 @@ pub(super) fn skipped(target: &str, skip: &Skip) -> String {
 
 /// The entry of somebody else that has to do with a step, if one has.
 fn beside(step: &Step) -> String {
-    let Some((name, owner)) = &step.beside else { return String::new() };
+    let Some(Beside { name, owner, is_partial }) = &step.beside else { return String::new() };
     let is_served = matches!(step.outcome, Outcome::Registered | Outcome::Replaced(_) | Outcome::Unchanged);
     match step.outcome {
         Outcome::Skipped(Skip::Served) => format!(" served by {name}, {owner}"),
-        _ if is_served && *name == step.handler.name => {
-            format!(", as {}: the name {name} belongs to {owner}", step.handler.spare_name())
+        _ if is_served && step.main != Slot::Own => {
+            format!(", as {}: the name {name} belongs to {owner}", step.main.name(step.handler))
         }
+        _ if is_served && *is_partial => format!(", before {name} ({owner}), which takes only some and stays"),
         _ if is_served => format!(", before {name} ({owner}), which stays"),
         _ => String::new(),
     }

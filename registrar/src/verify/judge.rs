@@ -13,8 +13,8 @@ use super::place::Way;
 use super::run::NAME;
 use super::wire::{End, Ran, SetUserId};
 use crate::elf::{Facts, Unfit};
-use crate::kernel::{Entries, Entry, plain};
-use crate::plan;
+use crate::kernel::{Entries, Entry, Named, plain};
+use crate::plan::{Found, is_ours};
 use crate::table::{EMULATOR_DIR, Handler};
 
 /// Exit statuses of a test program whose second one could not be started, and that could do nothing at all.
@@ -40,9 +40,6 @@ impl Finding {
         matches!(self.result, "ok" | "served" | "native")
     }
 }
-
-/// An entry under its name.
-pub(crate) type Named<'e> = (&'e str, &'e Entry);
 
 /// What there is of a handler.
 pub(super) struct Chain<'e> {
@@ -72,13 +69,13 @@ pub(super) struct Context<'a> {
 
 impl<'e> Chain<'e> {
     pub(super) fn of(handler: &'static Handler, entries: &'e Entries) -> Self {
-        let ours = plan::ours(handler, entries);
+        let ours = Found::new(handler, entries).ours();
         let all = entries.names().filter_map(|name| Some((name, entries.get(name)?)));
         Self { handler, ours, takers: all.filter(|(_, entry)| entry.serves(handler.probe)).collect() }
     }
 
     fn is_ours(&self, (name, entry): Named<'_>) -> bool {
-        entry.emulator() == self.handler.emulator && (name == self.handler.name || name == self.handler.spare_name())
+        is_ours(self.handler, name, entry)
     }
 
     /// The entry that took the program: the newest of those that what it did speaks for.

@@ -4,10 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::judge::{Finding, Named};
+use super::judge::Finding;
 use super::place::Way;
 use crate::columns;
 use crate::json::{self, members, optional, string};
+use crate::kernel::Named;
 use crate::table::Handler;
 use crate::told::{Told, escaped};
 
@@ -127,9 +128,15 @@ impl Verified {
 
     /// What is left unproven.
     fn caveat(&self) -> Option<String> {
+        if self.way != Some(Way::Memory) {
+            return None;
+        }
+        if self.refused.is_empty() {
+            // There was no other way to try.
+            return Some("without F, programs run only where their emulator can be seen, as it can here".into());
+        }
         let unproven = "an emulator that is dynamic, or registered without F, may run here and nowhere else";
-        (self.way == Some(Way::Memory))
-            .then(|| format!("{unproven} (an empty root is refused: {})", refusals(&self.refused)))
+        Some(format!("{unproven} (an empty root is refused: {})", refusals(&self.refused)))
     }
 
     fn json(&self) -> String {

@@ -7,6 +7,8 @@ pub(super) enum Setup {
     /// The handler, with flags other than those that are wanted.
     Different,
     AsWanted,
+    /// The same under the second name, with flags other than those that are wanted, and somebody else has the first.
+    DifferentBesideOthers,
 }
 
 /// One that is made to fail.
@@ -27,6 +29,7 @@ const REGISTER_FILE: &str = "/proc/sys/fs/binfmt_misc/register";
 const STATUS: &str = "/proc/sys/fs/binfmt_misc/status";
 const ENTRY: &str = "/proc/sys/fs/binfmt_misc/qemu-s390x";
 const SECOND: &str = "/proc/sys/fs/binfmt_misc/qemu-s390x.registrar";
+const THIRD: &str = "/proc/sys/fs/binfmt_misc/qemu-s390x.registrar2";
 const EMULATOR: &str = "/usr/bin/qemu-s390x-static";
 
 const OPEN: &str = "?open,openat";
@@ -41,10 +44,11 @@ const fn first(name: &'static str, setup: Setup, calls: &'static str, path: Opti
 }
 
 pub(super) const OPERATIONS: &[Operation] = &[
-    first("reading which namespace this is", Setup::Nothing, OPEN, Some("/proc/self/uid_map")),
+    first("reading which namespace this is", Setup::Nothing, "?readlink,readlinkat", Some("/proc/self/ns/user")),
     first("asking what is mounted, once", Setup::Nothing, "?statfs,?statfs64", Some(FOLDER)),
     Operation { when: "1+", ..first("asking what is mounted", Setup::Nothing, "?statfs,?statfs64", Some(FOLDER)) },
     first("mounting", Setup::NotMounted, "mount", None),
+    first("mounting over what may be another's", Setup::Nothing, "mount", None),
     first("looking who keeps a new mount", Setup::NotMounted, "?readlink,readlinkat", Some("/proc/self/ns/mnt")),
     first("opening register", Setup::Nothing, OPEN, Some(REGISTER_FILE)),
     first("locking", Setup::Nothing, "flock", None),
@@ -63,16 +67,23 @@ pub(super) const OPERATIONS: &[Operation] = &[
     first("writing a rule", Setup::Nothing, "write", Some(REGISTER_FILE)),
     first("writing the second rule of an exchange", Setup::Different, "write", Some(REGISTER_FILE)),
     Operation { when: "2", ..first("opening the old entry, to remove it", Setup::Different, OPEN, Some(ENTRY)) },
+    Operation { when: "2", ..first("reading the old entry again", Setup::Different, "read", Some(ENTRY)) },
     first("removing the old entry", Setup::Different, "write", Some(ENTRY)),
     Operation { when: "2", ..first("writing the new rule", Setup::Different, "write", Some(REGISTER_FILE)) },
     first("opening the second entry, to remove it", Setup::Different, OPEN, Some(SECOND)),
     first("removing the second entry", Setup::Different, "write", Some(SECOND)),
+    first("beside others: writing the third rule", Setup::DifferentBesideOthers, "write", Some(REGISTER_FILE)),
+    first("beside others: removing the old entry", Setup::DifferentBesideOthers, "write", Some(SECOND)),
+    Operation {
+        when: "2",
+        ..first("beside others: writing the new rule", Setup::DifferentBesideOthers, "write", Some(REGISTER_FILE))
+    },
+    first("beside others: removing the third entry", Setup::DifferentBesideOthers, "write", Some(THIRD)),
     Operation { arguments: IN_VAIN, ..first("unmounting", Setup::NotMounted, "umount2", None) },
     Operation {
         arguments: &["register", "s390x", "--stay"],
         ..first("waiting for signals", Setup::Nothing, "signalfd4", None)
     },
-    Operation { arguments: UNREGISTER, ..first("unregister: mounting", Setup::NotMounted, "mount", None) },
     Operation {
         arguments: UNREGISTER,
         ..first("unregister: opening register", Setup::AsWanted, OPEN, Some(REGISTER_FILE))

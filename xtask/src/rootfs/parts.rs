@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use codegen::table::Provenance;
 
-use super::{PACKAGES, PACKAGES_INSIDE, ROOTFS, SBOM, links, make_folder, packages, write};
+use super::{PACKAGES, PACKAGES_INSIDE, ROOTFS, SBOM, make_folder, packages, second_names, write};
 use crate::digest::Sha256;
 use crate::extract::{Stage, TextRecord};
 use crate::sbom::{self, Contents, crates, files};
@@ -16,12 +17,12 @@ use crate::tables::workspace_root;
 use crate::verify::Proof;
 
 /// Raised when the same parts are laid out in another way.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 
 /// All that a root file system is made of.
 pub(super) struct Parts<'a> {
     stage: &'a Stage,
-    origin: &'a str,
+    provenance: &'a Provenance,
     registrar: &'a Path,
     registrar_sha256: Sha256,
     packages: String,
@@ -33,14 +34,14 @@ pub(super) struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// Gathers them.
-    pub(super) fn new(stage: &'a Stage, origin: &'a str, registrar: &'a Path) -> Result<Self> {
+    pub(super) fn new(stage: &'a Stage, provenance: &'a Provenance, registrar: &'a Path) -> Result<Self> {
         let program = File::open(registrar).and_then(Sha256::of_reader);
         Ok(Self {
             stage,
-            origin,
+            provenance,
             registrar,
             registrar_sha256: program.with_context(|| format!("reading {}", registrar.display()))?,
-            packages: packages::list(&stage.record, origin),
+            packages: packages::list(&stage.record, &provenance.origin),
             crates: crates::of(registrar)?,
             licences: licences(&stage.dir, &stage.record.licences)?,
             created: created(&stage.record.packages, env::var("SOURCE_DATE_EPOCH").ok().as_deref())?,
@@ -69,7 +70,8 @@ impl<'a> Parts<'a> {
         let files = files::digests(&root, &files::list(&root)?)?;
         self.check(&files)?;
         let document = sbom::document(&Contents {
-            origin: self.origin,
+            version: &self.provenance.qemu_version,
+            origin: &self.provenance.origin,
             packages: &self.stage.record.packages,
             emulators: &self.stage.record.emulators,
             files: &files,
@@ -93,8 +95,9 @@ impl<'a> Parts<'a> {
             let name = format!("usr/bin/qemu-{}-static", emulator.target);
             copy_program(&self.stage.dir.join(&emulator.path), &root.join(name))?;
         }
-        for (path, target) in links(self.stage.record.emulators.iter().map(|emulator| emulator.target.as_str())) {
-            symlink(&target, root.join(&path)).with_context(|| format!("linking {path}"))?;
+        for (second, first) in second_names(self.stage.record.emulators.iter().map(|emulator| emulator.target.as_str()))
+        {
+            fs::hard_link(root.join(first), root.join(&second)).with_context(|| format!("linking {second}"))?;
         }
         for (path, content) in &self.licences {
             let path = root.join("usr/share/licenses").join(path);

@@ -1,8 +1,9 @@
 //! What is in a folder, and the digests of its files.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::thread;
 
@@ -80,15 +81,33 @@ fn list_below(folder: &Path, prefix: &str, entries: &mut Vec<Entry>) -> Result<(
     Ok(())
 }
 
-/// Digests of the regular files among `entries`, in their order.
+/// Digests of the regular files among `entries`, in their order. One with several names is read once.
 ///
 /// # Errors
 /// If one cannot be read.
 pub fn digests(root: &Path, entries: &[Entry]) -> Result<Vec<Digests>> {
-    let paths: Vec<_> =
-        entries.iter().filter(|entry| matches!(entry.kind, Kind::File(_))).map(|entry| &entry.path).collect();
+    let mut files = Vec::new();
+    let mut first_names = BTreeMap::new();
+    for Entry { path, .. } in entries.iter().filter(|entry| matches!(entry.kind, Kind::File(_))) {
+        let identity = identity(&root.join(path))?;
+        first_names.entry(identity).or_insert(path);
+        files.push((identity, path));
+    }
     let workers = thread::available_parallelism().map_or(1, usize::from);
-    parallel::each(&paths, workers, |path| digest(root, path))
+    let read: Vec<_> = first_names.into_iter().collect();
+    let read = parallel::each(&read, workers, |&(identity, path)| Ok((identity, digest(root, path)?)))?;
+    let read: BTreeMap<_, _> = read.into_iter().collect();
+    let of = |(identity, path): (_, &String)| Some(Digests { path: path.clone(), ..read.get(&identity)?.clone() });
+    Ok(files.into_iter().filter_map(of).collect())
+}
+
+/// Device and inode: the same for all names of a file.
+///
+/// # Errors
+/// If there is no such file.
+pub fn identity(path: &Path) -> Result<(u64, u64)> {
+    let metadata = path.symlink_metadata().with_context(|| format!("reading {}", path.display()))?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Both digests in one reading.

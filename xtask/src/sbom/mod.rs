@@ -39,6 +39,8 @@ pub const SIGNED_BY: &str = "signed by ";
 /// All that a document tells of.
 #[derive(Debug)]
 pub struct Contents<'a> {
+    /// QEMU's version.
+    pub version: &'a str,
     /// Where the emulators come from, in words.
     pub origin: &'a str,
     /// The packages.
@@ -93,6 +95,7 @@ pub fn document(contents: &Contents<'_>) -> Result<Document> {
 fn root(contents: &Contents<'_>) -> Package {
     let code = files::verification_code(contents.files.iter().map(|file| file.sha1.as_str()));
     Package {
+        version_info: Some(contents.version.into()),
         files_analyzed: true,
         package_verification_code: Some(VerificationCode { value: code }),
         source_info: Some(contents.origin.into()),
@@ -171,10 +174,11 @@ fn add_files_origins(document: &mut Document, contents: &Contents<'_>) {
     for file in contents.files {
         let id = file_id(&file.path);
         document.relationships.push(relationship(ROOT, RelationshipType::Contains, &id));
-        let emulator = file.path.strip_prefix("usr/bin/qemu-").and_then(|name| name.strip_suffix("-static"));
+        let emulator = file.path.strip_prefix("usr/bin/qemu-");
+        let emulator = emulator.map(|name| name.strip_suffix("-static").unwrap_or(name));
         let licences = file.path.strip_prefix("usr/share/licenses/").and_then(|path| path.split('/').next());
         let from = match (file.path.as_str(), emulator, licences) {
-            ("registrar", ..) | (_, _, Some("registrar")) => Some(REGISTRAR.to_owned()),
+            ("registrar" | "usr/bin/binfmt", ..) | (_, _, Some("registrar")) => Some(REGISTRAR.to_owned()),
             (_, Some(target), _) => {
                 let nevra = contents.emulators.iter().find(|one| one.target == target).map(|one| &one.nevra);
                 contents.packages.iter().find(|proof| Some(&proof.nevra) == nevra).map(package_id)
@@ -229,7 +233,7 @@ mod tests {
     }
 
     fn of(packages: &[Proof], files: &[Digests], origin: &str, created: u64) -> Result<Document> {
-        document(&Contents { origin, packages, emulators: &[], files, crates: &[], created })
+        document(&Contents { version: "11.1.3", origin, packages, emulators: &[], files, crates: &[], created })
     }
 
     #[test]

@@ -19,7 +19,7 @@ const MAY_MOUNT: u64 = 1 << 21;
 pub(super) fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Result<Told, Error> {
     let originals = asked.copies.as_ref().map(|copies| copies.from.as_str());
     let files = Files { originals, ..Files::default() };
-    let found = kernel::find(asked.mount.as_deref(), Mount::Never);
+    let found = kernel::find(asked.mount.as_deref(), Mount::never_in_scope(namespace.is_some()));
     let (folder, steps) = match &found {
         Ok(folder) => (folder.path(), plan(folder, asked, &files)?.1),
         Err(Error::NotMounted { at }) => {
@@ -35,7 +35,8 @@ pub(super) fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Re
     if found.is_err() {
         report.remark(format!("binfmt_misc to be mounted at {}", folder.display()));
     }
-    if let Some(namespace) = namespace {
+    let is_alone = || found.as_ref().map_or(true, |folder| folder.namespace().is_some());
+    if let Some(namespace) = namespace.filter(|_| is_alone()) {
         report.remark(of_namespace(namespace));
     }
     if asked.copies.is_some() {

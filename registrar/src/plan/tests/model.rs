@@ -1,0 +1,163 @@
+//! Every plan for what may be there under the three names and beside them, in every order of age, carried out on a model
+//! of the folder, to its end and to each failure: no program is left without an emulator that had one, and the next
+//! run ends clean.
+
+use super::*;
+
+/// What may have one of our names.
+fn named() -> [Option<Entry>; 6] {
+    let flags = || Entry { flags: "POCF".into(), ..ours() };
+    [None, Some(ours()), Some(flags()), Some(disabled(ours())), Some(partial(ours())), Some(other())]
+}
+
+/// What may be there under another name.
+fn beside() -> [Option<Entry>; 3] {
+    [None, Some(other()), Some(partial(other()))]
+}
+
+/// The newest first.
+type Folder = Vec<(String, Entry)>;
+
+fn all_orders(folder: Folder) -> Vec<Folder> {
+    if folder.len() < 2 {
+        return vec![folder];
+    }
+    let with_first = |first: usize| {
+        let mut rest = folder.clone();
+        let first = rest.remove(first);
+        all_orders(rest).into_iter().map(move |rest| [vec![first.clone()], rest].concat())
+    };
+    (0..folder.len()).flat_map(with_first).collect()
+}
+
+/// Every folder that may be found.
+fn folders() -> Vec<Folder> {
+    let mut folders = Vec::new();
+    for own in named() {
+        for spare in named() {
+            for third in named() {
+                for theirs in beside() {
+                    let all = [Own, Spare, Third].map(|slot| slot.name(handler()));
+                    let names = all.into_iter().chain([THEIRS.to_owned()]);
+                    let entries = [own.clone(), spare.clone(), third.clone(), theirs];
+                    let folder = names.zip(entries).filter_map(|(name, entry)| Some((name, entry?))).collect();
+                    folders.extend(all_orders(folder));
+                }
+            }
+        }
+    }
+    folders
+}
+
+fn entries_of(folder: &Folder) -> Entries {
+    folder.iter().cloned().collect()
+}
+
+/// Whether an entry of ours takes all of the programs, though perhaps another one does it first.
+fn is_covered(folder: &Folder) -> bool {
+    let entries = entries_of(folder);
+    let found = Found::new(handler(), &entries);
+    folder.iter().any(|(name, entry)| is_ours(handler(), name, entry) && found.takes_all(entry))
+}
+
+fn theirs(folder: &Folder) -> Folder {
+    folder.iter().filter(|(name, entry)| !is_ours(handler(), name, entry)).cloned().collect()
+}
+
+/// One write, as the kernel takes it.
+fn make(folder: &mut Folder, change: Change) {
+    let name = change.slot().name(handler());
+    let at = folder.iter().position(|(known, _)| *known == name);
+    match (change, at) {
+        (Add(_), None) => folder.insert(0, (name, ours())),
+        (Remove(_), Some(at)) => {
+            let (name, entry) = folder.remove(at);
+            assert!(is_ours(handler(), &name, &entry), "{name} is not ours");
+        }
+        _ => panic!("{change:?} of {folder:?}"),
+    }
+}
+
+/// What is there as `Left` says it.
+fn left(folder: &Folder, step: &Step) -> (bool, Vec<Slot>) {
+    let is_there = |slot: Slot| {
+        let name = slot.name(handler());
+        folder.iter().any(|(known, entry)| *known == name && is_ours(handler(), known, entry))
+    };
+    (is_there(step.main), Slot::ALL.into_iter().filter(|slot| *slot != step.main && is_there(*slot)).collect())
+}
+
+/// Carries a step out up to `count` changes.
+fn carried_out(before: &Folder, step: &Step, count: usize) -> Folder {
+    let mut folder = before.clone();
+    let was_covered = is_covered(before);
+    for &change in &step.changes[..count] {
+        make(&mut folder, change);
+        assert!(!was_covered || is_covered(&folder), "a gap in {:?} after {change:?} of {before:?}", step.changes);
+    }
+    let said = step.left_after(&step.changes[..count]);
+    if step.outcome != Outcome::Unchanged && !step.outcome.is_failure() {
+        let (has_main, beside) = left(&folder, step);
+        assert_eq!((said.main != MainEntry::Nothing, said.beside), (has_main, beside), "{before:?} {:?}", step.changes);
+    }
+    folder
+}
+
+/// Whether all is as it should be: one entry of ours, and the newest.
+fn is_registered(folder: &Folder, main: Slot) -> bool {
+    let (name, entry) = (main.name(handler()), ours());
+    let ours: Vec<_> = folder.iter().filter(|(name, entry)| is_ours(handler(), name, entry)).collect();
+    let entries = entries_of(folder);
+    ours == [&(name, entry)] && Found::new(handler(), &entries).difference(&wanted()).is_none()
+}
+
+#[test]
+fn register_leaves_no_gap_and_ends_clean() {
+    let mut refused = 0;
+    for before in folders() {
+        let step = register(handler(), &wanted(), &entries_of(&before), Verdict::Needed);
+        if step.outcome.is_failure() {
+            assert!(step.changes.is_empty());
+            refused += 1;
+            continue;
+        }
+        for count in 0..=step.changes.len() {
+            let after = carried_out(&before, &step, count);
+            assert_eq!(theirs(&after), theirs(&before));
+            // Killed at this moment, and run once more.
+            let again = register(handler(), &wanted(), &entries_of(&after), Verdict::Needed);
+            let end = carried_out(&after, &again, again.changes.len());
+            assert!(is_registered(&end, step.main), "{before:?} {:?} {count}: {end:?}", step.changes);
+            if count == step.changes.len() {
+                assert!(is_registered(&after, step.main), "{before:?} {:?}", step.changes);
+            }
+        }
+    }
+    assert!(refused > 0, "names of others stand in the way");
+}
+
+/// The first change of an exchange adds, so that what cannot be added has cost nothing, unless leftovers serve.
+#[test]
+fn what_cannot_be_added_leaves_what_was_there() {
+    for before in folders() {
+        let step = register(handler(), &wanted(), &entries_of(&before), Verdict::Needed);
+        let is_only_ours = left(&before, &step) == (true, vec![]);
+        if is_only_ours && !step.changes.is_empty() {
+            assert_eq!(step.changes[0], Add(step.main.helper()), "{before:?}");
+        }
+    }
+}
+
+#[test]
+fn unregister_leaves_nothing_of_ours() {
+    for before in folders() {
+        let step = unregister(handler(), &entries_of(&before));
+        for count in 0..=step.changes.len() {
+            let mut after = before.clone();
+            step.changes[..count].iter().for_each(|&change| make(&mut after, change));
+            let again = unregister(handler(), &entries_of(&after));
+            again.changes.iter().for_each(|&change| make(&mut after, change));
+            assert_eq!(after, theirs(&before));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! docker with a daemon of its own, so that the machine's images stay as they are.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long a daemon may take to answer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running daemon, ended and cleared up after when it is dropped.
+pub(crate) struct Docker {
+    folder: PathBuf,
+    daemon: Child,
+}
+
+impl Docker {
+    /// With all that it keeps in `folder`.
+    pub(crate) fn new(folder: &Path) -> Self {
+        // Left by a run that was killed.
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder).expect("a folder for docker");
+        let log = File::create(folder.join("log")).expect("a log");
+        let mut daemon = Command::new("dockerd");
+        // No rules and no bridge of the machine's network are needed, nor changed.
+        daemon.args(["--iptables=false", "--bridge=none", "--data-root"]).arg(folder.join("data"));
+        daemon.arg("--exec-root").arg(folder.join("exec")).arg("--pidfile").arg(folder.join("pid"));
+        daemon.arg(format!("--host={}", socket(folder))).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let daemon = daemon.spawn().expect("starting dockerd");
+        let mut docker = Self { folder: folder.into(), daemon };
+        let begun = Instant::now();
+        while !docker.command().arg("version").output().expect("running docker").status.success() {
+            let ended = docker.daemon.try_wait().expect("looking for dockerd");
+            if ended.is_some() || begun.elapsed() > PATIENCE {
+                panic!("dockerd does not answer: {}", fs::read_to_string(folder.join("log")).unwrap_or_default());
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        docker
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("docker");
+        command.arg(format!("--host={}", socket(&self.folder)));
+        command
+    }
+
+    /// Calls docker; gives its standard output. Fails the test if docker fails.
+    #[track_caller]
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        let output = self.command().args(arguments).stdin(Stdio::null()).output().expect("running docker");
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "docker {arguments:?}: {}\n{stdout}{stderr}", output.status);
+        stdout.into_owned()
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        // It ends its containerd too.
+        let _ = kill(Pid::from_raw(self.daemon.id().cast_signed()), Signal::SIGTERM);
+        let _ = self.daemon.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn socket(folder: &Path) -> String {
+    format!("unix://{}", folder.join("socket").display())
+}

@@ -1,0 +1,67 @@
+//! What `fetch-and-build` would have left in `dist/HOST`, with small files in the place of emulators, so that an image of
+//! it takes no time.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use xtask::rootfs::{PACKAGES, ROOTFS, SBOM, second_names};
+use xtask::sbom::{self, Contents, files};
+
+/// Targets whose emulators are there, by QEMU's names.
+pub(crate) const TARGETS: [&str; 3] = ["aarch64", "aarch64_be", "x86_64"];
+
+/// How much the emulators have in common, and how much each has of its own, in bytes. Together they are more than gzip
+/// sees at once.
+const COMMON: usize = 300_000;
+const OWN: usize = 5_000;
+
+/// Makes `dist/host`; `registrar` is the program, or what stands for one.
+pub(crate) fn make(dist: &Path, host: &str, registrar: &[u8]) -> PathBuf {
+    let folder = dist.join(host);
+    let root = folder.join(ROOTFS);
+    let licence = "usr/share/licenses/qemu-user-static/COPYING";
+    let write = |path: &str, content: &[u8], mode: u32| {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&path, content).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    let common = noise(1, COMMON);
+    for (number, target) in (2..).zip(TARGETS) {
+        let content = [common.clone(), noise(number, OWN)].concat();
+        write(&format!("usr/bin/qemu-{target}-static"), &content, 0o755);
+    }
+    write("registrar", registrar, 0o755);
+    write("usr/share/doc/registrar/packages", b"a package\n", 0o644);
+    write(licence, b"a licence\n", 0o644);
+    for (second, first) in second_names(TARGETS.into_iter()) {
+        fs::hard_link(root.join(first), root.join(second)).expect("a second name");
+    }
+    let files = files::list(&root).and_then(|entries| files::digests(&root, &entries)).expect("digests");
+    let document = sbom::document(&Contents {
+        version: "11.1.3~rc1",
+        origin: "a test",
+        packages: &[],
+        emulators: &[],
+        files: &files,
+        crates: &[],
+        created: 1_790_000_000,
+    });
+    let text = serde_json::to_vec_pretty(&document.expect("a bill of materials")).expect("JSON");
+    fs::write(folder.join(SBOM), text).expect("a bill of materials");
+    fs::write(folder.join(PACKAGES), "a package\n").expect("a list of packages");
+    folder
+}
+
+/// Bytes that do not compress, the same for the same seed.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let step = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    std::iter::repeat_with(step).take(length).collect()
+}

@@ -1,0 +1,240 @@
+//! `cargo xtask image`: what is in a layout, that the same inputs give the same bytes, and what is said where there is none.
+//!
+//! Reads layouts itself; engines read them in the container tests.
+
+mod faults;
+mod fixture;
+mod layout;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use xtask::digest::Sha256;
+
+use layout::Layout;
+
+/// What stands for `registrar`, where no image is run.
+const PROGRAM: &[u8] = b"\x7fELF";
+
+/// A run for the fixture's hosts, which need not be this machine.
+fn image(dist: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("image").arg("--dist").arg(dist).args(arguments).env_remove("SOURCE_DATE_EPOCH");
+    command.output().expect("running xtask")
+}
+
+/// A layout in `dist/out`.
+#[track_caller]
+fn layout(dist: &Path, arguments: &[&str]) -> Layout {
+    let out = dist.join("out");
+    let said = image(dist, &[arguments, &["--out", out.to_str().expect("text")]].concat());
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    Layout(out)
+}
+
+#[test]
+fn every_blob_is_what_leads_to_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for host in ["aarch64", "x86_64"] {
+        fixture::make(folder.path(), host, PROGRAM);
+    }
+    let layout = layout(folder.path(), &["--host", "amd64,arm64", "--release", "--number", "7"]);
+    assert_eq!(layout.annotation("org.opencontainers.image.ref.name"), "11.1.3-rc1-7");
+    assert_eq!(layout.annotation("io.containerd.image.name"), "localhost/registrar:11.1.3-rc1-7");
+    let index = layout.index();
+    let manifests = index["manifests"].as_array().expect("manifests");
+    let shape: Vec<_> = manifests
+        .iter()
+        .map(|one| {
+            let zstd = &one["annotations"]["io.github.containers.compression.zstd"];
+            (one["platform"]["architecture"].as_str().unwrap_or_default(), zstd == "true")
+        })
+        .collect();
+    // Engines that know no zstd take the first of their machine.
+    let expected = [
+        ("arm64", false),
+        ("arm64", true),
+        ("amd64", false),
+        ("amd64", true),
+        ("unknown", false),
+        ("unknown", false),
+        ("unknown", false),
+        ("unknown", false),
+    ];
+    assert_eq!(shape, expected);
+
+    let mut subjects = BTreeSet::new();
+    for descriptor in manifests {
+        let manifest = layout.json(descriptor);
+        if descriptor["platform"]["architecture"] == "unknown" {
+            assert_eq!(manifest["artifactType"], "application/spdx+json");
+            subjects.insert(manifest["subject"]["digest"].to_string());
+            let bill = fs::read(layout.blob(&manifest["layers"][0])).expect("a bill of materials");
+            // Both hosts' files are the same here, and so are their bills.
+            let expected = fs::read(folder.path().join("aarch64/sbom.spdx.json")).expect("a bill of materials");
+            assert!(bill == expected);
+            assert_eq!(layout.json(&manifest["config"]), json!({}));
+            continue;
+        }
+        let config = layout.json(&manifest["config"]);
+        assert_eq!(config["architecture"], descriptor["platform"]["architecture"]);
+        assert_eq!(config["config"]["Entrypoint"], json!(["/registrar"]));
+        assert_eq!(config["config"]["Env"], json!(["QEMU_PRESERVE_ARGV0=1"]));
+        assert_eq!(config["config"]["Labels"]["org.opencontainers.image.version"], "11.1.3~rc1");
+        assert_eq!(config["config"]["Labels"], manifest["annotations"]);
+        let diff_ids = config["rootfs"]["diff_ids"].as_array().expect("layers");
+        let layers = manifest["layers"].as_array().expect("layers");
+        assert_eq!((diff_ids.len(), layers.len()), (2, 2));
+        for (layer, diff_id) in layers.iter().zip(diff_ids) {
+            assert_eq!(*diff_id, format!("sha256:{}", Sha256::of(&layout.layer(layer))));
+        }
+    }
+    let images: BTreeSet<_> = manifests[..4].iter().map(|one| one["digest"].to_string()).collect();
+    assert_eq!(subjects, images, "each image has a bill of materials");
+    // Of all: the index, the bill, its empty configuration, two layers in two compressions. Of each host, which its name
+    // tells apart: a configuration, and in each compression a manifest and the bill's.
+    assert_eq!(layout::count(&layout.0.join("blobs/sha256")), 1 + 1 + 1 + 2 * 2 + 2 * (2 + 2 + 1), "no blob too many");
+}
+
+#[test]
+fn headers_tell_of_nothing_but_the_files() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fixture::make(folder.path(), "x86_64", PROGRAM);
+    let layout = layout(folder.path(), &["--host", "x86_64"]);
+    let manifest = layout.json(&layout.index()["manifests"][0]);
+    let mut seen = Vec::new();
+    for layer in manifest["layers"].as_array().expect("layers") {
+        let bytes = layout.layer(layer);
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        for entry in archive.entries().expect("entries") {
+            let entry = entry.expect("an entry");
+            let header = entry.header();
+            let path = entry.path().expect("a path").display().to_string();
+            assert_eq!((header.uid().ok(), header.gid().ok()), (Some(0), Some(0)), "{path}");
+            assert_eq!((header.username(), header.groupname()), (Ok(Some("")), Ok(Some(""))), "{path}");
+            assert_eq!(header.mtime().ok(), Some(1_790_000_000), "{path}");
+            let kind = match entry.link_name().expect("a link") {
+                Some(first) => format!(" = {}", first.display()),
+                None => format!(" {:o}", header.mode().expect("a mode")),
+            };
+            seen.push(path + &kind);
+        }
+    }
+    let expected = [
+        "usr/ 755",
+        "usr/bin/ 755",
+        "usr/bin/qemu-x86_64-static 755",
+        "usr/bin/qemu-x86_64 = usr/bin/qemu-x86_64-static",
+        "usr/bin/qemu-aarch64_be-static 755",
+        "usr/bin/qemu-aarch64_be = usr/bin/qemu-aarch64_be-static",
+        "usr/bin/qemu-aarch64-static 755",
+        "usr/bin/qemu-aarch64 = usr/bin/qemu-aarch64-static",
+        "registrar 755",
+        "usr/bin/binfmt = registrar",
+        "usr/share/ 755",
+        "usr/share/doc/ 755",
+        "usr/share/doc/registrar/ 755",
+        "usr/share/doc/registrar/packages 644",
+        "usr/share/doc/registrar/sbom.spdx.json 644",
+        "usr/share/licenses/ 755",
+        "usr/share/licenses/qemu-user-static/ 755",
+        "usr/share/licenses/qemu-user-static/COPYING 644",
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn the_same_files_give_the_same_image_in_any_folder_at_any_time() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (one, two) = (folder.path().join("one"), folder.path().join("another/with/a/longer/name"));
+    let make = |dist: &Path| fixture::make(dist, "x86_64", PROGRAM);
+    make(&one);
+    // Another time of change, and another order in the folder.
+    let host = make(&two);
+    let licence = host.join("rootfs/usr/share/licenses/qemu-user-static/COPYING");
+    let file = fs::File::options().write(true).open(licence).expect("a file");
+    file.set_modified(std::time::UNIX_EPOCH).expect("another time");
+    fs::rename(host.join("rootfs/registrar"), host.join("registrar")).expect("moved");
+    fs::rename(host.join("registrar"), host.join("rootfs/registrar")).expect("moved back");
+
+    for arguments in [&[][..], &["--release"], &["--format", "docker"], &["--compression", "zstd:17", "--window", "1"]]
+    {
+        let archives = [&one, &two].map(|dist| {
+            let said = image(dist, &[&["--host", "x86_64"], arguments].concat());
+            assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+            fs::read(dist.join("image.tar")).expect("an archive")
+        });
+        assert!(archives[0] == archives[1], "{arguments:?}");
+    }
+    let before = Sha256::of(&fs::read(one.join("image.tar")).expect("an archive"));
+    let mut later = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    later.args(["image", "--host", "x86_64", "--compression", "zstd:17", "--window", "1", "--dist"]).arg(&one);
+    let said = later.env("SOURCE_DATE_EPOCH", "5").output().expect("running xtask");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    assert_ne!(Sha256::of(&fs::read(one.join("image.tar")).expect("an archive")), before, "the time is the user's");
+}
+
+#[test]
+fn what_emulators_have_in_common_is_compressed_once() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fixture::make(folder.path(), "x86_64", PROGRAM);
+    let size = |arguments: &[&str]| {
+        let layout = layout(folder.path(), &[&["--host", "x86_64"], arguments].concat());
+        layout.json(&layout.index()["manifests"][0])["layers"][0]["size"].as_u64().expect("a size")
+    };
+    let (zstd, gzip) = (size(&[]), size(&["--compression", "gzip:9"]));
+    assert!((300_000..340_000).contains(&zstd), "{zstd} bytes of zstd");
+    assert!((900_000..950_000).contains(&gzip), "{gzip} bytes of gzip");
+}
+
+#[test]
+fn an_archive_for_docker_names_what_the_index_leads_to() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fixture::make(folder.path(), "x86_64", PROGRAM);
+    let said = image(folder.path(), &["--host", "x86_64", "--format", "docker", "--name", "example.org/q"]);
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2, "the host's folder and the archive");
+    let unpacked = Layout(folder.path().join("unpacked"));
+    let archive = fs::File::open(folder.path().join("image.tar")).expect("an archive");
+    tar::Archive::new(archive).unpack(&unpacked.0).expect("unpacked");
+    let manifest = unpacked.json(&unpacked.index()["manifests"][0]);
+    let path =
+        |descriptor: &Value| descriptor["digest"].as_str().expect("a digest").replace("sha256:", "blobs/sha256/");
+    let docker: Value =
+        serde_json::from_slice(&fs::read(unpacked.0.join("manifest.json")).expect("manifest.json")).expect("JSON");
+    let layers: Vec<_> = manifest["layers"].as_array().expect("layers").iter().map(path).collect();
+    let expected = json!([{
+        "Config": path(&manifest["config"]), "RepoTags": ["example.org/q:11.1.3-rc1-1"], "Layers": layers,
+    }]);
+    assert_eq!(docker, expected);
+}
+
+#[test]
+fn some_targets_are_an_image_of_a_build_of_theirs() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let only = folder.path().join("only-aarch64-aarch64_be-x86_64");
+    fixture::make(&only, "x86_64", PROGRAM);
+    let layout = layout(folder.path(), &["--host", "x86_64", "--target", "amd64,arm64", "--target", "aarch64_be"]);
+    assert_eq!(layout.annotation("org.opencontainers.image.ref.name"), "aarch64-aarch64_be-x86_64-11.1.3-rc1-1");
+}
+
+#[test]
+fn a_report_shows_each_file_and_is_drawn() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fixture::make(folder.path(), "x86_64", PROGRAM);
+    let said = image(folder.path(), &["--host", "x86_64", "--report"]);
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let stdout = String::from_utf8_lossy(&said.stdout);
+    let shares: Vec<u64> = stdout
+        .lines()
+        .filter(|line| line.starts_with("usr/bin/qemu-"))
+        .map(|line| line.split_whitespace().rev().nth(1).and_then(|share| share.parse().ok()).expect("a share"))
+        .collect();
+    // All of them are in one block of the second's end; only the first has everything to itself.
+    assert!(shares.len() == 3 && shares[0] > 50 && shares[2] < 50, "{stdout}");
+    let drawing = fs::read_to_string(folder.path().join("image.svg")).expect("a drawing");
+    assert!(drawing.contains("qemu-aarch64_be-static") && drawing.ends_with("</svg>\n"), "{drawing}");
+}

@@ -1,0 +1,138 @@
+//! Namespaces in each other: the instance of the one above shows in a new one too, and is left alone.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use codegen::targets;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::unistd::pivot_root;
+use tests::{binfmt_misc, namespace};
+
+use crate::register::test_program;
+use crate::sandbox::{PYTHON, Ran, SCOPE, Sandbox, ran};
+use crate::{Test, test};
+
+pub(crate) const TESTS: &[Test] = &[
+    test("scope/own_instance_over_that_of_the_same_root", own_over_that_of_the_same_root),
+    Test { second_user: true, ..test("scope/own_instance_over_that_of_another_root", own_over_that_of_another_root) },
+    test("scope/what_is_there_without_the_capability_to_mount", without_the_capability_to_mount),
+    test("scope/run_over_an_instance", run_over_an_instance),
+    Test { mounted: false, ..test("scope/run_beside_a_bound_folder", run_beside_a_bound_folder) },
+];
+
+/// In a namespace of its own, of which it becomes root: says what is so before `register`, after it, and in the end.
+const STEPS: &str = "
+    told() { sed 's/user:[^ ]*/user:[]/'; }
+    look() { $registrar status | told | head -n 1; $registrar doctor s390x | told | grep ^scope; ls $folder | xargs; }
+    trap 'echo failed' EXIT
+    look
+    $registrar unregister --scope userns
+    $registrar unregister s390x --scope userns --dry-run
+    $registrar register --scope userns --dry-run aarch64 | told | tail -n 1
+    look
+    $s390x || echo $?
+    $registrar register aarch64 --scope userns --temporary | told | tail -n 1
+    look
+    $s390x 2>/dev/null || echo $?
+    $registrar register aarch64 --scope userns | told | tail -n 1
+    $registrar unregister --scope userns --dry-run | tail -n 1
+    $registrar unregister --scope userns | tail -n 1
+    look
+    trap - EXIT";
+
+/// What it says of the instance above, with one entry.
+const ABOVE: &str = "binfmt_misc at /proc/sys/fs/binfmt_misc
+scope     ok       programs of a user namespace above, and of those in it that have no instance of their own
+qemu-s390x register status
+";
+
+const SAID: [&str; 7] = [
+    ABOVE,
+    "nothing was registered\nqemu-s390x  absent        was not registered\nnothing was registered\n\
+     nothing done: 1 to register, 0 to replace, 0 unchanged; binfmt_misc to be mounted at /proc/sys/fs/binfmt_misc; for \
+     programs of user:[] alone\n",
+    ABOVE,
+    "29\n1 registered, 0 replaced, 0 unchanged; for programs of user:[] alone\n\
+     binfmt_misc at /proc/sys/fs/binfmt_misc, for programs of user:[] alone\n\
+     scope     ok       programs of user:[] alone\nqemu-aarch64 register status\n",
+    "126\n0 registered, 0 replaced, 1 unchanged; for programs of user:[] alone\n",
+    "nothing done: 1 to remove\n1 unregistered\n",
+    "binfmt_misc at /proc/sys/fs/binfmt_misc, for programs of user:[] alone\n\
+     scope     ok       programs of user:[] alone\nregister status\n",
+];
+
+/// Copies what is needed where every user may read it.
+fn shared(sandbox: &Sandbox) -> [String; 2] {
+    fs::set_permissions(sandbox.scratch(), Permissions::from_mode(0o755)).expect("open to all");
+    let registrar = sandbox.scratch().join("registrar");
+    fs::copy(sandbox.registrar(), &registrar).expect("copied");
+    let program = test_program(sandbox, targets::by_qemu_name("s390x").expect("known"));
+    [registrar, program].map(|path| path.display().to_string())
+}
+
+/// What the steps say in a namespace made by this command, which changes nothing here.
+fn steps(sandbox: &Sandbox, words: &[&str]) -> String {
+    let [registrar, program] = shared(sandbox);
+    let before = sandbox.entries();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).args(["unshare", "--user", "--map-root-user", "--mount", "sh", "-e", "-c", STEPS]);
+    command.env("registrar", registrar).env("s390x", program).env("folder", binfmt_misc::USUAL);
+    let Ran { out, err, .. } = ran(&mut command);
+    assert_eq!(sandbox.entries(), before, "the entries above");
+    assert!(!out.contains("failed\n"), "{out}{err}");
+    out
+}
+
+fn own_over_that_of_the_same_root(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    assert_eq!(steps(sandbox, &["env"]), SAID.concat());
+}
+
+fn own_over_that_of_another_root(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    assert_eq!(steps(sandbox, &["setpriv", "--reuid=1", "--regid=1", "--clear-groups"]), SAID.concat());
+}
+
+/// Its own instance is there, and it may write there.
+fn without_the_capability_to_mount(sandbox: &Sandbox) {
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(sandbox.registrar());
+    let ran = ran(command.args(["register", SCOPE, "s390x"]));
+    assert_eq!((ran.code, ran.err.as_str(), sandbox.names()), (Some(0), "", vec!["qemu-s390x".into()]));
+}
+
+fn run_over_an_instance(sandbox: &Sandbox) {
+    sandbox.add(PYTHON.1);
+    let program = test_program(sandbox, targets::by_qemu_name("s390x").expect("known"));
+    let ran = sandbox.run(&["run", program.to_str().expect("text")]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(29), ""));
+    assert_eq!(sandbox.names(), [PYTHON.0]);
+}
+
+/// As in a container with `-v /proc/sys/fs/binfmt_misc:/binfmt_misc`.
+fn run_beside_a_bound_folder(sandbox: &Sandbox) {
+    let root = sandbox.scratch();
+    for folder in ["binfmt_misc", "proc", "usr/bin"] {
+        fs::create_dir_all(root.join(folder)).expect(folder);
+    }
+    fs::copy("/usr/bin/qemu-s390x-static", root.join("usr/bin/qemu-s390x-static")).expect("copied");
+    fs::copy(sandbox.registrar(), root.join("registrar")).expect("copied");
+    test_program(sandbox, targets::by_qemu_name("s390x").expect("known"));
+    // A user namespace is made in no root but that of the mount namespace.
+    let bind = |from: &Path, to: &Path| {
+        mount(Some(from), to, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>).expect("bound");
+    };
+    bind(root, root);
+    bind(Path::new("/proc"), &root.join("proc"));
+    let bound = root.join("binfmt_misc");
+    namespace::mount_binfmt_misc(&bound).expect("mounted");
+    std::env::set_current_dir(root).expect("inside");
+    pivot_root(".", ".").expect("another root");
+    umount2(".", MntFlags::MNT_DETACH).expect("the old one goes");
+    std::env::set_current_dir("/").expect("inside");
+    let ran = ran(Command::new("/registrar").args(["run", "--quiet", "/s390x"]));
+    assert_eq!((ran.code, ran.err.as_str()), (Some(29), ""));
+    assert!(binfmt_misc::entries(Path::new("/binfmt_misc")).expect("read").is_empty());
+}

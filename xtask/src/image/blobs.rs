@@ -1,0 +1,97 @@
+//! The blobs of a layout: files that are called what they hash to.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::spec::{Annotations, Descriptor};
+use crate::digest::{Hasher, Sha256};
+
+/// Where they are below a layout.
+pub(super) const FOLDER: &str = "blobs/sha256";
+
+/// The folder of a layout in the making.
+pub(super) struct Blobs {
+    pub(super) folder: PathBuf,
+    unnamed: AtomicUsize,
+}
+
+impl Blobs {
+    pub(super) fn new(layout: &Path) -> Result<Self> {
+        let folder = layout.join(FOLDER);
+        fs::create_dir_all(&folder).with_context(|| format!("making the folder {}", folder.display()))?;
+        Ok(Self { folder, unnamed: AtomicUsize::new(0) })
+    }
+
+    /// Keeps bytes.
+    pub(super) fn bytes(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor> {
+        let digest = Sha256::of(bytes);
+        let path = self.folder.join(digest.to_string());
+        fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
+        Ok(descriptor(media_type, &digest, bytes.len() as u64))
+    }
+
+    /// Keeps a value as JSON.
+    pub(super) fn json(&self, media_type: &str, value: &impl Serialize) -> Result<Descriptor> {
+        self.bytes(media_type, &serde_json::to_vec(value).context("writing JSON")?)
+    }
+
+    /// Keeps what is written to a [`Blob`].
+    pub(super) fn begin(&self) -> Result<Blob> {
+        let number = self.unnamed.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.join(format!("unnamed-{number}"));
+        let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
+        Ok(Blob { file: BufWriter::with_capacity(1 << 18, file), path, hasher: Hasher::default(), size: 0 })
+    }
+}
+
+/// A blob in the making.
+pub(super) struct Blob {
+    path: PathBuf,
+    file: BufWriter<File>,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl Blob {
+    /// Gives it its name.
+    pub(super) fn finish(mut self, media_type: &str) -> Result<Descriptor> {
+        let context = || format!("writing {}", self.path.display());
+        self.file.flush().with_context(context)?;
+        let digest = self.hasher.finish();
+        fs::rename(&self.path, self.path.with_file_name(digest.to_string())).with_context(context)?;
+        Ok(descriptor(media_type, &digest, self.size))
+    }
+}
+
+impl Write for Blob {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..length]);
+        self.size += length as u64;
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn descriptor(media_type: &str, digest: &Sha256, size: u64) -> Descriptor {
+    Descriptor {
+        media_type: media_type.into(),
+        digest: format!("sha256:{digest}"),
+        size,
+        annotations: Annotations::new(),
+        platform: None,
+    }
+}
+
+/// Path of a blob below its layout.
+pub(super) fn path(descriptor: &Descriptor) -> String {
+    descriptor.digest.replacen("sha256:", &format!("{FOLDER}/"), 1)
+}

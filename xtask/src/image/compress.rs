@@ -1,0 +1,207 @@
+//! How layers are compressed: the choice as it is typed, and the encoders. The same bytes always give the same bytes,
+//! whatever the number of processors.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::str::FromStr;
+use std::thread;
+
+use anyhow::{Context, Result, bail, ensure};
+use flate2::write::GzEncoder;
+
+/// Size of the window, in megabytes, that unpacks as cheaply as zstd's own choice and holds a whole emulator: what one has
+/// in common with the one before it is found.
+pub(super) const WINDOW: u32 = 16;
+
+/// The largest window that is written: what podman and containerd unpack.
+const LARGEST_WINDOW: u32 = 128;
+
+/// zstd's levels from here on are slow enough to be shared among processors. Below, the pieces that are shared find less of
+/// each other than one thread finds in all of it (54 MB instead of 33 at level 1).
+const SHARED_FROM: i32 = 16;
+
+/// What compresses a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    /// What every engine reads.
+    Gzip {
+        /// 1 to 9.
+        level: u32,
+    },
+    /// What is a quarter as large, since it sees from one emulator to the next.
+    Zstd {
+        /// 1 to 22.
+        level: i32,
+        /// In megabytes, a power of two.
+        window: u32,
+    },
+}
+
+impl Compression {
+    /// For builds that are tried at once.
+    pub(super) const FAST: Self = Self::Zstd { level: 1, window: WINDOW };
+    /// For `docker load` of any version.
+    pub(super) const FAST_GZIP: Self = Self::Gzip { level: 1 };
+    /// For builds that are published, for engines of any age, then for those of today.
+    pub(super) const RELEASE: [Self; 2] = [Self::Gzip { level: 9 }, Self::Zstd { level: 19, window: WINDOW }];
+
+    /// With another window, in megabytes.
+    ///
+    /// # Errors
+    /// If gzip is to compress, which has none to choose, or the size is none that engines unpack.
+    pub(super) fn with_window(self, megabytes: u32) -> Result<Self> {
+        ensure!(
+            megabytes.is_power_of_two() && megabytes <= LARGEST_WINDOW,
+            "--window {megabytes}: name a power of two up to {LARGEST_WINDOW}, in MB"
+        );
+        match self {
+            Self::Zstd { level, .. } => Ok(Self::Zstd { level, window: megabytes }),
+            Self::Gzip { .. } => bail!("--window means nothing for gzip; leave it out"),
+        }
+    }
+
+    /// Media type of a layer.
+    pub(super) fn media_type(self) -> &'static str {
+        match self {
+            Self::Gzip { .. } => "application/vnd.oci.image.layer.v1.tar+gzip",
+            Self::Zstd { .. } => "application/vnd.oci.image.layer.v1.tar+zstd",
+        }
+    }
+
+    /// Begins to compress into `sink`.
+    pub(super) fn encoder<W: Write>(self, sink: W) -> io::Result<Encoder<W>> {
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        self.encoder_with(sink, u32::try_from(workers).unwrap_or(1))
+    }
+
+    fn encoder_with<W: Write>(self, sink: W, workers: u32) -> io::Result<Encoder<W>> {
+        let (level, window) = match self {
+            // No time and no name in the header.
+            Self::Gzip { level } => return Ok(Encoder::Gzip(GzEncoder::new(sink, flate2::Compression::new(level)))),
+            Self::Zstd { level, window } => (level, window),
+        };
+        let mut encoder = zstd::Encoder::new(sink, level)?;
+        encoder.window_log((window << 20).ilog2())?;
+        encoder.long_distance_matching(true)?;
+        if level >= SHARED_FROM {
+            // Any number gives what one gives; only none gives something else.
+            encoder.multithread(workers.max(1))?;
+        }
+        Ok(Encoder::Zstd(encoder))
+    }
+}
+
+impl FromStr for Compression {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, level) = match text.split_once(':') {
+            Some((name, level)) => (name, Some(level.parse().with_context(|| format!("{level:?} is no level"))?)),
+            None => (text, None),
+        };
+        let (compression, levels) = match name {
+            "zstd" => (Self::Zstd { level: level.unwrap_or(1), window: WINDOW }, 1..=22),
+            "gzip" => (Self::Gzip { level: level.unwrap_or(1).unsigned_abs() }, 1..=9),
+            _ => bail!("name zstd or gzip, with a level if you like: zstd:19"),
+        };
+        ensure!(level.is_none_or(|level| levels.contains(&level)), "{name} has levels 1 to {}", levels.end());
+        Ok(compression)
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gzip { level } => write!(f, "gzip:{level}"),
+            Self::Zstd { level, window } => write!(f, "zstd:{level}, window {window} MB"),
+        }
+    }
+}
+
+/// Compresses what is written to it.
+pub(super) enum Encoder<W: Write> {
+    Gzip(GzEncoder<W>),
+    Zstd(zstd::Encoder<'static, W>),
+}
+
+impl<W: Write> Encoder<W> {
+    /// Writes what is left, and gives back what it was written to.
+    pub(super) fn finish(self) -> io::Result<W> {
+        match self {
+            Self::Gzip(encoder) => encoder.finish(),
+            Self::Zstd(encoder) => encoder.finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for Encoder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Gzip(encoder) => encoder.write(bytes),
+            Self::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Gzip(encoder) => encoder.flush(),
+            Self::Zstd(encoder) => encoder.flush(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_read_or_explained() {
+        for (text, expected) in [
+            ("zstd", Ok(Compression::FAST)),
+            ("zstd:19", Ok(Compression::Zstd { level: 19, window: 16 })),
+            ("gzip", Ok(Compression::FAST_GZIP)),
+            ("gzip:9", Ok(Compression::Gzip { level: 9 })),
+            ("gzip:10", Err("gzip has levels 1 to 9")),
+            ("zstd:0", Err("zstd has levels 1 to 22")),
+            ("zstd:-1", Err("zstd has levels 1 to 22")),
+            ("zstd:fast", Err("\"fast\" is no level")),
+            ("xz", Err("name zstd or gzip, with a level if you like: zstd:19")),
+        ] {
+            let read: Result<Compression> = text.parse();
+            assert_eq!(read.map_err(|error| error.to_string()), expected.map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_windows_that_engines_unpack_are_written() {
+        for (compression, megabytes, good) in [
+            (Compression::FAST, 1, true),
+            (Compression::FAST, 128, true),
+            (Compression::FAST, 256, false),
+            (Compression::FAST, 24, false),
+            (Compression::FAST, 0, false),
+            (Compression::FAST_GZIP, 16, false),
+        ] {
+            assert_eq!(compression.with_window(megabytes).is_ok(), good, "{compression}, {megabytes} MB");
+        }
+    }
+
+    #[test]
+    fn the_number_of_processors_changes_nothing() {
+        // More than one piece for each worker, with repetitions from far away.
+        let mut random = fastrand::Rng::with_seed(1);
+        let block: Vec<u8> = std::iter::repeat_with(|| random.u8(..16)).take(1 << 18).collect();
+        let mut written = Vec::new();
+        for workers in [1, 2, 5] {
+            let compression = Compression::Zstd { level: SHARED_FROM, window: 1 };
+            let mut encoder = compression.encoder_with(Vec::new(), workers).expect("an encoder");
+            for _ in 0..36 {
+                encoder.write_all(&block).expect("compressed");
+                encoder.write_all(b"a little more").expect("compressed");
+            }
+            written.push(encoder.finish().expect("compressed"));
+        }
+        assert!(written[0].len() < 2 << 20, "{} bytes", written[0].len());
+        assert!(written[0] == written[1] && written[0] == written[2]);
+    }
+}

@@ -1,0 +1,128 @@
+//! How an image is run, and what is said of it: its configuration, labels and annotations.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, SecondsFormat};
+
+use super::contents::Contents;
+use super::layer::Layer;
+use super::spec::{Annotations, Config, History, Platform, RootFs, Settings};
+use crate::host::Host;
+use crate::tables::workspace_root;
+
+/// Licences of all that is in it, as in the Containerfile.
+const LICENCES: &str = "(MIT OR Apache-2.0) AND GPL-2.0-only AND LGPL-2.1-or-later";
+
+/// What the layers hold.
+const LAYERS: [&str; 2] = ["QEMU's emulators", "registrar, licence texts, packages, bill of materials"];
+
+/// As tonistiigi/binfmt's published image has it, for those who call this one by its command line. As in the Containerfile.
+const ENVIRONMENT: [&str; 1] = ["QEMU_PRESERVE_ARGV0=1"];
+
+/// What is known of the whole, whatever the host.
+pub(super) struct About {
+    /// `QEMUVERSION-RELEASE`, after the targets where these are not all.
+    pub(super) tag: String,
+    /// The source's commit, if the workspace is one and nothing has been changed since.
+    pub(super) revision: Option<String>,
+}
+
+impl About {
+    /// What is said of an image: its labels, and the annotations of its manifests.
+    ///
+    /// # Errors
+    /// If its time is none that can be written.
+    pub(super) fn labels(&self, contents: &Contents) -> Result<Annotations> {
+        let mut labels: Annotations = [
+            ("title", "registrar"),
+            ("description", "Registers QEMU's user-mode emulators with binfmt_misc"),
+            ("licenses", LICENCES),
+            ("version", &contents.version),
+            ("base.name", "scratch"),
+            ("created", &time(contents.created)?),
+        ]
+        .map(|(key, value)| (format!("org.opencontainers.image.{key}"), value.to_owned()))
+        .into();
+        let source = Some(env!("CARGO_PKG_REPOSITORY").to_owned()).filter(|source| !source.is_empty());
+        for (key, value) in [("source", &source), ("revision", &self.revision)] {
+            if let Some(value) = value {
+                labels.insert(format!("org.opencontainers.image.{key}"), value.clone());
+            }
+        }
+        labels.insert("registrar.qemu.origin".into(), contents.origin.clone());
+        Ok(labels)
+    }
+}
+
+/// The configuration of one host's image.
+///
+/// # Errors
+/// If its time is none that can be written.
+pub(super) fn config(contents: &Contents, about: &About, layers: &[Layer]) -> Result<Config> {
+    let created = time(contents.created)?;
+    let Platform { architecture, os } = platform(contents.host);
+    let history = LAYERS.map(|comment| History {
+        created: created.clone(),
+        created_by: "cargo xtask image".into(),
+        comment: comment.into(),
+    });
+    Ok(Config {
+        created,
+        architecture,
+        os,
+        config: Settings {
+            entrypoint: vec!["/registrar".into()],
+            environment: ENVIRONMENT.map(str::to_owned).into(),
+            working_dir: "/".into(),
+            labels: about.labels(contents)?,
+        },
+        rootfs: RootFs { kind: "layers".into(), diff_ids: layers.iter().map(|layer| layer.diff_id.clone()).collect() },
+        history: history.into(),
+    })
+}
+
+/// A host as engines name it.
+pub(super) fn platform(host: Host) -> Platform {
+    let platform = host.target().map_or_else(|| host.name.to_owned(), |target| target.platform());
+    Platform { architecture: platform.trim_start_matches("linux/").into(), os: "linux".into() }
+}
+
+fn time(seconds: u64) -> Result<String> {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let time = time.with_context(|| format!("{seconds} is no time that can be written"))?;
+    Ok(time.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+/// The commit of the workspace, as git says; none without git, or with changes that no commit has.
+pub(super) fn revision() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").current_dir(workspace_root()).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let is_own = git(&["rev-parse", "--show-prefix"])?.is_empty();
+    let is_clean = git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    git(&["rev-parse", "HEAD"]).filter(|_| is_own && is_clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_have_the_names_that_engines_give_them() {
+        for (host, architecture) in
+            [("aarch64", "arm64"), ("ppc64le", "ppc64le"), ("s390x", "s390x"), ("x86_64", "amd64")]
+        {
+            let host = Host::named(Some(host)).expect("a host");
+            assert_eq!(platform(host), Platform { architecture: architecture.into(), os: "linux".into() });
+        }
+    }
+
+    #[test]
+    fn times_are_written_in_utc() {
+        assert_eq!(time(0).expect("a time"), "1970-01-01T00:00:00Z");
+        assert_eq!(time(1_790_000_000).expect("a time"), "2026-09-21T14:13:20Z");
+        time(u64::MAX).expect_err("a time after all times");
+    }
+}

@@ -1,0 +1,144 @@
+//! What goes into an image: what `fetch-and-build` has laid out for a host, as its bill of materials lists it, in two
+//! layers.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use chrono::DateTime;
+
+use super::layer::{Item, Kind};
+use super::order;
+use crate::digest::Sha256;
+use crate::host::Host;
+use crate::rootfs::{ROOTFS, SBOM, second_names};
+use crate::sbom::ROOT;
+use crate::sbom::spdx::{Algorithm, Document};
+
+/// Where the bill of materials is inside.
+const SBOM_INSIDE: &str = "usr/share/doc/registrar/sbom.spdx.json";
+
+/// All that an image of one host is made of.
+pub(super) struct Contents {
+    pub(super) host: Host,
+    /// QEMU's version.
+    pub(super) version: String,
+    /// Where the emulators come from, in words.
+    pub(super) origin: String,
+    /// The time of everything, in seconds since 1970.
+    pub(super) created: u64,
+    /// QEMU's names of the emulators' targets, sorted.
+    pub(super) targets: Vec<String>,
+    /// The bill of materials, byte by byte.
+    pub(super) sbom: Vec<u8>,
+    /// Emulators, which change seldom and are the bulk; then all the rest.
+    pub(super) layers: [Vec<Item>; 2],
+}
+
+impl Contents {
+    /// Reads what is in `dist/HOST`; `command` is what makes it. The caller holds the lock of that folder until all of it
+    /// is written.
+    ///
+    /// # Errors
+    /// If it is not there, or its description cannot be read.
+    pub(super) fn read(dist: &Path, host: Host, command: &str) -> Result<Self> {
+        let folder = dist.join(host.name);
+        let path = folder.join(SBOM);
+        ensure!(path.is_file(), "nothing is built for {} in {}; run `{command}`", host.name, dist.display());
+        let sbom = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let document: Document = serde_json::from_slice(&sbom)
+            .with_context(|| format!("reading {}: damaged; run `{command}`", path.display()))?;
+        let root = document.package(ROOT).with_context(|| format!("{} describes nothing", path.display()))?;
+        let version = root.version_info.clone();
+        let version = version.with_context(|| format!("{} is an older version's; run `{command}`", path.display()))?;
+        let targets = targets(&document);
+        Ok(Self {
+            host,
+            version,
+            origin: root.source_info.clone().unwrap_or_default(),
+            created: created(&document, env::var("SOURCE_DATE_EPOCH").ok().as_deref())?,
+            layers: layers(&document, &targets, &folder, &Sha256::of(&sbom))?,
+            targets,
+            sbom,
+        })
+    }
+}
+
+/// Whose emulators are there.
+fn targets(document: &Document) -> Vec<String> {
+    let name = |path: &str| Some(path.strip_prefix("./usr/bin/qemu-")?.strip_suffix("-static")?.to_owned());
+    let mut targets: Vec<_> = document.files.iter().filter_map(|file| name(&file.file_name)).collect();
+    targets.sort();
+    targets
+}
+
+/// What the user says, else what the bill of materials says.
+fn created(document: &Document, epoch: Option<&str>) -> Result<u64> {
+    let number = match epoch {
+        Some(text) => text.parse().ok(),
+        None => DateTime::parse_from_rfc3339(&document.creation_info.created)
+            .ok()
+            .and_then(|time| u64::try_from(time.timestamp()).ok()),
+    };
+    number.with_context(|| match epoch {
+        Some(text) => format!("SOURCE_DATE_EPOCH={text:?} is not a number of seconds"),
+        None => format!("{:?} is no time", document.creation_info.created),
+    })
+}
+
+/// The files in their layers, each after the folder that it is in and before its second name.
+fn layers(document: &Document, targets: &[String], folder: &Path, sbom: &Sha256) -> Result<[Vec<Item>; 2]> {
+    let second_names = second_names(targets.iter().map(String::as_str));
+    let mut files = Vec::new();
+    for file in &document.files {
+        let path = file.file_name.trim_start_matches("./");
+        let sha256 = file.checksum(Algorithm::Sha256).with_context(|| format!("no digest of {path}"))?;
+        if !second_names.contains_key(path) {
+            files.push((path.to_owned(), folder.join(ROOTFS).join(path), Sha256::parse(sha256)?));
+        }
+    }
+    files.push((SBOM_INSIDE.into(), folder.join(SBOM), sbom.clone()));
+    let target = |path: &str| second_names.iter().find(|(_, first)| *first == path).map(|(second, _)| second.as_str());
+    let emulator = |path: &str| target(path)?.strip_prefix("usr/bin/qemu-").map(str::to_owned);
+    let (mut emulators, mut rest): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|(path, ..)| emulator(path).is_some());
+    emulators.sort_by_cached_key(|(path, ..)| {
+        let target = emulator(path).unwrap_or_default();
+        (order::key(&target).0, target)
+    });
+    rest.sort();
+    let mut folders = Vec::new();
+    let layers = [emulators, rest].map(|files| {
+        let mut items = Vec::new();
+        for (path, source, sha256) in files {
+            add(&mut items, &mut folders, path.clone(), Kind::File { source, sha256, mode: mode(&path) });
+            if let Some(second) = target(&path) {
+                add(&mut items, &mut folders, second.to_owned(), Kind::SecondName(path));
+            }
+        }
+        items
+    });
+    Ok(layers)
+}
+
+/// Adds a file, after those of its folders that no layer has yet.
+fn add(items: &mut Vec<Item>, folders: &mut Vec<String>, path: String, kind: Kind) {
+    for (at, _) in path.match_indices('/') {
+        let folder = &path[..at];
+        if !folders.iter().any(|known| known == folder) {
+            folders.push(folder.to_owned());
+            items.push(Item { path: folder.to_owned(), kind: Kind::Folder });
+        }
+    }
+    items.push(Item { path, kind });
+}
+
+fn mode(path: &str) -> u32 {
+    if path == "registrar" || path.starts_with("usr/bin/") { 0o755 } else { 0o644 }
+}
+
+/// Where a build of some targets only is looked for: beside that of all.
+pub(super) fn dist(dist: &Path, targets: &[String]) -> PathBuf {
+    if targets.is_empty() { dist.to_owned() } else { dist.join(format!("only-{}", targets.join("-"))) }
+}

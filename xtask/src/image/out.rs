@@ -1,0 +1,116 @@
+//! Where the image goes: a folder, or a file (`*.tar`) that holds what the folder would. Either is put in place whole, over
+//! one that was made here before, and over nothing else.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use tar::{Builder, EntryType, Header};
+
+use super::blobs::FOLDER;
+use super::layout::MADE_BY;
+use super::spec::Index;
+use crate::partial::{self, Partial};
+
+/// An image on its way to its place.
+pub(super) struct Out<'a> {
+    path: &'a Path,
+    /// Beside a file, where its parts are made; else the same path.
+    folder: PathBuf,
+}
+
+impl<'a> Out<'a> {
+    /// For a path that the user has named.
+    pub(super) fn new(path: &'a Path) -> Self {
+        let folder = if is_file(path) { path.with_extension("layout") } else { path.into() };
+        Self { path, folder }
+    }
+
+    /// Has `make` write a layout and puts it in place; `time` is that of an archive's files. What is in the folder `locked`
+    /// nobody else changes.
+    ///
+    /// # Errors
+    /// If something is there that was not made here, or it cannot be written. Nothing has changed then.
+    pub(super) fn put<T>(&self, time: u64, locked: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+        // A second lock on the same folder would be waited for until the end of this process.
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let is_locked = parent.canonicalize().ok() == locked.canonicalize().ok();
+        let _lock = if is_locked { None } else { Some(partial::lock(self.path)?) };
+        if !is_file(self.path) {
+            let partial = Partial::begin(&self.folder, is_ours)?;
+            let made = make(partial.path())?;
+            partial.finish()?;
+            return Ok(made);
+        }
+        check_file(self.path)?;
+        let partial = Partial::begin(&self.folder, |_| false)?;
+        let made = make(partial.path())?;
+        let archive = partial.path().join("archive.tar");
+        pack(partial.path(), time, &archive).with_context(|| format!("writing {}", archive.display()))?;
+        fs::rename(&archive, self.path).with_context(|| format!("writing {}", self.path.display()))?;
+        Ok(made)
+    }
+}
+
+/// Whether a path is to be a file.
+pub(super) fn is_file(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "tar")
+}
+
+/// Whether a folder is a layout that was made here.
+fn is_ours(folder: &Path) -> bool {
+    let index = fs::read(folder.join("index.json")).ok().and_then(|text| serde_json::from_slice::<Index>(&text).ok());
+    index.is_some_and(|index| index.annotations.get(MADE_BY.0).is_some_and(|by| by == MADE_BY.1))
+}
+
+/// That a file is absent, or begins as archives do that are made here.
+fn check_file(path: &Path) -> Result<()> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        other => other.with_context(|| format!("reading {}", path.display()))?,
+    };
+    let mut name = [0; NAMES[0].len()];
+    let is_ours = file.read_exact(&mut name).is_ok() && name == *NAMES[0].as_bytes();
+    ensure!(is_ours, "{} is there, and no image of this command's; name another file", path.display());
+    Ok(())
+}
+
+/// What a layout holds beside its blobs, in an archive's order.
+const NAMES: [&str; 3] = ["oci-layout", "index.json", "manifest.json"];
+
+/// Writes an archive of a layout, the same for the same layout.
+fn pack(folder: &Path, time: u64, archive: &Path) -> Result<()> {
+    let mut builder = Builder::new(File::create(archive)?);
+    let header = |size: u64, mode: u32| {
+        let mut header = Header::new_ustar();
+        header.set_mtime(time);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mode(mode);
+        header.set_size(size);
+        header
+    };
+    let add = |builder: &mut Builder<File>, name: &str| -> Result<()> {
+        let file = File::open(folder.join(name))?;
+        Ok(builder.append_data(&mut header(file.metadata()?.len(), 0o644), name, file)?)
+    };
+    for name in NAMES.into_iter().filter(|name| folder.join(name).exists()) {
+        add(&mut builder, name)?;
+    }
+    for (at, _) in format!("{FOLDER}/").match_indices('/') {
+        let mut header = header(0, 0o755);
+        header.set_entry_type(EntryType::Directory);
+        builder.append_data(&mut header, &FOLDER[..at], std::io::empty())?;
+    }
+    let mut blobs = Vec::new();
+    for entry in fs::read_dir(folder.join(FOLDER))? {
+        blobs.push(entry?.file_name());
+    }
+    blobs.sort();
+    for blob in blobs {
+        add(&mut builder, &format!("{FOLDER}/{}", blob.display()))?;
+    }
+    builder.into_inner()?;
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! OCI's image format, as far as it is written here, as types: index, manifest, configuration, and what leads to them.
+//!
+//! Own types, since the crate that has them (`oci-spec`) brings builders, accessors and regular expressions with it: some
+//! twenty crates for these structures.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Text by key, sorted.
+pub type Annotations = BTreeMap<String, String>;
+
+/// Media type of an index.
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// Media type of a manifest.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// Media type of a configuration.
+pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Media type of the configuration of what is no image: `{}`.
+pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+
+/// What leads to a blob. The format has `artifactType` too, which is left out: the manifest says it, and skopeo 1.9 drops it
+/// from an index that it copies, which is another one then.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// What it is.
+    pub media_type: String,
+    /// `sha256:` and 64 digits.
+    pub digest: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// What is said of it.
+    #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
+    /// The machine that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platform {
+    /// In Go's terms: `amd64`.
+    pub architecture: String,
+    /// `linux`.
+    pub os: String,
+}
+
+/// What an index leads to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Index {
+    /// 2.
+    pub schema_version: u32,
+    /// [`INDEX`].
+    pub media_type: String,
+    /// Manifests, or other indexes.
+    pub manifests: Vec<Descriptor>,
+    /// What is said of it.
+    #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
+}
+
+/// What an image, or something that belongs to one, is made of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// 2.
+    pub schema_version: u32,
+    /// [`MANIFEST`].
+    pub media_type: String,
+    /// What it is, where it is no image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// The configuration.
+    pub config: Descriptor,
+    /// The layers, the lowest first.
+    pub layers: Vec<Descriptor>,
+    /// The manifest of what it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
+    /// What is said of it.
+    #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
+}
+
+/// How an image is run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// When it was made: `2026-11-23T17:36:27Z`.
+    pub created: String,
+    /// In Go's terms: `amd64`.
+    pub architecture: String,
+    /// `linux`.
+    pub os: String,
+    /// What is run.
+    pub config: Settings,
+    /// Its layers.
+    pub rootfs: RootFs,
+    /// A line for each layer.
+    pub history: Vec<History>,
+}
+
+/// What is run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Settings {
+    /// The program.
+    pub entrypoint: Vec<String>,
+    /// `NAME=VALUE`.
+    #[serde(rename = "Env")]
+    pub environment: Vec<String>,
+    /// Where it begins.
+    pub working_dir: String,
+    /// What is said of the image.
+    pub labels: Annotations,
+}
+
+/// Layers as they are before compression.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RootFs {
+    /// `layers`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Digests of their archives, the lowest first.
+    pub diff_ids: Vec<String>,
+}
+
+/// How a layer was made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct History {
+    /// When.
+    pub created: String,
+    /// By what.
+    pub created_by: String,
+    /// What is in it.
+    pub comment: String,
+}
+
+/// What `docker load` reads, of each image in an archive.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DockerImage {
+    /// Path of its configuration.
+    pub config: String,
+    /// Names that it gets.
+    pub repo_tags: Vec<String>,
+    /// Paths of its layers, the lowest first.
+    pub layers: Vec<String>,
+}
