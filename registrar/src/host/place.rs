@@ -43,10 +43,17 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Makes the folder if it is not there.
+    /// Makes the folder, with all above it, if it is not there.
     pub(crate) fn make(path: &Path) -> Result<Self, Error> {
         let failed = |error| Error::Folder { path: path.into(), errno: errno(&error) };
-        DirBuilder::new().recursive(true).mode(super::MODE).create(path).map_err(failed)?;
+        let missing: Vec<_> = path.ancestors().take_while(|above| fs::metadata(above).is_err()).collect();
+        for above in missing.into_iter().rev() {
+            match DirBuilder::new().mode(super::MODE).create(above) {
+                // Another run was faster.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => made.map_err(failed)?,
+            }
+        }
         let folder = File::options().read(true).custom_flags(libc::O_DIRECTORY).open(path).map_err(failed)?;
         Self::lock(folder, path, ".")
     }
