@@ -222,8 +222,10 @@ fn are_labelled(sandbox: &Sandbox) {
     // SELinux is off on a machine that tests this, or its label would be that of every file.
     sandbox.succeeds(&copying(&to, None, &["--selinux-label", "auto"]));
     assert_eq!(label(&s390x).as_deref(), Some("a:b:c"));
-    fs::remove_file(&s390x).expect("removed");
     let arguments = copying(&to, None, &["--selinux-label", "bin_t"]);
+    sandbox.succeeds(&arguments);
+    // One that is new gets its name only with its label.
+    fs::remove_file(&s390x).expect("removed");
     let before = sandbox.entries();
     for (error, cause) in [("EPERM", "not permitted"), ("EOPNOTSUPP", "the file system has no labels")] {
         let (ran, _) = sandbox.run_injected(&format!("fsetxattr:error={error}"), None, &arguments);
