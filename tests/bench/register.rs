@@ -1,4 +1,5 @@
-//! Holds `registrar register` against a bare C program that writes the same lines, and fails if a limit is missed.
+//! Holds `registrar register` against a bare C program that writes the same lines, and `registrar status`, which is run
+//! every few seconds where it tells of readiness, against the clock. Fails if a limit is missed.
 //!
 //! Both run by turns in an instance of `binfmt_misc` that is nobody else's; it is emptied between runs, untimed.
 //! Usage: `bench-register [--registrar PATH] [--runs N]`
@@ -16,6 +17,8 @@ const RATIO: f64 = 2.0;
 /// System calls beyond the bare program's: the start of a Rust program, finding, locking and reading the folder, the
 /// scope, and what each rule is tried against.
 const SYSTEM_CALLS: u64 = 55;
+/// For `status` of all that are registered.
+const STATUS: Duration = Duration::from_millis(2);
 /// In kB.
 const PEAK_MEMORY: u64 = 2048;
 /// In bytes.
@@ -71,6 +74,9 @@ fn run() -> Result<bool> {
         size[index] = fs::metadata(&program.path)?.len();
     }
 
+    let status_time = status_time(&ours, runs)?;
+    binfmt_misc::clear(folder)?;
+
     let ratio = ours_time.as_secs_f64() / bare_time.as_secs_f64();
     let milliseconds = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
     println!("{} entries, medians of {runs} runs by turns", lines.count);
@@ -81,6 +87,12 @@ fn run() -> Result<bool> {
             [bare_time, ours_time].map(milliseconds),
             format!("{ratio:.2} times, of {RATIO:.2}"),
             ratio <= RATIO,
+        ),
+        (
+            "status in ms",
+            ["".into(), milliseconds(status_time)],
+            format!("of {}", milliseconds(STATUS)),
+            status_time <= STATUS,
         ),
         (
             "system calls",
@@ -187,10 +199,28 @@ fn times(programs: [&Program; 2], runs: usize, folder: &Path, count: usize) -> R
             binfmt_misc::clear(folder)?;
         }
     }
-    Ok(times.map(|mut times| {
-        times.sort_unstable();
-        times[times.len() / 2]
-    }))
+    Ok(times.map(median))
+}
+
+/// Median of fork, exec and wait, of `status` once all is registered.
+fn status_time(registrar: &Program, runs: usize) -> Result<Duration> {
+    let status = registrar.command().status()?;
+    let asked = Program { path: registrar.path.clone(), arguments: vec!["status".into(), "--check".into()] };
+    let mut times = Vec::new();
+    for _ in 0..runs {
+        let start = Instant::now();
+        let is_ready = asked.command().status()?.success();
+        times.push(start.elapsed());
+        if !is_ready {
+            return Err(format!("register: {status}; and status finds something missing").into());
+        }
+    }
+    Ok(median(times))
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
 }
 
 /// The number of system calls, with those of child processes.

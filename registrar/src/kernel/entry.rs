@@ -66,17 +66,19 @@ impl Entry {
     }
 
     /// What it compares, if that is a program's beginning.
-    fn rule(&self) -> Option<Rule<'_>> {
+    fn rule(&self) -> Option<Rule> {
         let (mut offset, mut magic, mut mask) = (None, None, None);
         for line in self.pattern.lines() {
             match line.split_once(' ')? {
-                ("offset", number) => offset = number.parse().ok(),
-                ("magic", hex) => magic = Some(hex.as_bytes()),
-                ("mask", hex) => mask = Some(hex.as_bytes()),
+                ("offset", number) => offset = Some(number.parse().ok()?),
+                ("magic", hex) => magic = Some(bytes(hex)?),
+                ("mask", hex) => mask = Some(bytes(hex)?),
                 _ => {}
             }
         }
-        Some(Rule { offset: offset?, magic: magic?, mask })
+        let magic = magic?;
+        let mask = mask.unwrap_or_else(|| vec![0xff; magic.len()]);
+        Some(Rule { offset: offset?, magic, mask }).filter(|rule| rule.mask.len() == rule.magic.len())
     }
 
     /// The rule that this entry came from, under `name`; nothing if its text does not tell.
@@ -89,27 +91,19 @@ impl Entry {
     }
 }
 
-/// As the kernel shows it: magic and mask in hexadecimal digits. They are read while they are compared, since each
-/// entry is held against the programs of each handler, and mostly differs in its first bytes.
-struct Rule<'t> {
+/// Which programs an entry takes: magic and mask have the same length.
+#[derive(Debug)]
+struct Rule {
     offset: usize,
-    magic: &'t [u8],
-    mask: Option<&'t [u8]>,
+    magic: Vec<u8>,
+    mask: Vec<u8>,
 }
 
-impl Rule<'_> {
+impl Rule {
     fn takes(&self, header: &[u8]) -> bool {
-        let Some(compared) = header.get(self.offset..) else { return false };
-        let pairs = self.magic.chunks(2);
-        let is_equal = |(index, pair): (usize, &[u8])| {
-            let at = 2 * index;
-            let mask = self.mask.map_or(Some(0xff), |mask| byte(mask.get(at..at + 2)?));
-            match (compared.get(index), byte(pair), mask) {
-                (Some(compared), Some(magic), Some(mask)) => (compared ^ magic) & mask == 0,
-                _ => false,
-            }
-        };
-        pairs.enumerate().all(is_equal)
+        let end = self.offset.saturating_add(self.magic.len());
+        let Some(compared) = header.get(self.offset..end) else { return false };
+        compared.iter().zip(&self.magic).zip(&self.mask).all(|((byte, magic), mask)| (byte ^ magic) & mask == 0)
     }
 }
 
@@ -133,6 +127,8 @@ pub(crate) type Named<'e> = (&'e str, &'e Entry);
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
     newest_first: Vec<(String, Entry)>,
+    /// Those of the entries, in the same order: read once, since each is held against the programs of each handler.
+    rules: Vec<Option<Rule>>,
 }
 
 impl Entries {
@@ -152,8 +148,8 @@ impl Entries {
     /// The entries that run programs that begin so, each the newest that takes them.
     pub(crate) fn servers_of(&self, programs: &[Beginning; KINDS]) -> [Option<Named<'_>>; KINDS] {
         let mut servers = [None; KINDS];
-        for (name, entry) in self.iter().filter(|(_, entry)| entry.enabled) {
-            let Some(rule) = entry.rule() else { continue };
+        for ((name, entry), rule) in self.iter().zip(&self.rules) {
+            let Some(rule) = rule.as_ref().filter(|_| entry.enabled) else { continue };
             for (server, program) in servers.iter_mut().zip(programs) {
                 if server.is_none() && rule.takes(program.bytes()) {
                     *server = Some((name, entry));
@@ -169,7 +165,9 @@ impl Entries {
 
 impl FromIterator<(String, Entry)> for Entries {
     fn from_iter<I: IntoIterator<Item = (String, Entry)>>(entries: I) -> Self {
-        Self { newest_first: entries.into_iter().collect() }
+        let newest_first: Vec<_> = entries.into_iter().collect();
+        let rules = newest_first.iter().map(|(_, entry)| entry.rule()).collect();
+        Self { newest_first, rules }
     }
 }
 
