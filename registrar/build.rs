@@ -4,15 +4,15 @@
 use std::env;
 use std::path::PathBuf;
 
-const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
-
 fn main() {
+    // As cargo says now: another checkout may have compiled this.
+    let folder = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
     println!("cargo::rerun-if-env-changed=REGISTRAR_TABLE");
-    let table = env::var("REGISTRAR_TABLE").unwrap_or_else(|_| format!("{FOLDER}/src/table/generated.rs"));
+    let table = env::var("REGISTRAR_TABLE").unwrap_or_else(|_| format!("{folder}/src/table/generated.rs"));
     println!("cargo::rerun-if-changed={table}");
     println!("cargo::rustc-env=REGISTRAR_TABLE={table}");
 
-    let script = format!("{FOLDER}/unwind-tables.ld");
+    let script = format!("{folder}/unwind-tables.ld");
     println!("cargo::rerun-if-changed={script}");
     // Cargo tells a build script the optimisation of its profile, not what a panic does; `dist` is where it aborts.
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());

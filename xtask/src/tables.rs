@@ -59,8 +59,15 @@ pub fn write_if_changed(path: &Path, text: &str) -> Result<()> {
 
 /// The folder of the workspace's `Cargo.toml`.
 pub fn workspace_root() -> &'static Path {
-    // The parent of this crate's folder, known when it was compiled: `cargo xtask` always runs from a checkout.
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+    /// The parent of this crate's folder, as cargo tells the program that it runs. It also told when it compiled it, but
+    /// that may be another checkout: this one's former place, or one with the same target folder.
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let is_ours = std::env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME"));
+        let running = std::env::var_os("CARGO_MANIFEST_DIR").filter(|_| is_ours);
+        let folder = running.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        folder.parent().unwrap_or(Path::new(".")).to_owned()
+    });
+    &ROOT
 }
 
 /// Where everything made by a build is kept: cargo's target folder.
