@@ -1,0 +1,174 @@
+//! Command lines as users type them, and what is said of those that are refused.
+
+use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+use super::*;
+use crate::flags::Flags;
+use crate::host::{Copies, Label};
+use crate::persist::{self, Format};
+use crate::plan::Wanted;
+use crate::verify;
+
+fn parsed(line: &str) -> Result<Command, String> {
+    parse(line.split(' ').map(OsString::from)).map_err(|error| error.to_string())
+}
+
+fn asked(targets: &[&'static str]) -> Asked {
+    Asked { targets: targets.into(), ..Asked::default() }
+}
+
+#[test]
+fn command_lines() {
+    let register = |asked| Register { asked, ..Register::default() };
+    let status = |targets, json| Command::Status { asked: asked(targets), json, check: false };
+    let wanted = |flags, keep| Wanted { flags: Flags::raw(flags).expect("flags"), keep, emulators: "/usr/bin".into() };
+    let elsewhere = || Asked {
+        mount: Some("/m".into()),
+        wanted: Wanted { emulators: "/opt".into(), ..wanted("F", false) },
+        ..asked(&[])
+    };
+    let cases = [
+        ("registrar", status(&[], false)),
+        ("registrar --json", status(&[], true)),
+        ("registrar status arm64", status(&["aarch64"], false)),
+        ("registrar register", Command::Register(register(asked(&[])))),
+        ("registrar register arm64,S390X linux/arm64", Command::Register(register(asked(&["aarch64", "s390x"])))),
+        ("registrar register linux/aarch64", Command::Register(register(asked(&["aarch64"])))),
+        ("registrar --mount /m unregister --bindir=/opt/", Command::Unregister { asked: elsewhere(), dry_run: false }),
+        (
+            "registrar register -q --keep --atomic --dry-run --temporary --scope=userns --credentials arm64",
+            Command::Register(Register {
+                asked: Asked {
+                    wanted: wanted("OCF", true),
+                    in_user_namespace: true,
+                    detail: Detail::Quiet,
+                    ..asked(&["aarch64"])
+                },
+                atomic: true,
+                dry_run: true,
+                temporary: true,
+                verify: false,
+                stay: None,
+            }),
+        ),
+        (
+            "registrar register --bindir /opt --copy-to=/host//q/ --selinux-label lib_t",
+            Command::Register(register(Asked {
+                wanted: Wanted { emulators: "/host/q".into(), ..wanted("F", false) },
+                copies: Some(Copies { from: "/opt".into(), label: Label::parse("lib_t").expect("a label") }),
+                ..asked(&[])
+            })),
+        ),
+        (
+            "registrar register --stay --unregister-on-exit --preserve-argv0 --no-fix-binary -v",
+            Command::Register(Register {
+                stay: Some(Stay { unregister_on_exit: true }),
+                ..register(Asked { wanted: wanted("P", false), detail: Detail::Verbose, ..asked(&[]) })
+            }),
+        ),
+        (
+            "registrar status --check --flags FP",
+            Command::Status { asked: Asked { wanted: wanted("PF", false), ..asked(&[]) }, json: false, check: true },
+        ),
+        (
+            "registrar run --bindir /opt ls -l --mount x",
+            Command::Run {
+                asked: Asked { mount: None, ..elsewhere() },
+                program: ["ls", "-l", "--mount", "x"].map(OsString::from).into(),
+            },
+        ),
+        ("registrar run -- -x", Command::Run { asked: asked(&[]), program: vec!["-x".into()] }),
+        (
+            "registrar verify --timeout 2 arm64",
+            Command::Verify { asked: asked(&["aarch64"]), json: false, limit: Duration::from_secs(2) },
+        ),
+        ("registrar doctor s390x", Command::Doctor { asked: asked(&["s390x"]), limit: verify::LIMIT }),
+        ("registrar verify --json", Command::Verify { asked: asked(&[]), json: true, limit: verify::LIMIT }),
+        (
+            "registrar persist --root /host --format systemd arm64",
+            Command::Persist {
+                asked: Asked {
+                    wanted: Wanted { emulators: persist::EMULATORS.into(), ..wanted("F", false) },
+                    copies: Some(Copies { from: "/usr/bin".into(), label: Label::Auto }),
+                    ..asked(&["aarch64"])
+                },
+                format: Format::BinfmtD,
+                root: "/host".into(),
+            },
+        ),
+        (
+            "registrar export --bindir /opt --format binfmt-support",
+            Command::Export { asked: Asked { mount: None, ..elsewhere() }, format: Format::BinfmtSupport },
+        ),
+        ("registrar register --version", Command::Version),
+        ("registrar -h", Command::Help(None)),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(parsed(line), Ok(expected), "{line}");
+    }
+}
+
+#[test]
+fn spellings_of_a_folder() {
+    let cases = [("/", ""), ("//", ""), ("/opt//q/", "/opt/q"), ("/./opt/./q/.", "/opt/q"), ("/opt/../q", "/opt/../q")];
+    for (typed, expected) in cases {
+        assert_eq!(
+            emulator_folder("--bindir", OsStr::new(typed), &Flags::default()).ok().as_deref(),
+            Some(expected),
+            "{typed}"
+        );
+    }
+}
+
+#[test]
+fn what_an_image_lacks_is_not_unknown() {
+    let error = Error::Missing(vec!["arm64".into(), "cris".into()]);
+    assert_eq!(error.to_string(), "not in this image: arm64, cris; registrar status shows what is");
+}
+
+#[test]
+fn refused_command_lines() {
+    let cases = [
+        ("registrar regsiter", "unknown command: regsiter; see registrar --help"),
+        ("registrar register --jsno", "invalid option '--jsno'; see registrar --help"),
+        ("registrar register --json", "--json is for status, verify; see registrar --help"),
+        ("registrar unregister --keep", "--keep is for register, status; see registrar --help"),
+        ("registrar status --dry-run", "--dry-run is for register, unregister; see registrar --help"),
+        ("registrar register --unregister-on-exit", "--unregister-on-exit is for --stay alone; see registrar --help"),
+        ("registrar register --stay --temporary", "--temporary has no meaning with --stay; see registrar --help"),
+        (
+            "registrar register --flags F --credentials",
+            "--flags stands alone, it holds all flags; see registrar --help",
+        ),
+        ("registrar register --flags F:", "--flags 'F:': capital letters only, such as OCF; see registrar --help"),
+        ("registrar register --scope host", "--scope 'host': only userns must be named; see registrar --help"),
+        ("registrar verify --timeout 0", "--timeout '0': not a number of seconds from 1 to 3600"),
+        ("registrar verify --timeout=soon", "--timeout 'soon': not a number of seconds from 1 to 3600"),
+        ("registrar status --timeout 5", "--timeout is for verify, doctor; see registrar --help"),
+        ("registrar run", "run: no program; see registrar --help"),
+        ("registrar register arm46 s390x,pdp11", "unknown architecture: 'arm46' (did you mean arm64?), 'pdp11'"),
+        ("registrar register arm64,", "unknown architecture: ''"),
+        ("registrar register --bindir opt", "--bindir 'opt': not an absolute path"),
+        ("registrar register --copy-to q", "--copy-to 'q': not an absolute path"),
+        ("registrar status --copy-to /q", "--copy-to is for register, persist, unpersist; see registrar --help"),
+        ("registrar persist --root /", "persist needs --format; see registrar --help"),
+        ("registrar unpersist --format openrc", "unpersist needs --root; see registrar --help"),
+        ("registrar persist --root / --format systemD", "--format 'systemD': not systemd, openrc or binfmt-support"),
+        (
+            "registrar unpersist --root / --format openrc arm64",
+            "unpersist removes all that persist has written; it takes no architectures",
+        ),
+        ("registrar register --selinux-label bin_t", "--selinux-label is for --copy-to alone; see registrar --help"),
+        (
+            "registrar register --copy-to /q --selinux-label a:b",
+            "--selinux-label 'a:b': not auto, none, a type such as bin_t, or a whole label",
+        ),
+        ("registrar --mount= status", "--mount '': no folder"),
+        ("registrar --help=yes", "unexpected argument for option '--help': \"yes\"; see registrar --help"),
+        ("registrar register --bindir /a:b", "--bindir '/a:b': a colon or control character cannot stand in a rule"),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(parsed(line), Err(expected.into()), "{line}");
+    }
+}
