@@ -138,16 +138,20 @@ pub(crate) fn unpersist(asked: &Asked, format: Format, at: &Path) -> Result<Told
     for folder in folders {
         if in_use.contains(&folder) {
             said.push_str(&format!("emulators in {folder}: still named in {}\n", format.other().folder()));
-        } else if let Some(place) = root.find(&folder, ".")? {
-            let count = kept::remove_all(&place)?;
-            drop(place);
-            if count > 0 {
-                root.remove_if_empty(&folder);
-                if folder == EMULATORS {
-                    root.remove_if_empty(EMULATORS.trim_end_matches("/bin"));
+        } else {
+            if let Some(place) = root.find(&folder, ".")? {
+                let count = kept::remove_all(&place)?;
+                drop(place);
+                if count > 0 {
+                    root.remove_if_empty(&folder);
                 }
+                said.push_str(&format!("emulators in {folder}: {count} removed\n"));
             }
-            said.push_str(&format!("emulators in {folder}: {count} removed\n"));
+            // A killed run may have made it, and no more; an empty folder of another name may be somebody else's.
+            if folder == EMULATORS {
+                root.remove_if_empty(EMULATORS);
+                root.remove_if_empty(EMULATORS.trim_end_matches("/bin"));
+            }
         }
     }
     said.push_str("what is registered now stays until the host's next start, or registrar unregister\n");

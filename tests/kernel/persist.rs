@@ -27,6 +27,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("persist/links_of_the_host_stay_in_it", links_stay_inside),
     test("persist/emulators_stay_while_a_format_names_them", emulators_stay),
     test("persist/killed_at_random_moments", killed),
+    test("persist/folders_that_a_killed_run_has_made", folders_of_a_killed_run),
     test("persist/export", export),
 ];
 
@@ -356,6 +357,21 @@ fn killed(sandbox: &Sandbox) {
         "persist: {RANDOM_KILLS} kills, {between} of them halfway: nothing half-written, and all of it removed again"
     );
     assert!(between >= RANDOM_KILLS / 10, "too few kills hit: {between}");
+}
+
+/// Before the list of emulators is written, nothing but its name tells that a folder is ours.
+fn folders_of_a_killed_run(sandbox: &Sandbox) {
+    let host = Host::new(sandbox);
+    let before = host.files();
+    for made in ["opt/registrar", "opt/registrar/bin"] {
+        fs::create_dir_all(host.root.join(made)).expect("a folder");
+        host.succeeds("unpersist", "systemd", &[]);
+        assert_eq!(host.files(), before, "{made}");
+    }
+    // One of another name is the administrator's.
+    fs::create_dir(host.root.join("opt/mine")).expect("a folder");
+    host.succeeds("unpersist", "systemd", &["--copy-to", "/opt/mine"]);
+    assert!(host.root.join("opt/mine").exists());
 }
 
 fn export(sandbox: &Sandbox) {
