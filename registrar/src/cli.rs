@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Persist {
         asked: Asked,
         format: Format,
+        /// With a service that puts back what others remove.
+        has_unit: bool,
         root: PathBuf,
     },
     Unpersist {

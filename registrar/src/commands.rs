@@ -33,8 +33,8 @@ pub(crate) fn run(command: &Command) -> Told {
             return told.unwrap_or_else(|error| Told::failure(&error.to_string()));
         }
         Command::Doctor { asked, limit } => return doctor::doctor(asked, *limit),
-        Command::Persist { asked, format, root } => {
-            return persisted(persist::persist(asked, handlers(asked), *format, root));
+        Command::Persist { asked, format, has_unit, root } => {
+            return persisted(persist::persist(asked, handlers(asked), *format, *has_unit, root));
         }
         Command::Unpersist { asked, format, root } => {
             return persisted(persist::unpersist(asked, *format, root));

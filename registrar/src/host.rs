@@ -26,6 +26,9 @@ pub(crate) struct Copies {
     pub(crate) label: Label,
 }
 
+/// A file's name, and where it is.
+pub(crate) type Original = (&'static str, String);
+
 /// What has become of the emulators.
 #[derive(Debug, Default)]
 pub(crate) struct Brought {
@@ -53,25 +56,30 @@ pub(crate) struct Copying<'a> {
     brought: Brought,
 }
 
+impl Copies {
+    /// File names of these handlers' emulators, each once, and where the originals are.
+    pub(crate) fn originals(&self, handlers: &[&'static Handler]) -> Vec<Original> {
+        let mut originals: Vec<Original> = Vec::new();
+        for handler in handlers {
+            if !originals.iter().any(|(name, _)| *name == handler.emulator) {
+                originals.push((handler.emulator, handler.interpreter(&self.from)));
+            }
+        }
+        originals
+    }
+}
+
 impl<'a> Copying<'a> {
-    /// Looks which emulators of these handlers are not there yet. What is there with the same content stays the same file,
-    /// and is only labelled. Without an original, what is there is left as it is: who registers it will see whether it
-    /// is there at all.
+    /// Looks which files are not there yet. What is there with the same content stays the same file, and is only labelled.
+    /// Without an original, what is there is left as it is: who registers it will see whether it is there at all.
     ///
     /// # Errors
     /// What cannot be read, and a file system that is too full.
-    pub(crate) fn new(handlers: &[&'static Handler], copies: &Copies, place: &'a Place) -> Result<Self, Error> {
-        let mut brought = Brought { label: copies.label.context(), ..Brought::default() };
-        let (mut seen, mut wanted) = (Vec::new(), Vec::new());
+    pub(crate) fn new(originals: Vec<Original>, label: &Label, place: &'a Place) -> Result<Self, Error> {
+        let mut brought = Brought { label: label.context(), ..Brought::default() };
+        let mut wanted = Vec::new();
         let mut space = 0;
-        for handler in handlers {
-            let name = handler.emulator;
-            // Some handlers share an emulator.
-            if seen.contains(&name) {
-                continue;
-            }
-            seen.push(name);
-            let path = handler.interpreter(&copies.from);
+        for (name, path) in originals {
             let original = match File::open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 opened => opened.map_err(|error| Error::read(&path, &error))?,

@@ -4,6 +4,7 @@
 mod format;
 mod kept;
 mod root;
+mod unit;
 
 use std::fmt;
 use std::io::Cursor;
@@ -19,6 +20,7 @@ use crate::told::Told;
 
 pub(crate) use format::Format;
 use root::Root;
+use unit::Unit;
 
 /// Where emulators are put on a host. Distributions leave `/opt` alone, those whose `/usr` is read-only let it be written,
 /// and SELinux's policies label programs in a folder `bin` there as such.
@@ -40,6 +42,12 @@ pub(crate) enum Error {
     /// There is no such thing on this host.
     NotThere {
         folder: &'static str,
+        /// What would have made it.
+        package: &'static str,
+    },
+    /// It cannot stand in a service.
+    NotForUnit {
+        folder: String,
     },
     /// This format has no word for these flags.
     Flags(String),
@@ -66,8 +74,11 @@ impl fmt::Display for Error {
                     "; nothing was changed; remove what has brought it, or choose other architectures or --format",
                 )
             }
-            Self::NotThere { folder } => {
-                write!(f, "{folder} is not on that host: is binfmt-support installed, and is --root the host's root?")
+            Self::NotThere { folder, package } => {
+                write!(f, "{folder} is not on that host: is {package} installed, and is --root the host's root?")
+            }
+            Self::NotForUnit { folder } => {
+                write!(f, "--copy-to {folder}: for --unit, name a folder of letters, digits and ._-+@, alone")
             }
             Self::Flags(letters) => write!(f, "binfmt-support knows no flag {letters}; choose another --format"),
             Self::Nothing => f.write_str("no architecture that is asked for needs a handler on this machine"),
@@ -75,8 +86,14 @@ impl fmt::Display for Error {
     }
 }
 
-/// Copies the emulators and writes the configuration.
-pub(crate) fn persist(asked: &Asked, all: Vec<&'static Handler>, format: Format, at: &Path) -> Result<Told, Error> {
+/// Copies the emulators and writes the configuration, with a service that keeps the handlers in place if that is wanted.
+pub(crate) fn persist(
+    asked: &Asked,
+    all: Vec<&'static Handler>,
+    format: Format,
+    has_unit: bool,
+    at: &Path,
+) -> Result<Told, Error> {
     let handlers = needed(all)?;
     let unknown = format.unknown_flags(&asked.wanted);
     if !unknown.is_empty() {
@@ -86,17 +103,23 @@ pub(crate) fn persist(asked: &Asked, all: Vec<&'static Handler>, format: Format,
     let files = format.files(&handlers, &asked.wanted);
     let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
     let configuration = match format {
-        Format::BinfmtD => root.make(format.folder())?,
-        Format::BinfmtSupport => find(&root, format)?.ok_or(Error::NotThere { folder: format.folder() })?,
+        Format::Systemd | Format::OpenRc => root.make(format.folder())?,
+        Format::BinfmtSupport => {
+            find(&root, format)?.ok_or(Error::NotThere { folder: format.folder(), package: "binfmt-support" })?
+        }
     };
     refuse_others(format, &configuration, &names)?;
+    let unit = if has_unit { Some(Unit::new(&root, &handlers, &asked.wanted)?) } else { None };
     let mut said = String::new();
     if let Some(copies) = &asked.copies {
         let folder = &asked.wanted.emulators;
         let place = root.make(folder)?;
-        let copying = Copying::new(&handlers, copies, &place)?;
-        kept::add(&place, &copying.names())?;
+        let copying = Copying::new(copies.originals(&handlers), &copies.label, &place)?;
+        let program = unit.as_ref().map(|unit| unit.program(&copies.label, &place)).transpose()?;
+        let names = copying.names().into_iter().chain(program.iter().flat_map(Copying::names));
+        kept::add(&place, &names.collect::<Vec<_>>())?;
         said.push_str(&copying.finish()?.line(folder));
+        program.map(Copying::finish).transpose()?;
     }
     let (mut written, mut unchanged) = (0, 0);
     for (name, text) in files {
@@ -109,11 +132,14 @@ pub(crate) fn persist(asked: &Asked, all: Vec<&'static Handler>, format: Format,
     }
     let removed = remove(format, &configuration, |name| !names.contains(&name))?;
     configuration.sync()?;
-    let (folder, count, cure) = (format.folder(), handlers.len(), format.cure());
-    said.push_str(&format!(
-        "files in {folder}: {written} written, {unchanged} unchanged, {removed} removed\n\
-         {count} handlers from the next start of the host on; at once: {cure}\n"
-    ));
+    let (folder, count) = (format.folder(), handlers.len());
+    said.push_str(&format!("files in {folder}: {written} written, {unchanged} unchanged, {removed} removed\n"));
+    let (service, cure) = match &unit {
+        Some(unit) => (unit.put(&root)?, unit::CURE),
+        None if format == Format::BinfmtSupport => (String::new(), format.cure()),
+        None => (unit::remove(&root)?, format.cure()),
+    };
+    said.push_str(&format!("{service}{count} handlers from the next start of the host on; at once: {cure}\n"));
     Ok(told(asked, said))
 }
 
@@ -135,16 +161,20 @@ pub(crate) fn unpersist(asked: &Asked, format: Format, at: &Path) -> Result<Told
     let others = find(&root, format.other())?;
     let in_use = others.map(|place| emulator_folders(format.other(), &place)).unwrap_or_default();
     let mut said = format!("files in {}: {removed} removed\n", format.folder());
+    if format != Format::BinfmtSupport {
+        said.push_str(&unit::remove(&root)?);
+    }
     for folder in folders {
         if in_use.contains(&folder) {
             said.push_str(&format!("emulators in {folder}: still named in {}\n", format.other().folder()));
         } else {
             if let Some(place) = root.find(&folder, ".")? {
-                let count = kept::remove_all(&place)?;
+                let removed = kept::remove_all(&place)?;
                 drop(place);
-                if count > 0 {
+                if !removed.is_empty() {
                     root.remove_if_empty(&folder);
                 }
+                let count = removed.iter().filter(|name| *name != unit::PROGRAM).count();
                 said.push_str(&format!("emulators in {folder}: {count} removed\n"));
             }
             // A killed run may have made it, and no more; an empty folder of another name may be somebody else's.

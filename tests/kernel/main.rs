@@ -81,7 +81,6 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         names::TESTS,
         options::TESTS,
         others::TESTS,
-        persist::TESTS,
         probes::TESTS,
         register::TESTS,
         resident::TESTS,
@@ -90,7 +89,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         unregister::TESTS,
         verify::TESTS,
     ];
-    kinds.into_iter().flatten().chain(contract::tests())
+    kinds.into_iter().flatten().chain(contract::tests()).chain(persist::tests())
 }
 
 fn main() -> ExitCode {

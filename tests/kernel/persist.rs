@@ -1,5 +1,7 @@
 //! `persist`, `unpersist` and `export`: what a host's own programs make of it, and that nothing of others is touched.
 
+mod unit;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -18,7 +20,11 @@ use crate::register::runs;
 use crate::sandbox::{Ran, Sandbox, ran};
 use crate::{Test, test};
 
-pub(crate) const TESTS: &[Test] = &[
+pub(crate) fn tests() -> impl Iterator<Item = &'static Test> {
+    [TESTS, unit::TESTS].into_iter().flatten()
+}
+
+const TESTS: &[Test] = &[
     test("persist/read_by_systemd_binfmt", read_by_systemd),
     test("persist/read_by_openrc", read_by_openrc),
     test("persist/read_by_update_binfmts", read_by_update_binfmts),
@@ -312,15 +318,17 @@ fn emulators_stay(sandbox: &Sandbox) {
     assert!(!host.root.join("opt/mine").exists());
 }
 
-/// What is there is the old configuration or the new one, and each emulator that it names is whole.
+/// What is there is the old configuration or the new one, and each emulator that it names is whole; so is what systemd
+/// would start.
 fn killed(sandbox: &Sandbox) {
     let mut random = Random::new("persist");
-    let host = Host::new(sandbox);
+    let host = unit::systemd_host(sandbox);
     let root = host.root.to_str().expect("text");
     let names = ["m68k", "s390x"];
+    let asked = [&["--unit"][..], &names].concat();
     let start = host.files();
     let begin = Instant::now();
-    host.succeeds("persist", "systemd", &names);
+    host.succeeds("persist", "systemd", &asked);
     let mut span = begin.elapsed();
     let whole = host.files();
     let mut between = 0;
@@ -328,7 +336,7 @@ fn killed(sandbox: &Sandbox) {
         host.succeeds("unpersist", "systemd", &[]);
         let delay = span.mul_f64(random.below(1000) as f64 / 1000.0);
         let mut command = Command::new(sandbox.registrar());
-        command.args(["persist", "--root", root, "--format", "systemd"]).args(names).stdout(Stdio::null());
+        command.args(["persist", "--root", root, "--format", "systemd"]).args(&asked).stdout(Stdio::null());
         let mut child = command.spawn().expect("it starts");
         thread::sleep(delay);
         child.kill().expect("killed, or ended");
@@ -342,15 +350,20 @@ fn killed(sandbox: &Sandbox) {
         }
         let emulators = found.keys().filter(|path| path.to_string_lossy().ends_with("-static")).count();
         assert!(!host.root.join(CONF).exists() || emulators == names.len(), "{context}");
+        let is_there = |path: &str| fs::symlink_metadata(host.root.join(path)).is_ok();
+        assert!(!is_there(unit::UNIT) || is_there("opt/registrar/bin/registrar"), "{context}");
+        assert!(!is_there(unit::LINK) || is_there(unit::UNIT), "{context}");
         between += usize::from(found != whole && found.len() > start.len() + 1);
         // Without another run in between, too.
         if turn % 2 == 0 {
-            host.succeeds("persist", "systemd", &names);
+            host.succeeds("persist", "systemd", &asked);
             assert_eq!(host.files(), whole, "{context}");
         }
         host.succeeds("unpersist", "systemd", &[]);
         let mut left = host.files();
-        left.remove(&host.root.join("etc/binfmt.d"));
+        for folder in ["etc/binfmt.d", "etc/systemd/system/multi-user.target.wants"] {
+            left.remove(&host.root.join(folder));
+        }
         assert_eq!(left, start, "{context}");
     }
     println!(

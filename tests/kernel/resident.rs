@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// Twice the time between two looks, and some.
 const TWO_LOOKS: Duration = Duration::from_secs(11);
 
-struct Resident(Child);
+pub(crate) struct Resident(Child);
 
 impl Resident {
     /// Starts it with files for what it says, `out` and `err`, and waits until it has registered.
@@ -50,11 +50,15 @@ impl Resident {
         resident
     }
 
-    /// Starts it, and waits until it has registered.
     fn start(sandbox: &Sandbox, options: &[&str]) -> Self {
         let mut command = Command::new(sandbox.registrar());
-        command.args(["register", SCOPE, "--stay"]).args(options).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("started");
+        command.args(["register", SCOPE, "--stay"]).args(options);
+        Self::of(&mut command)
+    }
+
+    /// Starts it, and waits until it has registered.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let sum = lines.find_map(|line| line.ok().filter(|line| line.contains(" unchanged")));
         assert!(sum.is_some(), "it ends: {:?}", child.wait());
@@ -66,7 +70,7 @@ impl Resident {
     }
 
     /// Sends a signal; gives the exit status and what was said on standard error.
-    fn end(mut self, signal: Signal) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self, signal: Signal) -> (Option<i32>, String) {
         kill(self.id(), signal).expect("it lives");
         let status = self.0.wait().expect("it ends");
         let mut err = String::new();
@@ -88,7 +92,7 @@ fn said(sandbox: &Sandbox, name: &str) -> String {
     fs::read_to_string(sandbox.scratch().join(name)).expect("what it says")
 }
 
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}");

@@ -43,6 +43,7 @@ Options of register:
 Options of persist, beside those from --credentials to --flags, --copy-to [/opt/registrar/bin] and --selinux-label:
       --format NAME  who reads it: systemd, openrc or binfmt-support; also of unpersist and export
       --root DIR     where the host's root is mounted; also of unpersist
+      --unit         systemd: also a service that puts back what others remove, with registrar beside the emulators
 
 Other options:
       --mount DIR   binfmt_misc is mounted at DIR, or is to be mounted there

@@ -93,7 +93,8 @@ fn command_lines() {
                     copies: Some(Copies { from: "/usr/bin".into(), label: Label::Auto }),
                     ..asked(&["aarch64"])
                 },
-                format: Format::BinfmtD,
+                format: Format::Systemd,
+                has_unit: false,
                 root: "/host".into(),
             },
         ),
@@ -155,6 +156,11 @@ fn refused_command_lines() {
         ("registrar persist --root /", "persist needs --format; see registrar --help"),
         ("registrar unpersist --format openrc", "unpersist needs --root; see registrar --help"),
         ("registrar persist --root / --format systemD", "--format 'systemD': not systemd, openrc or binfmt-support"),
+        (
+            "registrar persist --root / --format openrc --unit",
+            "--unit is for --format systemd alone; see registrar --help",
+        ),
+        ("registrar unpersist --root / --format systemd --unit", "--unit is for persist; see registrar --help"),
         (
             "registrar unpersist --root / --format openrc arm64",
             "unpersist removes all that persist has written; it takes no architectures",

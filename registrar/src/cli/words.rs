@@ -41,6 +41,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("selinux-label", &["register", "persist"]),
     ("format", &["persist", "unpersist", "export"]),
     ("root", &["persist", "unpersist"]),
+    ("unit", &["persist"]),
     ("bindir", &["register", "unregister", "status", "verify", "doctor", "run", "persist", "export"]),
     ("mount", &["register", "unregister", "status", "verify", "doctor"]),
 ];
@@ -136,12 +137,13 @@ impl Words {
         }
         let [stay, temporary, atomic, dry_run, verify] =
             ["stay", "temporary", "atomic", "dry-run", "verify"].map(|option| self.has(option));
-        let unregister_on_exit = self.has("unregister-on-exit");
+        let [unregister_on_exit, has_unit] = ["unregister-on-exit", "unit"].map(|option| self.has(option));
         for (is_given, option, other) in [
             (unregister_on_exit && !stay, "unregister-on-exit", "is for --stay alone"),
             (stay && temporary, "temporary", "has no meaning with --stay"),
             (stay && dry_run, "dry-run", "has no meaning with --stay"),
             (verify && dry_run, "dry-run", "has no meaning with --verify"),
+            (has_unit && self.format != Some(Format::Systemd), "unit", "is for --format systemd alone"),
         ] {
             if is_given {
                 return Err(Error::Together { option, why: other });
@@ -164,11 +166,13 @@ impl Words {
             "unregister" => Command::Unregister { asked, dry_run },
             "doctor" => Command::Doctor { asked, limit },
             "verify" => Command::Verify { asked, json, limit },
-            "export" => Command::Export { asked, format: format.unwrap_or(Format::BinfmtD) },
+            "export" => Command::Export { asked, format: format.unwrap_or(Format::Systemd) },
             "persist" | "unpersist" => match (format, root) {
                 (None, _) => return Err(Error::Lacks { command, option: "--format" }),
                 (_, None) => return Err(Error::Lacks { command, option: "--root" }),
-                (Some(format), Some(root)) if command == "persist" => Command::Persist { asked, format, root },
+                (Some(format), Some(root)) if command == "persist" => {
+                    Command::Persist { asked, format, has_unit, root }
+                }
                 (Some(format), Some(root)) => Command::Unpersist { asked, format, root },
             },
             "run" if program.is_empty() => return Err(Error::NoProgram),

@@ -88,7 +88,7 @@ fn bring(asked: &Asked) -> Result<Option<Brought>, host::Error> {
     let mut wanted = handlers(asked);
     wanted.retain(|handler| handler.target != HOST && verdicts.of(handler) == Verdict::Needed);
     let place = Place::make(Path::new(slashed(&asked.wanted.emulators)))?;
-    Copying::new(&wanted, copies, &place)?.finish().map(Some)
+    Copying::new(copies.originals(&wanted), &copies.label, &place)?.finish().map(Some)
 }
 
 /// Which of the emulators' files are other ones than the kernel can have opened, and where to look at them.

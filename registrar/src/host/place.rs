@@ -4,7 +4,7 @@
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -154,6 +154,14 @@ impl Place {
                 errno: Errno::from_raw(errno.raw_os_error()),
             }),
             _ => Ok(()),
+        }
+    }
+
+    /// Makes a link of that name, unless something has it already.
+    pub(crate) fn link(&self, name: &str, to: &str) -> Result<(), Error> {
+        match symlink(to, self.path.join(name)) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(self.failed(name, &error)),
+            _ => self.sync(),
         }
     }
 

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use crate::plan::Wanted;
 use crate::table::Handler;
 
-/// Begins each file of ours.
-const HEADER: &str = "# Written by registrar persist; registrar unpersist removes it.\n";
+/// Begins each file of ours that may have a comment.
+pub(super) const HEADER: &str = "# Written by registrar persist; registrar unpersist removes it.\n";
 
 /// The package that files of ours name, where they can have no header.
 const PACKAGE: &str = "registrar";
@@ -18,8 +18,10 @@ const INTERPRETER: usize = 5;
 /// Who reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// systemd-binfmt, and the service `binfmt` of OpenRC, which reads the same files: one of rules, each a line.
-    BinfmtD,
+    /// systemd-binfmt, which reads files of rules, each a line.
+    Systemd,
+    /// The service `binfmt` of OpenRC, which reads the same files.
+    OpenRc,
     /// update-binfmts of Debian's package binfmt-support: a file for each handler, a line for each field.
     BinfmtSupport,
 }
@@ -31,24 +33,25 @@ impl Format {
     /// By the name that a user types.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         match word {
-            "systemd" | "openrc" => Some(Self::BinfmtD),
+            "systemd" => Some(Self::Systemd),
+            "openrc" => Some(Self::OpenRc),
             "binfmt-support" => Some(Self::BinfmtSupport),
             _ => None,
         }
     }
 
-    /// The other one, of which files may be there as well.
+    /// One with other files, which may be there as well.
     pub(super) fn other(self) -> Self {
         match self {
-            Self::BinfmtD => Self::BinfmtSupport,
-            Self::BinfmtSupport => Self::BinfmtD,
+            Self::Systemd | Self::OpenRc => Self::BinfmtSupport,
+            Self::BinfmtSupport => Self::Systemd,
         }
     }
 
     /// Where its files are.
     pub(super) fn folder(self) -> &'static str {
         match self {
-            Self::BinfmtD => "/etc/binfmt.d",
+            Self::Systemd | Self::OpenRc => "/etc/binfmt.d",
             Self::BinfmtSupport => "/var/lib/binfmts",
         }
     }
@@ -56,7 +59,8 @@ impl Format {
     /// What makes a host that runs read them.
     pub(super) fn cure(self) -> &'static str {
         match self {
-            Self::BinfmtD => "systemctl restart systemd-binfmt, or rc-service binfmt restart",
+            Self::Systemd => "systemctl restart systemd-binfmt",
+            Self::OpenRc => "rc-service binfmt restart",
             Self::BinfmtSupport => "update-binfmts --enable",
         }
     }
@@ -70,14 +74,17 @@ impl Format {
             'O' => !flags.contains('C'),
             _ => true,
         };
-        if self == Self::BinfmtD { String::new() } else { flags.chars().filter(is_unknown).collect() }
+        match self {
+            Self::Systemd | Self::OpenRc => String::new(),
+            Self::BinfmtSupport => flags.chars().filter(is_unknown).collect(),
+        }
     }
 
     /// The files that register these handlers as wanted. Of binfmt.d one whose name comes after those of distributions,
     /// so that ours wins.
     pub(super) fn files(self, handlers: &[&'static Handler], wanted: &Wanted) -> Vec<File> {
         match self {
-            Self::BinfmtD => vec![("registrar.conf", HEADER.to_owned() + &rules(handlers, wanted))],
+            Self::Systemd | Self::OpenRc => vec![("registrar.conf", HEADER.to_owned() + &rules(handlers, wanted))],
             Self::BinfmtSupport => handlers.iter().map(|handler| (handler.name, fields(handler, wanted))).collect(),
         }
     }
@@ -85,7 +92,7 @@ impl Format {
     /// Names that a file of ours can have.
     pub(super) fn names(self, all: &'static [Handler]) -> Vec<&'static str> {
         match self {
-            Self::BinfmtD => vec!["registrar.conf"],
+            Self::Systemd | Self::OpenRc => vec!["registrar.conf"],
             Self::BinfmtSupport => all.iter().map(|handler| handler.name).collect(),
         }
     }
@@ -93,7 +100,7 @@ impl Format {
     /// Whose a file is, if it is not ours.
     pub(super) fn other_owner(self, text: &str) -> Option<&str> {
         match self {
-            Self::BinfmtD => (!text.starts_with(HEADER)).then_some("somebody else"),
+            Self::Systemd | Self::OpenRc => (!text.starts_with(HEADER)).then_some("somebody else"),
             Self::BinfmtSupport => match text.lines().next() {
                 Some(PACKAGE) => None,
                 // What an administrator has typed.
@@ -106,7 +113,7 @@ impl Format {
     /// Folders of the emulators that a file of ours names.
     pub(super) fn emulator_folders(self, text: &str) -> Vec<&str> {
         let interpreters: Vec<_> = match self {
-            Self::BinfmtD => text.lines().filter_map(|line| line.rsplit(':').nth(1)).collect(),
+            Self::Systemd | Self::OpenRc => text.lines().filter_map(|line| line.rsplit(':').nth(1)).collect(),
             Self::BinfmtSupport => text.lines().nth(INTERPRETER).into_iter().collect(),
         };
         let mut folders: Vec<_> = interpreters.iter().filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
@@ -117,7 +124,7 @@ impl Format {
     /// What `export` prints: rules, or the commands that have the same effect.
     pub(super) fn exported(self, handlers: &[&'static Handler], wanted: &Wanted) -> String {
         match self {
-            Self::BinfmtD => rules(handlers, wanted),
+            Self::Systemd | Self::OpenRc => rules(handlers, wanted),
             Self::BinfmtSupport => handlers.iter().map(|handler| command(handler, wanted)).collect(),
         }
     }
@@ -195,7 +202,7 @@ mod tests {
     #[test]
     fn what_is_written_is_known_as_ours_with_its_folder() {
         let all: Vec<_> = TABLE.handlers.iter().collect();
-        for format in [Format::BinfmtD, Format::BinfmtSupport] {
+        for format in [Format::Systemd, Format::OpenRc, Format::BinfmtSupport] {
             let files = format.files(&all, &wanted("F"));
             for (name, text) in &files {
                 assert_eq!((format.other_owner(text), format.emulator_folders(text)), (None, vec!["/opt/q"]), "{name}");
@@ -217,8 +224,8 @@ mod tests {
     #[test]
     fn files_of_others() {
         let cases = [
-            (Format::BinfmtD, "", Some("somebody else")),
-            (Format::BinfmtD, ":qemu-arm:M::", Some("somebody else")),
+            (Format::Systemd, "", Some("somebody else")),
+            (Format::Systemd, ":qemu-arm:M::", Some("somebody else")),
             (Format::BinfmtSupport, "qemu-user-static\nmagic\n", Some("qemu-user-static")),
             (Format::BinfmtSupport, ":\nmagic\n", Some("this machine's administrator")),
             (Format::BinfmtSupport, "", Some("this machine's administrator")),
@@ -234,7 +241,7 @@ mod tests {
         let cases = [("POCF", ""), ("F", ""), ("OF", "O"), ("DFLT", "DLT")];
         for (flags, unknown) in cases {
             assert_eq!(Format::BinfmtSupport.unknown_flags(&wanted(flags)), unknown, "{flags}");
-            assert_eq!(Format::BinfmtD.unknown_flags(&wanted(flags)), "", "{flags}");
+            assert_eq!(Format::Systemd.unknown_flags(&wanted(flags)), "", "{flags}");
         }
     }
 }

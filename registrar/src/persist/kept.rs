@@ -1,5 +1,5 @@
-//! Which emulators in a folder of the host have been put there by `persist`: a list beside them. What is not in it is
-//! somebody else's, and stays.
+//! Which emulators in a folder of the host, and what else, have been put there by `persist`: a list beside them. What is
+//! not in it is somebody else's, and stays.
 
 use std::io::{Cursor, Read};
 
@@ -9,7 +9,7 @@ use crate::host::{Error, Place};
 const LIST: &str = ".registrar";
 
 /// Begins it.
-const HEADER: &str = "# Emulators that registrar persist has put here; registrar unpersist removes them.\n";
+const HEADER: &str = "# Files that registrar persist has put here; registrar unpersist removes them.\n";
 
 /// What everybody may do with it.
 const MODE: u32 = 0o644;
@@ -47,8 +47,8 @@ pub(super) fn add(place: &Place, new: &[&str]) -> Result<(), Error> {
     place.sync()
 }
 
-/// Removes all that is in the list, and the list; says how many emulators that were.
-pub(super) fn remove_all(place: &Place) -> Result<usize, Error> {
+/// Removes all that is in the list, and the list; gives the names that were in it.
+pub(super) fn remove_all(place: &Place) -> Result<Vec<String>, Error> {
     let names = names(place);
     for name in &names {
         place.remove(name)?;
@@ -56,5 +56,5 @@ pub(super) fn remove_all(place: &Place) -> Result<usize, Error> {
     if !names.is_empty() {
         place.remove(LIST)?;
     }
-    place.sync().map(|()| names.len())
+    place.sync().map(|()| names)
 }

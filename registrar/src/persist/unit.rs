@@ -1,0 +1,130 @@
+//! A service of systemd that keeps the handlers in place, where that is wanted: `register --stay`, by a copy of this
+//! program beside the emulators. systemd-binfmt registers once and looks no more.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use super::format::HEADER;
+use super::root::Root;
+use super::{Error, MODE, kept};
+use crate::host::{self, Copying, Label, Place};
+use crate::plan::Wanted;
+use crate::table::Handler;
+
+/// Name of the copy.
+pub(super) const PROGRAM: &str = "registrar";
+
+/// Where units of the administrator's are.
+const FOLDER: &str = "/etc/systemd/system";
+
+const NAME: &str = "registrar.service";
+
+/// What `systemctl enable` makes there: a link to the unit has it started with the host.
+const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
+const LINK: &str = "../registrar.service";
+
+/// What has a host that runs start it.
+pub(super) const CURE: &str = "systemctl daemon-reload && systemctl restart registrar";
+
+/// Characters that mean nothing to systemd, beside letters and digits.
+const PLAIN: &[u8] = b"/._-+@,";
+
+/// The service of a host, which is not there yet, or is ours.
+pub(super) struct Unit {
+    folder: Place,
+    text: String,
+}
+
+impl Unit {
+    /// The service that keeps these handlers as wanted.
+    pub(super) fn new(root: &Root, handlers: &[&Handler], wanted: &Wanted) -> Result<Self, Error> {
+        let emulators = &wanted.emulators;
+        if !emulators.bytes().all(|byte| byte.is_ascii_alphanumeric() || PLAIN.contains(&byte)) {
+            return Err(Error::NotForUnit { folder: emulators.clone() });
+        }
+        let folder = root.find(FOLDER, ".")?.ok_or(Error::NotThere { folder: FOLDER, package: "systemd" })?;
+        if folder.has(NAME) && !is_ours(&folder) {
+            let path = Path::new(FOLDER).join(NAME);
+            return Err(Error::Taken { path, owner: "somebody else".into(), count: 1 });
+        }
+        Ok(Self { folder, text: text(handlers, wanted) })
+    }
+
+    /// What it starts, which is this program.
+    pub(super) fn program<'a>(&self, label: &Label, place: &'a Place) -> Result<Copying<'a>, host::Error> {
+        Copying::new(vec![(PROGRAM, "/proc/self/exe".into())], label, place)
+    }
+
+    /// Writes it, and has it started with the host; says what was to be done.
+    pub(super) fn put(&self, root: &Root) -> Result<String, host::Error> {
+        let is_same = kept::text(&self.folder, NAME).is_some_and(|found| found == self.text);
+        if !is_same {
+            self.folder.put(NAME, MODE, None, &mut Cursor::new(&self.text))?;
+        }
+        root.make(WANTS)?.link(NAME, LINK)?;
+        self.folder.sync()?;
+        Ok(format!("service {FOLDER}/{NAME}: {}\n", if is_same { "unchanged" } else { "written" }))
+    }
+}
+
+/// Removes the service if it is ours; says so.
+pub(super) fn remove(root: &Root) -> Result<String, host::Error> {
+    let Some(folder) = root.find(FOLDER, ".")?.filter(is_ours) else { return Ok(String::new()) };
+    // First, since a link that leads nowhere would be told of at each start.
+    if let Some(wants) = root.find(WANTS, ".")? {
+        wants.remove(NAME)?;
+        wants.sync()?;
+    }
+    folder.remove(NAME)?;
+    folder.sync()?;
+    Ok(format!("service {FOLDER}/{NAME}: removed; if it runs: systemctl stop registrar\n"))
+}
+
+fn is_ours(folder: &Place) -> bool {
+    kept::text(folder, NAME).is_some_and(|text| text.starts_with(HEADER))
+}
+
+/// The unit. Its root is as powerless as can be: the kernel asks who may write to `register`, and for no capability.
+fn text(handlers: &[&Handler], wanted: &Wanted) -> String {
+    let (folder, flags) = (&wanted.emulators, wanted.flags.as_str());
+    let mut command = format!("{folder}/{PROGRAM} register --stay --bindir={folder}/ --flags={flags}");
+    let mut last = "";
+    for handler in handlers {
+        // Those of one target stand side by side.
+        if handler.target != last {
+            command.push(' ');
+            command.push_str(handler.target);
+            last = handler.target;
+        }
+    }
+    format!(
+        "{HEADER}\
+         [Unit]\n\
+         Description=Handlers for programs of other architectures\n\
+         Wants=proc-sys-fs-binfmt_misc.mount\n\
+         After=proc-sys-fs-binfmt_misc.mount systemd-binfmt.service\n\
+         ConditionPathIsReadWrite=/proc/sys/\n\
+         \n\
+         [Service]\n\
+         ExecStart={command}\n\
+         Restart=on-failure\n\
+         RestartSec=10\n\
+         CapabilityBoundingSet=\n\
+         NoNewPrivileges=yes\n\
+         ProtectSystem=strict\n\
+         PrivateTmp=yes\n\
+         PrivateDevices=yes\n\
+         PrivateNetwork=yes\n\
+         RestrictAddressFamilies=none\n\
+         ProtectClock=yes\n\
+         ProtectControlGroups=yes\n\
+         ProtectHostname=yes\n\
+         ProtectKernelLogs=yes\n\
+         ProtectKernelModules=yes\n\
+         RestrictRealtime=yes\n\
+         RestrictSUIDSGID=yes\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n"
+    )
+}
