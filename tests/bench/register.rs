@@ -1,8 +1,11 @@
-//! Holds `registrar register` against a bare C program that writes the same lines, and `registrar status`, which is run
-//! every few seconds where it tells of readiness, against the clock. Fails if a limit is missed.
+//! Holds `registrar register` against a bare C program that writes the same lines and against what else registers such
+//! rules, and `registrar status`, which is run every few seconds where it tells of readiness, against the clock. Fails if a
+//! limit is missed.
 //!
-//! Both run by turns in an instance of `binfmt_misc` that is nobody else's; it is emptied between runs, untimed.
+//! All run by turns in an instance of `binfmt_misc` that is nobody else's; it is emptied between runs, untimed.
 //! Usage: `bench-register [--registrar PATH] [--runs N]`
+
+mod others;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -21,6 +24,8 @@ const SYSTEM_CALLS: u64 = 55;
 const STATUS: Duration = Duration::from_millis(2);
 /// In kB.
 const PEAK_MEMORY: u64 = 2048;
+/// How many times fewer runs what takes longer has.
+const FEWER: usize = 10;
 /// In bytes.
 const SIZE: u64 = 900 * 1000;
 
@@ -52,17 +57,19 @@ fn run() -> Result<bool> {
     namespace::enter(namespace::Users::One(0)).map_err(|error| format!("entering a user namespace: {error}"))?;
     namespace::mount_binfmt_misc(folder).map_err(|error| format!("mounting binfmt_misc there: {error}"))?;
 
-    let ours = Program { path: registrar, arguments: vec!["register".into(), "--scope=userns".into()] };
+    let ours = Program::new(registrar, vec!["register".into(), "--scope=userns".into()]);
     let lines = lines_written_by(&ours, scratch.path(), folder)?;
     let bare = scratch.path().join("bare");
     fs::write(scratch.path().join("lines.h"), &lines.text)?;
     compile("bare.c", &bare, scratch.path())?;
-    let bare = Program { path: bare, arguments: vec![folder.join("register").display().to_string()] };
+    let register = folder.join("register");
+    let bare = Program::new(bare, vec![register.display().to_string()]);
     let peak = scratch.path().join("peak");
     compile("peak.c", &peak, scratch.path())?;
 
     let programs = [&bare, &ours];
-    let [bare_time, ours_time] = times(programs, runs, folder, lines.count)?;
+    let times_of_both = times(&programs, runs, folder, lines.count)?;
+    let [bare_time, ours_time] = [times_of_both[0], times_of_both[1]];
     let mut calls = [0; 2];
     let mut memory = [0; 2];
     let mut size = [0; 2];
@@ -106,7 +113,23 @@ fn run() -> Result<bool> {
     for (name, [bare, ours], limit, is_kept) in &rows {
         println!("{name:22}{bare:>10}{ours:>12}   {limit}{}", if *is_kept { "" } else { "  MISSED" });
     }
-    Ok(rows.iter().all(|(.., is_kept)| *is_kept))
+    let are_slower = beside_others(&ours, runs.div_ceil(FEWER), scratch.path(), folder, lines.count)?;
+    Ok(are_slower && rows.iter().all(|(.., is_kept)| *is_kept))
+}
+
+/// Whether all others take longer.
+fn beside_others(ours: &Program, runs: usize, scratch: &Path, folder: &Path, count: usize) -> Result<bool> {
+    let others = others::programs(ours, scratch, &folder.join("register"))?;
+    binfmt_misc::clear(folder)?;
+    let programs: Vec<_> = std::iter::once(ours).chain(others.iter().map(|(_, program)| program)).collect();
+    let times = times(&programs, runs, folder, count)?;
+    println!("\nthe same entries, medians of {runs} runs by turns");
+    let names = std::iter::once("registrar").chain(others.iter().map(|(name, _)| *name));
+    for (name, time) in names.zip(&times) {
+        let ratio = time.as_secs_f64() / times[0].as_secs_f64();
+        println!("{name:22}{:>10.3} ms{ratio:>10.1} times", time.as_secs_f64() * 1e3);
+    }
+    Ok(times[1..].iter().all(|time| *time > times[0]))
 }
 
 struct Options {
@@ -131,12 +154,18 @@ fn options() -> Result<Options> {
 struct Program {
     path: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Program {
+    fn new(path: impl Into<PathBuf>, arguments: Vec<String>) -> Self {
+        Self { path: path.into(), arguments, environment: Vec::new() }
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
-        command.args(&self.arguments).env_remove("BINDIR").stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(&self.arguments).env_remove("BINDIR").envs(self.environment.iter().cloned());
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
 }
@@ -182,30 +211,31 @@ fn compile(source: &str, program: &Path, include: &Path) -> Result<()> {
 }
 
 /// Medians of fork, exec and wait.
-fn times(programs: [&Program; 2], runs: usize, folder: &Path, count: usize) -> Result<[Duration; 2]> {
-    let mut times = [Vec::new(), Vec::new()];
+fn times(programs: &[&Program], runs: usize, folder: &Path, count: usize) -> Result<Vec<Duration>> {
+    let mut times = vec![Vec::new(); programs.len()];
     for run in 0..runs {
-        // By turns in both orders, so that neither always follows the other.
-        for turn in [run % 2, 1 - run % 2] {
-            let mut command = programs[turn].command();
+        // By turns, each first as often as the others.
+        for turn in 0..programs.len() {
+            let index = (run + turn) % programs.len();
+            let program = programs[index];
+            let mut command = program.command();
             let start = Instant::now();
             let status = command.status()?;
-            times[turn].push(start.elapsed());
+            times[index].push(start.elapsed());
             let registered = binfmt_misc::entries(folder)?.len();
             if !status.success() || registered != count {
-                let path = programs[turn].path.display();
-                return Err(format!("{path}: {status}, {registered} of {count} entries").into());
+                return Err(format!("{}: {status}, {registered} of {count} entries", program.path.display()).into());
             }
             binfmt_misc::clear(folder)?;
         }
     }
-    Ok(times.map(median))
+    Ok(times.into_iter().map(median).collect())
 }
 
 /// Median of fork, exec and wait, of `status` once all is registered.
 fn status_time(registrar: &Program, runs: usize) -> Result<Duration> {
     let status = registrar.command().status()?;
-    let asked = Program { path: registrar.path.clone(), arguments: vec!["status".into(), "--check".into()] };
+    let asked = Program::new(&registrar.path, vec!["status".into(), "--check".into()]);
     let mut times = Vec::new();
     for _ in 0..runs {
         let start = Instant::now();

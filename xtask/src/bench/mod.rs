@@ -37,7 +37,7 @@ enum What {
         #[arg(long, default_value_t = 15)]
         runs: usize,
     },
-    /// Registering all handlers, beside a bare static program that writes the same lines
+    /// Registering all handlers, beside a bare static program that writes the same lines, and what else registers them
     Register {
         /// How many pairs of runs
         #[arg(long, default_value_t = 1000)]

@@ -1,5 +1,5 @@
-//! Registering all handlers, beside a bare static program that writes the same lines. The comparison is a program of its
-//! own (`tests/bench/register.rs`): it needs a user namespace.
+//! Registering all handlers, beside a bare static program that writes the same lines, and beside what else registers them.
+//! The comparison is a program of its own (`tests/bench/register.rs`): it needs a user namespace.
 
 use anyhow::{Context, Result, ensure};
 
