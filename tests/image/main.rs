@@ -191,25 +191,41 @@ fn what_emulators_have_in_common_is_compressed_once() {
 }
 
 #[test]
-fn an_archive_for_docker_names_what_the_index_leads_to() {
+fn an_archive_that_docker_can_read_names_for_it_what_the_index_leads_to() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    fixture::make(folder.path(), "x86_64", PROGRAM);
-    let said = image(folder.path(), &["--host", "x86_64", "--format", "docker", "--name", "example.org/q"]);
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2, "the host's folder and the archive");
-    let unpacked = Layout(folder.path().join("unpacked"));
-    let archive = fs::File::open(folder.path().join("image.tar")).expect("an archive");
-    tar::Archive::new(archive).unpack(&unpacked.0).expect("unpacked");
-    let manifest = unpacked.json(&unpacked.index()["manifests"][0]);
-    let path =
-        |descriptor: &Value| descriptor["digest"].as_str().expect("a digest").replace("sha256:", "blobs/sha256/");
-    let docker: Value =
-        serde_json::from_slice(&fs::read(unpacked.0.join("manifest.json")).expect("manifest.json")).expect("JSON");
-    let layers: Vec<_> = manifest["layers"].as_array().expect("layers").iter().map(path).collect();
-    let expected = json!([{
-        "Config": path(&manifest["config"]), "RepoTags": ["example.org/q:11.1.3-rc1-1"], "Layers": layers,
-    }]);
-    assert_eq!(docker, expected);
+    let folder = folder.path();
+    for host in ["x86_64", "s390x"] {
+        fixture::make(folder, host, PROGRAM);
+    }
+    let cases: [(&[&str], bool); 6] = [
+        (&["--format", "docker"], true),
+        (&["--format", "docker", "--compression", "zstd"], true),
+        (&["--release"], true),
+        (&["--compression", "gzip"], true),
+        (&["--compression", "zstd"], false),
+        (&["--host", "s390x", "--compression", "gzip"], false),
+    ];
+    for (number, (arguments, is_for_docker)) in cases.into_iter().enumerate() {
+        let said = image(folder, &[&["--host", "x86_64", "--name", "example.org/q"], arguments].concat());
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        assert_eq!(fs::read_dir(folder).expect("a folder").count(), 3 + number, "hosts, archive, what was unpacked");
+        let unpacked = Layout(folder.join(format!("unpacked-{number}")));
+        let archive = fs::File::open(folder.join("image.tar")).expect("an archive");
+        tar::Archive::new(archive).unpack(&unpacked.0).expect("unpacked");
+        let Ok(docker) = fs::read(unpacked.0.join("manifest.json")) else {
+            assert!(!is_for_docker, "{arguments:?}");
+            continue;
+        };
+        assert!(is_for_docker, "{arguments:?}");
+        let manifest = unpacked.json(&unpacked.index()["manifests"][0]);
+        let path =
+            |descriptor: &Value| descriptor["digest"].as_str().expect("a digest").replace("sha256:", "blobs/sha256/");
+        let layers: Vec<_> = manifest["layers"].as_array().expect("layers").iter().map(path).collect();
+        let expected = json!([{
+            "Config": path(&manifest["config"]), "RepoTags": ["example.org/q:11.1.3-rc1-1"], "Layers": layers,
+        }]);
+        assert_eq!(serde_json::from_slice::<Value>(&docker).expect("JSON"), expected, "{arguments:?}");
+    }
 }
 
 #[test]

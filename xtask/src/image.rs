@@ -115,7 +115,7 @@ pub fn run(args: &Args) -> Result<()> {
     let what = "compressing the image";
     let make = |folder: &Path| {
         let layout = progress::step(what, || layout::write(folder, &contents, &compressions, &about, &args.name))?;
-        if args.format == Format::Docker {
+        if args.format == Format::Docker || can_be_for_docker(&hosts, path, &compressions) {
             layout::add_docker(folder, &layout, &args.name, &about)?;
         }
         let report = if args.report { Some(report(folder, &layout, &contents)?) } else { None };
@@ -129,6 +129,13 @@ pub fn run(args: &Args) -> Result<()> {
     }
     summary(&layout, &contents, &about, path);
     Ok(())
+}
+
+/// Whether any `docker load` can read an archive, as it takes one host's image and no zstd before docker 23: then it is for
+/// docker too, whoever else it was made for.
+fn can_be_for_docker(hosts: &[Host], path: &Path, compressions: &[Compression]) -> bool {
+    let is_gzip = matches!(compressions.first(), Some(Compression::Gzip { .. }));
+    hosts.len() == 1 && out::is_file(path) && is_gzip
 }
 
 /// Tables of all images, and a drawing of the last, which is the smallest.
