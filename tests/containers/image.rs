@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use tests::docker::Docker;
+use tests::podman::Podman;
 use tests::registrar;
 use xtask::compile;
 use xtask::host::Host;
 use xtask::system;
 use xtask::tables::target_dir;
 
-use crate::docker::Docker;
 use crate::fixture;
-use crate::podman::Podman;
 
 /// What the image is called.
 const NAME: &str = "localhost/registrar:11.1.3-rc1-1";
