@@ -8,6 +8,7 @@
 mod action;
 mod base;
 mod capabilities;
+mod containerd;
 #[path = "../image/fixture.rs"]
 mod fixture;
 mod image;
