@@ -1,6 +1,10 @@
-//! What the tests of the whole share: an instance of `binfmt_misc` that is nobody else's, and the built `registrar`.
+//! What the tests of the whole, and their measurements, share: the host's instance of `binfmt_misc`, one that is nobody
+//! else's, engines with a storage of their own, and the built `registrar`.
 
 pub mod binfmt_misc;
+pub mod docker;
+pub mod host;
 pub mod namespace;
 pub mod packages;
+pub mod podman;
 pub mod registrar;

@@ -8,11 +8,11 @@ use std::process::Command;
 use codegen::rule::{Masks, Rule};
 use codegen::targets;
 use tests::binfmt_misc::USUAL;
+use tests::host::{self, Host};
+use tests::podman::Podman;
 use tests::registrar;
 use xtask::tables::target_dir;
 
-use crate::host::{self, Host};
-use crate::podman::Podman;
 use crate::{hello, lasting};
 
 #[test]

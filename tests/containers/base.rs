@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use nix::mount::{MntFlags, umount2};
 
-use crate::podman::Podman;
+use tests::podman::Podman;
 
 /// Certificates that this machine trusts; a proxy's among them where there is one.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";

@@ -1,19 +1,20 @@
-//! What `cargo xtask image` writes, as engines read it: skopeo, podman and docker.
+//! What `cargo xtask image` writes, as engines read it: skopeo, podman, docker and containerd.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use tests::docker::Docker;
+use tests::podman::Podman;
 use tests::registrar;
 use xtask::compile;
 use xtask::host::Host;
 use xtask::system;
 use xtask::tables::target_dir;
 
-use crate::docker::Docker;
+use crate::containerd::Containerd;
 use crate::fixture;
-use crate::podman::Podman;
 
 /// What the image is called.
 const NAME: &str = "localhost/registrar:11.1.3-rc1-1";
@@ -139,4 +140,30 @@ fn docker_loads_and_runs_an_archive_for_it() {
     let options = ["--rm", "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only"];
     let said = docker.run(&[&["run"], &options[..], &[NAME, "--version"]].concat());
     assert!(said.contains("36 handlers of 35 targets"), "{said}");
+}
+
+/// It reads both compressions of an archive of OCI's layout, and chooses by the machine alone: the first.
+#[test]
+fn containerd_imports_and_runs_every_kind_of_image() {
+    let made = Made::new("image-containerd");
+    let containerd = Containerd::new(&made.0.join("containerd"));
+    const GZIP: &[u8] = b"\x1f\x8b";
+    const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+    let cases = [
+        (&[][..], ZSTD),
+        (&["--release"], GZIP),
+        (&["--compression", "gzip:1"], GZIP),
+        (&["--format", "docker"], GZIP),
+    ];
+    for (options, magic) in cases {
+        containerd.run(&["image", "import", &made.image(options)]);
+        let layers = containerd.unpacked();
+        assert_eq!(layers.len(), 2, "{options:?}: {layers:?}");
+        for layer in layers {
+            assert!(fs::read(&layer).expect("a layer").starts_with(magic), "{options:?}: {}", layer.display());
+        }
+        let said = containerd.run(&["run", "--rm", "--read-only", NAME, "registrar", "/registrar", "--version"]);
+        assert!(said.contains("36 handlers of 35 targets"), "{options:?}: {said}");
+        containerd.run(&["image", "rm", "--sync", NAME]);
+    }
 }

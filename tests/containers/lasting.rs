@@ -2,15 +2,16 @@
 //! that it must not say that all is well.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tests::binfmt_misc::USUAL;
+use tests::host::{self, Host};
+use tests::podman::Podman;
 use tests::registrar;
 use xtask::tables::target_dir;
 
 use crate::hello;
-use crate::host::{self, Host};
-use crate::podman::Podman;
 
 /// What `--privileged` gives, as far as it matters here.
 const PRIVILEGED: [&str; 3] = ["--cap-add=SYS_ADMIN", "--security-opt=systempaths=unconfined", "--network=none"];
@@ -49,15 +50,20 @@ fn a_container_says_where_its_handlers_would_not_last() {
     assert!(runs(), "the container is gone, and with it its handler");
 }
 
-/// An image of `registrar` and one emulator, which takes less time than that of the Containerfile.
+/// The image `localhost/small`.
 pub(crate) fn import(podman: &Podman) {
     let folder = tempfile::tempdir().expect("a folder");
-    let (root, archive) = (folder.path().join("root"), folder.path().join("image.tar"));
+    podman.run(&["import", "--quiet", archive(folder.path()).to_str().expect("text"), "localhost/small"]);
+}
+
+/// An archive of `registrar` and one emulator, in a folder: an image takes less time of it than of the Containerfile.
+pub(crate) fn archive(folder: &Path) -> PathBuf {
+    let (root, archive) = (folder.join("root"), folder.join("image.tar"));
     fs::create_dir_all(root.join("usr/bin")).expect("folders");
     fs::copy(registrar::build().expect("registrar"), root.join("registrar")).expect("copying registrar");
     let emulator = "usr/bin/qemu-aarch64-static";
-    fs::copy(std::path::Path::new("/").join(emulator), root.join(emulator)).expect("copying an emulator");
+    fs::copy(Path::new("/").join(emulator), root.join(emulator)).expect("copying an emulator");
     let packed = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&root).arg(".").status();
     assert!(packed.expect("running tar").success());
-    podman.run(&["import", "--quiet", archive.to_str().expect("text"), "localhost/small"]);
+    archive
 }

@@ -7,24 +7,24 @@
 
 mod action;
 mod base;
-mod docker;
+mod capabilities;
+mod containerd;
 #[path = "../image/fixture.rs"]
 mod fixture;
-mod host;
 mod image;
 mod lasting;
-mod podman;
+mod privilege;
 mod rootless;
+mod trace;
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use tests::binfmt_misc::USUAL;
+use tests::host::{self, Host};
+use tests::podman::Podman;
 use xtask::tables::{target_dir, workspace_root};
-
-use host::Host;
-use podman::Podman;
 
 /// A static arm64 program that says what it runs on.
 fn hello(folder: &Path) -> std::path::PathBuf {

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd;
 use tempfile::TempDir;
+use tests::host::{self, Host};
+use tests::podman::SETTINGS;
 use tests::registrar;
 
 use crate::hello;
-use crate::host::{self, Host};
-use crate::podman::SETTINGS;
 
 /// A user that is there for one test.
-const NAME: &str = "registrar-test";
+pub(crate) const NAME: &str = "registrar-test";
 
 /// What an ordinary user's podman needs besides: control groups without systemd's session.
 const ROOTLESS: &str = "cgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n";
@@ -108,13 +108,13 @@ impl Drop for Daemon {
 }
 
 /// An ordinary user with a home, `registrar`, an arm64 program, and ids for containers.
-struct User {
+pub(crate) struct User {
     home: TempDir,
     id: u32,
 }
 
 impl User {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         remove_user();
         let home = tempfile::tempdir().expect("a home");
         let mut add = Command::new("useradd");
@@ -140,7 +140,7 @@ impl User {
         user
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
@@ -153,7 +153,7 @@ impl User {
     }
 
     /// A program as this user, at home.
-    fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.home.path()).uid(self.id).gid(self.id).stdin(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -175,7 +175,7 @@ impl User {
     }
 
     #[track_caller]
-    fn succeeds(&self, program: &str, arguments: &[&str]) -> String {
+    pub(crate) fn succeeds(&self, program: &str, arguments: &[&str]) -> String {
         let (succeeded, said) = self.run(program, arguments);
         assert!(succeeded, "{program} {arguments:?}: {said}");
         said

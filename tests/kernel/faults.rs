@@ -7,7 +7,7 @@ use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
 
-use crate::sandbox::{Ran, Sandbox, entry_names, host, line, ran, scoped};
+use crate::sandbox::{Ran, Sandbox, entry_names, host, line, ran, scoped, way_out};
 use crate::{Test, test};
 
 /// A user who is not root in the namespace either.
@@ -322,7 +322,8 @@ fn root_of_a_namespace(sandbox: &Sandbox) {
     let (namespace, said) = out.split_once('\n').expect("a namespace");
     let expected = format!(
         "writing /proc/sys/fs/binfmt_misc/register: permission denied; this is root of {namespace}, the folder is \
-         another's: run as the host's root\n"
+         another's: {}\n",
+        way_out()
     );
     assert_eq!(err, expected);
     assert!(said.contains(" failed ") && said.ends_with("\nnothing was registered\n"), "{said}");
@@ -334,8 +335,9 @@ fn root_of_a_namespace_mounting(sandbox: &Sandbox) {
     let (ran, _) = sandbox.run_injected("mount:error=EPERM", None, &["register", "s390x"]);
     let namespace = fs::read_link("/proc/self/ns/user").expect("a namespace");
     let err = format!(
-        "mounting binfmt_misc at /proc/sys/fs/binfmt_misc: not permitted; run as the host's root (this is root of {}), \
+        "mounting binfmt_misc at /proc/sys/fs/binfmt_misc: not permitted; {} (this is root of {}), \
          or with -v /proc/sys/fs/binfmt_misc:/binfmt_misc\n",
+        way_out(),
         namespace.display()
     );
     assert_eq!((ran.code, ran.err), (Some(1), err));

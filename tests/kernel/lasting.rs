@@ -1,7 +1,6 @@
 //! Handlers that would go with this process: refused, unless that is wanted. On Linux 6.7 or later, as all tests here.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -9,7 +8,7 @@ use std::time::Duration;
 
 use tests::binfmt_misc;
 
-use crate::sandbox::{SCOPE, Sandbox, line, ran, remark};
+use crate::sandbox::{SCOPE, Sandbox, line, ran, remark, way_out};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -104,11 +103,11 @@ fn temporary(sandbox: &Sandbox) {
 
 fn scope_must_be_named(sandbox: &Sandbox) {
     let namespace = fs::read_link("/proc/self/ns/user").expect("a namespace");
-    let is_container = ["/run/.containerenv", "/.dockerenv"].iter().any(|mark| Path::new(mark).exists());
-    let advice = match is_container {
-        true => "run the container as the host's root, or: podman unshare registrar register --scope userns",
-        false => "run as the host's root, or if that is wanted add --scope userns",
+    let instead = match way_out() {
+        "run as the host's root" => "or if that is wanted add --scope userns",
+        _ => "or: podman unshare registrar register --scope userns",
     };
+    let advice = format!("{}, {instead}", way_out());
     let err = format!("handlers would serve programs of {} only, not the host's: {advice}\n", namespace.display());
     for arguments in [&["register"][..], &["unregister"], &["register", "--dry-run"], &["register", "--stay"]] {
         let ran = ran(Command::new(sandbox.registrar()).args(arguments).stdin(Stdio::null()));

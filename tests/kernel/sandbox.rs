@@ -170,6 +170,15 @@ pub(crate) fn remark() -> String {
     format!("for programs of {} alone", namespace.display())
 }
 
+/// What whoever is in a test's user namespace is told to do instead: where this machine is a container itself, it looks like
+/// one of an ordinary user.
+pub(crate) fn way_out() -> &'static str {
+    match ["/run/.containerenv", "/.dockerenv"].iter().any(|mark| Path::new(mark).exists()) {
+        true => "run the container as the host's root",
+        false => "run as the host's root",
+    }
+}
+
 /// Runs a command to its end. What it says of the namespace, which is another one each time, is left out.
 pub(crate) fn ran(command: &mut Command) -> Ran {
     let output = command.stdin(Stdio::inherit()).output().expect("the program starts");

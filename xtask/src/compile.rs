@@ -18,8 +18,14 @@ use crate::tables::{target_dir, workspace_root};
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace_root());
-    // Inherited from `cargo xtask` itself, and wrong for another build.
-    command.env_remove("CARGO_MANIFEST_DIR");
+    // Inherited from `cargo xtask` itself, and wrong for another build: crates that ask for them, as ring does, would be
+    // compiled anew each time.
+    for (name, _) in env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"CARGO_PKG_") || name.as_encoded_bytes().starts_with(b"CARGO_MANIFEST_")
+        {
+            command.env_remove(name);
+        }
+    }
     // It may be relative to the folder that the user is in.
     if env::var_os("CARGO_TARGET_DIR").is_some() {
         command.env("CARGO_TARGET_DIR", target_dir());

@@ -95,6 +95,8 @@ impl Tool {
     /// Loads and runs images in its own way.
     pub const DOCKER: Self =
         tool(&[Program("docker"), Program("dockerd")], &["docker.io"], &["docker-cli", "moby-engine"]);
+    /// Imports and runs images, under Docker and Kubernetes and on its own.
+    pub const CONTAINERD: Self = tool(&[Program("containerd"), Program("ctr")], &["containerd"], &["containerd"]);
     /// Gives ordinary users ranges of ids.
     pub const UIDMAP: Self = tool(&[Program("newuidmap"), Program("newgidmap")], &["uidmap"], &["shadow-utils"]);
     /// Network of ordinary users' containers.

@@ -31,6 +31,7 @@ const CONTAINER_TOOLS: &[Tool] = &[
     Tool::BUILDAH,
     Tool::SKOPEO,
     Tool::DOCKER,
+    Tool::CONTAINERD,
     Tool::RUNC,
     Tool::UIDMAP,
     Tool::ROOTLESSKIT,

@@ -180,7 +180,7 @@ fn mounting(at: &Path, errno: Errno) -> String {
     match errno {
         Errno::EPERM | Errno::EACCES => match Namespace::of_root() {
             Some(namespace) => {
-                format!("not permitted; run as the host's root (this is root of {namespace}), or with {BIND}")
+                format!("not permitted; {} (this is root of {namespace}), or with {BIND}", namespace.way_out())
             }
             None => format!("not permitted; run as root, or in a container with {BIND}"),
         },
@@ -210,7 +210,8 @@ fn writing(errno: Errno) -> String {
         Errno::EPERM | Errno::EACCES => match Namespace::of_root() {
             Some(namespace) => {
                 format!(
-                    "permission denied; this is root of {namespace}, the folder is another's: run as the host's root"
+                    "permission denied; this is root of {namespace}, the folder is another's: {}",
+                    namespace.way_out()
                 )
             }
             None if geteuid().is_root() => format!("permission denied, to root as well; {FORBIDDEN}"),

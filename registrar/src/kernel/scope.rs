@@ -25,6 +25,9 @@ const FIRST: &str = "user:[4026531837]";
 /// Who is who in the first one, and in those that are given all users.
 const ALL: [&str; 3] = ["0", "0", "4294967295"];
 
+/// Where ranges of ids begin that are lent to user namespaces, or above: below are people and services, in a container too.
+const LENT: u32 = 1 << 16;
+
 /// Where a namespace's name cannot be read.
 const NAMELESS: &str = "this user namespace";
 
@@ -69,18 +72,50 @@ impl Namespace {
     }
 
     /// What to do instead of, or so that, registering here.
-    pub(crate) fn advice(&self) -> &'static str {
+    pub(crate) fn advice(&self) -> String {
+        let instead = match Maker::of_this() {
+            Maker::UsersEngine => "or: podman unshare registrar register --scope userns",
+            Maker::Anybody | Maker::RootsEngine => "or if that is wanted add --scope userns",
+        };
+        format!("{}, {instead}", self.way_out())
+    }
+
+    /// What to do to be where the host's handlers may be changed.
+    pub(super) fn way_out(&self) -> &'static str {
+        match Maker::of_this() {
+            Maker::Anybody => "run as the host's root",
+            Maker::UsersEngine => "run the container as the host's root",
+            Maker::RootsEngine => "run the container with --userns=host",
+        }
+    }
+}
+
+/// Who has made a user namespace, as far as it shows from inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Maker {
+    /// `podman unshare`, rootlesskit, unshare(1).
+    Anybody,
+    /// A container engine of an ordinary user, who can leave his namespace with no option of it.
+    UsersEngine,
+    /// A container engine that root runs: Docker's userns-remap, podman's `--userns=auto`.
+    RootsEngine,
+}
+
+impl Maker {
+    fn of_this() -> Self {
         let is_container = process::id() == 1 || MARKS.iter().any(|mark| Path::new(mark).exists());
-        // An ordinary user may map nobody but himself without help, and so is the first line of the helped ones. A
-        // range is mapped by a privileged engine, as with Docker's userns-remap.
-        let maps_one = first_line().is_some_and(|map| map.split_whitespace().nth(2) == Some("1"));
-        match (is_container, maps_one) {
-            // `podman unshare`, rootlesskit, unshare(1).
-            (false, _) => "run as the host's root, or if that is wanted add --scope userns",
-            (true, true) => {
-                "run the container as the host's root, or: podman unshare registrar register --scope userns"
-            }
-            (true, false) => "run the container with --userns=host, or if that is wanted add --scope userns",
+        Self::told_by(is_container, first_line().as_deref())
+    }
+
+    /// An ordinary user may map nobody but himself without help, and so is the first line of the helped ones. Where
+    /// podman puts a namespace of its own into that one (`--userns=keep-id`), the ids above are those of a container. An
+    /// engine that root runs maps a range of ids that nobody has.
+    fn told_by(is_container: bool, map: Option<&str>) -> Self {
+        let field = |number| map?.split_whitespace().nth(number)?.parse().ok();
+        match (field(1), field(2)) {
+            _ if !is_container => Self::Anybody,
+            (_, Some(1)) | (Some(1..LENT), _) => Self::UsersEngine,
+            _ => Self::RootsEngine,
         }
     }
 }
@@ -96,5 +131,31 @@ fn first_line() -> Option<String> {
 impl fmt::Display for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Maker::{self, Anybody, RootsEngine, UsersEngine};
+
+    /// As seen with podman 4.3 and Docker 20.10.
+    #[test]
+    fn who_has_made_a_namespace_shows_in_its_map() {
+        let cases = [
+            ("podman unshare", false, "         0       1001          1\n", Anybody),
+            ("podman run", true, "         0       1001          1\n", UsersEngine),
+            ("the same of a user of a directory service", true, "0 1200001 1", UsersEngine),
+            ("podman run --userns=keep-id", true, "0 1 1001", UsersEngine),
+            ("podman run --userns=auto", true, "0 1 1024", UsersEngine),
+            ("podman run --userns=nomap", true, "0 1 65536", UsersEngine),
+            ("podman run --uidmap=0:0:1 --uidmap=1:1:100", true, "0 0 1", UsersEngine),
+            ("podman run --userns=auto by root", true, "0 100000 1024", RootsEngine),
+            ("podman run --uidmap=0:200000:1000 by root", true, "0 200000 1000", RootsEngine),
+            ("dockerd --userns-remap", true, "0 100000 65536", RootsEngine),
+            ("all users", true, "0 0 4294967295", RootsEngine),
+        ];
+        for (what, is_container, map, maker) in cases {
+            assert_eq!(Maker::told_by(is_container, Some(map)), maker, "{what}");
+        }
     }
 }

@@ -1,25 +1,27 @@
-//! The host's `binfmt_misc`: one test at a time, which finds it without our handlers and leaves it as it was.
+//! The host's `binfmt_misc`: one test or measurement at a time, which finds it without our handlers and leaves it as it
+//! was.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 
+use crate::binfmt_misc::{self, USUAL};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use tests::binfmt_misc::{self, USUAL};
 
-/// Locked by the test that uses the host, also against those of another checkout.
+/// Locked by who uses the host, also against those of another checkout.
 const LOCKED: &str = "/proc/sys/fs";
 
 /// The host's `binfmt_misc`, put back when it is dropped.
-pub(crate) struct Host {
+pub struct Host {
     is_mounted: bool,
-    pub(crate) before: BTreeMap<String, String>,
+    /// Name and text of every entry that was there.
+    pub before: BTreeMap<String, String>,
     _lock: File,
 }
 
 impl Host {
     /// With `binfmt_misc` mounted, for the test if it was not.
-    pub(crate) fn mounted() -> Self {
+    pub fn mounted() -> Self {
         let host = Self::new();
         if !is_mounted() {
             mount_it();
@@ -28,7 +30,7 @@ impl Host {
     }
 
     /// With `binfmt_misc` mounted nowhere.
-    pub(crate) fn not_mounted() -> Self {
+    pub fn not_mounted() -> Self {
         let host = Self::new();
         if host.is_mounted {
             assert!(host.before.is_empty(), "these entries would go with the host's mount: {:?}", host.before.keys());
@@ -66,15 +68,17 @@ impl Drop for Host {
 }
 
 /// Name and text of every entry.
-pub(crate) fn entries() -> BTreeMap<String, String> {
+pub fn entries() -> BTreeMap<String, String> {
     binfmt_misc::entries(Path::new(USUAL)).expect("the host's entries")
 }
 
-pub(crate) fn is_mounted() -> bool {
+/// Whether `binfmt_misc` is mounted at the usual place.
+pub fn is_mounted() -> bool {
     Path::new(USUAL).join("register").exists()
 }
 
-pub(crate) fn mount_it() {
+/// Mounts `binfmt_misc` at the usual place.
+pub fn mount_it() {
     let kind = Some("binfmt_misc");
     mount(kind, USUAL, kind, MsFlags::empty(), None::<&str>).expect("mounting binfmt_misc; are you root?");
 }

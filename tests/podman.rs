@@ -6,23 +6,23 @@ use std::process::{Command, Stdio};
 
 /// runc also runs where both kinds of control groups are mounted; limits below the session's own can be set by root
 /// without CAP_SYS_RESOURCE, which a build machine may lack.
-pub(crate) const SETTINGS: &str =
+pub const SETTINGS: &str =
     "[containers]\ndefault_ulimits = [\"nofile=512:512\", \"nproc=100:100\"]\n\n[engine]\nruntime = \"runc\"\n";
 
 /// podman, its storage and its settings.
-pub(crate) struct Podman {
+pub struct Podman {
     folder: PathBuf,
 }
 
 impl Podman {
     /// With storage below `folder`.
-    pub(crate) fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path) -> Self {
         fs::write(folder.join("containers.conf"), SETTINGS).expect("writing podman's settings");
         Self { folder: folder.into() }
     }
 
     /// A call of podman.
-    pub(crate) fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = Command::new("podman");
         command.env("CONTAINERS_CONF", self.folder.join("containers.conf"));
         command.arg("--root").arg(self.folder.join("storage")).arg("--runroot").arg(self.folder.join("run"));
@@ -31,7 +31,7 @@ impl Podman {
 
     /// Calls podman; gives its standard output. Fails the test if podman fails.
     #[track_caller]
-    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+    pub fn run(&self, arguments: &[&str]) -> String {
         let output = self.command().args(arguments).stdin(Stdio::null()).output().expect("running podman");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
@@ -40,7 +40,7 @@ impl Podman {
     }
 
     /// Paths of all files and folders of an image.
-    pub(crate) fn files(&self, image: &str) -> Vec<String> {
+    pub fn files(&self, image: &str) -> Vec<String> {
         let container = self.run(&["create", image]);
         let archive = self.folder.join("image.tar");
         let archive = archive.to_str().expect("a path that is text");

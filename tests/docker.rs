@@ -13,19 +13,25 @@ use nix::unistd::Pid;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running daemon, ended and cleared up after when it is dropped.
-pub(crate) struct Docker {
+pub struct Docker {
     folder: PathBuf,
     daemon: Child,
 }
 
 impl Docker {
     /// With all that it keeps in `folder`.
-    pub(crate) fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path) -> Self {
+        Self::with(folder, &[])
+    }
+
+    /// The same, with options of dockerd.
+    pub fn with(folder: &Path, options: &[&str]) -> Self {
         // Left by a run that was killed.
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).expect("a folder for docker");
         let log = File::create(folder.join("log")).expect("a log");
         let mut daemon = Command::new("dockerd");
+        daemon.args(options);
         // No rules and no bridge of the machine's network are needed, nor changed.
         daemon.args(["--iptables=false", "--bridge=none", "--data-root"]).arg(folder.join("data"));
         daemon.arg("--exec-root").arg(folder.join("exec")).arg("--pidfile").arg(folder.join("pid"));
@@ -43,7 +49,8 @@ impl Docker {
         docker
     }
 
-    fn command(&self) -> Command {
+    /// A call of docker.
+    pub fn command(&self) -> Command {
         let mut command = Command::new("docker");
         command.arg(format!("--host={}", socket(&self.folder)));
         command
@@ -51,7 +58,7 @@ impl Docker {
 
     /// Calls docker; gives its standard output. Fails the test if docker fails.
     #[track_caller]
-    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+    pub fn run(&self, arguments: &[&str]) -> String {
         let output = self.command().args(arguments).stdin(Stdio::null()).output().expect("running docker");
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "docker {arguments:?}: {}\n{stdout}{stderr}", output.status);
