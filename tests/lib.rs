@@ -1,6 +1,9 @@
 //! What the tests of the whole share: an instance of `binfmt_misc` that is nobody else's, and the built `registrar`.
 
 pub mod binfmt_misc;
+pub mod debian;
 pub mod namespace;
 pub mod packages;
 pub mod registrar;
+pub mod tools;
+pub mod yaml;

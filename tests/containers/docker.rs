@@ -43,6 +43,11 @@ impl Docker {
         docker
     }
 
+    /// Where it listens, as other clients are told too.
+    pub(crate) fn host(&self) -> String {
+        socket(&self.folder)
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new("docker");
         command.arg(format!("--host={}", socket(&self.folder)));

@@ -7,6 +7,7 @@
 
 mod action;
 mod base;
+mod deploy;
 mod docker;
 #[path = "../image/fixture.rs"]
 mod fixture;
