@@ -49,6 +49,11 @@ impl Docker {
         docker
     }
 
+    /// Where it listens, as other clients are told too.
+    pub fn host(&self) -> String {
+        socket(&self.folder)
+    }
+
     /// A call of docker.
     pub fn command(&self) -> Command {
         let mut command = Command::new("docker");

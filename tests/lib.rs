@@ -2,9 +2,12 @@
 //! else's, engines with a storage of their own, and the built `registrar`.
 
 pub mod binfmt_misc;
+pub mod debian;
 pub mod docker;
 pub mod host;
 pub mod namespace;
 pub mod packages;
 pub mod podman;
 pub mod registrar;
+pub mod tools;
+pub mod yaml;

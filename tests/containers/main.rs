@@ -9,6 +9,7 @@ mod action;
 mod base;
 mod capabilities;
 mod containerd;
+mod deploy;
 #[path = "../image/fixture.rs"]
 mod fixture;
 mod image;

@@ -3,20 +3,14 @@
 //!
 //! What was fetched once is used from then on; where the folder is not there, the newest is fetched.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use tests::debian::Apt;
 use xtask::system;
 use xtask::tables::target_dir;
-
-/// Keys of all of Debian's releases.
-const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-/// Where Debian is, for a machine that has another distribution.
-const MIRROR: &str = "http://deb.debian.org/debian/";
 
 /// Depends on the release's newest kernel.
 const NEWEST: &str = "linux-image-amd64";
@@ -64,7 +58,7 @@ pub(crate) fn files(suite: &str) -> Result<Files> {
 /// Makes the folder, all of it at once.
 fn fetch(suite: &str, folder: &Path) -> Result<()> {
     let scratch = tempfile::tempdir_in(target_dir().join("vm")).context("making a folder for apt")?;
-    let apt = Apt::new(suite, scratch.path())?;
+    let apt = Apt::new(suite, "amd64", scratch.path())?;
     apt.run("apt-get", &["update"])?;
     let said = apt.run("apt-cache", &["show", "--no-all-versions", NEWEST])?;
     let depends = said.lines().find_map(|line| line.strip_prefix("Depends: ")).context("no Depends in its entry")?;
@@ -90,70 +84,4 @@ fn unpack(package: &Path, files: &[&str], to: &Path) -> Result<()> {
     unpacked?;
     ensure!(ended.success(), "dpkg-deb: {ended}");
     Ok(())
-}
-
-/// apt with folders of its own, for one release.
-struct Apt<'a> {
-    folder: &'a Path,
-}
-
-impl<'a> Apt<'a> {
-    fn new(suite: &str, folder: &'a Path) -> Result<Self> {
-        for name in ["lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(folder.join(name)).context("making folders for apt")?;
-        }
-        let sources = format!("deb [signed-by={KEYS} target=Packages] {} {suite} main\n", mirror());
-        fs::write(folder.join("sources.list"), sources).context("writing apt's sources")?;
-        // None of these packages is installed.
-        fs::write(folder.join("status"), "").context("writing what is installed")?;
-        Ok(Self { folder })
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
-        let mut command = Command::new(program);
-        command.current_dir(self.folder).env("LC_ALL", "C.UTF-8").arg("-q");
-        for (key, file) in [
-            ("Dir::Etc::SourceList", "sources.list"),
-            ("Dir::Etc::SourceParts", "none"),
-            ("Dir::State::lists", "lists"),
-            ("Dir::State::status", "status"),
-            ("Dir::Cache", "cache"),
-        ] {
-            let mut option = OsString::from(format!("{key}="));
-            option.push(self.folder.join(file));
-            command.arg("-o").arg(option);
-        }
-        for option in [
-            "APT::Architecture=amd64",
-            "APT::Architectures=amd64",
-            "APT::Get::AllowUnauthenticated=false",
-            // Lists that cannot be fetched are a failure, not a warning.
-            "APT::Update::Error-Mode=any",
-            // The unprivileged user that apt would switch to cannot write into our folder.
-            "APT::Sandbox::User=",
-        ] {
-            command.args(["-o", option]);
-        }
-        let output = system::run(command.args(arguments))?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
-    /// The file of a package that was downloaded.
-    fn package(&self, name: &str) -> Result<PathBuf> {
-        let start = format!("{name}_");
-        for file in fs::read_dir(self.folder).context("reading what apt downloaded")? {
-            let file = file?;
-            if file.file_name().to_string_lossy().starts_with(&start) {
-                return Ok(file.path());
-            }
-        }
-        anyhow::bail!("apt-get download left no {name}")
-    }
-}
-
-/// The place that this machine gets Debian from.
-fn mirror() -> String {
-    let places = Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]).output();
-    let places = places.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    places.lines().find(|place| place.ends_with("/debian/")).unwrap_or(MIRROR).to_owned()
 }

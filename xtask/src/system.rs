@@ -113,6 +113,14 @@ impl Tool {
     /// Fetches and unpacks Debian's packages. Elsewhere than on Debian it is not installed: which of the package
     /// managers is the machine's own is known by what is there.
     pub const DPKG: Self = tool(&[Program("apt-get"), Program("dpkg-deb")], &["apt", "dpkg"], &[]);
+    /// Installs Python's packages.
+    pub const PIP: Self = tool(&[Program("python3"), Program("pip3")], &["python3-pip"], &["python3-pip"]);
+    /// Reads scripts for mistakes.
+    pub const SHELLCHECK: Self = tool(&[Program("shellcheck")], &["shellcheck"], &["ShellCheck"]);
+    /// Reads units for mistakes.
+    pub const SYSTEMD: Self = tool(&[Program("systemd-analyze")], &["systemd"], &["systemd"]);
+    /// Reads JSON in scripts.
+    pub const JQ: Self = tool(&[Program("jq")], &["jq"], &["jq"]);
     /// Keys of Debian's archive.
     pub const DEBIAN_KEYS: Self =
         tool(&[File("/usr/share/keyrings/debian-archive-keyring.gpg")], &["debian-archive-keyring"], &[]);

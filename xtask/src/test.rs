@@ -20,6 +20,10 @@ pub struct TestArgs {
     #[arg(long, conflicts_with = "containers")]
     vm: bool,
 
+    /// Check the files that deploy the image instead, each with the tool or the schema that it is made for
+    #[arg(long, conflicts_with_all = ["containers", "vm"])]
+    deploy: bool,
+
     /// Passed on to `cargo test`
     #[arg(last = true)]
     args: Vec<String>,
@@ -41,10 +45,16 @@ const CONTAINER_TOOLS: &[Tool] = &[
     Tool::GCC_AARCH64,
     Tool::GCC_PPC64LE,
     Tool::GCC_S390X,
+    Tool::DPKG,
+    Tool::DEBIAN_KEYS,
+    Tool::JQ,
 ];
 
 /// What the tests on other kernels need.
 const VM_TOOLS: &[Tool] = &[Tool::QEMU_SYSTEM_X86, Tool::DPKG, Tool::DEBIAN_KEYS, Tool::EMULATORS, Tool::MUSL_GCC];
+
+/// What the checks of the files that deploy need. Newer tools than the machine may have are fetched by the tests.
+const DEPLOY_TOOLS: &[Tool] = &[Tool::DPKG, Tool::DEBIAN_KEYS, Tool::PIP, Tool::SHELLCHECK, Tool::SYSTEMD];
 
 /// What the workspace's tests need.
 pub const TOOLS: &[Tool] = &[
@@ -79,6 +89,8 @@ pub fn run(args: &TestArgs) -> Result<()> {
         (CONTAINER_TOOLS, &["test", "--package", "tests", "--test", "containers"])
     } else if args.vm {
         (VM_TOOLS, &["test", "--package", "tests", "--test", "vm"])
+    } else if args.deploy {
+        (DEPLOY_TOOLS, &["test", "--package", "tests", "--test", "deploy"])
     } else {
         (TOOLS, &["test", "--workspace"])
     };

@@ -1,0 +1,99 @@
+//! Tools of files that deploy: of Python's packages those that `deploy/requirements.txt` names, and of Debian's newest
+//! release those that this machine has too old or not at all. Fetched once, below `target/deploy`; nothing is installed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use xtask::digest::Sha256;
+use xtask::host::Host;
+use xtask::partial::{self, Partial};
+use xtask::system;
+use xtask::tables::{target_dir, workspace_root};
+
+use crate::debian::Apt;
+
+/// Python's packages, each in one version.
+const REQUIREMENTS: &str = include_str!("deploy/requirements.txt");
+
+/// Debian's release whose tools are used, and of these the ones that are.
+const SUITE: &str = "trixie";
+const PACKAGES: [&str; 3] = ["docker-compose", "kustomize", "podman"];
+
+/// A program of Python's packages.
+///
+/// # Panics
+/// If they cannot be fetched.
+pub fn python(program: &str) -> Command {
+    let made = made(&format!("python-{}", Sha256::of(REQUIREMENTS.as_bytes())), |folder| {
+        let mut pip = system::command("pip3");
+        pip.args(["install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--no-deps"]);
+        // What is built here could be anything: packages whose files are ready alone.
+        pip.args(["--only-binary=:all:", "--requirement"]).arg(workspace_root().join("tests/deploy/requirements.txt"));
+        system::run(pip.arg("--target").arg(folder)).map(drop)
+    });
+    let mut command = Command::new(made.join("bin").join(program));
+    command.env("PYTHONPATH", made);
+    command
+}
+
+/// A program of Debian's packages.
+///
+/// # Panics
+/// If they cannot be fetched.
+pub fn debian(program: &str) -> Command {
+    let made = made(SUITE, |folder| {
+        let scratch = tempfile::tempdir_in(folder)?;
+        let apt = Apt::new(SUITE, Host::named(None)?.debian, scratch.path())?;
+        apt.run("apt-get", &["update"])?;
+        apt.run("apt-get", &[&["download"], &PACKAGES[..]].concat())?;
+        for package in PACKAGES {
+            system::run(Command::new("dpkg-deb").arg("--extract").arg(apt.package(package)?).arg(folder))?;
+        }
+        Ok(())
+    });
+    Command::new(made.join(program))
+}
+
+/// Runs a tool that is to find no fault; gives its standard output.
+///
+/// # Panics
+/// If it finds one.
+#[track_caller]
+pub fn passes(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{out}{err}", output.status);
+    out.into_owned()
+}
+
+/// Runs a tool that is to find this fault.
+///
+/// # Panics
+/// If it does not.
+#[track_caller]
+pub fn refuses(command: &mut Command, fault: &str) {
+    let output = command.output().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(
+        !output.status.success() && said.contains(fault),
+        "{command:?}: {}, no {fault:?} in:\n{said}",
+        output.status
+    );
+}
+
+/// A folder that `make` fills, whole or not at all, the first time that it is asked for.
+fn made(name: &str, make: impl FnOnce(&Path) -> anyhow::Result<()>) -> PathBuf {
+    let folder = target_dir().join("deploy").join(name);
+    let fetch = || {
+        let _lock = partial::lock(&folder)?;
+        if folder.exists() {
+            return Ok(());
+        }
+        let partial = Partial::begin(&folder, |_| false)?;
+        make(partial.path())?;
+        partial.finish()
+    };
+    fetch().unwrap_or_else(|error| panic!("fetching the tools {name}: {error:#}"));
+    folder
+}
