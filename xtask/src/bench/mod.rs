@@ -8,13 +8,16 @@ use anyhow::{Context, Result};
 
 use crate::tables;
 use repository::Compression;
+use start::Engine;
 
 mod extract;
 mod family;
+mod image;
 mod primary;
 mod register;
 mod repository;
 mod resolve;
+mod start;
 
 /// In bytes, as a number to divide by.
 const MEGABYTE: f64 = (1 << 20) as f64;
@@ -37,6 +40,12 @@ enum What {
         #[arg(long, default_value_t = 15)]
         runs: usize,
     },
+    /// The size of the image as it is released, and how long it takes to make
+    Image {
+        /// Where fetch-and-build has put what goes in
+        #[arg(long, value_name = "DIR", default_value_os_t = tables::workspace_root().join("dist"))]
+        dist: PathBuf,
+    },
     /// Registering all handlers, beside a bare static program that writes the same lines, and what else registers them
     Register {
         /// How many pairs of runs
@@ -55,6 +64,18 @@ enum What {
         #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Compression::Zst, Compression::Gz])]
         compression: Vec<Compression>,
     },
+    /// A container that registers all handlers, beside one that does nothing; registers on this machine
+    Start {
+        /// Where fetch-and-build has put what goes into the image
+        #[arg(long, value_name = "DIR", default_value_os_t = tables::workspace_root().join("dist"))]
+        dist: PathBuf,
+        /// What starts the containers
+        #[arg(long, value_enum, default_value_t = Engine::Podman)]
+        engine: Engine,
+        /// How many pairs of runs in each series
+        #[arg(long, default_value_t = 100)]
+        runs: usize,
+    },
 }
 
 /// Runs a comparison.
@@ -64,8 +85,10 @@ enum What {
 pub fn run(args: &BenchArgs) -> Result<()> {
     match &args.what {
         What::Extract { mirror, runs } => extract::run(mirror, *runs),
+        What::Image { dist } => image::run(dist),
         What::Register { runs } => register::run(*runs),
         What::Resolve { packages, runs, compression } => resolve::run(*packages, *runs, compression),
+        What::Start { dist, engine, runs } => start::run(dist, *engine, *runs),
     }
 }
 
