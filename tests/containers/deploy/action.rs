@@ -105,7 +105,7 @@ fn the_action_registers_resets_and_fails_with_the_cause() {
         (&[image, ("platforms", "--mount=/tmp")], "--mount=/tmp"),
         (&[image, ("reset", "yes")], "reset"),
         (&[], "image"),
-        (&[("image", "--privileged")], "--privileged"),
+        (&[("image", "--privileged")], "invalid reference format"),
         (&[("image", "127.0.0.1:9/none:1")], "127.0.0.1:9"),
         (&[("image", "$(touch x)`id`")], "invalid reference format"),
     ] {

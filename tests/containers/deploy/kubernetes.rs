@@ -64,9 +64,8 @@ fn options(pod: &Value, copies: &Path) -> Vec<String> {
     if let Some(limit) = container["resources"]["limits"]["memory"].as_str() {
         options.push(format!("--memory={}", bytes(limit)));
     }
-    // Nothing of the node's is asked for, which is podman's default too; traffic is forbidden by the policy.
+    // Nothing of the node's is asked for, which is podman's default too.
     assert!(["hostNetwork", "hostPID", "hostIPC"].iter().all(|key| pod[*key].is_null()));
-    options.push("--network=none".into());
     options
 }
 
@@ -85,7 +84,8 @@ struct Container<'a> {
 impl<'a> Container<'a> {
     fn start(podman: &'a Podman, options: &[String], arguments: &[&str]) -> Self {
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
-        let id = podman.run(&[&["run", "--detach"], &options[..], &[IMAGE], arguments].concat());
+        // The policy forbids traffic.
+        let id = podman.run(&[&["run", "--detach", "--network=none"], &options[..], &[IMAGE], arguments].concat());
         Self { podman, id: id.trim().into() }
     }
 
