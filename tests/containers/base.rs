@@ -20,12 +20,8 @@ pub(crate) fn import(podman: &Podman, folder: &Path) {
     if known.success() {
         return;
     }
-    let root = Root(folder.join("root"));
-    root.remove().expect("removing what an interrupted run has left");
-    let root = &root.0;
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--variant=minbase", "--include=gcc,libc6-dev,ca-certificates", &release()]).arg(root);
-    run(debootstrap.stdout(Stdio::null()));
+    let root = Root::bootstrapped(folder.join("root"), "gcc,libc6-dev,ca-certificates");
+    let root = root.path();
     fs::copy(Path::new("/").join(CERTIFICATES), root.join(CERTIFICATES)).expect("copying this machine's certificates");
     install_rust(root);
     let archive = folder.join("root.tar");
@@ -34,10 +30,24 @@ pub(crate) fn import(podman: &Podman, folder: &Path) {
     fs::remove_file(&archive).expect("removing the base's archive");
 }
 
-/// The base's files, removed at the end, however that comes.
-struct Root(PathBuf);
+/// A root file system of Debian's, removed at the end, however that comes.
+pub(crate) struct Root(PathBuf);
 
 impl Root {
+    /// Of the smallest system with these packages.
+    pub(crate) fn bootstrapped(folder: PathBuf, packages: &str) -> Self {
+        let root = Self(folder);
+        root.remove().expect("removing what an interrupted run has left");
+        let mut debootstrap = Command::new("debootstrap");
+        debootstrap.args(["--variant=minbase", &format!("--include={packages}"), &release()]).arg(&root.0);
+        run(debootstrap.stdout(Stdio::null()));
+        root
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     fn remove(&self) -> io::Result<()> {
         // debootstrap's, if it was killed: of a kernel's folder no file can be removed.
         for folder in ["proc", "sys"] {

@@ -4,7 +4,6 @@
 mod action;
 mod compose;
 mod kubernetes;
-mod service;
 
 use std::fs;
 use std::path::{Path, PathBuf};

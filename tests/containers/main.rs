@@ -16,6 +16,7 @@ mod image;
 mod lasting;
 mod privilege;
 mod rootless;
+mod systemd;
 mod trace;
 
 use std::fs;

@@ -107,6 +107,8 @@ impl Tool {
     pub const USERADD: Self = tool(&[Program("useradd"), Program("userdel")], &["passwd"], &["shadow-utils"]);
     /// Makes a base image.
     pub const DEBOOTSTRAP: Self = tool(&[Program("debootstrap")], &["debootstrap"], &["debootstrap"]);
+    /// Starts a host with systemd.
+    pub const SYSTEMD_NSPAWN: Self = tool(&[Program("systemd-nspawn")], &["systemd-container"], &["systemd-container"]);
     /// Boots kernels of x86_64.
     pub const QEMU_SYSTEM_X86: Self =
         tool(&[Program("qemu-system-x86_64")], &["qemu-system-x86"], &["qemu-system-x86-core"]);

@@ -41,6 +41,7 @@ const CONTAINER_TOOLS: &[Tool] = &[
     Tool::ROOTLESSKIT,
     Tool::USERADD,
     Tool::DEBOOTSTRAP,
+    Tool::SYSTEMD_NSPAWN,
     Tool::EMULATORS,
     Tool::GCC_AARCH64,
     Tool::GCC_PPC64LE,

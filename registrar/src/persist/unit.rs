@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::format::HEADER;
 use super::root::Root;
-use super::{Error, MODE, kept};
+use super::{EMULATORS, Error, MODE, kept};
 use crate::host::{self, Copying, Label, Place};
 use crate::plan::Wanted;
 use crate::table::Handler;
@@ -25,6 +25,12 @@ const LINK: &str = "../registrar.service";
 
 /// What has a host that runs start it.
 pub(super) const CURE: &str = "systemctl daemon-reload && systemctl restart registrar";
+
+/// The unit of all handlers, with the emulators in [`EMULATORS`].
+const TEMPLATE: &str = include_str!("../../../deploy/systemd/registrar.service");
+
+/// Begins its lines that start this program.
+const COMMAND: &str = "ExecStart";
 
 /// Characters that mean nothing to systemd, beside letters and digits.
 const PLAIN: &[u8] = b"/._-+@,";
@@ -84,47 +90,44 @@ fn is_ours(folder: &Place) -> bool {
     kept::text(folder, NAME).is_some_and(|text| text.starts_with(HEADER))
 }
 
-/// The unit. Its root is as powerless as can be: the kernel asks who may write to `register`, and for no capability.
+/// The unit for these handlers, so that one whose emulator was not copied is no failure at each start.
 fn text(handlers: &[&Handler], wanted: &Wanted) -> String {
     let (folder, flags) = (&wanted.emulators, wanted.flags.as_str());
-    let mut command = format!("{folder}/{PROGRAM} register --stay --bindir={folder}/ --flags={flags}");
+    let mut asked = format!(" --flags={flags}");
     let mut last = "";
     for handler in handlers {
         // Those of one target stand side by side.
         if handler.target != last {
-            command.push(' ');
-            command.push_str(handler.target);
+            asked.push(' ');
+            asked.push_str(handler.target);
             last = handler.target;
         }
     }
-    format!(
-        "{HEADER}\
-         [Unit]\n\
-         Description=Handlers for programs of other architectures\n\
-         Wants=proc-sys-fs-binfmt_misc.mount\n\
-         After=proc-sys-fs-binfmt_misc.mount systemd-binfmt.service\n\
-         ConditionPathIsReadWrite=/proc/sys/\n\
-         \n\
-         [Service]\n\
-         ExecStart={command}\n\
-         Restart=on-failure\n\
-         RestartSec=10\n\
-         CapabilityBoundingSet=\n\
-         NoNewPrivileges=yes\n\
-         ProtectSystem=strict\n\
-         PrivateTmp=yes\n\
-         PrivateDevices=yes\n\
-         PrivateNetwork=yes\n\
-         RestrictAddressFamilies=none\n\
-         ProtectClock=yes\n\
-         ProtectControlGroups=yes\n\
-         ProtectHostname=yes\n\
-         ProtectKernelLogs=yes\n\
-         ProtectKernelModules=yes\n\
-         RestrictRealtime=yes\n\
-         RestrictSUIDSGID=yes\n\
-         \n\
-         [Install]\n\
-         WantedBy=multi-user.target\n"
-    )
+    let mut text = HEADER.to_owned();
+    for line in TEMPLATE.lines() {
+        if line.starts_with(COMMAND) {
+            text.push_str(&line.replace(EMULATORS, folder));
+            text.push_str(&asked);
+        } else {
+            text.push_str(line);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::TABLE;
+
+    #[test]
+    fn commands_are_those_of_what_is_asked() {
+        let handlers: Vec<_> = TABLE.handlers.iter().filter(|handler| handler.target.contains("86")).collect();
+        let text = text(&handlers, &Wanted { emulators: "/srv/q".into(), ..Wanted::default() });
+        let commands: Vec<_> = text.lines().filter(|line| line.starts_with("Exec")).collect();
+        let of = |what| format!("/srv/q/registrar register --{what} --bindir=/srv/q --flags=F i386 x86_64");
+        assert_eq!(commands, [format!("ExecStartPre={}", of("verify")), format!("ExecStart={}", of("stay"))]);
+        assert_eq!(text.lines().count(), TEMPLATE.lines().count() + 1);
+    }
 }
