@@ -1,5 +1,6 @@
 //! `registrar` with a table compiled in: a static executable for a host. Everything that runs cargo runs it from here.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,8 +19,14 @@ use crate::tables::{target_dir, workspace_root};
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace_root());
-    // Inherited from `cargo xtask` itself, and wrong for another build.
-    command.env_remove("CARGO_MANIFEST_DIR");
+    // Inherited from the cargo that started this program, and wrong for another build: there is a crate whose build script
+    // asks for them, so that it and all that depends on it would be compiled anew each time that another cargo asks.
+    let is_inherited = |name: &OsString| {
+        ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|start| name.as_encoded_bytes().starts_with(start.as_bytes()))
+    };
+    env::vars_os().map(|(name, _)| name).filter(is_inherited).for_each(|name| {
+        command.env_remove(name);
+    });
     // It may be relative to the folder that the user is in.
     if env::var_os("CARGO_TARGET_DIR").is_some() {
         command.env("CARGO_TARGET_DIR", target_dir());
