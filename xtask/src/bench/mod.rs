@@ -11,6 +11,7 @@ use repository::Compression;
 
 mod extract;
 mod family;
+mod fleet;
 mod primary;
 mod register;
 mod repository;
@@ -36,6 +37,18 @@ enum What {
         /// How many pairs of runs
         #[arg(long, default_value_t = 15)]
         runs: usize,
+    },
+    /// Many nodes, each with a resident that looks after its handlers: what they need, and how fast they heal
+    Fleet {
+        /// How many nodes
+        #[arg(long, default_value_t = 200)]
+        nodes: usize,
+        /// For how many seconds they are watched while nothing happens
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        rest: u64,
+        /// Draw how fast they heal, to this file
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
     },
     /// Registering all handlers, beside a bare static program that writes the same lines
     Register {
@@ -64,6 +77,7 @@ enum What {
 pub fn run(args: &BenchArgs) -> Result<()> {
     match &args.what {
         What::Extract { mirror, runs } => extract::run(mirror, *runs),
+        What::Fleet { nodes, rest, svg } => fleet::run(*nodes, *rest, svg.as_deref()),
         What::Register { runs } => register::run(*runs),
         What::Resolve { packages, runs, compression } => resolve::run(*packages, *runs, compression),
     }
