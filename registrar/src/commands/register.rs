@@ -46,8 +46,8 @@ pub(super) fn register(command: &Register) -> Result<Told, Error> {
 /// Registers all in the namespace that this process has made, and will be the last of. Says too whether anything is
 /// registered now.
 pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<(Told, bool), Error> {
-    let guard = guard()?;
     let (folder, mut register) = kernel::find_and_lock(None, Mount::OwnAlone)?;
+    let guard = guard()?;
     let (_, steps) = plan(&folder, asked, &handlers(asked), guard, &Files::default())?;
     let mut report = Report::new(Verb::Register, Mode::Real, folder.path(), asked);
     let mut writer = Writer::new(&folder, &asked.wanted, &mut register);
@@ -71,7 +71,11 @@ fn register_once(
     namespace: Option<&Namespace>,
 ) -> Result<Told, Error> {
     let asked = &command.asked;
-    let guard = guard()?;
+    let guard = match guard() {
+        Err(error @ Error::Emulated(_)) => return Err(error),
+        // Where there is no /proc, what cannot be mounted there says more.
+        guard => guard,
+    };
     // Before the lock: no other run need wait for a slow disk.
     let brought = match bring(asked, handlers) {
         Ok(brought) => brought,
@@ -84,8 +88,8 @@ fn register_once(
     let files = Files { new: brought.unwrap_or_default().new, originals: None };
     let missing = Mount::in_scope(namespace.is_some());
     let (folder, mut register) = kernel::find_and_lock(asked.mount.as_deref(), missing)?;
-    let told =
-        register_in(&folder, &mut register, command, handlers, guard, &files, namespace).map(|told| copied.then(told));
+    let told = guard.and_then(|guard| register_in(&folder, &mut register, command, handlers, guard, &files, namespace));
+    let told = told.map(|told| copied.then(told));
     if told.as_ref().map_or(true, |told| told.is_failure()) {
         folder.unmount_if_unused();
     }
