@@ -8,6 +8,16 @@ use std::process::Command;
 use xtask::system;
 use xtask::tables::target_dir;
 
+/// Where Debian is, for a machine that has another distribution.
+const DEBIAN: &str = "http://deb.debian.org/debian/";
+
+/// The place that this machine gets Debian from.
+pub fn debian() -> String {
+    let places = Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]).output();
+    let places = places.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    places.lines().find(|place| place.ends_with("/debian/")).unwrap_or(DEBIAN).to_owned()
+}
+
 /// The folder in which these packages are unpacked, as if it were the root. What was fetched once is used from then on.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ mod docker;
 #[path = "../image/fixture.rs"]
 mod fixture;
 mod host;
+mod hosts;
 mod image;
 mod lasting;
 mod podman;

@@ -9,14 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use tests::packages;
 use xtask::system;
 use xtask::tables::target_dir;
 
 /// Keys of all of Debian's releases.
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-/// Where Debian is, for a machine that has another distribution.
-const MIRROR: &str = "http://deb.debian.org/debian/";
 
 /// Depends on the release's newest kernel.
 const NEWEST: &str = "linux-image-amd64";
@@ -102,7 +100,7 @@ impl<'a> Apt<'a> {
         for name in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(folder.join(name)).context("making folders for apt")?;
         }
-        let sources = format!("deb [signed-by={KEYS} target=Packages] {} {suite} main\n", mirror());
+        let sources = format!("deb [signed-by={KEYS} target=Packages] {} {suite} main\n", packages::debian());
         fs::write(folder.join("sources.list"), sources).context("writing apt's sources")?;
         // None of these packages is installed.
         fs::write(folder.join("status"), "").context("writing what is installed")?;
@@ -149,11 +147,4 @@ impl<'a> Apt<'a> {
         }
         anyhow::bail!("apt-get download left no {name}")
     }
-}
-
-/// The place that this machine gets Debian from.
-fn mirror() -> String {
-    let places = Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]).output();
-    let places = places.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    places.lines().find(|place| place.ends_with("/debian/")).unwrap_or(MIRROR).to_owned()
 }
