@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use xtask::system;
 
 /// Keys of all of Debian's releases.
-const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+pub const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Where Debian is, for a machine that has another distribution.
 const MIRROR: &str = "http://deb.debian.org/debian/";
@@ -88,7 +88,7 @@ impl<'a> Apt<'a> {
 }
 
 /// The place that this machine gets Debian from.
-fn mirror() -> String {
+pub fn mirror() -> String {
     let places = Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]).output();
     let places = places.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     places.lines().find(|place| place.ends_with("/debian/")).unwrap_or(MIRROR).to_owned()

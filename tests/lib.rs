@@ -4,6 +4,7 @@
 pub mod binfmt_misc;
 pub mod debian;
 pub mod docker;
+pub mod fleet;
 pub mod host;
 pub mod namespace;
 pub mod packages;

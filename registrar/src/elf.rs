@@ -91,11 +91,9 @@ pub(crate) fn facts(file: &File) -> Result<Facts, Unfit> {
     if length < HEADER {
         return Err(Unfit::Damaged);
     }
-    let (class, order) = (header[4], header[5]);
-    let fields = Fields { is_big_endian: order == 2 };
-    let machine = fields.half(&header, 18);
-    if (class, order, machine) != OURS {
-        return Err(Unfit::Foreign(machine));
+    let fields = Fields { is_big_endian: header[5] == 2 };
+    if !is_ours(&header) {
+        return Err(Unfit::Foreign(fields.half(&header, 18)));
     }
     let (start, size, count) = (fields.word(&header, 32), fields.half(&header, 54), fields.half(&header, 56));
     if usize::from(size) != SEGMENT || count > MOST_SEGMENTS {
@@ -120,6 +118,13 @@ pub(crate) fn facts(file: &File) -> Result<Facts, Unfit> {
         }
     }
     Ok(facts)
+}
+
+/// Whether a program that begins so is for the machine that this one is compiled for.
+pub(crate) fn is_ours(header: &[u8]) -> bool {
+    let (class, order, machine) = OURS;
+    let fields = Fields { is_big_endian: order == 2 };
+    header.starts_with(b"\x7fELF") && header[4..].starts_with(&[class, order]) && fields.half(header, 18) == machine
 }
 
 /// A part of the file, whole.

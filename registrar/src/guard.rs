@@ -1,33 +1,32 @@
 //! What no rule may take: programs of the machine itself. One that did would start an emulator for each of them, or fail
 //! every exec with ELOOP, and only a process that is already running could undo it.
 
-use std::fs::File;
-use std::io::{self, Read};
-
 use nix::errno::Errno;
 
-use crate::beginning::{Beginning, COMPARED};
+use crate::beginning::Beginning;
 use crate::kernel::errno;
+use crate::native::{EXECUTED, Emulation, beginning};
 use crate::table::Handler;
 
-/// Programs of the machine that any process may read, and that are of the machine in any container.
-const SELF: &str = "/proc/self/exe";
 /// There on a host, and in most containers.
 const SHELL: &str = "/bin/sh";
 
 /// Beginnings of programs that must go on running as they are.
 pub(crate) struct Guard {
+    /// Of this program, as what the kernel has executed tells.
+    pub(crate) emulation: Option<Emulation>,
     natives: Vec<(&'static str, Beginning)>,
 }
 
 impl Guard {
-    /// Reads this program, and others of the machine if they are there.
+    /// Reads what the kernel has executed, a program of the machine in any container, and others of the machine if they are there.
     pub(crate) fn new() -> Result<Self, Errno> {
-        let own = beginning(SELF).map_err(|error| errno(&error))?;
+        let own = beginning(EXECUTED).map_err(|error| errno(&error))?;
         let mut natives: Vec<_> = own.kinds().map(|kind| ("programs of this machine", kind)).into();
-        natives.push((SELF, own));
+        let emulation = Emulation::of(&own);
+        natives.push((EXECUTED, own));
         natives.extend(beginning(SHELL).ok().map(|shell| (SHELL, shell)));
-        Ok(Self { natives })
+        Ok(Self { emulation, natives })
     }
 
     /// Adds programs of `handler`'s target, which turned out to run natively.
@@ -39,12 +38,6 @@ impl Guard {
     pub(crate) fn taken_by(&self, handler: &Handler) -> Option<&'static str> {
         self.natives.iter().find(|(_, native)| handler.takes(native.bytes())).map(|&(name, _)| name)
     }
-}
-
-fn beginning(path: &str) -> io::Result<Beginning> {
-    let mut bytes = [0; COMPARED];
-    let length = File::open(path)?.read(&mut bytes)?;
-    Ok(Beginning::of(&bytes[..length]))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What this machine runs itself: its own architecture, known when this program is compiled, and the members of its
-//! family, which only the kernel can tell, since an aarch64 CPU may lack 32-bit ARM and a kernel may lack its support.
+//! What this machine runs itself: its own architecture, for which this program is compiled unless it is emulated, and the
+//! members of its family, which only the kernel can tell, since an aarch64 CPU may lack 32-bit ARM and a kernel may lack its support.
 //!
 //! The kernel is asked by an exec of this very process that cannot succeed: a program whose header is good but whose
 //! file ends too early. A loader that takes the architecture reads on and reports EIO; if none does, it is ENOEXEC.
@@ -7,15 +7,20 @@
 //! busy machine takes longer than all the rest of a registration.
 
 use std::ffi::CStr;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::unistd::execveat;
 
+use crate::beginning::{Beginning, COMPARED};
+use crate::elf;
 use crate::kernel::plain;
 use crate::memory;
-use crate::table::Handler;
+use crate::table::{Handler, TABLE};
 
 /// QEMU's name of the architecture that this program is compiled for.
 pub(crate) const HOST: &str = if cfg!(target_arch = "x86_64") {
@@ -45,10 +50,49 @@ const FAMILY: &str = if cfg!(target_arch = "x86_64") {
     "riscv"
 };
 
+/// The file that the kernel executed. An emulator lets `/proc/self/exe` lead to the program that it runs, and knows nothing
+/// of this name.
+pub(crate) const EXECUTED: &str = "/proc/thread-self/exe";
+
 /// The kernel's names for programs in memory are in here.
 const DESCRIPTORS: &str = "/dev/fd";
 
-/// Whether programs of a family member need a handler.
+/// That an emulator runs this program: what it is compiled for is not what the machine is.
+///
+/// A rule for the machine's own programs, which are foreign ones to it, would take all of them from the machine; and the
+/// emulators that come with it would need one themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Emulation {
+    /// The handler of the machine's own programs, if the table has it.
+    machine: Option<&'static Handler>,
+}
+
+impl Emulation {
+    /// Told by what the kernel has executed: [`EXECUTED`].
+    pub(crate) fn of(executed: &Beginning) -> Option<Self> {
+        let machine = || TABLE.handlers.iter().find(|handler| handler.takes(executed.bytes()));
+        (!elf::is_ours(executed.bytes())).then(|| Self { machine: machine() })
+    }
+}
+
+/// How a file begins.
+pub(crate) fn beginning(path: &str) -> io::Result<Beginning> {
+    let mut bytes = [0; COMPARED];
+    let length = File::open(path)?.read(&mut bytes)?;
+    Ok(Beginning::of(&bytes[..length]))
+}
+
+impl fmt::Display for Emulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this image is for {HOST}, and emulated here as its emulators would be; run the machine's own")?;
+        match self.machine {
+            Some(machine) => write!(f, ": --platform {}", machine.platform),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether programs of a target need a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// They do not run by themselves.
@@ -60,15 +104,36 @@ pub(crate) enum Verdict {
 }
 
 /// What is known of each target; the kernel is asked once for each.
-#[derive(Default)]
 pub(crate) struct Verdicts {
+    /// Of the machine: the target that is its own, and its family.
+    own: (&'static str, &'static str),
     known: Vec<(&'static str, Verdict)>,
 }
 
+impl Default for Verdicts {
+    fn default() -> Self {
+        // Where that cannot be read, nothing says that this is emulated.
+        Self::new(beginning(EXECUTED).ok().and_then(|executed| Emulation::of(&executed)))
+    }
+}
+
 impl Verdicts {
+    /// On a machine that runs this program by itself, or by emulation.
+    pub(crate) fn new(emulation: Option<Emulation>) -> Self {
+        let own = match emulation {
+            None => (HOST, FAMILY),
+            Some(Emulation { machine }) => machine.map_or_else(Default::default, |own| (own.target, own.family)),
+        };
+        Self { own, known: Vec::new() }
+    }
+
     /// Whether programs of the handler's target need it.
     pub(crate) fn of(&mut self, handler: &Handler) -> Verdict {
-        if handler.family != FAMILY || handler.target == HOST {
+        let (own, family) = self.own;
+        if handler.target == own {
+            return Verdict::Native;
+        }
+        if handler.family != family {
             return Verdict::Needed;
         }
         if let Some((_, verdict)) = self.known.iter().find(|(target, _)| *target == handler.target) {

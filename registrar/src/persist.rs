@@ -204,8 +204,11 @@ fn told(asked: &Asked, said: String) -> Told {
 /// Those of the handlers that `register` would register on this machine. A rule that takes the machine's own programs
 /// would keep it from starting.
 fn needed(mut handlers: Vec<&'static Handler>) -> Result<Vec<&'static Handler>, Error> {
-    let mut verdicts = Verdicts::default();
     let guard = Guard::new().map_err(|errno| Error::Kernel(kernel::Error::Guard { errno }))?;
+    if let Some(emulation) = guard.emulation {
+        return Err(Error::Kernel(kernel::Error::Emulated(emulation)));
+    }
+    let mut verdicts = Verdicts::new(None);
     handlers.retain(|handler| {
         handler.target != HOST && verdicts.of(handler) == Verdict::Needed && guard.taken_by(handler).is_none()
     });

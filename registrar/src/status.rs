@@ -105,7 +105,6 @@ impl<'a> Status<'a> {
             Some(Some(Difference::Shadowed)) => (State::Shadowed, None),
             Some(Some(difference)) => (State::Different, Some(difference.to_string())),
             None if server.is_some_and(|server| server.is_of_all) => (State::Served, None),
-            None if handler.target == HOST => (State::Native, None),
             None => match &verdict {
                 Verdict::Needed => (State::Absent, None),
                 Verdict::Native => (State::Native, None),

@@ -2,7 +2,10 @@
 //!
 //! Nothing tells of a change in `binfmt_misc`, so it is looked at, seldom and without the lock.
 
+use std::fs;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -10,7 +13,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::cli::{Asked, Detail};
-use crate::kernel::{self, Error, Mount};
+use crate::kernel::{self, Error, Folder, Mount};
 use crate::native;
 use crate::plan::Found;
 use crate::table::Handler;
@@ -19,16 +22,16 @@ use crate::told::Told;
 /// How long a handler may be missing, in milliseconds: a wake-up costs some hundred system calls.
 const PERIOD: u16 = 5_000;
 
-/// Registers, and goes on doing so where something is gone, until SIGTERM, SIGINT or SIGHUP. `handlers` are those that
-/// are asked for. It is an error if nothing could be tried.
+/// Registers `handlers`, those that are asked for, and goes on doing so with what is gone, until SIGTERM, SIGINT or SIGHUP.
+/// It is an error if nothing could be tried.
 pub(crate) fn stay(
     asked: &Asked,
     handlers: &[&'static Handler],
-    register: impl Fn() -> Result<Told, Error>,
+    register: impl Fn(&[&'static Handler]) -> Result<Told, Error>,
 ) -> Result<Told, Error> {
     // First, so that none is lost. As PID 1 of a container this process gets only those that it waits for.
     let signals = Signals::new().map_err(|errno| Error::Signals { errno })?;
-    let told = register()?;
+    let told = register(handlers)?;
     if told.is_failure() {
         return Ok(told);
     }
@@ -42,16 +45,18 @@ fn watch(
     asked: &Asked,
     handlers: &[&'static Handler],
     signals: &Signals,
-    register: impl Fn() -> Result<Told, Error>,
+    register: impl Fn(&[&'static Handler]) -> Result<Told, Error>,
 ) -> Result<(), Error> {
     // Not those in the folder now: what somebody has removed since they were registered would not be missed.
     let kept = native::needed(handlers.iter().copied());
+    let mut known = None;
     // What was done at the last look, if anything.
     let mut last: Option<Told> = None;
     while !signals.come_within(PERIOD).map_err(|errno| Error::Signals { errno })? {
-        let told = match is_whole(asked, &kept) {
-            Ok(true) => None,
-            Ok(false) => Some(register()),
+        let told = match missing(asked, &kept, &mut known) {
+            Ok(missing) if missing.is_empty() => None,
+            // Of those alone: what file the kernel holds for each of the others takes a start of a program to tell.
+            Ok(missing) => Some(register(&missing)),
             Err(error) => Some(Err(error)),
         };
         let told = told.map(|told| told.unwrap_or_else(|error| Told::failure(&error.to_string())));
@@ -71,13 +76,20 @@ fn watch(
     Ok(())
 }
 
-/// Whether no entry is gone or switched off, nor the whole folder.
-fn is_whole(asked: &Asked, kept: &[&Handler]) -> Result<bool, Error> {
-    let folder = match kernel::find(asked.mount.as_deref(), Mount::never_in_scope(asked.in_user_namespace)) {
+/// Those of the handlers whose entry is gone or switched off; all, if the whole folder is.
+fn missing(
+    asked: &Asked,
+    kept: &[&'static Handler],
+    known: &mut Option<Instance>,
+) -> Result<Vec<&'static Handler>, Error> {
+    let folder = match find(asked, known) {
         Ok(folder) => folder,
-        Err(Error::NotMounted { .. }) => return Ok(false),
+        Err(Error::NotMounted { .. }) => return Ok(kept.to_vec()),
         Err(error) => return Err(error),
     };
+    if !folder.is_switched_on()? {
+        return Ok(kept.to_vec());
+    }
     let entries = folder.entries()?;
     let is_well = |handler: &&Handler| {
         let found = Found::new(handler, &entries);
@@ -85,7 +97,21 @@ fn is_whole(asked: &Asked, kept: &[&Handler]) -> Result<bool, Error> {
         found.ours().is_some_and(|(_, entry)| entry.enabled)
             || asked.wanted.keep && found.server().is_some_and(|server| server.is_of_all)
     };
-    Ok(folder.is_switched_on()? && kept.iter().all(is_well))
+    Ok(kept.iter().copied().filter(|handler| !is_well(handler)).collect())
+}
+
+/// An instance of `binfmt_misc` that was found to be the one to look after: where, and the number of its file system.
+type Instance = (PathBuf, u64);
+
+/// Finds the folder. Whose it is takes a thread and a mount namespace to tell where this is a user namespace, so that is
+/// asked only of another one than the last.
+fn find(asked: &Asked, known: &mut Option<Instance>) -> Result<Folder, Error> {
+    let number = |path: &Path| fs::metadata(path).ok().map(|folder| folder.dev());
+    let is_there = known.as_ref().is_some_and(|(path, last)| number(path) == Some(*last));
+    let other = if is_there { Mount::Never } else { Mount::never_in_scope(asked.in_user_namespace) };
+    let folder = kernel::find(asked.mount.as_deref(), other)?;
+    *known = number(folder.path()).map(|number| (folder.path().into(), number));
+    Ok(folder)
 }
 
 /// The signals that end this process.

@@ -88,9 +88,7 @@ pub(crate) fn verify(question: &Question<'_>) -> Result<Verified, Error> {
     let is_switched_on = folder.is_switched_on()?;
     let mut verdicts = Verdicts::default();
     let chains: Vec<_> = handlers.iter().map(|handler| Chain::of(handler, entries)).collect();
-    let mut is_native = |chain: &Chain<'_>| {
-        chain.takers.is_empty() && (chain.handler.target == HOST || verdicts.of(chain.handler) == Verdict::Native)
-    };
+    let mut is_native = |chain: &Chain<'_>| chain.takers.is_empty() && verdicts.of(chain.handler) == Verdict::Native;
     let natives: Vec<_> = chains.iter().map(&mut is_native).collect();
     let wanted = chains.iter().zip(&natives).filter(|(chain, is_native)| !**is_native && has_program(chain.handler));
     let wanted: Vec<_> = wanted.map(|(chain, _)| wanted_of(chain)).collect();

@@ -68,7 +68,7 @@ impl Drop for Root {
 }
 
 /// Debian's release of this machine, or the newest elsewhere.
-fn release() -> String {
+pub(crate) fn release() -> String {
     let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let field = |key: &str| {
         text.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim_matches('"').to_owned())

@@ -12,6 +12,7 @@ mod containerd;
 mod deploy;
 #[path = "../image/fixture.rs"]
 mod fixture;
+mod hosts;
 mod image;
 mod lasting;
 mod privilege;

@@ -172,8 +172,8 @@ fn container<'s>(sandbox: &'s Sandbox, folders: &[&str]) -> &'s Path {
     fs::copy(sandbox.registrar(), root.join("registrar")).expect("copied");
     if folders.iter().any(|folder| folder.starts_with("proc/")) {
         // So much of /proc is needed to try rules.
-        fs::create_dir_all(root.join("proc/self")).expect("created");
-        fs::copy(sandbox.registrar(), root.join("proc/self/exe")).expect("copied");
+        fs::create_dir_all(root.join("proc/thread-self")).expect("created");
+        fs::copy(sandbox.registrar(), root.join("proc/thread-self/exe")).expect("copied");
     }
     root
 }

@@ -9,6 +9,7 @@ mod exchange;
 mod fault_table;
 mod faults;
 mod find;
+mod fleet;
 mod hands;
 mod kills;
 mod lasting;
@@ -36,7 +37,7 @@ use std::sync::OnceLock;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use tests::namespace::Users;
-use tests::{binfmt_misc, registrar};
+use tests::{binfmt_misc, fleet as nodes, registrar};
 
 use sandbox::Sandbox;
 
@@ -73,6 +74,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         fault_table::TESTS,
         faults::TESTS,
         find::TESTS,
+        fleet::TESTS,
         hands::TESTS,
         kills::TESTS,
         lasting::TESTS,
@@ -93,6 +95,10 @@ fn tests() -> impl Iterator<Item = &'static Test> {
 }
 
 fn main() -> ExitCode {
+    if let Some(error) = nodes::become_node() {
+        eprintln!("a node: {error}");
+        return ExitCode::FAILURE;
+    }
     let mut arguments = env::args().skip(1);
     if arguments.next().as_deref() == Some(INSIDE) {
         let name = arguments.next().unwrap_or_default();

@@ -31,6 +31,7 @@ pub mod rpm_layout;
 pub mod sbom;
 pub mod source;
 pub mod summary;
+pub mod svg;
 pub mod system;
 pub mod tables;
 pub mod test;

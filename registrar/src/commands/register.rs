@@ -17,7 +17,7 @@ use crate::guard::Guard;
 use crate::held::FullPipe;
 use crate::host::{self, Brought, Copying, Place};
 use crate::kernel::{self, Entries, Error, Folder, Lasting, Mount, Namespace};
-use crate::native::{HOST, Verdict, Verdicts};
+use crate::native::{self, HOST, Verdict, Verdicts};
 use crate::plan::{self, Outcome, Skip, Step, Wanted};
 use crate::report::{Mode, Report, Verb};
 use crate::stay;
@@ -33,8 +33,9 @@ pub(super) fn register(command: &Register) -> Result<Told, Error> {
     if command.dry_run {
         return dry_run::would_register(asked, namespace.as_ref());
     }
-    let Some(stay) = command.stay else { return register_once(command, namespace.as_ref()) };
-    let told = stay::stay(asked, &handlers(asked), || register_once(command, namespace.as_ref()))?;
+    let (all, namespace) = (handlers(asked), namespace.as_ref());
+    let Some(stay) = command.stay else { return register_once(command, &all, namespace) };
+    let told = stay::stay(asked, &all, |handlers| register_once(command, handlers, namespace))?;
     match stay.unregister_on_exit.then(|| unregister(asked)) {
         None => Ok(told),
         Some(Ok(gone)) => Ok(told.then(gone)),
@@ -46,17 +47,37 @@ pub(super) fn register(command: &Register) -> Result<Told, Error> {
 /// registered now.
 pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<(Told, bool), Error> {
     let (folder, mut register) = kernel::find_and_lock(None, Mount::OwnAlone)?;
-    let (_, steps) = plan(&folder, asked, &Files::default())?;
+    let guard = guard()?;
+    let (_, steps) = plan(&folder, asked, &handlers(asked), guard, &Files::default())?;
     let mut report = Report::new(Verb::Register, Mode::Real, folder.path(), asked);
     let mut writer = Writer::new(&folder, &asked.wanted, &mut register);
     steps.into_iter().for_each(|step| report.add(writer.apply(step)));
     Ok((report.told(), folder.entries()?.names().next().is_some()))
 }
 
-fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<Told, Error> {
+/// What no rule may take; an error where there is nothing to be registered for.
+fn guard() -> Result<Guard, Error> {
+    let guard = Guard::new().map_err(|errno| Error::Guard { errno })?;
+    match guard.emulation {
+        None => Ok(guard),
+        Some(emulation) => Err(Error::Emulated(emulation)),
+    }
+}
+
+/// Registers some of what is asked for.
+fn register_once(
+    command: &Register,
+    handlers: &[&'static Handler],
+    namespace: Option<&Namespace>,
+) -> Result<Told, Error> {
     let asked = &command.asked;
+    let guard = match guard() {
+        Err(error @ Error::Emulated(_)) => return Err(error),
+        // Where there is no /proc, what cannot be mounted there says more.
+        guard => guard,
+    };
     // Before the lock: no other run need wait for a slow disk.
-    let brought = match bring(asked) {
+    let brought = match bring(asked, handlers) {
         Ok(brought) => brought,
         Err(error) => return Ok(Told::failure(&error.to_string())),
     };
@@ -67,7 +88,8 @@ fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<To
     let files = Files { new: brought.unwrap_or_default().new, originals: None };
     let missing = Mount::in_scope(namespace.is_some());
     let (folder, mut register) = kernel::find_and_lock(asked.mount.as_deref(), missing)?;
-    let told = register_in(&folder, &mut register, command, &files, namespace).map(|told| copied.then(told));
+    let told = guard.and_then(|guard| register_in(&folder, &mut register, command, handlers, guard, &files, namespace));
+    let told = told.map(|told| copied.then(told));
     if told.as_ref().map_or(true, |told| told.is_failure()) {
         folder.unmount_if_unused();
     }
@@ -75,18 +97,16 @@ fn register_once(command: &Register, namespace: Option<&Namespace>) -> Result<To
     drop(register);
     match told {
         Ok(told) if command.verify && !command.atomic && !told.is_failure() => {
-            Ok(told.then(proof(&command.asked, &folder)))
+            Ok(told.then(proof(asked, handlers, &folder)))
         }
         told => told,
     }
 }
 
 /// Copies the emulators of all that needs a handler, if they are to be copied.
-fn bring(asked: &Asked) -> Result<Option<Brought>, host::Error> {
+fn bring(asked: &Asked, handlers: &[&'static Handler]) -> Result<Option<Brought>, host::Error> {
     let Some(copies) = &asked.copies else { return Ok(None) };
-    let mut verdicts = Verdicts::default();
-    let mut wanted = handlers(asked);
-    wanted.retain(|handler| handler.target != HOST && verdicts.of(handler) == Verdict::Needed);
+    let wanted = native::needed(handlers.iter().copied());
     let place = Place::make(Path::new(slashed(&asked.wanted.emulators)))?;
     Copying::new(copies.originals(&wanted), &copies.label, &place)?.finish().map(Some)
 }
@@ -109,11 +129,11 @@ impl Files<'_> {
 }
 
 /// What came of running programs of all that was asked for, whoever serves it, in a line; in full if that is wanted.
-fn proof(asked: &Asked, folder: &Folder) -> Told {
+fn proof(asked: &Asked, handlers: &[&'static Handler], folder: &Folder) -> Told {
     let proof = || -> Result<Told, verify::Error> {
-        let (handlers, entries) = (handlers(asked), folder.entries()?);
+        let entries = folder.entries()?;
         let verified = verify::verify(&Question {
-            handlers: &handlers,
+            handlers,
             folder,
             entries: &entries,
             emulators: &asked.wanted.emulators,
@@ -133,6 +153,8 @@ fn register_in(
     folder: &Folder,
     register: &mut kernel::Register,
     command: &Register,
+    handlers: &[&'static Handler],
+    guard: Guard,
     files: &Files<'_>,
     namespace: Option<&Namespace>,
 ) -> Result<Told, Error> {
@@ -149,13 +171,13 @@ fn register_in(
     if let Some(namespace) = folder.namespace() {
         report.remark(of_namespace(&namespace));
     }
-    let (entries, steps) = plan(folder, asked, files)?;
+    let (entries, steps) = plan(folder, asked, handlers, guard, files)?;
     let mut writer = Writer::new(folder, &asked.wanted, register);
     let mut proven = None;
     if command.atomic {
         let mut done = writer.apply_all_or_none(steps, &entries);
         if command.verify && !done.iter().any(Done::is_failure) {
-            let proof = proof(asked, folder);
+            let proof = proof(asked, handlers, folder);
             if proof.is_failure() {
                 done = writer.take_back_all(done, &entries);
             }
@@ -177,19 +199,30 @@ fn of_namespace(namespace: &Namespace) -> String {
 }
 
 /// What is there, and what is to be done.
-fn plan(folder: &Folder, asked: &Asked, files: &Files<'_>) -> Result<(Entries, Vec<Step>), Error> {
+fn plan(
+    folder: &Folder,
+    asked: &Asked,
+    handlers: &[&'static Handler],
+    guard: Guard,
+    files: &Files<'_>,
+) -> Result<(Entries, Vec<Step>), Error> {
     if !folder.is_switched_on()? {
         return Err(Error::SwitchedOff { at: folder.path().into() });
     }
     let entries = folder.entries()?;
-    let steps = steps(asked, &entries, files)?;
+    let steps = steps(asked, handlers, guard, &entries, files);
     Ok((entries, steps))
 }
 
-fn steps(asked: &Asked, entries: &Entries, files: &Files<'_>) -> Result<Vec<Step>, Error> {
-    let mut guard = Guard::new().map_err(|errno| Error::Guard { errno })?;
-    let mut verdicts = Verdicts::default();
-    let mut wanted = handlers(asked);
+fn steps(
+    asked: &Asked,
+    handlers: &[&'static Handler],
+    mut guard: Guard,
+    entries: &Entries,
+    files: &Files<'_>,
+) -> Vec<Step> {
+    let mut verdicts = Verdicts::new(guard.emulation);
+    let mut wanted = handlers.to_vec();
     wanted.retain(|handler| handler.target != HOST);
     let verdicts: Vec<_> = wanted.iter().map(|handler| verdicts.of(handler)).collect();
     for (handler, verdict) in wanted.iter().zip(&verdicts) {
@@ -216,7 +249,7 @@ fn steps(asked: &Asked, entries: &Entries, files: &Files<'_>) -> Result<Vec<Step
         };
         Step { outcome, changes: Vec::new(), ..step }
     });
-    Ok(planned.collect())
+    planned.collect()
 }
 
 /// Replaces an entry whose text is as wanted, but which holds another file than the one that is there now.

@@ -7,7 +7,7 @@ use super::emulator::emulator;
 use super::{Link, State, condensed, policy};
 use crate::cli::Asked;
 use crate::kernel::{self, Entries, Folder, Mount, Namespace};
-use crate::native::{HOST, Verdict, Verdicts};
+use crate::native::{Verdict, Verdicts};
 use crate::plan::{self, Difference, Found, Server};
 use crate::table::{Handler, TABLE};
 use crate::verify::{self, Question};
@@ -97,7 +97,7 @@ fn of_handlers(asked: &Asked, folder: &Folder, entries: &Entries, limit: Duratio
     let mut links = Vec::new();
     let mut to_verify = Vec::new();
     for handler in handlers {
-        let is_native = handler.target == HOST || verdicts.of(handler) == Verdict::Native;
+        let is_native = verdicts.of(handler) == Verdict::Native;
         let of_handler = of_rule(handler, asked, folder, entries, is_native);
         // Where there is no rule, it need not be tried that no program runs.
         if of_handler.iter().any(|link| link.what != "rule") {

@@ -11,6 +11,7 @@ use nix::unistd::geteuid;
 use super::Namespace;
 use super::find::USUAL;
 use crate::flags::Flags;
+use crate::native::Emulation;
 use crate::table::EMULATOR_OF_ANY;
 
 /// Gives a container the host's folder: the cure for most of what follows.
@@ -36,6 +37,8 @@ pub(crate) enum Error {
     Lock { path: PathBuf, errno: Errno },
     /// For 30 s something else was in the way of the lock than another run that has it: what `register` was.
     Unsteady { path: PathBuf, seen: &'static str },
+    /// What is registered by it would be emulated too, or take the machine's own programs.
+    Emulated(Emulation),
     /// No user namespace's programs could be served alone.
     FirstNamespace,
     /// Handlers would serve programs of a user namespace only, and that was not asked for.
@@ -132,6 +135,7 @@ impl fmt::Display for Error {
                 "{}: {seen}, for 30 s; see what mounts and unmounts binfmt_misc there, then run this again",
                 path.display()
             ),
+            Self::Emulated(emulation) => emulation.fmt(f),
             Self::FirstNamespace => write!(
                 f,
                 "--scope userns: this is no user namespace with handlers of its own, but the machine's; leave it out, \
@@ -151,7 +155,7 @@ impl fmt::Display for Error {
                  {namespace}; see run, --stay and --temporary in registrar --help"
             ),
             Self::Guard { errno } => {
-                write!(f, "reading /proc/self/exe, to try rules against: {}; is /proc mounted?", plain(*errno))
+                write!(f, "reading /proc/thread-self/exe, to try rules against: {}; is /proc mounted?", plain(*errno))
             }
             Self::Signals { errno } => write!(f, "waiting for signals: {}", plain(*errno)),
             Self::Read { path, errno } => write!(f, "reading {}: {}", path.display(), reading(*errno)),

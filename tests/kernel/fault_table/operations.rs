@@ -58,7 +58,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     first("listing the folder", Setup::AsWanted, "?getdents,getdents64", Some(FOLDER)),
     Operation { when: "1+", ..first("opening an entry", Setup::AsWanted, OPEN, Some(ENTRY)) },
     first("reading an entry", Setup::Different, "read", Some(ENTRY)),
-    first("opening this program", Setup::Nothing, OPEN, Some("/proc/self/exe")),
+    first("opening this program", Setup::Nothing, OPEN, Some("/proc/thread-self/exe")),
     first("opening the shell", Setup::Nothing, OPEN, Some("/bin/sh")),
     first("making a pipe, to see which file an entry holds", Setup::AsWanted, "pipe2", None),
     Operation { when: "1+", ..first("making a program in memory, to see it", Setup::AsWanted, "memfd_create", None) },

@@ -12,6 +12,7 @@ use start::Engine;
 
 mod extract;
 mod family;
+mod fleet;
 mod image;
 mod primary;
 mod register;
@@ -39,6 +40,18 @@ enum What {
         /// How many pairs of runs
         #[arg(long, default_value_t = 15)]
         runs: usize,
+    },
+    /// Many nodes, each with a resident that looks after its handlers: what they need, and how fast they heal
+    Fleet {
+        /// How many nodes
+        #[arg(long, default_value_t = 200)]
+        nodes: usize,
+        /// For how many seconds they are watched while nothing happens
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        rest: u64,
+        /// Draw how fast they heal, to this file
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
     },
     /// The size of the image as it is released, and how long it takes to make
     Image {
@@ -85,6 +98,7 @@ enum What {
 pub fn run(args: &BenchArgs) -> Result<()> {
     match &args.what {
         What::Extract { mirror, runs } => extract::run(mirror, *runs),
+        What::Fleet { nodes, rest, svg } => fleet::run(*nodes, *rest, svg.as_deref()),
         What::Image { dist } => image::run(dist),
         What::Register { runs } => register::run(*runs),
         What::Resolve { packages, runs, compression } => resolve::run(*packages, *runs, compression),

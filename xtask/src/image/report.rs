@@ -18,6 +18,7 @@ use tar::Archive;
 use super::blobs;
 use super::compress::Compression;
 use super::layer::Layer;
+use crate::svg::{self, Drawing, LINE};
 
 /// One file of a layer.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,7 +98,6 @@ pub(super) fn table(rows: &[Row], name: &str, blob: u64) -> String {
 }
 
 /// Sizes of the drawing, in its own units.
-const LINE: usize = 18;
 const NAMES: usize = 190;
 const BARS: u64 = 560;
 const NUMBERS: usize = 150;
@@ -105,24 +105,16 @@ const NUMBERS: usize = 150;
 /// A drawing: for each file a bar of its bytes before compression and, in it, one of those after.
 pub(super) fn drawing(rows: &[Row], title: &str) -> String {
     let longest = rows.iter().map(|row| row.before).max().unwrap_or(1).max(1);
-    let (width, height) = (NAMES + BARS as usize + NUMBERS, LINE * (rows.len() + 3));
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n<text x=\"8\" y=\"{LINE}\" font-weight=\"bold\">{title}</text>\n"
-    );
+    let mut drawing = Drawing::new(NAMES + BARS as usize + NUMBERS, LINE * (rows.len() + 3), title);
     for (index, Row { path, before, after }) in rows.iter().enumerate() {
         let (top, base) = (LINE * (index + 2) - 12, LINE * (index + 2));
-        let name = path.trim_start_matches("usr/bin/");
-        let [light, dark] = [before, after].map(|bytes| bytes * BARS / longest);
-        let numbers = format!("{} → {}", HumanBytes(*before), HumanBytes(*after));
-        let end = NAMES + light as usize + 6;
-        let _ = writeln!(
-            text,
-            "<text x=\"8\" y=\"{base}\">{name}</text><rect x=\"{NAMES}\" y=\"{top}\" width=\"{light}\" height=\"14\" fill=\"#cfd8e3\"/>\
-             <rect x=\"{NAMES}\" y=\"{top}\" width=\"{dark}\" height=\"14\" fill=\"#2f5d8a\"/><text x=\"{end}\" y=\"{base}\">{numbers}</text>"
-        );
+        let [light, dark] = [before, after].map(|bytes| (bytes * BARS / longest) as usize);
+        drawing.text(8, base, path.trim_start_matches("usr/bin/"));
+        drawing.bar(NAMES, top, light, svg::LIGHT);
+        drawing.bar(NAMES, top, dark, svg::DARK);
+        drawing.text(NAMES + light + 6, base, format!("{} → {}", HumanBytes(*before), HumanBytes(*after)));
     }
-    text + "</svg>\n"
+    drawing.finish()
 }
 
 #[cfg(test)]
@@ -142,7 +134,7 @@ emulators                                         15.00 MiB     4.00 MiB   26 %
         assert_eq!(table(&rows, "emulators", 4 << 20), expected);
         let drawing = drawing(&rows, "a title");
         for piece in [
-            "<text x=\"8\" y=\"54\">qemu-armeb-static</text><rect x=\"190\" y=\"42\" width=\"280\"",
+            "<text x=\"8\" y=\"54\">qemu-armeb-static</text>\n<rect x=\"190\" y=\"42\" width=\"280\"",
             "width=\"112\" height=\"14\" fill=\"#2f5d8a\"",
             ">a title</text>",
             "10.00 MiB → 2.00 MiB",

@@ -8,6 +8,8 @@ use nix::unistd::{AccessFlags, access};
 use super::{Files, of_namespace, plan, steps};
 use crate::apply::{Done, End};
 use crate::cli::Asked;
+use crate::commands::handlers;
+use crate::guard::Guard;
 use crate::kernel::{self, Entries, Error, Folder, Mount, Namespace};
 use crate::report::{Mode, Report, Verb};
 use crate::told::Told;
@@ -17,17 +19,20 @@ const MAY_MOUNT: u64 = 1 << 21;
 
 /// Says what `register` would do.
 pub(super) fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Result<Told, Error> {
+    let handlers = handlers(asked);
+    let guard = Guard::new().map_err(|errno| Error::Guard { errno })?;
+    let emulation = guard.emulation;
     let originals = asked.copies.as_ref().map(|copies| copies.from.as_str());
     let files = Files { originals, ..Files::default() };
     let found = kernel::find(asked.mount.as_deref(), Mount::never_in_scope(namespace.is_some()));
     let (folder, steps) = match &found {
-        Ok(folder) => (folder.path(), plan(folder, asked, &files)?.1),
+        Ok(folder) => (folder.path(), plan(folder, asked, &handlers, guard, &files)?.1),
         Err(Error::NotMounted { at }) => {
             kernel::hides_nothing(at)?;
             if !may_mount() {
                 return Err(Error::Mount { at: at.clone(), errno: Errno::EPERM });
             }
-            (at.as_path(), steps(asked, &Entries::default(), &files)?)
+            (at.as_path(), steps(asked, &handlers, guard, &Entries::default(), &files))
         }
         Err(other) => return Err(other.clone()),
     };
@@ -38,6 +43,9 @@ pub(super) fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Re
     let is_alone = || found.as_ref().map_or(true, |folder| folder.namespace().is_some());
     if let Some(namespace) = namespace.filter(|_| is_alone()) {
         report.remark(of_namespace(namespace));
+    }
+    if let Some(emulation) = emulation {
+        report.remark(format!("not to be done here: {emulation}"));
     }
     if asked.copies.is_some() {
         report.remark(format!("emulators to be copied to {} first", asked.wanted.emulators));
