@@ -160,7 +160,7 @@ impl<'a> Status<'a> {
         let cells = |row: &Row| {
             let Handler { name, target, platform, .. } = row.handler;
             let of_entry = |field: fn(&Entry) -> &str| row.entry.as_ref().map_or("", |(_, entry)| field(entry));
-            let mut last = escaped(of_entry(|entry| &entry.interpreter));
+            let mut last = escaped(of_entry(|entry| &entry.interpreter)).into_owned();
             if let Some(detail) = &row.detail {
                 let _ = write!(last, " ({})", escaped(detail));
             }

@@ -1,6 +1,7 @@
 //! What goes to standard output and standard error, and the form of the latter: no control characters, and a last line
 //! that is seen whole wherever it is shown.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write};
 
 use crate::kernel::{errno, plain};
@@ -101,7 +102,11 @@ impl Told {
 }
 
 /// The text with its control characters made visible: some of it comes from others.
-pub(crate) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    // Nearly always.
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Cow::Borrowed(text);
+    }
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter.is_control() {
@@ -110,12 +115,12 @@ pub(crate) fn escaped(text: &str) -> String {
             escaped.push(letter);
         }
     }
-    escaped
+    Cow::Owned(escaped)
 }
 
 /// The text on one line that is not too long. Paths give way, the longest first; what is wrong with them never does.
 fn bounded(text: &str) -> String {
-    let mut text = escaped(text);
+    let mut text = escaped(text).into_owned();
     while let Some(excess) = text.chars().count().checked_sub(LONGEST + 1) {
         let words = text.split(' ').max_by_key(|word| word.chars().count());
         let Some(longest) = words.filter(|word| word.chars().count() > WORD) else {

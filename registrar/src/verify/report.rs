@@ -99,11 +99,11 @@ impl Verified {
             if let Some(said) = said {
                 detail.push_str(&format!("; it said: {said}"));
             }
-            [row.handler.name.into(), row.handler.target.into(), (*result).into(), escaped(&detail)]
+            [row.handler.name.into(), row.handler.target.into(), (*result).into(), escaped(&detail).into_owned()]
         };
         let heading = ["ENTRY", "TARGET", "RESULT", "DETAIL"].map(String::from);
         let lines: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();
-        columns::text(&lines, |_, _, cell| cell) + &escaped(&self.sum()) + "\n"
+        columns::text(&lines, |_, _, cell| cell) + escaped(&self.sum()).as_ref() + "\n"
     }
 
     fn sum(&self) -> String {

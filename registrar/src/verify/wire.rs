@@ -80,8 +80,8 @@ impl Ran {
             self.alone.map(End::text).unwrap_or_default(),
             written,
             set_user_id,
-            escaped(self.emulator.as_deref().unwrap_or_default()),
-            escaped(&self.said),
+            escaped(self.emulator.as_deref().unwrap_or_default()).into_owned(),
+            escaped(&self.said).into_owned(),
         ];
         fields.join("\t") + "\n"
     }
