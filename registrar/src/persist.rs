@@ -78,7 +78,11 @@ impl fmt::Display for Error {
                 write!(f, "{folder} is not on that host: is {package} installed, and is --root the host's root?")
             }
             Self::NotForUnit { folder } => {
-                write!(f, "--copy-to {folder}: for --unit, name a folder of letters, digits and ._-+@, alone")
+                write!(
+                    f,
+                    "--copy-to {folder}: for --unit, name a folder of letters, digits and ._-+@, alone, and no user's or \
+                     temporary one"
+                )
             }
             Self::Flags(letters) => write!(f, "binfmt-support knows no flag {letters}; choose another --format"),
             Self::Nothing => f.write_str("no architecture that is asked for needs a handler on this machine"),

@@ -131,15 +131,18 @@ fn one_index_holds_an_image_for_each_host_that_its_machines_run() {
 }
 
 #[test]
-fn docker_loads_and_runs_an_archive_for_it() {
+fn docker_loads_and_runs_an_archive_for_it_and_a_release() {
     let made = Made::new("image-docker");
-    let image = made.image(&["--format", "docker"]);
     let docker = Docker::new(&made.0.join("docker"));
-    let said = docker.run(&["load", "--input", &image]);
-    assert!(said.contains(NAME), "{said}");
-    let options = ["--rm", "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only"];
-    let said = docker.run(&[&["run"], &options[..], &[NAME, "--version"]].concat());
-    assert!(said.contains("36 handlers of 35 targets"), "{said}");
+    for options in [&["--format", "docker"][..], &["--release"]] {
+        let said = docker.run(&["load", "--input", &made.image(options)]);
+        assert!(said.contains(NAME), "{options:?}: {said}");
+        let run =
+            ["run", "--rm", "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only"];
+        let said = docker.run(&[&run[..], &[NAME, "--version"]].concat());
+        assert!(said.contains("36 handlers of 35 targets"), "{options:?}: {said}");
+        docker.run(&["rmi", NAME]);
+    }
 }
 
 /// It reads both compressions of an archive of OCI's layout, and chooses by the machine alone: the first.

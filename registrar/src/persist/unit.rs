@@ -35,6 +35,9 @@ const COMMAND: &str = "ExecStart";
 /// Characters that mean nothing to systemd, beside letters and digits.
 const PLAIN: &[u8] = b"/._-+@,";
 
+/// Folders that the service does not see, or sees as others (`ProtectHome`, `PrivateTmp`).
+const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
+
 /// The service of a host, which is not there yet, or is ours.
 pub(super) struct Unit {
     folder: Place,
@@ -45,7 +48,9 @@ impl Unit {
     /// The service that keeps these handlers as wanted.
     pub(super) fn new(root: &Root, handlers: &[&Handler], wanted: &Wanted) -> Result<Self, Error> {
         let emulators = &wanted.emulators;
-        if !emulators.bytes().all(|byte| byte.is_ascii_alphanumeric() || PLAIN.contains(&byte)) {
+        let is_plain = emulators.bytes().all(|byte| byte.is_ascii_alphanumeric() || PLAIN.contains(&byte));
+        let is_hidden = HIDDEN.iter().any(|folder| Path::new(emulators).starts_with(folder));
+        if !is_plain || is_hidden {
             return Err(Error::NotForUnit { folder: emulators.clone() });
         }
         let folder = root.find(FOLDER, ".")?.ok_or(Error::NotThere { folder: FOLDER, package: "systemd" })?;

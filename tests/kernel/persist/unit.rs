@@ -127,6 +127,9 @@ fn that_cannot_be_written(sandbox: &Sandbox) {
     host.succeeds("unpersist", "systemd", &[]);
     assert!(host.root.join(UNIT).exists());
     fs::remove_file(host.root.join(UNIT)).expect("removed");
-    let err = "--copy-to /opt/a%b: for --unit, name a folder of letters, digits and ._-+@, alone";
-    host.fails("persist", "systemd", &["--unit", "--copy-to", "/opt/a%b", "s390x"], err);
+    for folder in ["/opt/a%b", "/home/user/bin", "/tmp"] {
+        let advice = "for --unit, name a folder of letters, digits and ._-+@, alone, and no user's or temporary one";
+        let asked = ["--unit", "--copy-to", folder, "s390x"];
+        host.fails("persist", "systemd", &asked, &format!("--copy-to {folder}: {advice}"));
+    }
 }
