@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, Read};
 
 use anyhow::{Result, bail};
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 
 /// A SHA-256 digest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,9 +65,15 @@ impl From<Sha256> for String {
     }
 }
 
-/// A digest in the making.
-#[derive(Clone, Default)]
-pub struct Hasher(sha2::Sha256);
+/// A digest in the making. Where a processor has no instructions for it, `ring` takes a third of the time that `sha2` takes.
+#[derive(Clone)]
+pub struct Hasher(Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
 
 impl Hasher {
     /// Takes more bytes.
@@ -82,6 +88,6 @@ impl Hasher {
 
     /// The digest of all bytes taken.
     pub fn finish(self) -> Sha256 {
-        Sha256(self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Sha256(self.0.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
