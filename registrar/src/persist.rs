@@ -106,6 +106,8 @@ pub(crate) fn persist(
     let root = Root::open(at)?;
     let files = format.files(&handlers, &asked.wanted);
     let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
+    // First, since it makes nothing yet.
+    let unit = if has_unit { Some(Unit::new(&root, &handlers, &asked.wanted)?) } else { None };
     let configuration = match format {
         Format::Systemd | Format::OpenRc => root.make(format.folder())?,
         Format::BinfmtSupport => {
@@ -113,7 +115,6 @@ pub(crate) fn persist(
         }
     };
     refuse_others(format, &configuration, &names)?;
-    let unit = if has_unit { Some(Unit::new(&root, &handlers, &asked.wanted)?) } else { None };
     let mut said = String::new();
     if let Some(copies) = &asked.copies {
         let folder = &asked.wanted.emulators;

@@ -117,8 +117,6 @@ fn that_cannot_be_written(sandbox: &Sandbox) {
     let host = Host::new(sandbox);
     let asked = ["--unit", "s390x"];
     let err = "/etc/systemd/system is not on that host: is systemd installed, and is --root the host's root?";
-    // Where the configuration would be, is no part of what is looked at here.
-    fs::create_dir(host.root.join("etc/binfmt.d")).expect("a folder");
     host.fails("persist", "systemd", &asked, err);
     host.write(UNIT, "[Unit]\n");
     let advice = "nothing was changed; remove what has brought it, or choose other architectures or --format";
