@@ -165,9 +165,9 @@ fn may_sign(binding: &Signature) -> bool {
 
 /// What Fedora signs with, has signed with, or is going to. DSA and keys of version 3 need broken digests.
 fn check_algorithm(key: &impl KeyDetails) -> Result<()> {
-    use PublicKeyAlgorithm::{ECDSA, Ed448, Ed25519, EdDSALegacy, MlDsa65Ed25519, MlDsa87Ed448, RSA};
+    use PublicKeyAlgorithm::{ECDSA, Ed448, Ed25519, EdDSALegacy, RSA};
     let algorithm = key.algorithm();
-    let known = [RSA, ECDSA, EdDSALegacy, Ed25519, Ed448, MlDsa65Ed25519, MlDsa87Ed448].contains(&algorithm);
+    let known = [RSA, ECDSA, EdDSALegacy, Ed25519, Ed448].contains(&algorithm);
     let modern = matches!(key.version(), KeyVersion::V4 | KeyVersion::V6);
     ensure!(known && modern, "it signs with {algorithm:?} (version {:?}), which is not supported", key.version());
     Ok(())
