@@ -1,6 +1,6 @@
 /* The least that can be done: opens `register` once and writes the lines, one write(2) each.
  *
- * LINES is a header with the lines as C strings, made by bench-register from what registrar registered. */
+ * LINES is a header with the lines as C strings, made by `bench register` from what registrar registered. */
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>

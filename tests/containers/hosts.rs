@@ -11,11 +11,11 @@ use std::process::{Child, Command, Output, Stdio};
 
 use codegen::elf;
 use codegen::targets::{self, Target};
+use fedora_mirror::Options;
 use serde_json::Value;
 use tests::binfmt_misc::{self, USUAL};
 use tests::debian::{self, KEYS};
 use xtask::host::Host;
-use xtask::mirror::{self, Options};
 use xtask::tables::target_dir;
 use xtask::{compile, system};
 
@@ -65,8 +65,8 @@ impl Folder {
         let mut options = Options::quick(self.0.join("mirror"), &TARGETS);
         options.emulators.clear();
         options.emulators.extend(hosts.map(|host| self.emulators(host, &targets)));
-        let mirror = mirror::make(&options).expect("a mirror");
-        let server = mirror::serve(&mirror.root).expect("a server");
+        let mirror = fedora_mirror::make(&options).expect("a mirror");
+        let server = fedora_mirror::serve(&mirror.root).expect("a server");
         let (servers, hosts) = (server.url(""), hosts.join(","));
         let source = ["--source", "fedora", "--servers", &servers, "--fingerprint", &mirror.key.fingerprint];
         let dist = self.0.join("dist");

@@ -134,7 +134,7 @@ fn on_a_full_disk_the_old_image_stays() {
         ! \"$@\" --out \"$out\" --compression gzip:9 && sha256sum \"$out\" && ls \"$(dirname \"$out\")\"";
     let mut command = Command::new("unshare");
     command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(&small);
-    command.arg(env!("CARGO_BIN_EXE_xtask")).args(["image", "--host", "x86_64", "--dist"]).arg(folder.path());
+    command.arg(env!("CARGO_BIN_EXE_tested-xtask")).args(["image", "--host", "x86_64", "--dist"]).arg(folder.path());
     let said = command.output().expect("running unshare");
     let (stdout, stderr) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
     assert!(said.status.success(), "{stdout}{stderr}");

@@ -21,7 +21,7 @@ const PROGRAM: &[u8] = b"\x7fELF";
 
 /// A run for the fixture's hosts, which need not be this machine.
 fn image(dist: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tested-xtask"));
     command.arg("image").arg("--dist").arg(dist).args(arguments).env_remove("SOURCE_DATE_EPOCH");
     command.output().expect("running xtask")
 }
@@ -170,7 +170,7 @@ fn the_same_files_give_the_same_image_in_any_folder_at_any_time() {
         assert!(archives[0] == archives[1], "{arguments:?}");
     }
     let before = Sha256::of(&fs::read(one.join("image.tar")).expect("an archive"));
-    let mut later = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut later = Command::new(env!("CARGO_BIN_EXE_tested-xtask"));
     later.args(["image", "--host", "x86_64", "--compression", "zstd:17", "--window", "1", "--dist"]).arg(&one);
     let said = later.env("SOURCE_DATE_EPOCH", "5").output().expect("running xtask");
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));

@@ -19,7 +19,7 @@ const MOST_MEMORY: u64 = 200 << 20;
 /// Runs an extraction that must be refused; its peak memory in bytes.
 fn peak_memory(built: &Built, words: &[&str]) -> u64 {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"))
+    let mut xtask = Command::new(env!("CARGO_BIN_EXE_tested-xtask"))
         .args(["extract", "--no-signature", "--source", text(built.source()), "--out"])
         .arg(folder.path().join("out"))
         .env("CARGO_TARGET_DIR", folder.path().join("target"))

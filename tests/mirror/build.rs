@@ -104,7 +104,7 @@ fn a_root_file_system_with_what_was_wanted_and_nothing_else() {
 
 /// A build into `out`, without what the environment says of times.
 fn build(out: &Path, target: &Path) -> Command {
-    let mut build = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut build = Command::new(env!("CARGO_BIN_EXE_tested-xtask"));
     build.args(["fetch-and-build", "--offline", "--target", "arm,386", "--key", key()]);
     build.arg("--source").arg(MIRROR.repo()).arg("--out").arg(out);
     build.env("CARGO_TARGET_DIR", target).env_remove("SOURCE_DATE_EPOCH");

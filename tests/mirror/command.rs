@@ -45,7 +45,7 @@ impl Ran {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Self {
-        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        let output = Command::new(env!("CARGO_BIN_EXE_tested-xtask"))
             .arg(command)
             .args(arguments)
             .arg("--out")

@@ -6,9 +6,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use codegen::targets::TARGETS;
+use fedora_mirror::spec;
 use rpm::signature::pgp::Signer;
 use rpm::{BuildConfig, CompressionWithLevel, FileOptions, PackageBuilder};
-use xtask::mirror::spec;
 
 use crate::fixture::{MIRROR, other_key};
 use crate::forge::build;

@@ -6,8 +6,6 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
 
-use xtask::mirror;
-
 use crate::command::Ran;
 use crate::fixture::Content::{Bytes, Link};
 use crate::fixture::{Copy, MIRROR, key, other_key, package, text};
@@ -57,7 +55,7 @@ fn a_tampered_header() {
 #[test]
 fn an_unsigned_package() {
     let copy = Copy::repository();
-    mirror::unsign(&copy.package("arm")).expect("an unsigned package");
+    fedora_mirror::unsign(&copy.package("arm")).expect("an unsigned package");
     copy.reindex();
     extract(text(&copy.path())).assert_refused(&["qemu-user-static-arm", "is not signed", "--no-signature"]);
     let ran = Ran::new(&["--source", text(&copy.path()), "--no-signature"]);
@@ -70,7 +68,7 @@ fn a_package_signed_by_another_key() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let other = other_key(folder.path());
     let path = copy.package("arm");
-    mirror::unsign(&path).expect("an unsigned package");
+    fedora_mirror::unsign(&path).expect("an unsigned package");
     other.sign(&[&path]).expect("another signature");
     copy.reindex();
     extract(text(&copy.path())).assert_refused(&["qemu-user-static-arm", "is signed by", &other.fingerprint, key()]);
@@ -104,7 +102,7 @@ fn a_shortened_package() {
     fs::File::options().write(true).open(&path).and_then(|file| file.set_len(length / 2)).expect("shortening it");
     let expected = format!("truncated: {} of {length} bytes", length / 2);
     extract(text(&copy.path())).assert_refused(&["qemu-user-static-alpha", &expected]);
-    let server = mirror::serve(copy.path().parent().expect("a folder")).expect("a server");
+    let server = fedora_mirror::serve(copy.path().parent().expect("a folder")).expect("a server");
     extract(&server.url("os")).assert_refused(&["qemu-user-static-alpha", &expected]);
 }
 
@@ -180,7 +178,7 @@ fn sizes_that_no_file_has() {
     let index = copy.path().join("repodata/repomd.xml");
     let huge = fs::read_to_string(&index).expect("the index").replace("<size>", "<size>99999999999");
     fs::write(&index, huge).expect("spoiling the index");
-    let server = mirror::serve(copy.path().parent().expect("a folder")).expect("a server");
+    let server = fedora_mirror::serve(copy.path().parent().expect("a folder")).expect("a server");
     extract(&server.url("os")).assert_refused(&["repomd.xml", "which no such file has"]);
 }
 

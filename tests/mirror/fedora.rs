@@ -4,8 +4,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use fedora_mirror::{Kind, Mirror, Options, Server, Updates, emulators};
 use tempfile::TempDir;
-use xtask::mirror::{self, Kind, Mirror, Options, Server, Updates, emulators};
 
 use crate::command::{Ran, names};
 use crate::fixture::{MIRROR, TARGETS, key, other_key};
@@ -44,8 +44,8 @@ impl Small {
             options.emulators.push(programs);
         }
         change(&mut options);
-        let mirror = mirror::make(&options).expect("a mirror");
-        let server = mirror::serve(&mirror.root).expect("a server");
+        let mirror = fedora_mirror::make(&options).expect("a mirror");
+        let server = fedora_mirror::serve(&mirror.root).expect("a server");
         Self { folder, mirror, server }
     }
 
@@ -79,7 +79,7 @@ fn assert_small(ran: &Ran) -> String {
 
 #[test]
 fn from_the_metalink_to_the_root_file_system_with_every_check_on() {
-    let server = mirror::serve(&MIRROR.root).expect("a server");
+    let server = fedora_mirror::serve(&MIRROR.root).expect("a server");
     let (servers, fingerprint) = (server.url(""), &MIRROR.key.fingerprint);
     let arguments =
         ["--source", "fedora", "--release", "45", "--servers", &servers, "--fingerprint", fingerprint, "-v"];
@@ -290,14 +290,14 @@ fn fedora_out_of_reach() {
 
     // A server that is there and refuses is no reason to take other packages.
     let root = tempfile::tempdir().expect("a temporary folder");
-    let server = mirror::serve(root.path()).expect("a server");
+    let server = fedora_mirror::serve(root.path()).expect("a server");
     let ran = Ran::new(&["--source", "auto", "--servers", &server.url("")]);
     assert!(!ran.good && ran.stderr.contains("404") && !ran.stderr.contains("apt"), "{}", ran.stderr);
 }
 
 #[test]
 fn a_real_mirrors_emulators_are_those_that_were_packaged() {
-    let server = mirror::serve(&MIRROR.root).expect("a server");
+    let server = fedora_mirror::serve(&MIRROR.root).expect("a server");
     let ran = Ran::new(&["--source", "fedora", "--servers", &server.url(""), "--key", key()]);
     assert_eq!(ran.emulators(), all());
     for name in all() {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use fedora_mirror::{Key, Mirror, Options, Updates};
 use tempfile::TempDir;
-use xtask::mirror::{self, Key, Mirror, Options, Updates};
 use xtask::system::{self, Tool};
 
 /// The emulators of the mirror: a family of two, one with a second entry, and one by itself.
@@ -18,7 +18,7 @@ pub(crate) static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
     system::require(&[Tool::RPM, Tool::EMULATORS, Tool::NGINX]).expect("the tools of these tests");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mirror");
     let options = Options { updates: Updates::Newer, ..Options::quick(folder, TARGETS) };
-    mirror::make(&options).expect("a mirror")
+    fedora_mirror::make(&options).expect("a mirror")
 });
 
 /// Text of a path.

@@ -26,7 +26,7 @@ fn built() -> Ran {
 
 /// Runs `xtask inspect`.
 pub(crate) fn inspect(out: &Path, arguments: &[&str]) -> Output {
-    let mut inspect = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut inspect = Command::new(env!("CARGO_BIN_EXE_tested-xtask"));
     inspect.arg("inspect").arg("--out").arg(out).args(arguments).output().expect("running xtask")
 }
 

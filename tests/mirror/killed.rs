@@ -12,7 +12,6 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use xtask::digest::Sha256;
-use xtask::mirror;
 
 use crate::command::{files, names};
 use crate::fixture::{MIRROR, key};
@@ -43,13 +42,13 @@ fn state(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_killed_build_does_no_harm() {
-    let server = mirror::serve(&MIRROR.root).expect("a server");
+    let server = fedora_mirror::serve(&MIRROR.root).expect("a server");
     let url = server.url(&MIRROR.repo_path);
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("killed");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().join("out");
     let build = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tested-xtask"));
         command.args(["fetch-and-build", "--source", &url, "--key", key(), "--out"]).arg(&out);
         command.env("CARGO_TARGET_DIR", &target).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         command.spawn().expect("starting xtask")

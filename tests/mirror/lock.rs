@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
-use xtask::mirror;
 
 use crate::command::Ran;
 use crate::fixture::{Copy, MIRROR, TARGETS, key, text};
@@ -32,7 +31,7 @@ impl Lock {
 
     /// What `xtask update` prints, or the one line that it fails with.
     fn update(&self, arguments: &[&str]) -> Result<String, String> {
-        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        let output = Command::new(env!("CARGO_BIN_EXE_tested-xtask"))
             .args(["update", "--lock", &self.path()])
             .args(arguments)
             .env("CARGO_TARGET_DIR", self.folder.path().join("target"))
@@ -133,7 +132,7 @@ fn a_lock_that_is_none() {
 
 #[test]
 fn locked_packages_in_the_cache_need_no_server() {
-    let server = mirror::serve(&MIRROR.root).expect("a server");
+    let server = fedora_mirror::serve(&MIRROR.root).expect("a server");
     let url = server.url(&MIRROR.repo_path);
     let lock = Lock::new();
     lock.update(&["--source", &url]).expect("a lock");

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use xtask::mirror::{self, Options, emulators};
+use fedora_mirror::{Options, emulators};
 
 use crate::fixture::MIRROR;
 use crate::server::{Fault, FaultServer, NOBODY};
@@ -162,7 +162,7 @@ fn a_server_has_few_connections_at_once() {
     std::fs::create_dir(&programs).expect("a folder");
     emulators::pretend(&programs, MIRROR.host, &targets, "11.1.3").expect("emulators");
     let options = Options { emulators: vec![programs], ..Options::quick(folder.path().join("mirror"), &targets) };
-    let world = World::of(&mirror::make(&options).expect("a mirror"), 1);
+    let world = World::of(&fedora_mirror::make(&options).expect("a mirror"), 1);
     world.mirrors[0].always("/Packages/", Fault::Late(Duration::from_millis(300)));
     let ran = world.run(&[]);
     assert_eq!(ran.emulators().len(), targets.len());

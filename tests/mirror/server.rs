@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use xtask::mirror::Certificate;
+use fedora_mirror::Certificate;
 use xtask::system;
 
 mod answer;

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use fedora_mirror::Key;
 use rpm::signature::pgp::Signer;
 use rpm::{
     BuildConfig, CompressionWithLevel, FileOptions, Header, HeaderEntry, IndexData, IndexSignatureTag, IndexTag,
     Package, PackageBuilder,
 };
-use xtask::mirror::Key;
 use xtask::system;
 
 use crate::command::Ran;

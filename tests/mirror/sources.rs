@@ -5,8 +5,6 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use xtask::mirror;
-
 use crate::command::{Ran, files, names};
 use crate::fixture::Content::Bytes;
 use crate::fixture::{Copy, MIRROR, TARGETS, key, package, text};
@@ -71,7 +69,7 @@ fn a_folder_with_something_else_named_as_a_package() {
 
 #[test]
 fn a_url_and_then_its_cache() {
-    let server = mirror::serve(&MIRROR.root).expect("a server");
+    let server = fedora_mirror::serve(&MIRROR.root).expect("a server");
     let url = server.url(&MIRROR.repo_path);
     let arguments = ["--source", url.as_str(), "--key", key()];
     let first = Ran::new(&arguments);
@@ -88,7 +86,7 @@ fn a_url_and_then_its_cache() {
 
 #[test]
 fn a_damaged_cache_is_fetched_again() {
-    let server = mirror::serve(&MIRROR.root).expect("a server");
+    let server = fedora_mirror::serve(&MIRROR.root).expect("a server");
     let url = server.url(&MIRROR.repo_path);
     let arguments = ["--source", url.as_str(), "--key", key()];
     let first = Ran::new(&arguments);
@@ -112,7 +110,7 @@ fn offline_without_a_cache() {
 
 #[test]
 fn a_selection_fetches_only_what_it_needs() {
-    let server = mirror::serve(&MIRROR.root).expect("a server");
+    let server = fedora_mirror::serve(&MIRROR.root).expect("a server");
     let url = server.url(&MIRROR.repo_path);
     let ran = Ran::new(&["--source", &url, "--key", key(), "--target", "linux/386,armhf"]);
     assert_eq!(ran.emulators(), ["qemu-arm-static", "qemu-i386-static"]);
@@ -153,7 +151,7 @@ fn an_unknown_target_still_comes_out() {
 
 #[test]
 fn a_reader_that_stops_reading_does_no_harm() {
-    let mut resolve = Command::new(env!("CARGO_BIN_EXE_xtask"))
+    let mut resolve = Command::new(env!("CARGO_BIN_EXE_tested-xtask"))
         .args(["resolve", "--no-signature", "--source", text(&MIRROR.repo())])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -168,7 +166,7 @@ fn a_reader_that_stops_reading_does_no_harm() {
 #[test]
 fn output_that_cannot_be_written_is_a_failure() {
     let full = File::options().write(true).open("/dev/full").expect("a device that is always full");
-    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+    let output = Command::new(env!("CARGO_BIN_EXE_tested-xtask"))
         .args(["resolve", "--no-signature", "--source", text(&MIRROR.repo())])
         .stdout(full)
         .output()

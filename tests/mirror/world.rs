@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use fedora_mirror::{Mirror, metalink};
 use tempfile::TempDir;
-use xtask::mirror::{Mirror, metalink};
 
 use crate::command::Ran;
 use crate::fixture::MIRROR;

@@ -1,10 +1,14 @@
 //! Build tool: packages in, a container image's root file system out.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
-pub mod bench;
+use development::DevelopmentArgs;
+
 pub mod compile;
 mod decompress;
+mod development;
 pub mod digest;
 pub mod download;
 pub mod extract;
@@ -18,7 +22,6 @@ pub mod inspect;
 pub mod key_package;
 pub mod lock;
 pub mod memory;
-pub mod mirror;
 pub mod output;
 pub mod package;
 pub mod parallel;
@@ -42,7 +45,7 @@ pub mod verify;
 /// Everything that a maintainer or CI runs.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", version, about)]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -64,19 +67,29 @@ enum Command {
     /// Write the committed table from what the source knows of the targets
     Codegen(tables::CodegenArgs),
     /// Make a Fedora-shaped mirror of this machine's own emulators, and serve it
-    Mirror(mirror::MirrorArgs),
+    #[command(disable_help_flag = true)]
+    Mirror(DevelopmentArgs),
     /// Measure this project beside what does the same
-    Bench(bench::BenchArgs),
+    #[command(disable_help_flag = true)]
+    Bench(DevelopmentArgs),
     /// Put in place what the tests need, then run them
     Test(test::TestArgs),
 }
 
+/// The program.
+pub fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 impl Cli {
     /// Does what the command line asks for.
-    ///
-    /// # Errors
-    /// The first failure, with what was being done.
-    pub fn run(self) -> anyhow::Result<()> {
+    fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::FetchAndBuild(args) => fetch_and_build::run(&args),
             Command::Extract(args) => extract_command::run(&args),
@@ -85,8 +98,8 @@ impl Cli {
             Command::Update(args) => update::update(&args),
             Command::Inspect(args) => inspect::run(&args),
             Command::Codegen(args) => tables::codegen(&args),
-            Command::Mirror(args) => mirror::run(&args),
-            Command::Bench(args) => bench::run(&args),
+            Command::Mirror(args) => development::run("fedora-mirror", &args),
+            Command::Bench(args) => development::run("bench", &args),
             Command::Test(args) => test::run(&args),
         }?;
         output::finish()

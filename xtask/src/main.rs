@@ -1,15 +1,7 @@
-//! `cargo xtask`: everything that a maintainer or CI runs. Only dispatch; the work is in the library.
+//! `cargo xtask`: everything that a maintainer or CI runs. The work is in the library.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    match xtask::Cli::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    xtask::main()
 }

@@ -8,11 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 
 /// Prints a line as `println!` does, but for a reader that has gone.
+#[macro_export]
 macro_rules! say {
     ($($arguments:tt)*) => { $crate::output::write(format_args!("{}\n", format_args!($($arguments)*))) };
 }
 
-pub(crate) use say;
+pub use say;
 
 /// The first failure to write. It ends no step: what is made is put in place whole, and the command fails after that.
 static FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use xtask::mirror;
-
 use crate::fixture::MIRROR;
 use crate::server::{Fault, NOBODY};
 use crate::world::{ALPHA, World, assert_alpha};
@@ -12,7 +10,7 @@ use crate::world::{ALPHA, World, assert_alpha};
 fn a_stale_mirror_is_left_and_an_older_index_taken_only_where_no_newer_is() {
     let stale = |world: &World, index: usize, days: u64| {
         for path in world.repositories() {
-            let old = mirror::metalink::older(&world.index(path), days);
+            let old = fedora_mirror::metalink::older(&world.index(path), days);
             world.mirrors[index].always(&format!("{path}/repodata/repomd.xml"), Fault::Instead(old));
         }
     };
@@ -113,7 +111,7 @@ fn what_is_no_metalink_is_refused_at_once() {
     let world = World::new(2);
     let index = world.index(world.repositories()[0]);
     let mirrors = [(format!("{}{}", world.mirrors[0].url(""), world.repositories()[0]), 100)];
-    let other = mirror::metalink::text(&mirror::metalink::older(&index, 7), &[], &mirrors);
+    let other = fedora_mirror::metalink::text(&fedora_mirror::metalink::older(&index, 7), &[], &mirrors);
     world.front.put(&format!("metalink?repo=fedora-45&arch={}", MIRROR.host), other);
     world.run(&["--target", "alpha"]).assert_refused(&["fedora-45", "not what"]);
 }

@@ -1,7 +1,5 @@
 //! Servers that prove themselves with a certificate, or fail to.
 
-use xtask::mirror;
-
 use crate::fixture::MIRROR;
 use crate::server::{Fault, FaultServer, certificate};
 use crate::world::{ALPHA, World, assert_alpha};
@@ -13,12 +11,13 @@ fn a_wrong_certificate_is_refused() {
     let trusting = [("SSL_CERT_FILE", certificate.certificate.to_str().expect("a path that is text"))];
     let new = || tempfile::tempdir().expect("a temporary folder");
     let world = World::new(2);
-    let front = mirror::serve_tls(world.front.url("").trim_end_matches('/'), &certificate).expect("a server");
+    let front = fedora_mirror::serve_tls(world.front.url("").trim_end_matches('/'), &certificate).expect("a server");
     let ran = world.told(new(), &front.url(""), &["--target", "alpha"], &[]);
     ran.assert_refused(&["metalink?repo=fedora-45", "certificate"]);
     assert!(world.front.asked("").is_empty());
 
-    let first = mirror::serve_tls(world.mirrors[0].url("").trim_end_matches('/'), &certificate).expect("a server");
+    let first =
+        fedora_mirror::serve_tls(world.mirrors[0].url("").trim_end_matches('/'), &certificate).expect("a server");
     world.name_mirrors(&[&first.url(""), &world.mirrors[1].url("")]);
     world.assert_alpha("a mirror with a wrong certificate");
     assert!(world.mirrors[0].asked("").is_empty());
@@ -39,7 +38,8 @@ fn https_does_not_turn_into_http() {
     let (world, plain) = (World::new(2), FaultServer::new(&MIRROR.root));
     let place = format!("{}{{path}}", plain.url("").trim_end_matches('/'));
     world.mirrors[0].always("", Fault::Redirect(place.clone()));
-    let first = mirror::serve_tls(world.mirrors[0].url("").trim_end_matches('/'), &certificate).expect("a server");
+    let first =
+        fedora_mirror::serve_tls(world.mirrors[0].url("").trim_end_matches('/'), &certificate).expect("a server");
     world.name_mirrors(&[&first.url(""), &world.mirrors[1].url("")]);
     let new = || tempfile::tempdir().expect("a temporary folder");
     let ran = world.told(new(), &world.front.url(""), &["--target", "alpha"], &trusting);
@@ -47,7 +47,7 @@ fn https_does_not_turn_into_http() {
     assert!(plain.asked("").is_empty(), "{:?}", plain.asked(""));
     assert!(!world.mirrors[0].asked("").is_empty());
 
-    let front = mirror::serve_tls(world.front.url("").trim_end_matches('/'), &certificate).expect("a server");
+    let front = fedora_mirror::serve_tls(world.front.url("").trim_end_matches('/'), &certificate).expect("a server");
     world.front.always("metalink", Fault::Redirect(place));
     let ran = world.told(new(), &front.url(""), &["--target", "alpha"], &trusting);
     ran.assert_refused(&["metalink?repo=fedora-45", "https"]);

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use codegen::targets;
 
-use super::{Kind, Mirror, Options, Updates, make, serve};
-use crate::host::Host;
-use crate::output::say;
-use crate::system::{self, Tool};
-use crate::tables;
+use crate::{Kind, Mirror, Options, Updates, make, serve};
+use xtask::host::Host;
+use xtask::say;
+use xtask::system::{self, Tool};
+use xtask::tables;
 
 /// Options of `cargo xtask mirror`.
 #[derive(Debug, clap::Args)]

@@ -28,9 +28,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::partial::{self, Partial};
-use crate::progress;
-use crate::system::{self, Tool};
+use xtask::partial::{self, Partial};
+use xtask::progress;
+use xtask::system::{self, Tool};
 
 mod build;
 mod cli;

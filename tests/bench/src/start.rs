@@ -2,18 +2,19 @@
 //! image with the same options. Fails if registering costs more than its limit.
 //!
 //! Both run by turns; handlers are removed between runs, untimed. A second series finds them in place.
-//! Usage: `bench-start --image ARCHIVE [--engine podman|docker] [--runs N]`
 
-use std::error::Error;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::ValueEnum;
 use tests::binfmt_misc::USUAL;
 use tests::docker::Docker;
 use tests::host::{self, Host};
 use tests::podman::Podman;
+use xtask::system::{self, Tool};
 use xtask::tables::target_dir;
 
 /// How much longer a container may take that registers into an empty `binfmt_misc`.
@@ -23,30 +24,30 @@ const LIMIT: Duration = Duration::from_millis(5);
 const NOTHING: &str = "/nothing";
 const REGISTRAR: &str = "/registrar";
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
-            eprintln!("bench-start: a limit is missed");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("bench-start: {error}");
-            ExitCode::FAILURE
-        }
-    }
+/// Engines that can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum EngineName {
+    Podman,
+    Docker,
 }
 
-/// Whether the limit is kept.
-fn run() -> Result<bool> {
-    let Options { image, engine, runs } = options()?;
-    let scratch = tempfile::tempdir_in(target_dir())?;
+/// Runs the comparison with an image of the emulators in `dist`.
+pub(super) fn run(dist: &Path, engine: EngineName, runs: usize) -> Result<()> {
+    ensure!(runs > 0, "no runs, no median: --runs must be at least 1");
+    let (tool, format) = match engine {
+        EngineName::Podman => (Tool::PODMAN, "oci"),
+        EngineName::Docker => (Tool::DOCKER, "docker"),
+    };
+    system::require(&[tool, Tool::RUNC, Tool::MUSL_GCC])?;
+    let scratch = tempfile::tempdir_in(target_dir()).context("making a folder for the image")?;
+    let image = scratch.path().join("image.tar");
+    let mut make = crate::xtask()?;
+    make.args(["image", "--name", "localhost/bench-start", "--format", format, "--dist"]).arg(dist);
+    system::run(make.arg("--out").arg(&image))?;
     let nothing = scratch.path().join("nothing");
     compile(&nothing)?;
     let host = Host::mounted();
-    let engine = Engine::new(&engine, scratch.path())?;
+    let engine = Engine::new(engine, scratch.path());
     let containers = Containers::new(&engine, &image, &nothing)?;
     // Once each, so that no series begins with what is not in memory yet.
     containers.time(NOTHING)?;
@@ -64,38 +65,15 @@ fn run() -> Result<bool> {
         &format!("of {:.3}{}", LIMIT.as_secs_f64() * 1e3, if is_kept { "" } else { "  MISSED" }),
     );
     present.print("all registered before", "no limit");
-    Ok(is_kept)
-}
-
-struct Options {
-    image: PathBuf,
-    engine: String,
-    runs: usize,
-}
-
-fn options() -> Result<Options> {
-    use lexopt::prelude::*;
-    let (mut image, mut engine, mut runs) = (None, "podman".into(), 100);
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("image") => image = Some(parser.value()?.into()),
-            Long("engine") => engine = parser.value()?.string()?,
-            Long("runs") => runs = parser.value()?.parse()?,
-            unknown => return Err(unknown.unexpected().into()),
-        }
-    }
-    if runs == 0 {
-        return Err("--runs 0 measures nothing".into());
-    }
-    Ok(Options { image: image.ok_or("--image is missing")?, engine, runs })
+    ensure!(is_kept, "starting containers: a limit was missed, see above");
+    Ok(())
 }
 
 fn compile(program: &Path) -> Result<()> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/nothing.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("nothing.c");
     let status = Command::new("musl-gcc").args(["-static", "-Os", "-s", "-o"]).arg(program).arg(source).status();
-    let status = status.map_err(|error| format!("musl-gcc: {error}; install musl-tools"))?;
-    if status.success() { Ok(()) } else { Err(format!("musl-gcc: {status}").into()) }
+    let status = status.context("starting musl-gcc; install musl-tools")?;
+    if status.success() { Ok(()) } else { Err(anyhow!("musl-gcc: {status}")) }
 }
 
 /// One with a storage of its own.
@@ -105,11 +83,10 @@ enum Engine {
 }
 
 impl Engine {
-    fn new(name: &str, folder: &Path) -> Result<Self> {
+    fn new(name: EngineName, folder: &Path) -> Self {
         match name {
-            "podman" => Ok(Self::Podman(Podman::new(folder))),
-            "docker" => Ok(Self::Docker(Docker::new(&folder.join("docker")))),
-            other => Err(format!("--engine {other}: podman or docker").into()),
+            EngineName::Podman => Self::Podman(Podman::new(folder)),
+            EngineName::Docker => Self::Docker(Docker::new(&folder.join("docker"))),
         }
     }
 
@@ -138,8 +115,8 @@ struct Containers<'a> {
 
 impl<'a> Containers<'a> {
     fn new(engine: &'a Engine, archive: &Path, nothing: &Path) -> Result<Self> {
-        let said = engine.run(&["load", "--input", archive.to_str().ok_or("a path that is no text")?]);
-        let image = said.split_whitespace().next_back().ok_or("the engine names no image")?.into();
+        let said = engine.run(&["load", "--input", archive.to_str().context("a path that is no text")?]);
+        let image = said.split_whitespace().next_back().context("the engine names no image")?.into();
         Ok(Self { engine, image, volume: format!("--volume={}:{NOTHING}:ro", nothing.display()) })
     }
 
@@ -153,7 +130,7 @@ impl<'a> Containers<'a> {
         let start = Instant::now();
         let status = command.status()?;
         let time = start.elapsed();
-        if status.success() { Ok(time) } else { Err(format!("a container with {program}: {status}").into()) }
+        if status.success() { Ok(time) } else { Err(anyhow!("a container with {program}: {status}")) }
     }
 }
 
@@ -188,7 +165,7 @@ fn series(containers: &Containers<'_>, host: &Host, runs: usize, count: usize, s
             times[turn].push(containers.time([NOTHING, REGISTRAR][turn])?.as_secs_f64());
             let found = registered(host).len();
             if turn == 1 && found != count {
-                return Err(format!("{found} of {count} handlers are registered").into());
+                bail!("{found} of {count} handlers are registered");
             }
         }
     }

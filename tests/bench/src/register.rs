@@ -3,17 +3,19 @@
 //! limit is missed.
 //!
 //! All run by turns in an instance of `binfmt_misc` that is nobody else's; it is emptied between runs, untimed.
-//! Usage: `bench-register [--registrar PATH] [--runs N]`
 
-mod others;
-
-use std::error::Error;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
-use tests::{binfmt_misc, namespace, registrar};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use tests::{binfmt_misc, namespace};
+use xtask::compile;
+use xtask::host::Host;
+use xtask::system::{self, Tool};
+
+use crate::others;
 
 /// How many times as long as the bare program.
 const RATIO: f64 = 2.0;
@@ -29,43 +31,25 @@ const FEWER: usize = 10;
 /// In bytes.
 const SIZE: u64 = 900 * 1000;
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
-            eprintln!("bench-register: a limit is missed");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("bench-register: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Whether all limits are kept.
-fn run() -> Result<bool> {
-    let Options { registrar, runs } = options()?;
-    let registrar = match registrar {
-        Some(path) => fs::canonicalize(&path).map_err(|error| format!("{}: {error}", path.display()))?,
-        None => registrar::build()?,
-    };
+/// Runs the comparison.
+pub(super) fn run(runs: usize) -> Result<()> {
+    ensure!(runs > 0, "no runs, no median: --runs must be at least 1");
+    system::require(&[Tool::MUSL_GCC, Tool::STRACE, Tool::EMULATORS])?;
+    let registrar = compile::registrar(Host::named(None)?, None, false)?;
     let scratch = tempfile::tempdir()?;
     let folder = Path::new(binfmt_misc::USUAL);
-    namespace::enter(namespace::Users::One(0)).map_err(|error| format!("entering a user namespace: {error}"))?;
-    namespace::mount_binfmt_misc(folder).map_err(|error| format!("mounting binfmt_misc there: {error}"))?;
+    namespace::enter(namespace::Users::One(0)).context("entering a user namespace")?;
+    namespace::mount_binfmt_misc(folder).context("mounting binfmt_misc there")?;
 
     let ours = Program::new(registrar, vec!["register".into(), "--scope=userns".into()]);
     let lines = lines_written_by(&ours, scratch.path(), folder)?;
     let bare = scratch.path().join("bare");
     fs::write(scratch.path().join("lines.h"), &lines.text)?;
-    compile("bare.c", &bare, scratch.path())?;
+    compile_c("bare.c", &bare, scratch.path())?;
     let register = folder.join("register");
     let bare = Program::new(bare, vec![register.display().to_string()]);
     let peak = scratch.path().join("peak");
-    compile("peak.c", &peak, scratch.path())?;
+    compile_c("peak.c", &peak, scratch.path())?;
 
     let programs = [&bare, &ours];
     let times_of_both = times(&programs, runs, folder, lines.count)?;
@@ -114,7 +98,9 @@ fn run() -> Result<bool> {
         println!("{name:22}{bare:>10}{ours:>12}   {limit}{}", if *is_kept { "" } else { "  MISSED" });
     }
     let are_slower = beside_others(&ours, runs.div_ceil(FEWER), scratch.path(), folder, lines.count)?;
-    Ok(are_slower && rows.iter().all(|(.., is_kept)| *is_kept))
+    let are_kept = rows.iter().all(|(.., is_kept)| *is_kept);
+    ensure!(are_slower && are_kept, "registering: a limit was missed, see above");
+    Ok(())
 }
 
 /// Whether all others take longer.
@@ -132,37 +118,18 @@ fn beside_others(ours: &Program, runs: usize, scratch: &Path, folder: &Path, cou
     Ok(times[1..].iter().all(|time| *time > times[0]))
 }
 
-struct Options {
-    registrar: Option<PathBuf>,
-    runs: usize,
-}
-
-fn options() -> Result<Options> {
-    use lexopt::prelude::*;
-    let mut options = Options { registrar: None, runs: 2000 };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("registrar") => options.registrar = Some(parser.value()?.into()),
-            Long("runs") => options.runs = parser.value()?.parse()?,
-            unknown => return Err(unknown.unexpected().into()),
-        }
-    }
-    if options.runs == 0 { Err("--runs 0 measures nothing".into()) } else { Ok(options) }
-}
-
-struct Program {
-    path: PathBuf,
-    arguments: Vec<String>,
-    environment: Vec<(&'static str, String)>,
+pub(super) struct Program {
+    pub(super) path: PathBuf,
+    pub(super) arguments: Vec<String>,
+    pub(super) environment: Vec<(&'static str, String)>,
 }
 
 impl Program {
-    fn new(path: impl Into<PathBuf>, arguments: Vec<String>) -> Self {
+    pub(super) fn new(path: impl Into<PathBuf>, arguments: Vec<String>) -> Self {
         Self { path: path.into(), arguments, environment: Vec::new() }
     }
 
-    fn command(&self) -> Command {
+    pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).env_remove("BINDIR").envs(self.environment.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::null());
@@ -190,24 +157,24 @@ fn lines_written_by(program: &Program, scratch: &Path, folder: &Path) -> Result<
     let count = binfmt_misc::entries(folder)?.len();
     binfmt_misc::clear(folder)?;
     if literals.len() != count || count == 0 {
-        return Err(format!("registrar wrote {} lines for {count} entries", literals.len()).into());
+        bail!("registrar wrote {} lines for {count} entries", literals.len());
     }
     Ok(Lines { text: literals.concat(), count })
 }
 
-fn compile(source: &str, program: &Path, include: &Path) -> Result<()> {
+fn compile_c(source: &str, program: &Path, include: &Path) -> Result<()> {
     let output = Command::new("musl-gcc")
         .args(["-static", "-Os", "-s", "-Wall", "-Werror", "-DLINES=\"lines.h\"", "-I"])
         .arg(include)
         .arg("-o")
         .arg(program)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("bench").join(source))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(source))
         .output()
-        .map_err(|error| format!("musl-gcc: {error}; install musl-tools"))?;
+        .context("starting musl-gcc; install musl-tools")?;
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("compiling {source}: {}", String::from_utf8_lossy(&output.stderr)).into())
+    Err(anyhow!("compiling {source}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// Medians of fork, exec and wait.
@@ -224,7 +191,7 @@ fn times(programs: &[&Program], runs: usize, folder: &Path, count: usize) -> Res
             times[index].push(start.elapsed());
             let registered = binfmt_misc::entries(folder)?.len();
             if !status.success() || registered != count {
-                return Err(format!("{}: {status}, {registered} of {count} entries", program.path.display()).into());
+                bail!("{}: {status}, {registered} of {count} entries", program.path.display());
             }
             binfmt_misc::clear(folder)?;
         }
@@ -242,7 +209,7 @@ fn status_time(registrar: &Program, runs: usize) -> Result<Duration> {
         let is_ready = asked.command().status()?.success();
         times.push(start.elapsed());
         if !is_ready {
-            return Err(format!("register: {status}; and status finds something missing").into());
+            bail!("register: {status}; and status finds something missing");
         }
     }
     Ok(median(times))
@@ -260,22 +227,22 @@ fn system_calls(program: &Program, scratch: &Path) -> Result<u64> {
     let log = fs::read_to_string(&log)?;
     // Share, seconds, microseconds a call, calls, errors if there are any, `total`.
     let total = log.lines().find(|line| line.ends_with(" total")).and_then(|line| line.split_whitespace().nth(3));
-    Ok(total.ok_or("strace shows no total")?.parse()?)
+    Ok(total.context("strace shows no total")?.parse()?)
 }
 
 fn traced(program: &Program, log: &Path, options: &[&str]) -> Result<()> {
     let mut command = Command::new("strace");
     command.args(["-f", "-o"]).arg(log).args(options).arg(&program.path).args(&program.arguments);
-    let output = command.env_remove("BINDIR").output().map_err(|error| format!("strace: {error}; install strace"))?;
+    let output = command.env_remove("BINDIR").output().context("starting strace; install strace")?;
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("{}: {}", program.path.display(), String::from_utf8_lossy(&output.stderr)).into())
+    Err(anyhow!("{}: {}", program.path.display(), String::from_utf8_lossy(&output.stderr)))
 }
 
 /// In kB.
 fn peak_memory(program: &Program, peak: &Path) -> Result<u64> {
     let output = Command::new(peak).arg(&program.path).args(&program.arguments).env_remove("BINDIR").output()?;
     let text = String::from_utf8_lossy(&output.stderr);
-    text.trim().parse().map_err(|_| format!("{}: {text}", program.path.display()).into())
+    text.trim().parse().with_context(|| format!("{}: {text}", program.path.display()))
 }

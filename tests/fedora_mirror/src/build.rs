@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::emulators::Emulator;
-use super::spec::{self, BIN, BINFMT, BUILD_ID, LICENSE_FILES, LICENSES, Spec, TAPSET};
-use crate::system;
+use crate::emulators::Emulator;
+use crate::spec::{self, BIN, BINFMT, BUILD_ID, LICENSE_FILES, LICENSES, Spec, TAPSET};
+use xtask::system;
 
 /// Where a repository keeps packages whose names begin with `q`.
 const PACKAGES: &str = "Packages/q";
 
 /// Makes the packages of `spec` in a repository.
-pub(super) fn packages_into(repo: &Path, spec: &Spec<'_>, number: u32) -> Result<()> {
+pub(crate) fn packages_into(repo: &Path, spec: &Spec<'_>, number: u32) -> Result<()> {
     let packages = repo.join(PACKAGES);
     fs::create_dir_all(&packages).with_context(|| format!("making {}", packages.display()))?;
     // Below the mirror in the making, so that files are moved within one file system, and all goes if this fails.
@@ -26,7 +26,7 @@ pub(super) fn packages_into(repo: &Path, spec: &Spec<'_>, number: u32) -> Result
 }
 
 /// Makes the package that carries the release's key in a repository; gives its file.
-pub(super) fn gpg_keys_into(repo: &Path, spec: &str) -> Result<PathBuf> {
+pub(crate) fn gpg_keys_into(repo: &Path, spec: &str) -> Result<PathBuf> {
     let packages = repo.join("Packages/f");
     fs::create_dir_all(&packages).with_context(|| format!("making {}", packages.display()))?;
     let top = tempfile::Builder::new().prefix(".rpmbuild-").tempdir_in(repo).context("making a folder for rpmbuild")?;
@@ -54,7 +54,7 @@ fn rpmbuild(packages: &Path, top: &Path, spec: &str, arch: &str) -> Result<()> {
 }
 
 /// The emulators' packages of a repository, sorted.
-pub(super) fn packages(repo: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn packages(repo: &Path) -> Result<Vec<PathBuf>> {
     list(&repo.join(PACKAGES))
 }
 

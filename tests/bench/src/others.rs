@@ -4,9 +4,10 @@
 use std::fs;
 use std::path::Path;
 
+use anyhow::{Context, Error, Result, bail};
 use tests::packages;
 
-use super::{Program, Result};
+use crate::register::Program;
 
 /// systemd's, on whatever distribution.
 const SYSTEMD: [&str; 2] = ["/usr/lib/systemd/systemd-binfmt", "/lib/systemd/systemd-binfmt"];
@@ -22,10 +23,10 @@ pub(super) fn programs(registrar: &Program, scratch: &Path, register: &Path) -> 
     let folder = scratch.join("rules");
     fs::create_dir(&folder)?;
     for rule in rules.lines() {
-        let name = rule.split(':').nth(1).ok_or("a rule without a name")?;
+        let name = rule.split(':').nth(1).context("a rule without a name")?;
         fs::write(folder.join(name), rule)?;
     }
-    let systemd = SYSTEMD.iter().find(|path| Path::new(path).exists()).ok_or("no systemd-binfmt; install systemd")?;
+    let systemd = SYSTEMD.iter().find(|path| Path::new(path).exists()).context("no systemd-binfmt; install systemd")?;
     let text = |path: &Path| path.display().to_string();
     Ok(vec![
         ("systemd-binfmt", Program::new(systemd, vec![text(&conf)])),
@@ -36,7 +37,7 @@ pub(super) fn programs(registrar: &Program, scratch: &Path, register: &Path) -> 
 
 /// With a database of its own, which is filled here.
 fn update_binfmts(registrar: &Program, scratch: &Path) -> Result<Program> {
-    let package = packages::unpacked(&["binfmt-support", "libpipeline1"])?;
+    let package = packages::unpacked(&["binfmt-support", "libpipeline1"]).map_err(Error::msg)?;
     let database = scratch.join("binfmts");
     fs::create_dir(&database)?;
     let libraries = fs::read_dir(package.join("usr/lib"))?.map(|file| Ok(file?.path().display().to_string()));
@@ -49,7 +50,7 @@ fn update_binfmts(registrar: &Program, scratch: &Path) -> Result<Program> {
     let filled =
         Program { environment: environment.clone(), ..Program::new("/bin/sh", arguments) }.command().status()?;
     if !filled.success() {
-        return Err(format!("filling update-binfmts' database: {filled}").into());
+        bail!("filling update-binfmts' database: {filled}");
     }
     let arguments = vec!["--admindir".into(), database.display().to_string(), "--enable".into()];
     Ok(Program { environment, ..Program::new(path, arguments) })

@@ -3,17 +3,16 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 
-use super::MEGABYTE;
-use crate::image::spec::{Descriptor, Index, Manifest};
-use crate::output::say;
-use crate::system;
-use crate::tables::target_dir;
+use crate::MEGABYTE;
+use xtask::image::spec::{Descriptor, Index, Manifest};
+use xtask::say;
+use xtask::system;
+use xtask::tables::target_dir;
 
 /// How many bytes an engine fetches at most, by the compression that it knows.
 const LIMITS: [(&str, u64); 2] = [("gzip", 88_000_000), ("zstd", 23_000_000)];
@@ -44,7 +43,7 @@ pub(super) fn run(dist: &Path) -> Result<()> {
 }
 
 fn make(dist: &Path, out: &Path, options: &[&str]) -> Result<Duration> {
-    let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+    let mut command = crate::xtask()?;
     command.arg("image").args(options).arg("--dist").arg(dist).arg("--out").arg(out);
     let start = Instant::now();
     system::run(&mut command)?;

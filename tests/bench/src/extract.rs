@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{MEGABYTE, Run, median, peak_memory};
-use crate::mirror::{self, Mirror};
-use crate::output::say;
-use crate::system::{self, Tool};
-use crate::tables;
+use crate::{MEGABYTE, Run, median, peak_memory};
+use fedora_mirror::Mirror;
+use xtask::say;
+use xtask::system::{self, Tool};
+use xtask::tables;
 
 /// How much longer than unpacking alone, which verifies nothing, verified extraction may take.
 const EXTRACT_RATIO: f64 = 1.5;
@@ -22,7 +22,7 @@ const EXTRACT_MEMORY: u64 = 100 << 20;
 pub(super) fn run(folder: &Path, runs: usize) -> Result<()> {
     ensure!(runs > 0, "no runs, no median: --runs must be at least 1");
     system::require(&[Tool::BSDTAR])?;
-    let mirror = mirror::make(&mirror::Options::new(folder))?;
+    let mirror = fedora_mirror::make(&fedora_mirror::Options::new(folder))?;
     let scratch = tempfile::tempdir_in(tables::target_dir()).context("making a folder to extract into")?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for run in 0..runs {
@@ -59,7 +59,7 @@ fn bsdtar(mirror: &Mirror, out: &Path) -> Result<Run> {
 }
 
 fn this(mirror: &Mirror, out: &Path) -> Result<Run> {
-    let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+    let mut command = crate::xtask()?;
     command.arg("extract").arg("--source").arg(mirror.repo()).arg("--key").arg(&mirror.key.public);
     command.args(["--host", mirror.host]).arg("--out").arg(out);
     let start = Instant::now();

@@ -6,7 +6,7 @@ use std::fmt::Write;
 const FOLDER: &str = "/etc/pki/rpm-gpg";
 
 /// The spec file of a package with this key, armored, for these architectures. Rawhide's has links by that name, too.
-pub(super) fn spec(release: u32, rawhide: bool, arches: &[&str], key: &str) -> String {
+pub(crate) fn spec(release: u32, rawhide: bool, arches: &[&str], key: &str) -> String {
     let primary = format!("RPM-GPG-KEY-fedora-{release}-primary");
     let mut links = vec![format!("RPM-GPG-KEY-{release}-fedora")];
     links.extend(arches.iter().map(|arch| format!("RPM-GPG-KEY-fedora-{release}-{arch}")));

@@ -1,10 +1,10 @@
 //! A list of packages like Fedora's, of any length and always the same: names, texts, dependencies and files are made
-//! up from a fixed seed, sizes and shapes are as in the real one. The emulators' own packages are in [`super::family`].
+//! up from a fixed seed, sizes and shapes are as in the real one. The emulators' own packages are in [`crate::family`].
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::family;
+use crate::family;
 
 /// The first packages, which require only each other: what everything stands on. Whoever resolves recursively ends
 /// there, as with Fedora's glibc, bash and systemd.

@@ -2,18 +2,17 @@
 //! Both begin with the compressed list on disk and nothing else: dnf gets a new cache for each run.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 
-use super::repository::{self, Compression, Repository};
-use super::{MEGABYTE, Run, family, median, peak_memory};
-use crate::output::say;
-use crate::repo::closure::ROOT;
-use crate::system::{self, Tool};
-use crate::{progress, tables};
+use crate::repository::{self, Compression, Repository};
+use crate::{MEGABYTE, Run, family, median, peak_memory};
+use xtask::repo::closure::ROOT;
+use xtask::say;
+use xtask::system::{self, Tool};
+use xtask::{progress, tables};
 
 /// How long it may take, in seconds, from the start of the process.
 const TIME: f64 = 1.0;
@@ -72,7 +71,7 @@ fn compare(repository: &Repository, packages: usize, runs: usize, scratch: &Path
 }
 
 fn this(repository: &Repository) -> Result<Run> {
-    let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+    let mut command = crate::xtask()?;
     command.args(["resolve", "--no-signature", "--verbose", "--host", "x86_64", "--source"]).arg(&repository.folder);
     let start = Instant::now();
     let output = system::run(&mut command)?;

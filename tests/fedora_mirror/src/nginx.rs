@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::serve::Certificate;
-use super::{layout, metalink};
+use crate::serve::Certificate;
+use crate::{layout, metalink};
 
 /// nginx's log, in its folder.
-pub(super) const LOG: &str = "error.log";
+pub(crate) const LOG: &str = "error.log";
 
 /// Folder of the metalinks, in nginx's folder.
 const METALINKS: &str = "metalinks";
 
 /// What one nginx serves.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum What<'a> {
+pub(crate) enum What<'a> {
     /// A folder, by http, and the metalinks of its repositories.
     Folder(&'a Path),
     /// What another server serves, by https.
@@ -27,18 +27,18 @@ pub(super) enum What<'a> {
 
 /// What one nginx is to do.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Told<'a> {
+pub(crate) struct Told<'a> {
     /// What it serves.
-    pub(super) what: What<'a>,
+    pub(crate) what: What<'a>,
     /// Its port on the loopback address.
-    pub(super) port: u16,
+    pub(crate) port: u16,
     /// A path that only this very nginx answers.
-    pub(super) token: &'a str,
+    pub(crate) token: &'a str,
 }
 
 impl Told<'_> {
     /// nginx's URL, without a slash at its end.
-    pub(super) fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         let scheme = match self.what {
             What::Folder(_) => "http",
             What::Server(..) => "https",
@@ -47,7 +47,7 @@ impl Told<'_> {
     }
 
     /// Writes all that into nginx's folder; gives the file of the configuration.
-    pub(super) fn write(&self, folder: &Path) -> Result<PathBuf> {
+    pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
         let path = folder.join("nginx.conf");
         let (map, server) = match self.what {
             What::Folder(root) => {

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use fedora_mirror::{Key, Kind, Mirror, Options, Updates, emulators};
 use tempfile::TempDir;
-use xtask::mirror::{self, Key, Kind, Mirror, Options, Updates, emulators};
 use xtask::system::{self, Tool};
 
 /// A family with two members, and both kinds of byte order and word size.
@@ -23,7 +23,7 @@ impl Fixture {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut options = Options::quick(folder.path().join("mirror"), TARGETS);
         change(&mut options);
-        let mirror = mirror::make(&options).expect("a mirror");
+        let mirror = fedora_mirror::make(&options).expect("a mirror");
         Self { folder, mirror }
     }
 
@@ -160,7 +160,7 @@ fn signatures_are_those_of_the_key() {
 
     let copy = fixture.folder.path().join(file_name(&package));
     fs::copy(&package, &copy).expect("copying a package");
-    mirror::unsign(&copy).expect("taking its signature out");
+    fedora_mirror::unsign(&copy).expect("taking its signature out");
     assert!(!fixture.is_trusted(&copy, &mirror.key), "unsigned");
 
     let other = Key::generate(&fixture.folder.path().join("other"), "Another key <other@localhost.invalid>", 2048);
@@ -179,12 +179,12 @@ fn signatures_are_those_of_the_key() {
 fn what_is_there_already_is_not_made_again() {
     let fixture = Fixture::new(|options| options.targets = Some(vec!["alpha".into()]));
     let mut options = Options::quick(&fixture.mirror.root, &["alpha"]);
-    let again = mirror::make(&options).expect("the same mirror");
+    let again = fedora_mirror::make(&options).expect("the same mirror");
     assert!(again.reused && !fixture.mirror.reused);
     assert_eq!(again.key, fixture.mirror.key);
 
     options.updates = Updates::Newer;
-    let changed = mirror::make(&options).expect("another mirror in its place");
+    let changed = fedora_mirror::make(&options).expect("another mirror in its place");
     assert!(!changed.reused);
     assert_ne!(changed.key.fingerprint, fixture.mirror.key.fingerprint);
     let updates = fs::read_dir(changed.updates().join("Packages/q")).expect("updates");
@@ -209,14 +209,14 @@ fn a_failure_leaves_nothing_behind() {
         (Options { emulators: vec![folder.path().into()], targets: None, ..quick() }, "no emulators qemu-*-static in"),
         (Options { emulators: vec!["/usr/bin".into(); 2], ..quick() }, "two folders of emulators for one host"),
     ] {
-        let error = mirror::make(&options).expect_err(cause);
+        let error = fedora_mirror::make(&options).expect_err(cause);
         assert!(format!("{error:#}").starts_with(cause), "{error:#}");
         assert!(!format!("{error:#}").contains('\n'), "{error:#}");
         assert_eq!(left_behind(folder.path()), [""; 0], "after {cause}");
     }
 
     fs::create_dir(&out).and_then(|()| fs::write(out.join("precious"), "")).expect("a folder of the user's");
-    let error = mirror::make(&quick()).expect_err("not ours to replace").to_string();
+    let error = fedora_mirror::make(&quick()).expect_err("not ours to replace").to_string();
     assert!(error.ends_with("is neither empty nor what this command has made; name another folder"), "{error}");
     assert!(out.join("precious").exists());
 }
@@ -224,7 +224,7 @@ fn a_failure_leaves_nothing_behind() {
 #[test]
 fn nginx_serves_it_but_not_the_secret_key() {
     let fixture = Fixture::new(|options| options.targets = Some(vec!["alpha".into()]));
-    let (one, two) = (mirror::serve(&fixture.mirror.root), mirror::serve(&fixture.mirror.root));
+    let (one, two) = (fedora_mirror::serve(&fixture.mirror.root), fedora_mirror::serve(&fixture.mirror.root));
     let (one, two) = (one.expect("a server"), two.expect("another at the same time"));
     let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().proxy(None).build());
     for server in [&one, &two] {
@@ -261,7 +261,7 @@ fn it_stands_in_for_all_of_fedoras_servers() {
         (Kind::Rawhide, "xz", &["rawhide"], "44"),
         (Kind::Archived, "gz", &["fedora-45", "updates-released-f45"], "47"),
     ] {
-        let mirror = mirror::make(&Options {
+        let mirror = fedora_mirror::make(&Options {
             kind,
             emulators: folders.iter().map(|folder| folder.path().into()).collect(),
             targets: None,
@@ -270,7 +270,7 @@ fn it_stands_in_for_all_of_fedoras_servers() {
         })
         .unwrap_or_else(|error| panic!("{kind:?}: {error:#}"));
         assert_eq!(mirror.version, "11.1.3");
-        let server = mirror::serve(&mirror.root).expect("a server");
+        let server = fedora_mirror::serve(&mirror.root).expect("a server");
         for tree in &mirror.trees {
             for (name, path) in asked.iter().zip(std::iter::once(&tree.repo_path).chain(&tree.updates_path)) {
                 let metalink = get(&server.url(&format!("metalink?repo={name}&arch={}", tree.host)));

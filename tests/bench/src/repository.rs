@@ -1,5 +1,5 @@
 //! Writes a made-up repository: the list of packages in several compressions at once, each in a folder of its own with
-//! a `repomd.xml` that is true. What the list says is for [`super::primary`].
+//! a `repomd.xml` that is true. What the list says is for [`crate::primary`].
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::primary;
-use crate::digest::{Hasher, Sha256};
+use crate::primary;
+use xtask::digest::{Hasher, Sha256};
 
 /// Compression of a list of packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

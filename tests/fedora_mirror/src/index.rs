@@ -10,8 +10,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use flate2::read::GzDecoder;
 
-use crate::digest::Sha256;
-use crate::system;
+use xtask::digest::Sha256;
+use xtask::system;
 
 /// What `createrepo_c` calls Fedora's compression.
 const ZSTD: &str = "zstd";
@@ -20,7 +20,7 @@ const ZSTD: &str = "zstd";
 const ZSTD_LEVEL: i32 = 9;
 
 /// Writes the index of the packages below `repo`.
-pub(super) fn write(repo: &Path, compression: &str) -> Result<()> {
+pub(crate) fn write(repo: &Path, compression: &str) -> Result<()> {
     fs::create_dir_all(repo).with_context(|| format!("making {}", repo.display()))?;
     if compression == ZSTD && !knows_zstd()? {
         createrepo(repo, "gz", "--no-database")?;

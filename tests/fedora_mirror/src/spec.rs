@@ -7,7 +7,7 @@ use std::path::Path;
 use codegen::rule::{Masks, Rule};
 use codegen::targets;
 
-use super::emulators::Emulator;
+use crate::emulators::Emulator;
 
 /// Fedora's subpackages and their targets, 38 to 45.
 pub const FAMILIES: &[(&str, &[&str])] = &[

@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{SigSet, Signal};
 use tempfile::TempDir;
 
-use super::nginx::{self, LOG, What};
-use crate::system;
+use crate::nginx::{self, LOG, What};
+use xtask::system;
 
 /// nginx while it lives; dropping it ends nginx.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::system;
+use xtask::system;
 
 /// A key on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! The text of a metalink, as Fedora's metalink server gives it: what `repomd.xml` is, what it was before, and which
-//! mirrors have it. Pure; the reader of such texts is [`crate::repo`]'s and shares nothing with this.
+//! mirrors have it. Pure; the reader of such texts is `xtask::repo`'s and shares nothing with this.
 
 use std::fmt::Write;
 
@@ -84,7 +84,7 @@ mod tests {
         for expected in [
             "   <mm0:timestamp>1700000000</mm0:timestamp>\n   <size>48</size>\n",
             "     <mm0:timestamp>1699913600</mm0:timestamp>\n",
-            &format!("<hash type=\"sha256\">{}</hash>", crate::digest::Sha256::of(INDEX)),
+            &format!("<hash type=\"sha256\">{}</hash>", xtask::digest::Sha256::of(INDEX)),
             "protocol=\"http\" type=\"http\" location=\"DE\" preference=\"100\">http://one/os/repodata/repomd.xml</url>",
             "preference=\"7\">https://two/a&amp;b/repodata/repomd.xml</url>",
         ] {

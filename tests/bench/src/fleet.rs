@@ -1,23 +1,22 @@
 //! Measures a simulated fleet: many nodes on this machine, each a user namespace with a `binfmt_misc` of its own and a
 //! resident that looks after all handlers. How long they take to be ready, what they need at rest, how long they are
 //! without handlers that somebody has removed, and whether anything is left of them. Fails if a limit is missed.
-//!
-//! Usage: `bench-fleet [--registrar PATH] [--nodes N] [--rest SECONDS] [--svg FILE]`
-
-mod curves;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::sys::utsname::uname;
+use tests::binfmt_misc;
 use tests::fleet::{self, Loss, Node};
-use tests::{binfmt_misc, registrar};
-use xtask::parallel;
+use xtask::host::Host;
+use xtask::system::{self, Tool};
+use xtask::{compile, parallel};
+
+use crate::curves;
 
 /// In which a resident has promised to look.
 const PROMISE: Duration = Duration::from_secs(5);
@@ -34,72 +33,29 @@ const PROPORTIONAL: f64 = 1024.0;
 /// What a node pays that has but one, in kB.
 const RESIDENT: f64 = 2048.0;
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-fn main() -> ExitCode {
-    if let Some(error) = fleet::become_node() {
-        eprintln!("bench-fleet: a node: {error}");
-        return ExitCode::FAILURE;
-    }
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
-            eprintln!("bench-fleet: a limit is missed");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("bench-fleet: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-struct Options {
-    registrar: Option<PathBuf>,
-    nodes: usize,
-    rest: Duration,
-    svg: Option<PathBuf>,
-}
-
-fn options() -> Result<Options> {
-    use lexopt::prelude::*;
-    let mut options = Options { registrar: None, nodes: 200, rest: SHORTEST_REST, svg: None };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("registrar") => options.registrar = Some(parser.value()?.into()),
-            Long("nodes") => options.nodes = parser.value()?.parse()?,
-            Long("rest") => options.rest = Duration::from_secs(parser.value()?.parse()?),
-            Long("svg") => options.svg = Some(parser.value()?.into()),
-            unknown => return Err(unknown.unexpected().into()),
-        }
-    }
-    if options.nodes == 0 || options.rest < SHORTEST_REST {
-        return Err("too little to measure: --nodes must be at least 1, --rest at least 60".into());
-    }
-    Ok(options)
-}
-
-/// Whether all limits are kept.
-fn run() -> Result<bool> {
-    let options = options()?;
-    let registrar = match options.registrar {
-        Some(path) => fs::canonicalize(&path).map_err(|error| format!("{}: {error}", path.display()))?,
-        None => registrar::build()?,
-    };
+/// Runs the measurement, watching the nodes at rest for so many seconds; draws it to a file, if one is named.
+pub(super) fn run(count: usize, rest: u64, svg: Option<&Path>) -> Result<()> {
+    let rest = Duration::from_secs(rest);
+    ensure!(
+        count > 0 && rest >= SHORTEST_REST,
+        "too little to measure: --nodes must be at least 1, --rest at least {}",
+        SHORTEST_REST.as_secs()
+    );
+    system::require(&[Tool::EMULATORS])?;
+    let registrar = compile::registrar(Host::named(None)?, None, false)?;
     let processors = thread::available_parallelism()?.get();
     let host = host()?;
     let load = fs::read_to_string("/proc/loadavg")?;
     println!(
         "{} nodes on {processors} processors, Linux {}; load average at the start {}",
-        options.nodes,
+        count,
         uname()?.release().display(),
         load.split(' ').next().unwrap_or_default()
     );
 
     let begin = Instant::now();
     // As many at a time as can run: each node of a real fleet has processors of its own.
-    let mut nodes = parallel::each(&vec![(); options.nodes], processors, |()| Ok(Node::start(&registrar)?))?;
+    let mut nodes = parallel::each(&vec![(); count], processors, |()| Ok(Node::start(&registrar)?))?;
     let all_ready = begin.elapsed();
     check_apart(&nodes)?;
     let wanted = nodes[0].entries()?;
@@ -107,10 +63,10 @@ fn run() -> Result<bool> {
     is_as_wanted()?;
     println!("{} handlers in each; all ready after {:.2} s", wanted.len(), all_ready.as_secs_f64());
 
-    let rest = at_rest(&nodes, options.rest)?;
+    let rest = at_rest(&nodes, rest)?;
 
     let names: Vec<_> = wanted.keys().collect();
-    let patience = 10 * limit(options.nodes, processors);
+    let patience = 10 * limit(count, processors);
     let one = |index: usize| names[index % names.len()];
     let is_there = |index: usize, node: &Node| Ok(node.has(one(index)));
     // One after the other, as nodes lose them by themselves.
@@ -127,18 +83,18 @@ fn run() -> Result<bool> {
     let ended = end(&mut nodes)?;
     drop(nodes);
     if self::host()? != host {
-        return Err("the fleet has changed what is mounted here".into());
+        bail!("the fleet has changed what is mounted here");
     }
 
-    if let Some(svg) = &options.svg {
-        let title = format!("{} nodes that have lost handlers: how many are still without, by time", options.nodes);
-        let limit = limit(options.nodes, processors);
+    if let Some(svg) = svg {
+        let title = format!("{} nodes that have lost handlers: how many are still without, by time", count);
+        let limit = limit(count, processors);
         let curves = [("one handler each, spread over 5 s", &healed_one), ("all handlers, at one moment", &healed_all)];
         fs::write(svg, curves::drawing(&title, &curves, PROMISE, limit))
-            .map_err(|error| format!("{}: {error}", svg.display()))?;
+            .with_context(|| format!("writing {}", svg.display()))?;
     }
 
-    let limit = limit(options.nodes, processors).as_secs_f64();
+    let limit = limit(count, processors).as_secs_f64();
     let in_seconds = |times: &[Duration]| numbers(times.iter().map(Duration::as_secs_f64));
     let in_milliseconds = |times: Vec<Duration>| numbers(times.iter().map(|time| time.as_secs_f64() * 1e3));
     let kilobytes = |of: fn(&fleet::Memory) -> u64| numbers(memory.iter().map(|memory| of(memory) as f64));
@@ -156,7 +112,8 @@ fn run() -> Result<bool> {
     println!("{:24}{:>10}{:>10}{:>10}{:>10}", "of each node", "median", "99 %", "highest", "limit");
     rows.iter().for_each(Row::print);
     println!("ended, with nothing left, after {:.2} s", ended.as_secs_f64());
-    Ok(rows.iter().all(Row::is_kept))
+    ensure!(rows.iter().all(Row::is_kept), "the fleet: a limit was missed, see above");
+    Ok(())
 }
 
 /// How long a node of so many may be without a handler. On a real fleet each has processors of its own, and the last term is
@@ -176,7 +133,7 @@ fn check_apart(nodes: &[Node]) -> Result<()> {
     let instances = nodes.iter().map(Node::instance).collect::<std::io::Result<BTreeSet<_>>>()?;
     let namespaces = nodes.iter().map(Node::namespace).collect::<std::io::Result<BTreeSet<_>>>()?;
     if [instances.len(), namespaces.len()] != [nodes.len(); 2] {
-        return Err("nodes share a binfmt_misc or a namespace".into());
+        bail!("nodes share a binfmt_misc or a namespace");
     }
     Ok(())
 }
@@ -186,10 +143,10 @@ fn all_as_wanted(nodes: &[Node], wanted: &BTreeMap<String, String>, registrar: &
     for node in nodes {
         let entries = node.entries()?;
         if entries != *wanted || wanted.is_empty() {
-            return Err(format!("a node has {} entries, another {}, or others", entries.len(), wanted.len()).into());
+            bail!("a node has {} entries, another {}, or others", entries.len(), wanted.len());
         }
         if !node.is_ready(registrar)? {
-            return Err("a node is not ready although its entries are there".into());
+            bail!("a node is not ready although its entries are there");
         }
     }
     Ok(())
@@ -229,12 +186,12 @@ fn end(nodes: &mut [Node]) -> Result<Duration> {
         let status = node.wait()?;
         let entries = node.entries()?;
         if !status.success() || !entries.is_empty() {
-            return Err(format!("a node has ended with {status}, and {} entries are left", entries.len()).into());
+            bail!("a node has ended with {status}, and {} entries are left", entries.len());
         }
     }
     let took = begin.elapsed();
     let left = fleet::processes_in(&namespaces)?;
-    if left.is_empty() { Ok(took) } else { Err(format!("processes of nodes are left: {}", left.join(", ")).into()) }
+    if left.is_empty() { Ok(took) } else { Err(anyhow!("processes of nodes are left: {}", left.join(", "))) }
 }
 
 /// Median, 99th percentile and highest of some numbers.

@@ -1,9 +1,9 @@
 //! The emulators' packages among those of a made-up repository, as Fedora's metadata describe them. Names only: nothing
 //! is there to be fetched.
 
-use super::primary::{Random, Stanza, Texts, entry};
-use crate::mirror::spec::{BIN, BINFMT, FAMILIES};
-use crate::repo::closure::ROOT;
+use crate::primary::{Random, Stanza, Texts, entry};
+use fedora_mirror::spec::{BIN, BINFMT, FAMILIES};
+use xtask::repo::closure::ROOT;
 
 /// Version and so on of all of them.
 const EVR: (&str, &str, &str) = ("2", "11.1.3", "4.fc45");

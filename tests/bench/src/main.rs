@@ -1,19 +1,21 @@
 //! `cargo xtask bench`: this project beside what does the same, in one run, against the limits it has set itself.
 
 use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Command, ExitCode, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-
-use crate::tables;
+use clap::Parser;
 use repository::Compression;
-use start::Engine;
+use start::EngineName;
+use xtask::{compile, output, system, tables};
 
+mod curves;
 mod extract;
 mod family;
 mod fleet;
 mod image;
+mod others;
 mod primary;
 mod register;
 mod repository;
@@ -23,9 +25,10 @@ mod start;
 /// In bytes, as a number to divide by.
 const MEGABYTE: f64 = (1 << 20) as f64;
 
-/// Options of `cargo xtask bench`.
-#[derive(Debug, clap::Args)]
-pub struct BenchArgs {
+/// Measure this project beside what does the same
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench", version)]
+struct Cli {
     #[command(subcommand)]
     what: What,
 }
@@ -83,20 +86,32 @@ enum What {
         #[arg(long, value_name = "DIR", default_value_os_t = tables::workspace_root().join("dist"))]
         dist: PathBuf,
         /// What starts the containers
-        #[arg(long, value_enum, default_value_t = Engine::Podman)]
-        engine: Engine,
+        #[arg(long, value_enum, default_value_t = EngineName::Podman)]
+        engine: EngineName,
         /// How many pairs of runs in each series
         #[arg(long, default_value_t = 100)]
         runs: usize,
     },
 }
 
-/// Runs a comparison.
-///
-/// # Errors
-/// If a limit is missed, or something needed cannot be run.
-pub fn run(args: &BenchArgs) -> Result<()> {
-    match &args.what {
+fn main() -> ExitCode {
+    // This program once more, as a node of the fleet. Before anything else, with a single thread.
+    if let Some(error) = tests::fleet::become_node() {
+        eprintln!("error: a node: {error}");
+        return ExitCode::FAILURE;
+    }
+    match run(&Cli::parse()).and_then(|()| output::finish()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a comparison. Fails if a limit is missed.
+fn run(cli: &Cli) -> Result<()> {
+    match &cli.what {
         What::Extract { mirror, runs } => extract::run(mirror, *runs),
         What::Fleet { nodes, rest, svg } => fleet::run(*nodes, *rest, svg.as_deref()),
         What::Image { dist } => image::run(dist),
@@ -104,6 +119,13 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         What::Resolve { packages, runs, compression } => resolve::run(*packages, *runs, compression),
         What::Start { dist, engine, runs } => start::run(dist, *engine, *runs),
     }
+}
+
+/// The build tool itself, as `cargo xtask` runs it: brought up to date, which takes cargo a moment, and then started
+/// without cargo.
+fn xtask() -> Result<Command> {
+    system::run(compile::cargo().args(["build", "--quiet", "--locked", "--package", "xtask"]))?;
+    Ok(Command::new(tables::target_dir().join("debug/xtask")))
 }
 
 /// What one run took.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::emulators::{self, Emulator};
-use super::spec::{self, Spec};
-use super::{Key, Options, RELEASE_NUMBER, build, index};
+use crate::emulators::{self, Emulator};
+use crate::spec::{self, Spec};
+use crate::{Key, Options, RELEASE_NUMBER, build, index};
 
 /// What a mirror holds for one host.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl Tree {
     ///
     /// # Errors
     /// If they cannot be read, or are none that a mirror can be made of.
-    pub(super) fn new(folder: &Path, options: &Options) -> Result<Self> {
+    pub(crate) fn new(folder: &Path, options: &Options) -> Result<Self> {
         let emulators = emulators::find(folder, options.targets.as_deref())?;
         let version = emulators::version(&emulators)?;
         let host = emulators::host(&emulators)?.qemu;
@@ -38,7 +38,7 @@ impl Tree {
     }
 
     /// What its spec file is made of.
-    pub(super) fn spec<'a>(&'a self, options: &'a Options) -> Spec<'a> {
+    pub(crate) fn spec<'a>(&'a self, options: &'a Options) -> Spec<'a> {
         Spec {
             host: self.host,
             version: &self.version,
@@ -49,7 +49,7 @@ impl Tree {
     }
 
     /// Makes its repositories below `root`, with the key's package.
-    pub(super) fn make(&self, root: &Path, options: &Options, key: &Key, keys_spec: &str) -> Result<()> {
+    pub(crate) fn make(&self, root: &Path, options: &Options, key: &Key, keys_spec: &str) -> Result<()> {
         let (spec, count) = (self.spec(options), self.emulators.len());
         let size: u64 = self.emulators.iter().map(|emulator| emulator.size).sum();
         let release = (&self.repo_path, Some(RELEASE_NUMBER));
