@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::Command;
 use std::thread;
 
 use crate::command::Ran;
@@ -206,11 +205,11 @@ fn two_builds_of_a_package_in_a_folder() {
 /// The list of packages of a repository, as text.
 fn plain_primary(copy: &Copy) -> String {
     let folder = copy.path().join("repodata");
-    let is_primary = |path: &std::path::PathBuf| text(path).ends_with("-primary.xml.gz");
+    let is_primary = |path: &std::path::PathBuf| text(path).ends_with("-primary.xml.zst");
     let mut files = fs::read_dir(&folder).expect("the index").map(|entry| entry.expect("a file").path());
     let path = files.find(is_primary).expect("the list of packages");
-    let output = Command::new("gzip").args(["--decompress", "--stdout"]).arg(path).output().expect("running gzip");
-    String::from_utf8(output.stdout).expect("XML")
+    let list = zstd::decode_all(fs::File::open(path).expect("the list")).expect("zstd");
+    String::from_utf8(list).expect("XML")
 }
 
 /// Puts another list of packages in place, with an index that promises it.

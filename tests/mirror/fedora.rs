@@ -205,13 +205,16 @@ fn the_key_is_the_one_with_the_pinned_fingerprint_wherever_it_comes_from() {
     let fingerprint = &small.mirror.key.fingerprint;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let other = other_key(folder.path());
-    let read = |path: &std::path::Path| fs::read_to_string(path).expect("a key");
+    let read = |path: &std::path::Path| fs::read(path).expect("a key");
     let (right, wrong) = (read(&small.mirror.key.public), read(&other.public));
     for (what, keyring, from) in [
-        ("alone", Some(right.clone()), "fedora.gpg"),
-        ("among others", Some(format!("{wrong}\n{right}")), "fedora.gpg"),
+        ("binary, between others", Some(read(&small.file("fedora.gpg"))), "fedora.gpg"),
+        ("binary, alone", Some(read(&small.mirror.key.keyring)), "fedora.gpg"),
+        ("armored", Some(right.clone()), "fedora.gpg"),
+        ("armored, among others", Some([&wrong[..], &right].concat()), "fedora.gpg"),
         ("another one", Some(wrong.clone()), "fedora-gpg-keys"),
-        ("something else", Some("<html>".to_owned()), "fedora-gpg-keys"),
+        ("another one, binary", Some(read(&other.keyring)), "fedora-gpg-keys"),
+        ("something else", Some(b"<html>".to_vec()), "fedora-gpg-keys"),
         ("missing", None, "fedora-gpg-keys"),
     ] {
         match &keyring {
@@ -226,7 +229,7 @@ fn the_key_is_the_one_with_the_pinned_fingerprint_wherever_it_comes_from() {
     }
 
     // A key of the keyring that is not the pinned one has signed the packages.
-    fs::write(small.file("fedora.gpg"), format!("{wrong}\n{right}")).expect("a keyring of both");
+    fs::write(small.file("fedora.gpg"), [wrong, right].concat()).expect("a keyring of both");
     let servers = small.server.url("");
     let pinned = |fingerprint: &str| {
         let arguments = ["--source", "fedora", "--release", "45", "--servers", &servers];

@@ -23,7 +23,7 @@ pub(super) fn packages(random: &mut Random) -> Vec<String> {
                 "    <file>{BIN}/qemu-{target}-static</file>\n    <file>{BINFMT}/qemu-{target}-static.conf</file>\n"
             )
         };
-        let requires = ["/bin/sh", "rtld(GNU_HASH)", "systemd-units"].map(|name| entry(name, None)).concat();
+        let requires = ["/bin/sh", "rtld(GNU_HASH)"].map(|name| entry(name, None)).concat();
         packages.push(package(&name, requires, targets.iter().map(file).collect(), random));
     }
     packages.push(package(ROOT, entry("systemd-units", None) + &root, String::new(), random));

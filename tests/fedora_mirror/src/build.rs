@@ -68,11 +68,15 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Lays out all files below `stage`, as they are to be installed below `/`.
 fn lay_out(stage: &Path, spec: &Spec<'_>) -> Result<()> {
     let below = |path: &str| stage.join(path.trim_start_matches('/'));
-    for folder in [BIN, BINFMT, TAPSET, BUILD_ID, LICENSES] {
+    for folder in [BIN, BINFMT, TAPSET, BUILD_ID] {
         fs::create_dir_all(below(folder))?;
     }
-    for name in LICENSE_FILES {
-        fs::write(below(LICENSES).join(name), license(name))?;
+    for end in std::iter::once(String::new()).chain(spec.families.iter().map(|family| format!("-{}", family.name))) {
+        let folder = below(&format!("{LICENSES}{end}"));
+        fs::create_dir_all(&folder)?;
+        for name in LICENSE_FILES {
+            fs::write(folder.join(name), license(name))?;
+        }
     }
     for emulator in spec.families.iter().flat_map(|family| &family.emulators) {
         let target = &emulator.target;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use codegen::targets;
 
-use crate::{Kind, Mirror, Options, Updates, make, serve};
+use crate::{Keyring, Kind, Mirror, Options, Updates, make, serve};
 use xtask::host::Host;
 use xtask::say;
 use xtask::system::{self, Tool};
@@ -38,6 +38,9 @@ pub struct MirrorArgs {
     /// What the updates repository holds
     #[arg(long, value_enum, default_value_t)]
     updates: Updates,
+    /// What fedora.gpg is
+    #[arg(long, value_enum, default_value_t)]
+    keyring: Keyring,
     /// Serve it on 127.0.0.1 until interrupted
     #[arg(long)]
     serve: bool,
@@ -63,6 +66,7 @@ pub fn run(args: &MirrorArgs) -> Result<()> {
         payload: args.payload.clone(),
         metadata: args.metadata.clone(),
         updates: args.updates,
+        keyring: args.keyring,
         quiet: false,
     })?;
     let made = if mirror.reused { "is up to date" } else { "made" };

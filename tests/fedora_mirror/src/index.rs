@@ -1,4 +1,6 @@
-//! A repository's index, by the real `createrepo_c`.
+//! A repository's index, by the real `createrepo_c`, with what pungi has it write for Fedora: databases, groups, and zchunk
+//! variants (`createrepo_database`, `createrepo_extra_args = ['--zck', …]` in pungi-fedora's configuration; the `repomd.xml`
+//! of release 38 and the folder listing of a rawhide of 2025 have all of these, in this order).
 //!
 //! An old one (0.17, of Debian 12) cannot write zstd, which Fedora's repositories have since 42. Its index is then
 //! compressed anew here, and its entries in `repomd.xml` follow.
@@ -19,27 +21,81 @@ const ZSTD: &str = "zstd";
 /// A level that takes no time with a few packages.
 const ZSTD_LEVEL: i32 = 9;
 
-/// Writes the index of the packages below `repo`.
-pub(crate) fn write(repo: &Path, compression: &str) -> Result<()> {
+/// Groups of packages, of which nothing is read.
+const GROUPS: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>
+<!DOCTYPE comps PUBLIC \"-//Red Hat, Inc.//DTD Comps info//EN\" \"comps.dtd\">
+<comps/>
+";
+
+/// How every zchunk file begins.
+const ZCHUNK: &[u8] = b"\0ZCK1";
+
+/// Writes the index of the packages below `repo`, of an architecture.
+pub(crate) fn write(repo: &Path, compression: &str, arch: &str) -> Result<()> {
     fs::create_dir_all(repo).with_context(|| format!("making {}", repo.display()))?;
-    if compression == ZSTD && !knows_zstd()? {
-        createrepo(repo, "gz", "--no-database")?;
-        return recompress(&repo.join("repodata"));
+    let scratch = tempfile::tempdir().context("making a folder for createrepo_c")?;
+    let groups = scratch.path().join(format!("comps-Everything.{arch}.xml"));
+    fs::write(&groups, GROUPS).context("writing the groups")?;
+    let repodata = repo.join("repodata");
+    if compression == ZSTD && !knows_zstd(&groups)? {
+        createrepo(repo, "gz", &groups)?;
+        recompress(&repodata)?;
+    } else {
+        createrepo(repo, compression, &groups)?;
     }
-    // The databases stand beside what is to be read, as in Fedora's repositories up to 40.
-    createrepo(repo, compression, "--database")
+    add_zchunk(&repodata)
 }
 
-fn createrepo(repo: &Path, compression: &str, database: &str) -> Result<()> {
+fn createrepo(repo: &Path, compression: &str, groups: &Path) -> Result<()> {
     let mut createrepo = system::command("createrepo_c");
-    createrepo.args(["--quiet", database, "--checksum", "sha256", "--general-compress-type", compression]);
+    createrepo.args(["--quiet", "--database", "--unique-md-filenames", "--checksum", "sha256"]);
+    createrepo.args(["--general-compress-type", compression, "--groupfile"]).arg(groups);
     system::run(createrepo.arg(repo)).map(drop)
 }
 
 /// Whether this machine's `createrepo_c` writes zstd: it names no formats, so it is tried on nothing.
-fn knows_zstd() -> Result<bool> {
+fn knows_zstd(groups: &Path) -> Result<bool> {
     let empty = tempfile::tempdir().context("making a folder for createrepo_c")?;
-    Ok(createrepo(empty.path(), ZSTD, "--no-database").is_ok())
+    Ok(createrepo(empty.path(), ZSTD, groups).is_ok())
+}
+
+/// Adds an entry for the zchunk variant of each list. Debian's `createrepo_c` is built without zchunk, so the files only
+/// begin like one: a reader that takes `primary_zck` for `primary` finds nothing in it.
+fn add_zchunk(repodata: &Path) -> Result<()> {
+    let path = repodata.join("repomd.xml");
+    let index = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let mut entries = String::new();
+    for kind in ["primary", "filelists", "other"] {
+        let (_, entry) =
+            index.split_once(&format!("<data type=\"{kind}\">")).context("createrepo_c has left out a list")?;
+        let entry = entry.split("</data>").next().unwrap_or_default();
+        let lines = |tag: &str| entry.lines().find(|line| line.trim_start().starts_with(tag)).unwrap_or_default();
+        let content = [ZCHUNK, entry.as_bytes()].concat();
+        let sha256 = Sha256::of(&content);
+        let name = format!("{sha256}-{kind}.xml.zck");
+        fs::write(repodata.join(&name), &content).with_context(|| format!("writing {name}"))?;
+        entries += &format!(
+            "  <data type=\"{kind}_zck\">
+    <checksum type=\"sha256\">{sha256}</checksum>
+{}
+    <header-checksum type=\"sha256\">{}</header-checksum>
+    <location href=\"repodata/{name}\"/>
+{}
+    <size>{}</size>
+{}
+    <header-size>{}</header-size>
+  </data>\n",
+            lines("<open-checksum"),
+            Sha256::of(ZCHUNK),
+            lines("<timestamp>"),
+            content.len(),
+            lines("<open-size>"),
+            ZCHUNK.len()
+        );
+    }
+    let place = index.find("  <data type=\"group\">").or_else(|| index.find("</repomd>"));
+    let (before, after) = index.split_at(place.context("createrepo_c has written no end of the index")?);
+    fs::write(&path, [before, &entries, after].concat()).with_context(|| format!("writing {}", path.display()))
 }
 
 /// Gives the files of an index that gzip has compressed to zstd.
@@ -67,6 +123,7 @@ fn recompress(repodata: &Path) -> Result<()> {
             *block = block
                 .replace(digest, &sha256)
                 .replace(&format!("{kind}.gz"), &format!("{kind}.zst"))
+                .replace("type=\"group_gz\"", "type=\"group_zst\"")
                 .replace(&size(gzipped.len()), &size(compressed.len()));
         }
     }

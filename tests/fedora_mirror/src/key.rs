@@ -18,6 +18,8 @@ use xtask::system;
 pub struct Key {
     /// The public half, armored.
     pub public: PathBuf,
+    /// The public half as a binary keyring.
+    pub keyring: PathBuf,
     /// The secret half, armored, without a passphrase.
     pub secret: PathBuf,
     /// Forty upper-case hexadecimal digits.
@@ -25,8 +27,9 @@ pub struct Key {
 }
 
 /// Names below a key's folder.
-const PUBLIC: &str = "fedora.gpg";
+const PUBLIC: &str = "key.asc";
 const SECRET_DIR: &str = ".key";
+const KEYRING: &str = ".key/public.gpg";
 const SECRET: &str = ".key/secret.asc";
 const FINGERPRINT: &str = ".key/fingerprint";
 
@@ -44,6 +47,7 @@ impl Key {
         let fingerprint = listed.lines().find_map(|line| line.strip_prefix("fpr:")).map(|line| line.trim_matches(':'));
         let fingerprint = fingerprint.context("gpg has listed no fingerprint of the new key")?;
         let public = system::run(home.gpg().args(["--armor", "--export", fingerprint]))?.stdout;
+        let keyring = system::run(home.gpg().args(["--export", fingerprint]))?.stdout;
         let secret = system::run(home.gpg().args(["--armor", "--export-secret-keys", fingerprint]))?.stdout;
         let secret_folder = folder.join(SECRET_DIR);
         fs::DirBuilder::new()
@@ -52,6 +56,7 @@ impl Key {
             .create(&secret_folder)
             .with_context(|| format!("making {}", secret_folder.display()))?;
         write(&folder.join(PUBLIC), &public, 0o644)?;
+        write(&folder.join(KEYRING), &keyring, 0o644)?;
         write(&folder.join(SECRET), &secret, 0o600)?;
         write(&folder.join(FINGERPRINT), fingerprint.as_bytes(), 0o600)?;
         Self::load(folder)
@@ -64,7 +69,8 @@ impl Key {
     pub fn load(folder: &Path) -> Result<Self> {
         let path = folder.join(FINGERPRINT);
         let fingerprint = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        Ok(Self { public: folder.join(PUBLIC), secret: folder.join(SECRET), fingerprint })
+        let [public, keyring, secret] = [PUBLIC, KEYRING, SECRET].map(|name| folder.join(name));
+        Ok(Self { public, keyring, secret, fingerprint })
     }
 
     /// Signs packages in place, in place of signatures that they have.

@@ -11,7 +11,8 @@
 //! pub/fedora-secondary/…                     in place of pub/fedora/linux, for ppc64le and s390x
 //! pub/archive/fedora/linux/… and pub/archive/fedora-secondary/…     for a past release
 //! releases.json      the supported releases
-//! fedora.gpg         the key, armored; also in the release's package fedora-gpg-keys
+//! key.asc            the key, armored, for --key; also in the release's package fedora-gpg-keys
+//! fedora.gpg         the key among others, as a binary keyring
 //! .key/              its secret half (it guards nothing), so that tests can sign more
 //! .stamp             what all that was made of; written last
 //! ```
@@ -75,6 +76,30 @@ impl Updates {
     }
 }
 
+/// What `fedora.gpg` is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Keyring {
+    /// Packets as they are, as Fedora publishes it: `gpgv --keyring ./fedora.gpg` is Fedora's own instruction, and gpgv
+    /// reads no armor. It begins with a key of a kind that is no longer made (DSA and ElGamal, bound with SHA-1, as
+    /// Fedora's was up to release 10), and goes on after the one that is looked for
+    #[default]
+    Binary,
+    /// The one key alone, in ASCII armor
+    Armored,
+}
+
+impl Keyring {
+    fn bytes(self, key: &Key) -> Result<Vec<u8>> {
+        const DSA: &[u8] = include_bytes!("../../data/keys/dsa.gpg");
+        const RSA: &[u8] = include_bytes!("../../data/keys/rsa.gpg");
+        let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
+        match self {
+            Self::Binary => Ok([DSA, &read(&key.keyring)?, RSA].concat()),
+            Self::Armored => read(&key.public),
+        }
+    }
+}
+
 /// The `1` of `1.fc45`.
 const RELEASE_NUMBER: u32 = 1;
 
@@ -97,6 +122,8 @@ pub struct Options {
     pub metadata: String,
     /// What the updates repository holds.
     pub updates: Updates,
+    /// What `fedora.gpg` is.
+    pub keyring: Keyring,
     /// Say nothing.
     pub quiet: bool,
 }
@@ -105,7 +132,8 @@ impl Options {
     const RELEASE: u32 = 45;
     const EMULATORS: &str = "/usr/bin";
     const PAYLOAD: &str = "w19.zstdio";
-    const METADATA: &str = "gz";
+    /// Since release 42.
+    const METADATA: &str = "zstd";
 
     /// All emulators of this machine, as Fedora packages them.
     pub fn new(out: impl Into<PathBuf>) -> Self {
@@ -118,6 +146,7 @@ impl Options {
             payload: Self::PAYLOAD.into(),
             metadata: Self::METADATA.into(),
             updates: Updates::Empty,
+            keyring: Keyring::Binary,
             quiet: false,
         }
     }
@@ -206,6 +235,7 @@ pub fn make(options: &Options) -> Result<Mirror> {
         let root = partial.path();
         let key = options.step("making a throwaway key", || Key::generate(root, KEY_NAME, KEY_BITS))?;
         let armored = fs::read_to_string(&key.public).context("reading the key")?;
+        fs::write(root.join("fedora.gpg"), options.keyring.bytes(&key)?).context("writing fedora.gpg")?;
         let keys_spec = gpg_keys::spec(options.release, options.kind == Kind::Rawhide, &hosts, armored.trim());
         for tree in &trees {
             tree.make(root, options, &key, &keys_spec)?;
@@ -226,13 +256,13 @@ const KEY_BITS: u32 = 4096;
 const STAMP: &str = ".stamp";
 
 /// Raised when the same inputs make another mirror, in what the spec file does not show.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 
 /// All that a mirror depends on, as text.
 fn stamp(options: &Options, trees: &[Tree]) -> String {
     let mut text = format!(
-        "made by cargo xtask mirror, layout {LAYOUT}, of\n{:?} {}, metadata {}, updates {:?}\n",
-        options.kind, options.release, options.metadata, options.updates,
+        "made by cargo xtask mirror, layout {LAYOUT}, of\n{:?} {}, metadata {}, updates {:?}, keyring {:?}\n",
+        options.kind, options.release, options.metadata, options.updates, options.keyring,
     );
     for tree in trees {
         text.push_str(&format!("{}\n", tree.host));

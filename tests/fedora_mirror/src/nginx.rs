@@ -61,8 +61,8 @@ impl Told<'_> {
         Ok(path)
     }
 
-    /// Writes a metalink for each repository below the root that stands where Fedora's do, with this server as its
-    /// only mirror; gives the lines of a map from what is asked for to a file.
+    /// Writes a metalink for each repository below the root that stands where Fedora's do; gives the lines of a map from
+    /// what is asked for to a file.
     fn metalinks(&self, root: &Path, folder: &Path) -> Result<String> {
         let mut known = Vec::new();
         for repository in layout::find(root) {
@@ -73,8 +73,7 @@ impl Told<'_> {
             }
             let path = root.join(&repository.path).join("repodata/repomd.xml");
             let index = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-            let mirrors = [(format!("{}/{}", self.base(), repository.path), 100)];
-            let text = metalink::text(&index, &[metalink::older(&index, 1)], &mirrors);
+            let text = metalink::text(&index, &[metalink::older(&index, 1)], &self.mirrors(&repository.path));
             fs::write(folder.join(known.len().to_string()), text).context("writing a metalink")?;
             known.push(asked);
         }
@@ -83,6 +82,13 @@ impl Told<'_> {
             let _ = writeln!(lines, "        {} {number};", quoted(asked));
             lines
         }))
+    }
+
+    /// The mirrors of a repository. Fedora's metalink names each host by all of its protocols, rsync among them, with one
+    /// preference. The first host is this server; the second is reached by no protocol that it is named with.
+    fn mirrors(&self, path: &str) -> Vec<(String, u32)> {
+        let urls = [("rsync", 100), ("http", 100), ("https", 99), ("rsync", 99)];
+        urls.map(|(protocol, preference)| (format!("{protocol}://127.0.0.1:{}/{path}", self.port), preference)).into()
     }
 
     fn of_folder(&self, root: &Path, metalinks: &Path) -> String {

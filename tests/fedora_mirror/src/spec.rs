@@ -1,15 +1,16 @@
 //! What Fedora's packages look like, as text: families, conf files, and the spec file. Pure; `build` lays out the
 //! files that the spec names.
+//!
+//! Where each belief was seen: "the spec" is Fedora's `qemu.spec`, read as PhantomX/chinforpms keeps it, which follows
+//! Fedora's, of QEMU 8.1 and of 10.x. What is ours on purpose: vendor, packager and summary, so that nobody takes these
+//! packages for Fedora's.
 
 use std::fmt::Write;
 use std::path::Path;
 
-use codegen::rule::{Masks, Rule};
-use codegen::targets;
-
 use crate::emulators::Emulator;
 
-/// Fedora's subpackages and their targets, 38 to 45.
+/// Fedora's subpackages and their targets, 38 to 45: the spec's `%package user-static-…` and `%files`.
 pub const FAMILIES: &[(&str, &[&str])] = &[
     ("aarch64", &["aarch64", "aarch64_be"]),
     ("alpha", &["alpha"]),
@@ -32,10 +33,17 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
     ("xtensa", &["xtensa", "xtensaeb"]),
 ];
 
-/// Emulators that Fedora packages without a conf.
-const WITHOUT_CONF: &[&str] = &["cris", "nios2"];
+/// Families that are gone since QEMU 9.1 and 9.2. From then on the spec's meta package has `Obsoletes` for each.
+const GONE: &[&str] = &["cris", "nios2"];
 
-/// Confs that Fedora leaves out because the host runs such programs itself.
+/// What QEMU 10.2.2's own `qemu-binfmt-conf.sh --systemd ALL` writes, with the flag and the suffix that the spec adds. So
+/// `i486` runs the emulator of `i386`, cris and nios2 have none, and microblaze's magic is as wrong as upstream's.
+const CONFS: &str = include_str!("../../data/binfmt/qemu-10.2.2.conf");
+
+/// The line that the file lacks, since that run was on such a host: `x86_64_magic` and `x86_64_mask` of the same script.
+const X86_64: &str = r":qemu-x86_64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x3e\x00:\xff\xff\xff\xff\xff\xfe\xfe\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/qemu-x86_64-static:F";
+
+/// Confs that Fedora leaves out because the host runs such programs itself: the spec's `%ifnarch`.
 fn own_confs(host: &str) -> &'static [&'static str] {
     match host {
         "x86_64" => &["i386", "i486", "x86_64"],
@@ -84,30 +92,35 @@ pub fn families(emulators: &[Emulator]) -> Vec<Family<'_>> {
     families
 }
 
-/// File names and texts of a target's confs on this host: one line each, without a newline.
+/// File names and texts of a target's confs on this host: one line each, without a newline (the spec's `tr -d '\n'`).
 pub fn confs(target: &str, host: &str) -> Vec<(String, String)> {
-    let Some(known) = targets::by_qemu_name(target).filter(|_| !WITHOUT_CONF.contains(&target)) else {
-        return Vec::new();
-    };
-    let machines = known.machines.iter().filter(|machine| !own_confs(host).contains(&machine.name));
-    machines
-        .map(|&machine| {
-            let rule = Rule::for_target(known, machine, Masks::Upstream, &format!("{BIN}/qemu-{target}-static"));
-            (format!("qemu-{}-static.conf", machine.name), rule.to_string())
-        })
-        .collect()
+    let runs_it = format!(":{BIN}/qemu-{target}-static:F");
+    let lines = CONFS.lines().chain([X86_64]).filter(|line| line.ends_with(&runs_it));
+    let named = lines.filter_map(|line| Some((line.strip_prefix(":qemu-")?.split_once(':')?.0, line)));
+    let kept = named.filter(|(name, _)| !own_confs(host).contains(name));
+    kept.map(|(name, line)| (format!("qemu-{name}-static.conf"), line.to_owned())).collect()
 }
 
-/// Names of a target's trace point files.
+/// Names of a target's trace point files: the spec puts `-static` before `.stp`.
 pub fn tapsets(target: &str) -> [String; 3] {
     ["", "-log", "-simpletrace"].map(|kind| format!("qemu-{target}{kind}-static.stp"))
 }
 
-/// Folder and name of an emulator's link below [`BUILD_ID`].
+/// Folder and name of an emulator's link below [`BUILD_ID`], which rpmbuild adds to each package (`build/files.c`).
 pub fn build_id_link(emulator: &Emulator) -> Option<(String, String)> {
     let id = emulator.facts.build_id.as_ref()?;
     let text = id.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     (text.len() > 2).then(|| (text[..2].into(), text[2..].into()))
+}
+
+/// Format of packages. Fedora's are in the first; rpm 6 writes both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Header and payload with SHA-256, one signature
+    #[default]
+    V4 = 4,
+    /// More digests, no MD5, and any number of signatures
+    V6 = 6,
 }
 
 /// What the spec file is made of.
@@ -121,6 +134,8 @@ pub struct Spec<'a> {
     pub fedora: u32,
     /// Compression of the payload.
     pub payload: &'a str,
+    /// Format of the packages.
+    pub format: Format,
     /// The subpackages.
     pub families: Vec<Family<'a>>,
 }
@@ -134,12 +149,11 @@ impl Spec<'_> {
         }
         // Moved, not copied: hundreds of megabytes.
         let _ = write!(text, "%install\nmkdir -p '%{{buildroot}}'\nmv '{}/usr' '%{{buildroot}}/'\n\n", stage.display());
-        let _ = writeln!(text, "%files user-static\n%defattr(-,root,root)\n%dir {LICENSES}");
-        for file in LICENSE_FILES {
-            let _ = writeln!(text, "%license {LICENSES}/{file}");
-        }
+        let _ = writeln!(text, "%files user-static\n%defattr(-,root,root)");
+        licenses(&mut text, "");
         for family in &self.families {
             let _ = writeln!(text, "\n%files user-static-{}\n%defattr(-,root,root)", family.name);
+            licenses(&mut text, &format!("-{}", family.name));
             for emulator in &family.emulators {
                 self.files(&mut text, emulator);
             }
@@ -148,7 +162,8 @@ impl Spec<'_> {
     }
 
     fn preamble(&self, number: u32) -> String {
-        let Self { version, fedora, payload, .. } = self;
+        let Self { version, fedora, payload, format, .. } = self;
+        let format = *format as u8;
         let mut text = format!(
             "\
 # What is packaged is finished: nothing is stripped, linked or compressed on the way.
@@ -158,7 +173,7 @@ impl Spec<'_> {
 %global _binary_payload {payload}
 %global _source_filedigest_algorithm 8
 %global _binary_filedigest_algorithm 8
-%global _rpmformat 4
+%global _rpmformat {format}
 %global _buildhost localhost
 
 Name: qemu
@@ -185,6 +200,9 @@ Requires(postun): systemd-units
         for family in &self.families {
             let _ = writeln!(text, "Requires: qemu-user-static-{}", family.name);
         }
+        for gone in GONE.iter().filter(|gone| !self.families.iter().any(|family| family.name == **gone)) {
+            let _ = writeln!(text, "Obsoletes: qemu-user-static-{gone} <= 2:{version}-{number}.fc{fedora}");
+        }
         text.push_str(
             "\n%description user-static\nBrings the packages of all emulators. Made by a local test mirror.\n\n",
         );
@@ -206,6 +224,17 @@ Requires(postun): systemd-units
     }
 }
 
+/// The licence texts of a package, each in a folder of the package's name: in the meta package alone up to QEMU 8, in every
+/// one since 10.
+fn licenses(text: &mut String, end: &str) {
+    let _ = writeln!(text, "%dir {LICENSES}{end}");
+    for file in LICENSE_FILES {
+        let _ = writeln!(text, "%license {LICENSES}{end}/{file}");
+    }
+}
+
+/// A subpackage: no version in what it requires, and `/bin/sh` for its scriptlets, which rpmbuild adds. `rtld(GNU_HASH)`
+/// is what `elfdeps` finds in static-PIE programs, which Fedora's are on all hosts but ppc64le and this machine's may not be.
 fn subpackage(text: &mut String, family: &str) {
     let scriptlet = "/bin/systemctl --system try-restart systemd-binfmt.service &>/dev/null || :";
     let _ = write!(
@@ -213,8 +242,7 @@ fn subpackage(text: &mut String, family: &str) {
         "\
 %package user-static-{family}
 Summary: QEMU's user mode emulators of the {family} family, static
-Requires(post): systemd-units
-Requires(postun): systemd-units
+Requires: rtld(GNU_HASH)
 
 %description user-static-{family}
 Emulators of the {family} family. Made by a local test mirror.
@@ -245,7 +273,17 @@ pub fn tapset(target: &str, kind: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use codegen::targets;
+
     use super::*;
+
+    #[test]
+    fn each_line_of_upstreams_script_is_a_conf_of_one_target() {
+        let lines = CONFS.lines().filter(|line| line.starts_with(':')).count();
+        let confs: Vec<_> = targets::TARGETS.iter().flat_map(|target| confs(target.qemu, "none")).collect();
+        assert_eq!((confs.len(), lines), (34, 33));
+        assert!(confs.iter().all(|(_, text)| !text.contains('\n')));
+    }
 
     #[test]
     fn confs_of_the_host_itself_are_left_out() {
@@ -257,7 +295,7 @@ mod tests {
             ("riscv64", &["riscv64"]),
         ] {
             for target in targets::TARGETS {
-                let expected = !left_out.contains(&target.qemu) && !WITHOUT_CONF.contains(&target.qemu);
+                let expected = !left_out.contains(&target.qemu) && !GONE.contains(&target.qemu);
                 assert_eq!(!confs(target.qemu, host).is_empty(), expected, "{} on {host}", target.qemu);
             }
         }

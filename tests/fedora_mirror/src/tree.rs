@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::emulators::{self, Emulator};
-use crate::spec::{self, Spec};
+use crate::spec::{self, Format, Spec};
 use crate::{Key, Options, RELEASE_NUMBER, build, index};
 
 /// What a mirror holds for one host.
@@ -44,6 +44,7 @@ impl Tree {
             version: &self.version,
             fedora: options.release,
             payload: &options.payload,
+            format: Format::V4,
             families: spec::families(&self.emulators),
         }
     }
@@ -64,7 +65,7 @@ impl Tree {
             if *path == self.repo_path {
                 key.sign(&[build::gpg_keys_into(&repo, keys_spec)?])?;
             }
-            options.step(&format!("indexing {path}"), || index::write(&repo, &options.metadata))?;
+            options.step(&format!("indexing {path}"), || index::write(&repo, &options.metadata, self.host))?;
         }
         Ok(())
     }

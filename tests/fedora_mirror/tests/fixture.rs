@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use fedora_mirror::{Key, Kind, Mirror, Options, Updates, emulators};
+use fedora_mirror::{Key, Keyring, Kind, Mirror, Options, Updates, emulators};
 use tempfile::TempDir;
 use xtask::system::{self, Tool};
 
@@ -97,9 +97,12 @@ fn packages_have_the_shape_of_fedoras() {
     );
 
     let requires = fixture.query("qemu-user-static-s390x", &["--requires"]);
-    for requirement in ["/bin/sh", "systemd-units"] {
+    for requirement in ["/bin/sh", "rtld(GNU_HASH)"] {
         assert!(requires.iter().any(|line| line == requirement), "{requires:?}");
     }
+    let obsoletes = fixture.query("qemu-user-static", &["--obsoletes"]);
+    let gone = ["cris", "nios2"].map(|gone| format!("qemu-user-static-{gone} <= 2:{}-1.fc45", mirror.version));
+    assert_eq!(obsoletes, gone);
     let files = fixture.query("qemu-user-static-s390x", &["-l"]);
     let (links, mut files): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.contains(".build-id"));
     assert_eq!(links.len(), 3, "two folders and a link: {links:?}");
@@ -107,11 +110,16 @@ fn packages_have_the_shape_of_fedoras() {
         files.insert(1, "/usr/lib/binfmt.d/qemu-s390x-static.conf".into());
     }
     let tapset = "/usr/share/systemtap/tapset/qemu-s390x";
+    let licenses = "/usr/share/licenses/qemu-user-static-s390x";
     assert_eq!(
         files,
         [
             "/usr/bin/qemu-s390x-static",
             "/usr/lib/binfmt.d/qemu-s390x-static.conf",
+            licenses,
+            &format!("{licenses}/COPYING"),
+            &format!("{licenses}/COPYING.LIB"),
+            &format!("{licenses}/LICENSE"),
             &format!("{tapset}-log-static.stp"),
             &format!("{tapset}-simpletrace-static.stp"),
             &format!("{tapset}-static.stp"),
@@ -147,6 +155,48 @@ fn packages_hold_the_machines_emulators_and_confs_of_one_line() {
     }
     let tapset = root.join("usr/share/systemtap/tapset/qemu-armeb-static.stp");
     assert!(fs::metadata(tapset).expect("trace points").len() > 100_000);
+}
+
+/// Algorithm and fingerprint of each certificate of a keyring, by `gpg`, which reads armor and packets alike.
+fn certificates(keyring: &Path) -> Vec<(String, String)> {
+    let home = tempfile::tempdir().expect("a folder for gpg");
+    let mut gpg = Command::new("gpg");
+    gpg.arg("--homedir").arg(home.path()).args(["--batch", "--with-colons", "--show-keys"]).arg(keyring);
+    let said = system::run(&mut gpg).expect("gpg").stdout;
+    let said = text(&said);
+    let (mut algorithms, mut fingerprints) = (Vec::new(), Vec::new());
+    let mut is_primary = false;
+    for line in said.lines() {
+        let fields: Vec<_> = line.split(':').collect();
+        match fields[0] {
+            "pub" => algorithms.push(fields[3].to_owned()),
+            "fpr" if is_primary => fingerprints.push(fields[9].to_owned()),
+            _ => {}
+        }
+        is_primary = fields[0] == "pub";
+    }
+    algorithms.into_iter().zip(fingerprints).collect()
+}
+
+#[test]
+fn the_keyring_is_binary_with_keys_of_other_kinds_or_armor() {
+    const ARMOR: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n";
+    // gpg's numbers of RSA and DSA.
+    for (keyring, expected) in [(Keyring::Binary, &["17", "1", "1"][..]), (Keyring::Armored, &["1"])] {
+        let fixture = Fixture::new(|options| {
+            options.targets = Some(vec!["alpha".into()]);
+            options.keyring = keyring;
+        });
+        let path = fixture.mirror.root.join("fedora.gpg");
+        let bytes = fs::read(&path).expect("the keyring");
+        assert_eq!(bytes.starts_with(ARMOR), keyring == Keyring::Armored);
+        // A packet's first byte has its highest bit set (RFC 9580, 4.2).
+        assert_eq!(bytes[0] >= 0x80, keyring == Keyring::Binary);
+        let found = certificates(&path);
+        let algorithms: Vec<_> = found.iter().map(|(algorithm, _)| algorithm.as_str()).collect();
+        assert_eq!(algorithms, expected);
+        assert_eq!(found.iter().filter(|(_, fingerprint)| *fingerprint == fixture.mirror.key.fingerprint).count(), 1);
+    }
 }
 
 #[test]
@@ -282,6 +332,14 @@ fn it_stands_in_for_all_of_fedoras_servers() {
                 assert!(current.contains(&digest) && !alternates.contains(&digest), "{metalink}");
                 let end = if metadata == "zstd" { "zst" } else { metadata };
                 assert!(index.contains(&format!("-primary.xml.{end}\"/>")), "{index}");
+                for protocol in ["rsync", "http", "https"] {
+                    let url = format!("<url protocol=\"{protocol}\" type=\"{protocol}\" location=\"DE\" preference=\"");
+                    assert!(metalink.contains(&url), "no {protocol}: {metalink}");
+                }
+                let kinds: Vec<_> =
+                    index.split("<data type=\"").skip(1).filter_map(|data| data.split('"').next()).collect();
+                assert_eq!(kinds[..6], ["primary", "filelists", "other", "primary_db", "filelists_db", "other_db"]);
+                assert_eq!(kinds[6..10], ["primary_zck", "filelists_zck", "other_zck", "group"], "{index}");
             }
             let keys = mirror.root.join(&tree.repo_path).join("Packages/f/fedora-gpg-keys-45-1.noarch.rpm");
             let content = Command::new("bsdtar").arg("-xOf").arg(&keys).arg("*-45-primary").output().expect("bsdtar");
