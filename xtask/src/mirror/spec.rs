@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use codegen::rule::{Masks, Rule};
+use codegen::rule::Rule;
 use codegen::targets;
 
 use super::emulators::Emulator;
@@ -31,6 +31,9 @@ pub const FAMILIES: &[(&str, &[&str])] = &[
     ("x86", &["i386", "x86_64"]),
     ("xtensa", &["xtensa", "xtensaeb"]),
 ];
+
+/// Upstream's lines, as Fedora packages them.
+const UPSTREAM: &str = include_str!("../../../tests/data/binfmt/qemu-10.2.2.conf");
 
 /// Emulators that Fedora packages without a conf.
 const WITHOUT_CONF: &[&str] = &["cris", "nios2"];
@@ -92,8 +95,11 @@ pub fn confs(target: &str, host: &str) -> Vec<(String, String)> {
     let machines = known.machines.iter().filter(|machine| !own_confs(host).contains(&machine.name));
     machines
         .map(|&machine| {
-            let rule = Rule::for_target(known, machine, Masks::Upstream, &format!("{BIN}/qemu-{target}-static"));
-            (format!("qemu-{}-static.conf", machine.name), rule.to_string())
+            let entry = format!("qemu-{}", machine.name);
+            let upstream = UPSTREAM.lines().find(|line| line.starts_with(&format!(":{entry}:")));
+            let computed =
+                || Rule::for_target(known, machine).line(&entry, &format!("{BIN}/qemu-{target}-static"), "F");
+            (format!("{entry}-static.conf"), upstream.map_or_else(computed, str::to_owned))
         })
         .collect()
 }
