@@ -5,7 +5,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use crate::rule::{Kind, Rule};
+use crate::rule::Rule;
 use crate::table::{Handler, Table};
 use crate::targets::EXIT_STATUS;
 
@@ -34,12 +34,11 @@ pub fn table(table: &Table) -> syn::Result<String> {
 }
 
 fn handler(handler: &Handler) -> TokenStream {
-    let Handler { target, platform, family, emulator, rule, probe } = handler;
-    let name = &rule.name;
-    let line = rule.to_string();
+    let Handler { name, target, platform, family, emulator, rule, probe } = handler;
+    let Rule { offset, magic, mask } = rule;
+    let line = handler.line();
     let pattern = shown_by_kernel(rule);
-    let (offset, magic, mask) = compared(rule);
-    let (magic, mask, probe) = (Literal::byte_string(magic), Literal::byte_string(&mask), Literal::byte_string(probe));
+    let [magic, mask, probe] = [magic, mask, probe].map(|bytes| Literal::byte_string(bytes));
     quote! {
         Handler {
             name: #name,
@@ -57,26 +56,8 @@ fn handler(handler: &Handler) -> TokenStream {
     }
 }
 
-/// What the kernel compares a program with: bytes at an offset, and which of their bits count. A rule for a file name's
-/// extension compares none.
-fn compared(rule: &Rule) -> (usize, &[u8], Vec<u8>) {
-    match &rule.kind {
-        Kind::Magic { offset, magic, mask } => {
-            let all = || vec![0xff; magic.value.len()];
-            (offset.value, &magic.value, mask.as_ref().map_or_else(all, |mask| mask.value.clone()))
-        }
-        Kind::Extension { .. } => (0, &[], Vec::new()),
-    }
-}
-
 /// What the kernel shows of a rule after interpreter and flags when the entry is read back.
 fn shown_by_kernel(rule: &Rule) -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    match &rule.kind {
-        Kind::Magic { offset, magic, mask } => {
-            let mask = mask.as_ref().map(|mask| format!("mask {}\n", hex(&mask.value))).unwrap_or_default();
-            format!("offset {}\nmagic {}\n{mask}", offset.value, hex(&magic.value))
-        }
-        Kind::Extension { extension, .. } => format!("extension .{extension}\n"),
-    }
+    format!("offset {}\nmagic {}\nmask {}\n", rule.offset, hex(&rule.magic), hex(&rule.mask))
 }

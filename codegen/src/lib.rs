@@ -4,15 +4,19 @@
 //! `registrar`. In the order of the data's way:
 //!
 //! - [`targets`]: what is known of each architecture
-//! - [`rule`]: one line of a `binfmt.d` file, read, computed, corrected, written
+//! - [`rule`]: what the kernel compares, computed from a target; conf lines read
+//! - [`witness`]: a package's conf held against the computed rule
+//! - [`remark`]: what a maintainer should know of that
 //! - [`elf`]: facts of an emulator's binary
 //! - [`probe`]: a tiny executable of each target
-//! - [`table`]: targets, rules and facts become handlers; every cross-check lives here
+//! - [`table`]: targets, rules and facts become handlers; what would be fatal is refused
 //! - [`emit`]: handlers become Rust text
 
 pub mod elf;
 pub mod emit;
 pub mod probe;
+pub mod remark;
 pub mod rule;
 pub mod table;
 pub mod targets;
+pub mod witness;

@@ -2,7 +2,6 @@
 //!
 //! Whether it runs tells whether programs of the target run: natively while no handler is in place, or through one.
 
-use object::Endianness;
 use object::elf;
 use object::write::elf::{FileHeader, ProgramHeader, Writer};
 
@@ -48,46 +47,4 @@ pub fn executable(target: &Target, machine: Machine) -> object::write::Result<Ve
     writer.pad_until(code);
     writer.write(&program);
     Ok(bytes)
-}
-
-/// How a program of `target` looks to the kernel: the first 64 bytes, of the given type, before a toolchain's marks.
-///
-/// `e_type` is 2 (`ET_EXEC`) or 3 (`ET_DYN`).
-pub fn header(target: &Target, machine: u16, e_type: u16) -> [u8; 64] {
-    let mut header = [0; 64];
-    header[..4].copy_from_slice(b"\x7fELF");
-    header[4] = match target.class {
-        Class::Elf32 => 1,
-        Class::Elf64 => 2,
-    };
-    header[5] = match target.endian {
-        Endianness::Little => 1,
-        Endianness::Big => 2,
-    };
-    header[6] = 1;
-    header[16..18].copy_from_slice(&half(target.endian, e_type));
-    header[18..20].copy_from_slice(&half(target.endian, machine));
-    let version = match target.endian {
-        Endianness::Little => 20,
-        Endianness::Big => 23,
-    };
-    header[version] = 1;
-    let flags = match target.endian {
-        Endianness::Little => target.e_flags.to_le_bytes(),
-        Endianness::Big => target.e_flags.to_be_bytes(),
-    };
-    let offset = match target.class {
-        Class::Elf32 => 36,
-        Class::Elf64 => 48,
-    };
-    header[offset..offset + 4].copy_from_slice(&flags);
-    header
-}
-
-/// A 16-bit field in the target's byte order.
-pub(crate) fn half(endian: Endianness, value: u16) -> [u8; 2] {
-    match endian {
-        Endianness::Little => value.to_le_bytes(),
-        Endianness::Big => value.to_be_bytes(),
-    }
 }

@@ -5,7 +5,7 @@
 //!
 //! Sources: `e_machine` and `e_flags` from the processors' ELF supplements and the kernel's `elf.h` files; names from
 //! QEMU's target list, the OCI image specification (GOARCH), Debian's and Fedora's ports, `uname -m`, and GNU triples;
-//! system call numbers from the kernel's tables; masks of QEMU's own rules from its `scripts/qemu-binfmt-conf.sh`.
+//! system call numbers from the kernel's tables.
 
 use object::Endianness::{self, Big, Little};
 
@@ -40,19 +40,6 @@ pub struct Machine {
     pub number: u16,
 }
 
-/// The spellings of one architecture.
-#[derive(Clone, Copy, Debug)]
-pub struct Names {
-    /// OCI architecture (GOARCH), each with the variants that its platforms may carry.
-    pub oci: &'static [(&'static str, &'static [&'static str])],
-    /// Debian's architecture names.
-    pub debian: &'static [&'static str],
-    /// RPM's and `uname -m`'s, where they differ from QEMU's.
-    pub machine: &'static [&'static str],
-    /// GNU triples without the vendor field.
-    pub gnu: &'static [&'static str],
-}
-
 /// One emulator of QEMU's user mode.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -68,15 +55,14 @@ pub struct Target {
     pub flag_bit: Option<FlagBit>,
     /// Targets that one CPU may run: never registered on such a host without a trial.
     pub family: &'static str,
-    /// Other names.
-    pub names: Names,
+    /// OCI architectures (GOARCH), each with the variants that its platforms may carry.
+    pub oci: &'static [(&'static str, &'static [&'static str])],
+    /// Other names: Debian's, RPM's and `uname -m`'s where they differ from QEMU's, GNU triples without the vendor field.
+    pub aliases: &'static [&'static str],
     /// `e_flags` of an ordinary executable.
     pub e_flags: u32,
     /// Its test program.
     pub program: Program,
-    /// Bytes of the mask that QEMU writes differently from the corrected rule, beside bytes 8 to 15, which it
-    /// compares in full.
-    pub upstream_mask: &'static [(usize, u8)],
 }
 
 /// Exit status of every test program. Like the other two below 32: a `moveq` of cris holds no more.
@@ -94,60 +80,69 @@ pub const SHOWN_BYTES: usize = 8;
 /// All targets, sorted by QEMU's name.
 pub static TARGETS: &[Target] = &[
     Target {
-        names: Names { oci: &[("arm64", &["v8"])], debian: &["arm64"], machine: &[], gnu: &["aarch64-linux-gnu"] },
+        oci: &[("arm64", &["v8"])],
+        aliases: &["arm64", "aarch64-linux-gnu"],
         ..target("aarch64", Class::Elf64, Little, &[machine("aarch64", 0xb7)], "arm", 0, programs::AARCH64)
     },
     Target {
-        names: Names { oci: &[("arm64be", &[])], debian: &[], machine: &[], gnu: &["aarch64_be-linux-gnu"] },
+        oci: &[("arm64be", &[])],
+        aliases: &["aarch64_be-linux-gnu"],
         ..target("aarch64_be", Class::Elf64, Big, &[machine("aarch64_be", 0xb7)], "armeb", 0, programs::AARCH64)
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &[], gnu: &["alpha-linux-gnu"] },
-        upstream_mask: &[(5, 0xfe), (6, 0xfe)],
+        aliases: &["alpha-linux-gnu"],
         ..target("alpha", Class::Elf64, Little, &[machine("alpha", 0x9026)], "alpha", 0, programs::ALPHA)
     },
     Target {
-        names: Names {
-            oci: &[("arm", &["v5", "v6", "v7", "v8"])],
-            debian: &["armhf", "armel"],
-            machine: &["armv5tel", "armv6l", "armv6hl", "armv7l", "armv7hl", "armv7hnl", "armv8l"],
-            gnu: &["arm-linux-gnueabihf", "arm-linux-gnueabi"],
-        },
+        oci: &[("arm", &["v5", "v6", "v7", "v8"])],
+        aliases: &[
+            "armhf",
+            "armel",
+            "armv5tel",
+            "armv6l",
+            "armv6hl",
+            "armv7l",
+            "armv7hl",
+            "armv7hnl",
+            "armv8l",
+            "arm-linux-gnueabihf",
+            "arm-linux-gnueabi",
+        ],
         // EABI version 5.
         ..target("arm", Class::Elf32, Little, &[machine("arm", 0x28)], "arm", 0x0500_0000, programs::ARM)
     },
     Target {
-        names: Names {
-            oci: &[("armbe", &[])],
-            debian: &[],
-            machine: &["armv7b"],
-            gnu: &["armeb-linux-gnueabi", "armeb-linux-gnueabihf"],
-        },
+        oci: &[("armbe", &[])],
+        aliases: &["armv7b", "armeb-linux-gnueabi", "armeb-linux-gnueabihf"],
         // EABI version 5 with EF_ARM_BE8: data are big-endian, instructions little-endian.
         ..target("armeb", Class::Elf32, Big, &[machine("armeb", 0x28)], "armeb", 0x0580_0000, programs::ARM)
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &["crisv32"], gnu: &["cris-linux-gnu"] },
+        aliases: &["crisv32", "cris-linux-gnu"],
         ..target("cris", Class::Elf32, Little, &[machine("cris", 0x4c)], "cris", 0, programs::CRIS)
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &[], gnu: &["hexagon-linux-musl"] },
+        aliases: &["hexagon-linux-musl"],
         // Flags: V60.
         ..target("hexagon", Class::Elf32, Little, &[machine("hexagon", 0xa4)], "hexagon", 0x60, programs::HEXAGON)
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &["parisc", "parisc64"], gnu: &["hppa-linux-gnu"] },
+        aliases: &["parisc", "parisc64", "hppa-linux-gnu"],
         // Flags: PA-RISC 1.1.
         ..target("hppa", Class::Elf32, Big, &[machine("hppa", 0x0f)], "hppa", 0x210, programs::HPPA)
     },
     Target {
-        names: Names {
-            oci: &[("386", &[])],
-            debian: &[],
-            machine: &["i486", "i586", "i686", "x86"],
-            gnu: &["i386-linux-gnu", "i486-linux-gnu", "i586-linux-gnu", "i686-linux-gnu"],
-        },
-        upstream_mask: &[(5, 0xfe), (6, 0xfe)],
+        oci: &[("386", &[])],
+        aliases: &[
+            "i486",
+            "i586",
+            "i686",
+            "x86",
+            "i386-linux-gnu",
+            "i486-linux-gnu",
+            "i586-linux-gnu",
+            "i686-linux-gnu",
+        ],
         ..target(
             "i386",
             Class::Elf32,
@@ -159,8 +154,8 @@ pub static TARGETS: &[Target] = &[
         )
     },
     Target {
-        names: Names { oci: &[("loong64", &[])], debian: &[], machine: &[], gnu: &["loongarch64-linux-gnu"] },
-        upstream_mask: &[(7, 0xfc), (8, 0x00)],
+        oci: &[("loong64", &[])],
+        aliases: &["loongarch64-linux-gnu"],
         // Flags: double float, object ABI v1.
         ..target(
             "loongarch64",
@@ -173,12 +168,11 @@ pub static TARGETS: &[Target] = &[
         )
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &[], gnu: &["m68k-linux-gnu"] },
+        aliases: &["m68k-linux-gnu"],
         ..target("m68k", Class::Elf32, Big, &[machine("m68k", 0x04)], "m68k", 0, programs::M68K)
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &[], gnu: &["microblaze-linux-gnu"] },
-        upstream_mask: &[(16, 0xfe), (17, 0xff)],
+        aliases: &["microblaze-linux-gnu"],
         ..target(
             "microblaze",
             Class::Elf32,
@@ -190,7 +184,7 @@ pub static TARGETS: &[Target] = &[
         )
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &[], gnu: &["microblazeel-linux-gnu"] },
+        aliases: &["microblazeel-linux-gnu"],
         ..target(
             "microblazeel",
             Class::Elf32,
@@ -202,21 +196,21 @@ pub static TARGETS: &[Target] = &[
         )
     },
     Target {
-        names: Names { oci: &[("mips", &[])], debian: &[], machine: &[], gnu: &["mips-linux-gnu"] },
+        oci: &[("mips", &[])],
+        aliases: &["mips-linux-gnu"],
         flag_bit: Some(FlagBit { mask: EF_MIPS_ABI2, value: 0 }),
-        upstream_mask: &[(8, 0x00)],
         // Flags: o32, MIPS32r2.
         ..target("mips", Class::Elf32, Big, &[machine("mips", 0x08)], "mips", 0x7000_1000, programs::MIPS)
     },
     Target {
-        names: Names { oci: &[("mips64", &[])], debian: &[], machine: &[], gnu: &["mips64-linux-gnuabi64"] },
-        upstream_mask: &[(8, 0x00)],
+        oci: &[("mips64", &[])],
+        aliases: &["mips64-linux-gnuabi64"],
         // Flags: MIPS64r2.
         ..target("mips64", Class::Elf64, Big, &[machine("mips64", 0x08)], "mips", 0x8000_0000, programs::MIPS64)
     },
     Target {
-        names: Names { oci: &[("mips64le", &[])], debian: &[], machine: &[], gnu: &["mips64el-linux-gnuabi64"] },
-        upstream_mask: &[(8, 0x00)],
+        oci: &[("mips64le", &[])],
+        aliases: &["mips64el-linux-gnuabi64"],
         // Flags: MIPS64r2.
         ..target(
             "mips64el",
@@ -229,9 +223,9 @@ pub static TARGETS: &[Target] = &[
         )
     },
     Target {
-        names: Names { oci: &[("mipsle", &[])], debian: &[], machine: &[], gnu: &["mipsel-linux-gnu"] },
+        oci: &[("mipsle", &[])],
+        aliases: &["mipsel-linux-gnu"],
         flag_bit: Some(FlagBit { mask: EF_MIPS_ABI2, value: 0 }),
-        upstream_mask: &[(8, 0x00)],
         // Flags: o32, MIPS32r2.
         ..target(
             "mipsel",
@@ -244,16 +238,16 @@ pub static TARGETS: &[Target] = &[
         )
     },
     Target {
-        names: Names { oci: &[("mips64p32", &[])], debian: &[], machine: &[], gnu: &["mips64-linux-gnuabin32"] },
+        oci: &[("mips64p32", &[])],
+        aliases: &["mips64-linux-gnuabin32"],
         flag_bit: Some(FlagBit { mask: EF_MIPS_ABI2, value: EF_MIPS_ABI2 }),
-        upstream_mask: &[(8, 0x00)],
         // Flags: n32, MIPS64r2.
         ..target("mipsn32", Class::Elf32, Big, &[machine("mipsn32", 0x08)], "mips", 0x8000_0020, programs::MIPSN32)
     },
     Target {
-        names: Names { oci: &[("mips64p32le", &[])], debian: &[], machine: &[], gnu: &["mips64el-linux-gnuabin32"] },
+        oci: &[("mips64p32le", &[])],
+        aliases: &["mips64el-linux-gnuabin32"],
         flag_bit: Some(FlagBit { mask: EF_MIPS_ABI2, value: EF_MIPS_ABI2 }),
-        upstream_mask: &[(8, 0x00)],
         // Flags: n32, MIPS64r2.
         ..target(
             "mipsn32el",
@@ -266,90 +260,82 @@ pub static TARGETS: &[Target] = &[
         )
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &[], gnu: &["nios2-linux-gnu"] },
+        aliases: &["nios2-linux-gnu"],
         ..target("nios2", Class::Elf32, Little, &[machine("nios2", 0x71)], "nios2", 0, programs::NIOS2)
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &["openrisc"], gnu: &["or1k-linux-gnu"] },
+        aliases: &["openrisc", "or1k-linux-gnu"],
         ..target("or1k", Class::Elf32, Big, &[machine("or1k", 0x5c)], "or1k", 0, programs::OR1K)
     },
     Target {
-        names: Names { oci: &[], debian: &["powerpc"], machine: &[], gnu: &["powerpc-linux-gnu"] },
-        upstream_mask: &[(7, 0xfc)],
+        aliases: &["powerpc", "powerpc-linux-gnu"],
         ..target("ppc", Class::Elf32, Big, &[machine("ppc", 0x14)], "ppc", 0, programs::PPC)
     },
     Target {
-        names: Names { oci: &[("ppc64", &[])], debian: &[], machine: &[], gnu: &["powerpc64-linux-gnu"] },
-        upstream_mask: &[(7, 0xfc)],
+        oci: &[("ppc64", &[])],
+        aliases: &["powerpc64-linux-gnu"],
         // Flags: ELFv2, whose entry point is code and not a function descriptor.
         ..target("ppc64", Class::Elf64, Big, &[machine("ppc64", 0x15)], "ppc", 2, programs::PPC64)
     },
     Target {
-        names: Names { oci: &[("ppc64le", &[])], debian: &["ppc64el"], machine: &[], gnu: &["powerpc64le-linux-gnu"] },
-        upstream_mask: &[(7, 0xfc), (19, 0x00)],
+        oci: &[("ppc64le", &[])],
+        aliases: &["ppc64el", "powerpc64le-linux-gnu"],
         // Flags: ELFv2.
         ..target("ppc64le", Class::Elf64, Little, &[machine("ppc64le", 0x15)], "ppcle", 2, programs::PPC64.swapped())
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &[], gnu: &["riscv32-linux-gnu"] },
+        aliases: &["riscv32-linux-gnu"],
         // Flags: double float.
         ..target("riscv32", Class::Elf32, Little, &[machine("riscv32", 0xf3)], "riscv", 4, programs::RISCV32)
     },
     Target {
-        names: Names { oci: &[("riscv64", &[])], debian: &[], machine: &[], gnu: &["riscv64-linux-gnu"] },
+        oci: &[("riscv64", &[])],
+        aliases: &["riscv64-linux-gnu"],
         // Flags: compressed instructions, double float.
         ..target("riscv64", Class::Elf64, Little, &[machine("riscv64", 0xf3)], "riscv", 5, programs::RISCV64)
     },
     Target {
-        names: Names { oci: &[("s390x", &[])], debian: &[], machine: &[], gnu: &["s390x-linux-gnu"] },
-        upstream_mask: &[(7, 0xfc)],
+        oci: &[("s390x", &[])],
+        aliases: &["s390x-linux-gnu"],
         ..target("s390x", Class::Elf64, Big, &[machine("s390x", 0x16)], "s390x", 0, programs::S390X)
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &[], gnu: &["sh4-linux-gnu"] },
-        upstream_mask: &[(7, 0xfc)],
+        aliases: &["sh4-linux-gnu"],
         // Flags: EF_SH4.
         ..target("sh4", Class::Elf32, Little, &[machine("sh4", 0x2a)], "sh4", 9, programs::SH4)
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &[], gnu: &["sh4eb-linux-gnu"] },
-        upstream_mask: &[(7, 0xfc)],
+        aliases: &["sh4eb-linux-gnu"],
         // Flags: EF_SH4.
         ..target("sh4eb", Class::Elf32, Big, &[machine("sh4eb", 0x2a)], "sh4eb", 9, programs::SH4.swapped())
     },
     Target {
-        names: Names { oci: &[("sparc", &[])], debian: &[], machine: &[], gnu: &["sparc-linux-gnu"] },
-        upstream_mask: &[(7, 0xfc)],
+        oci: &[("sparc", &[])],
+        aliases: &["sparc-linux-gnu"],
         ..target("sparc", Class::Elf32, Big, &[machine("sparc", 0x02)], "sparc", 0, programs::SPARC)
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &["sparcv8plus", "sparcv9"], gnu: &[] },
-        upstream_mask: &[(7, 0xfc)],
+        aliases: &["sparcv8plus", "sparcv9"],
         // Flags: EF_SPARC_32PLUS.
         ..target("sparc32plus", Class::Elf32, Big, &[machine("sparc32plus", 0x12)], "sparc", 0x100, programs::SPARC)
     },
     Target {
-        names: Names { oci: &[("sparc64", &[])], debian: &[], machine: &[], gnu: &["sparc64-linux-gnu"] },
-        upstream_mask: &[(7, 0xfc)],
+        oci: &[("sparc64", &[])],
+        aliases: &["sparc64-linux-gnu"],
         // Flags: relaxed memory order.
         ..target("sparc64", Class::Elf64, Big, &[machine("sparc64", 0x2b)], "sparc", 2, programs::SPARC64)
     },
     Target {
-        names: Names {
-            oci: &[("amd64", &["v1", "v2", "v3", "v4"])],
-            debian: &[],
-            machine: &["x86-64"],
-            gnu: &["x86_64-linux-gnu"],
-        },
-        upstream_mask: &[(5, 0xfe), (6, 0xfe)],
+        oci: &[("amd64", &["v1", "v2", "v3", "v4"])],
+        aliases: &["x86-64", "x86_64-linux-gnu"],
         ..target("x86_64", Class::Elf64, Little, &[machine("x86_64", 0x3e)], "x86", 0, programs::X86_64)
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &[], gnu: &["xtensa-linux-gnu"] },
+        aliases: &["xtensa-linux-gnu"],
         ..target("xtensa", Class::Elf32, Little, &[machine("xtensa", 0x5e)], "xtensa", 0, programs::XTENSA)
     },
     Target {
-        names: Names { oci: &[], debian: &[], machine: &[], gnu: &["xtensaeb-linux-gnu"] },
+        aliases: &["xtensaeb-linux-gnu"],
         ..target("xtensaeb", Class::Elf32, Big, &[machine("xtensaeb", 0x5e)], "xtensaeb", 0, programs::XTENSAEB)
     },
 ];
@@ -371,8 +357,7 @@ const fn target(
     e_flags: u32,
     program: Program,
 ) -> Target {
-    let names = Names { oci: &[], debian: &[], machine: &[], gnu: &[] };
-    Target { qemu, class, endian, machines, flag_bit: None, family, names, e_flags, program, upstream_mask: &[] }
+    Target { qemu, class, endian, machines, flag_bit: None, family, oci: &[], aliases: &[], e_flags, program }
 }
 
 /// The target with this name of QEMU's.
@@ -398,15 +383,13 @@ impl Target {
     pub fn all_names(&self) -> Vec<String> {
         let mut names: Vec<String> = vec![self.qemu.into()];
         names.extend(self.machines.iter().map(|machine| format!("qemu-{}", machine.name)));
-        for (arch, variants) in self.names.oci {
+        for (arch, variants) in self.oci {
             for prefix in ["", "linux/"] {
                 names.push(format!("{prefix}{arch}"));
                 names.extend(variants.iter().map(|variant| format!("{prefix}{arch}/{variant}")));
             }
         }
-        for list in [self.names.debian, self.names.machine, self.names.gnu] {
-            names.extend(list.iter().map(|&name| name.into()));
-        }
+        names.extend(self.aliases.iter().map(|&name| name.into()));
         names.extend(self.machines.iter().map(|machine| machine.name.into()));
         names.sort_unstable();
         names.dedup();
@@ -415,6 +398,6 @@ impl Target {
 
     /// The platform as container engines write it: `linux/arm64`; `linux/` and QEMU's name where OCI has none.
     pub fn platform(&self) -> String {
-        format!("linux/{}", self.names.oci.first().map_or(self.qemu, |(arch, _)| arch))
+        format!("linux/{}", self.oci.first().map_or(self.qemu, |(arch, _)| arch))
     }
 }

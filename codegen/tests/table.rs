@@ -1,92 +1,83 @@
-//! Tables of what packages hold: what is accepted, what is refused, and that the text is Rust and always the same.
+//! Tables of what packages hold: what unknown targets get, what is refused, and the Rust text.
 
 use codegen::emit;
-use codegen::rule::{Masks, Rule};
-use codegen::table::{Conf, Emulator, Inputs, Provenance, Remark, Table, TableError};
+use codegen::remark::Remark;
+use codegen::table::{Emulator, Inputs, Provenance, Table, TableError};
 use codegen::targets;
+use codegen::witness::Conf;
 
 fn inputs(emulators: &[&str], confs: &[&str]) -> Inputs {
     Inputs {
         host: targets::by_qemu_name("x86_64"),
         emulators: emulators.iter().map(|&target| Emulator { target: target.into() }).collect(),
-        confs: confs
-            .iter()
-            .map(|line| Conf { file: "some.conf".into(), rule: Rule::parse(line).expect(line) })
-            .collect(),
-        masks: Masks::Corrected,
+        confs: confs.iter().map(|&line| Conf { file: "some.conf".into(), text: line.into() }).collect(),
         provenance: Provenance { qemu_version: "11.1.3".into(), origin: "a test".into() },
     }
-}
-
-/// A packaged line of a known target.
-fn packaged(entry: &str) -> String {
-    let (target, machine) = targets::by_entry_name(entry).expect(entry);
-    Rule::for_target(target, machine, Masks::Upstream, &format!("/elsewhere/{entry}-binfmt-P")).to_string()
 }
 
 /// A made-up target with a machine number of its own.
 const UNKNOWN: &str = r":qemu-z80:M::\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xdc\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/qemu-z80-static:F";
 
 #[test]
-fn packaged_and_computed_rules_make_one_table() {
-    let arm = packaged("arm");
-    let table = Table::build(inputs(&["arm", "i386", "x86_64", "z80"], &[&arm, UNKNOWN])).expect("a table");
-    let names: Vec<_> = table.handlers.iter().map(|handler| handler.rule.name.as_str()).collect();
+fn known_and_unknown_targets_make_one_table() {
+    let table = Table::build(inputs(&["arm", "i386", "x86_64", "z80"], &[UNKNOWN])).expect("a table");
+    let names: Vec<_> = table.handlers.iter().map(|handler| handler.name.as_str()).collect();
     assert_eq!(names, ["qemu-arm", "qemu-i386", "qemu-i486", "qemu-x86_64", "qemu-z80"]);
     let arm = &table.handlers[0];
-    assert!(arm.rule.to_string().ends_with(":/usr/bin/qemu-arm-static:F"), "{}", arm.rule);
+    assert!(arm.line().ends_with(":/usr/bin/qemu-arm-static:F"), "{}", arm.line());
     assert!(!arm.probe.is_empty());
-    let z80 = &table.handlers[4];
-    assert_eq!(z80.rule.to_string(), UNKNOWN, "an unknown target's rule is kept as it is");
+    assert_eq!(table.handlers[4].line(), UNKNOWN, "an unknown target's rule is kept as it is");
     let warnings: Vec<_> = table.remarks.iter().filter(|remark| remark.is_warning()).collect();
     assert_eq!(warnings, [&Remark::UnknownTarget { file: "some.conf".into(), target: "z80".into() }]);
-    assert!(
-        table.remarks.iter().any(|remark| matches!(remark, Remark::Corrected { entry, .. } if entry == "qemu-arm"))
-    );
     assert_eq!(table.names.get("armhf").map(String::as_str), Some("arm"));
     assert_eq!(table.names.get("qemu-z80").map(String::as_str), Some("z80"));
 }
 
 #[test]
-fn upstream_masks_are_kept_when_asked_for() {
-    let arm = packaged("arm");
-    let table = Table::build(Inputs { masks: Masks::Upstream, ..inputs(&["arm"], &[&arm]) }).expect("a table");
-    let expected = arm.replace("/elsewhere/arm-binfmt-P", "/usr/bin/qemu-arm-static");
-    assert_eq!(table.handlers[0].rule.to_string(), expected);
+fn an_unknown_rule_gets_the_images_path_and_flag() {
+    let theirs = UNKNOWN.replace("/usr/bin/qemu-z80-static:F", "/usr/libexec/qemu-binfmt/z80-binfmt-P:OPC");
+    let table = Table::build(inputs(&["z80"], &[&theirs.replace(":qemu-z80:", ":z80:")])).expect("a table");
+    assert_eq!(table.handlers[0].line(), UNKNOWN);
 }
 
 #[test]
-fn contradictions_are_refused() {
-    let arm = packaged("arm");
-    let wrong_machine = arm.replacen("\\x28", "\\x29", 1);
-    let file = || "some.conf".to_owned();
-    let host_rule = packaged("x86_64").replace(":qemu-x86_64:", ":qemu-mine:");
+fn of_two_unknown_rules_for_an_entry_the_first_is_used() {
+    let other = UNKNOWN.replacen("\\xdc", "\\xdd", 1);
+    let table = Table::build(inputs(&["z80"], &[UNKNOWN, &other])).expect("a table");
+    assert_eq!(table.handlers.len(), 1);
+    assert_eq!(table.handlers[0].line(), UNKNOWN);
+    assert!(table.remarks.contains(&Remark::Repeated { file: "some.conf".into(), first: "some.conf".into() }));
+}
+
+#[test]
+fn a_rule_too_long_in_our_spelling_is_not_used() {
+    // 236 bytes, as the kernel takes them: each would become eight, with its mask.
+    let long = format!(":qemu-z80:M:20:{}::/usr/bin/qemu-z80-static:F", "z".repeat(236));
+    let table = Table::build(inputs(&["z80"], &[&long])).expect("a table");
+    assert!(table.handlers.is_empty());
+    let [unusable, no_rule] = table.remarks.as_slice() else { panic!("{:?}", table.remarks) };
+    assert!(unusable.to_string().contains("1931 bytes, the kernel takes at most 1920"), "{unusable}");
+    assert_eq!(no_rule, &Remark::NoRule { target: "z80".into() });
+}
+
+#[test]
+fn what_would_be_fatal_is_refused() {
+    let z80 = |machine: &str| UNKNOWN.replacen("\\xdc\\x00", machine, 1);
+    let host = z80("\\x3e\\x00").replacen("ELF\\x01", "ELF\\x02", 1);
     // Only the host's static glibc programs, which are marked with GNU's OSABI.
-    let gnu_host_rule =
-        r":qemu-mine:M::\x7fELF\x02\x01\x01\x03\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x3e\x00::/x:F".to_owned();
-    for (emulators, confs, expected) in [
-        (
-            vec!["i386"],
-            vec![arm.as_str()],
-            TableError::NoEmulator { file: file(), interpreter: "/elsewhere/arm-binfmt-P".into() },
-        ),
-        (vec!["arm"], vec![wrong_machine.as_str()], TableError::Disagrees { file: file(), byte: 18 }),
-        (vec!["arm"], vec![arm.as_str(), arm.as_str()], TableError::Twice { entry: "qemu-arm".into() }),
-        (vec!["py"], vec![":qemu-py:E::py::/usr/bin/qemu-py-static:"], TableError::NotMagic { file: file() }),
-        (vec!["mine"], vec![host_rule.as_str()], TableError::MatchesHost { entry: "qemu-mine".into(), host: "x86_64" }),
-        (
-            vec!["mine"],
-            vec![gnu_host_rule.as_str()],
-            TableError::MatchesHost { entry: "qemu-mine".into(), host: "x86_64" },
-        ),
-        (
-            vec!["x86_64", "mine"],
-            vec![host_rule.as_str()],
-            TableError::Overlap { one: "qemu-mine".into(), other: "qemu-x86_64".into() },
-        ),
+    let gnu_host = host.replacen("\\x01\\x01\\x00", "\\x01\\x01\\x03", 1);
+    let all = r":qemu-z80:M::\x00:\x00:/usr/bin/qemu-z80-static:F".to_owned();
+    let matches_host = || TableError::MatchesHost { entry: "qemu-z80".into(), host: "x86_64" };
+    let overlap = |one: &str| TableError::Overlap { one: one.into(), other: "qemu-z80".into() };
+    for (emulators, conf, expected) in [
+        (vec!["z80"], &host, matches_host()),
+        (vec!["z80"], &gnu_host, matches_host()),
+        (vec!["z80"], &all, matches_host()),
+        (vec!["x86_64", "z80"], &host, overlap("qemu-x86_64")),
+        (vec!["arm", "z80"], &z80("\\x28\\x00"), overlap("qemu-arm")),
     ] {
-        let error = Table::build(inputs(&emulators, &confs)).expect_err("a contradiction");
-        assert_eq!(error, expected);
+        let error = Table::build(inputs(&emulators, &[conf])).expect_err("fatal");
+        assert_eq!(error, expected, "{conf}");
         assert!(!error.to_string().contains('\n'));
     }
 }
@@ -113,8 +104,11 @@ fn emulators_are_known_by_their_file_names() {
 }
 
 #[test]
-fn the_text_is_rust_and_always_the_same() {
-    let text = || emit::table(&Table::build(Inputs::from_targets()).expect("a table")).expect("Rust");
-    assert_eq!(text(), text());
-    assert!(text().starts_with("// @generated by `cargo xtask codegen`."));
+fn the_text_holds_each_handlers_line_and_what_the_kernel_shows_of_it() {
+    let text = emit::table(&Table::build(inputs(&["z80"], &[UNKNOWN])).expect("a table")).expect("Rust");
+    assert!(text.starts_with("// @generated by `cargo xtask codegen`."));
+    assert!(text.contains(&format!("{UNKNOWN:?}")), "{text}");
+    let shown =
+        r"offset 0\nmagic 7f454c460101010000000000000000000200dc00\nmask ffffffffffffff00fffffffffffffffffeffffff\n";
+    assert!(text.contains(shown), "{text}");
 }

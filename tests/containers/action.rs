@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use codegen::rule::{Masks, Rule};
+use codegen::rule::Rule;
 use codegen::targets;
 use tests::binfmt_misc::USUAL;
 use tests::host::{self, Host};
@@ -54,7 +54,7 @@ fn setup_qemu_actions_calls_do_what_it_expects() {
 
     host::mount_it();
     let s390x = targets::by_qemu_name("s390x").expect("known");
-    let theirs = Rule::for_target(s390x, s390x.machines[0], Masks::Corrected, "/bin/false").to_string();
+    let theirs = Rule::for_target(s390x, s390x.machines[0]).line("qemu-s390x", "/bin/false", "F");
     fs::write(Path::new(USUAL).join("register"), theirs).expect("somebody else's handler");
     assert_eq!(call(&["--version"]).0, Some(0));
     assert_eq!(status(&[]), (false, vec!["qemu-s390x".into()], String::new()));

@@ -9,7 +9,7 @@ use std::thread;
 
 use nix::unistd::{Pid, getsid};
 
-use codegen::rule::{Masks, Rule};
+use codegen::rule::Rule;
 use codegen::targets::{self, TARGETS, Target};
 use tests::namespace::Users;
 use tests::{binfmt_misc, namespace};
@@ -193,10 +193,7 @@ pub(crate) fn ran(command: &mut Command) -> Ran {
 /// The rule of a target, for an entry of this name with this interpreter and these flags.
 pub(crate) fn line(target: &str, name: &str, interpreter: &str, flags: &str) -> String {
     let target = targets::by_qemu_name(target).expect("a known target");
-    let mut rule = Rule::for_target(target, target.machines[0], Masks::Corrected, interpreter);
-    rule.name = name.into();
-    let line = rule.to_string();
-    format!("{}{flags}", line.strip_suffix('F').expect("computed rules have flag F"))
+    Rule::for_target(target, target.machines[0]).line(name, interpreter, flags)
 }
 
 /// This machine's own target.

@@ -265,16 +265,3 @@ fn an_emulator_that_is_a_link() {
     let folder = package(&[("/usr/bin/qemu-m68k-static", Link("/etc/passwd"))]);
     extract(text(folder.path())).assert_refused(&["qemu-m68k-static", "not a plain file"]);
 }
-
-#[test]
-fn a_conf_line_that_the_kernel_refuses() {
-    let emulator = fs::read("/usr/bin/qemu-m68k-static").expect("an emulator");
-    let line = format!(":qemu-m68k:M::m::/{}:F", "i".repeat(1921 - 20));
-    assert_eq!(line.len(), 1921);
-    let folder = package(&[
-        ("/usr/bin/qemu-m68k-static", Bytes(&emulator)),
-        ("/usr/lib/binfmt.d/qemu-m68k-static.conf", Bytes(line.as_bytes())),
-    ]);
-    let ran = extract(text(folder.path()));
-    ran.assert_refused(&["qemu-m68k.conf:1", "1921 bytes, the kernel takes at most 1920"]);
-}

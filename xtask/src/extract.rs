@@ -29,7 +29,6 @@ mod sink;
 
 pub use entries::{Limits, entries};
 pub use record::{EmulatorRecord, Record, Stage, TextRecord};
-pub use sink::read_conf;
 
 /// What to extract for whom.
 #[derive(Debug)]

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
 use codegen::emit;
-use codegen::rule::Masks;
-use codegen::table::{Emulator, Handler, Inputs, Provenance, Remark, Table};
+use codegen::remark::Remark;
+use codegen::table::{Emulator, Handler, Inputs, Provenance, Table};
+use codegen::witness::Conf;
 
-use crate::extract::{self, Stage, Wanted};
+use crate::extract::{self, Stage, TextRecord, Wanted};
 use crate::fetch_args::FetchArgs;
 use crate::host::Host;
 use crate::output::{self, say};
@@ -31,20 +31,14 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value_os_t = workspace_root().join("dist"))]
     out: PathBuf,
 
-    /// Whose masks: QEMU's with this project's corrections, or QEMU's as packaged
-    #[arg(long, value_enum, default_value_t = MasksArg::Corrected)]
-    masks: MasksArg,
+    /// Fail where packages bring a target that codegen does not know, or a conf that differs from the computed rule for
+    /// no known reason; without it, both are warnings (for releases)
+    #[arg(long)]
+    strict: bool,
 
     /// Fetch packages and dependencies, build nothing: what follows works with --offline
     #[arg(long)]
     fetch_only: bool,
-}
-
-/// [`Masks`] on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum MasksArg {
-    Corrected,
-    Upstream,
 }
 
 /// Runs the pipeline.
@@ -61,7 +55,7 @@ fn build(args: &Args, request: &Request) -> Result<()> {
     let work = target_dir().join("fetch").join(host.name);
     let _lock = partial::lock(&work.join("stage"))?;
     let out = args.out.join(host.name);
-    let check = Check::new(request, &format!("{:?}", args.masks), &work, &out)?;
+    let check = Check::new(request, if args.strict { "strict" } else { "" }, &work, &out)?;
     let may_be_done = !args.fetch.refresh && !args.fetch_only;
     let asked = SystemTime::now();
     if let Some(said) = may_be_done.then(|| check.unchanged(args.fetch.offline, asked)).flatten() {
@@ -81,23 +75,21 @@ fn build(args: &Args, request: &Request) -> Result<()> {
     let (stage, _) = extract::stage(&fetched.packages, &wanted, &work.join("stage"))?;
     let proofs: Vec<_> = stage.record.packages.iter().map(ToString::to_string).collect();
     proofs.iter().for_each(|proof| fetcher.proven(proof));
-    let masks = match args.masks {
-        MasksArg::Corrected => Masks::Corrected,
-        MasksArg::Upstream => Masks::Upstream,
-    };
-    let table = table(&stage, request, &fetched.origin, masks)?;
+    let table = table(&stage, request, &fetched.origin)?;
+    let table_warnings = report_remarks(&table, args)?;
     let table_path = work.join("table.rs");
     write_if_changed(&table_path, &emit::table(&table).context("writing the table as Rust")?)?;
     let registrar = compile::registrar(host, Some(&table_path), args.fetch.offline)?;
     let rootfs = &out.join("rootfs");
     rootfs::assemble(&stage, &table, &registrar, rootfs)?;
     let sample = write_sample(&table, host, &out)?;
-    report(&table, args.fetch.verbose);
+    report_rules(&table);
     let (trust, sample) = (&fetched.trust, sample.as_deref());
     let summary = summary::text(&summary::Built { stage: &stage, table: &table, trust, rootfs, host, sample })?;
     output::write(format_args!("{summary}"));
     let asked = (!fetcher.is_offline()).then_some(asked);
-    check.done(Said { proofs, warnings: fetcher.warnings(), summary }, asked)
+    let warnings = [fetcher.warnings(), table_warnings].concat();
+    check.done(Said { proofs, warnings, summary }, asked)
 }
 
 /// A foreign program to try the handlers with, beside the root file system; none if the table has no foreign target.
@@ -116,13 +108,11 @@ fn write_sample(table: &Table, host: Host, out: &Path) -> Result<Option<PathBuf>
 }
 
 /// The table of what was extracted.
-fn table(stage: &Stage, request: &Request, origin: &str, masks: Masks) -> Result<Table> {
+fn table(stage: &Stage, request: &Request, origin: &str) -> Result<Table> {
     let emulators: Vec<_> =
         stage.record.emulators.iter().map(|record| Emulator { target: record.target.clone() }).collect();
-    let mut confs = Vec::new();
-    for path in &stage.record.confs {
-        confs.extend(extract::read_conf(&stage.dir, path)?);
-    }
+    let conf = |record: &TextRecord| anyhow::Ok(Conf { file: record.path.clone(), text: record.read(&stage.dir)? });
+    let confs = stage.record.confs.iter().map(conf).collect::<Result<_>>()?;
     let versions: std::collections::BTreeSet<_> = stage
         .record
         .emulators
@@ -134,25 +124,29 @@ fn table(stage: &Stage, request: &Request, origin: &str, masks: Masks) -> Result
         bail!("the packages hold emulators of several versions of QEMU: {versions:?}");
     };
     let provenance = Provenance { qemu_version: version.into(), origin: origin.into() };
-    let inputs = Inputs { host: request.host.target(), emulators, confs, masks, provenance };
+    let inputs = Inputs { host: request.host.target(), emulators, confs, provenance };
     Table::build(inputs).context("making the table of handlers")
 }
 
-/// What a maintainer should know of the table.
-fn report(table: &Table, verbose: bool) {
-    for remark in &table.remarks {
-        match remark.is_warning() {
-            true => eprintln!("warning: {remark}"),
-            false if verbose => eprintln!("{remark}"),
-            false => {}
-        }
+/// Says what a maintainer should know of the table; gives the warnings.
+///
+/// # Errors
+/// With `--strict`, if there are any.
+fn report_remarks(table: &Table, args: &Args) -> Result<Vec<String>> {
+    let (warnings, notes): (Vec<_>, Vec<_>) = table.remarks.iter().partition(|remark| remark.is_warning());
+    notes.iter().filter(|_| args.fetch.verbose).for_each(|note| eprintln!("{note}"));
+    let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    let refused = usize::from(args.strict);
+    warnings.iter().skip(refused).for_each(|warning| eprintln!("warning: {warning}"));
+    match warnings.as_slice() {
+        [only] if args.strict => bail!("--strict: {only}"),
+        [first, others @ ..] if args.strict => bail!("--strict: {first} (and {} more, see above)", others.len()),
+        _ => Ok(warnings),
     }
-    let count = |wanted: fn(&Remark) -> bool| table.remarks.iter().filter(|remark| wanted(remark)).count();
-    let corrected = count(|remark| matches!(remark, Remark::Corrected { .. }));
-    let computed = count(|remark| matches!(remark, Remark::Computed { .. }));
-    say!(
-        "{} rules: {} packaged ({corrected} with corrected masks), {computed} computed",
-        table.handlers.len(),
-        table.handlers.len() - computed
-    );
+}
+
+/// Says how many rules there are, and for how many of them packages hold a conf.
+fn report_rules(table: &Table) {
+    let alone = table.remarks.iter().filter(|remark| matches!(remark, Remark::NoConf { .. })).count();
+    say!("{} rules: {} packaged, {alone} without a conf", table.handlers.len(), table.handlers.len() - alone);
 }

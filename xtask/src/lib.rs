@@ -64,7 +64,7 @@ enum Command {
     Update(update::UpdateArgs),
     /// Check what was built against its bill of materials, and print what is in it
     Inspect(inspect::Args),
-    /// Write the committed table from what the source knows of the targets
+    /// Write the committed table from what the source knows of the targets, or hold conf files against those
     Codegen(tables::CodegenArgs),
     /// Make a Fedora-shaped mirror of this machine's own emulators, and serve it
     #[command(disable_help_flag = true)]

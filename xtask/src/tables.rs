@@ -1,4 +1,4 @@
-//! `cargo xtask codegen`: the committed table, from `codegen::targets` alone.
+//! `cargo xtask codegen`: the committed table, from `codegen::targets` alone; and conf files held against the targets.
 
 use crate::output::say;
 use std::ffi::OsString;
@@ -6,9 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use codegen::emit;
+use codegen::remark::Remark;
 use codegen::table::{Inputs, Table};
+use codegen::witness::Conf;
 
 /// Options of `cargo xtask codegen`.
 #[derive(Debug, clap::Args)]
@@ -16,13 +18,20 @@ pub struct CodegenArgs {
     /// Change nothing; fail if the committed table is not what would be written
     #[arg(long)]
     check: bool,
+
+    /// Write nothing; hold the *.conf files of this folder against the targets, and fail if one differs for no known reason
+    #[arg(long, value_name = "DIR", conflicts_with = "check")]
+    witness: Option<PathBuf>,
 }
 
-/// Writes the committed table, or checks it.
+/// Writes the committed table, or checks it, or holds conf files against the targets.
 ///
 /// # Errors
-/// If the table is stale under `--check`, or cannot be made or written.
+/// If the table is stale under `--check`, or cannot be made or written; if a conf differs for no known reason.
 pub fn codegen(args: &CodegenArgs) -> Result<()> {
+    if let Some(folder) = &args.witness {
+        return check_confs(folder);
+    }
     let path = workspace_root().join("registrar/src/table/generated.rs");
     let text = committed_table()?;
     let fresh = fs::read_to_string(&path).is_ok_and(|current| current == text);
@@ -35,6 +44,52 @@ pub fn codegen(args: &CodegenArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Prints every difference between a folder's conf files and the targets.
+fn check_confs(folder: &Path) -> Result<()> {
+    let confs = confs(folder)?;
+    let count = confs.len();
+    let table = Table::build(Inputs { confs, ..Inputs::from_targets() })?;
+    let (mut without_conf, mut known, mut faults) = (Vec::new(), 0, Vec::new());
+    for remark in table.remarks {
+        match &remark {
+            Remark::NoConf { entry } => without_conf.push(entry.clone()),
+            Remark::NoEmulator { file, entry, .. } => say!("{file}: no target has the entry {entry:?}"),
+            _ => {
+                say!("{remark}");
+                match remark.is_warning() {
+                    true => faults.push(remark),
+                    false => known += 1,
+                }
+            }
+        }
+    }
+    if !without_conf.is_empty() {
+        say!("no conf: {}", without_conf.join(", "));
+    }
+    say!("{count} confs: {known} differences of a known reason, {} of none", faults.len());
+    match faults.as_slice() {
+        [] => Ok(()),
+        [only] => bail!("{only}"),
+        [first, others @ ..] => bail!("{first} (and {} more, see above)", others.len()),
+    }
+}
+
+/// The conf files of a folder, sorted by name.
+fn confs(folder: &Path) -> Result<Vec<Conf>> {
+    let listing = || format!("listing {}", folder.display());
+    let mut confs = Vec::new();
+    for entry in fs::read_dir(folder).with_context(listing)? {
+        let path = entry.with_context(listing)?.path();
+        if path.extension().is_some_and(|extension| extension == "conf") {
+            let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+            confs.push(Conf { file: path.display().to_string(), text });
+        }
+    }
+    ensure!(!confs.is_empty(), "no *.conf files in {}", folder.display());
+    confs.sort_by(|one, other| one.file.cmp(&other.file));
+    Ok(confs)
 }
 
 /// Text of the committed table.

@@ -1,8 +1,8 @@
-//! Reading a line as systemd and the kernel read it, and saying what they would refuse.
+//! Conf lines, read as systemd and the kernel read them, and what they would refuse.
 
 use std::fmt;
 
-use super::{Flags, Kind, Rule, Spelled};
+use super::Rule;
 
 /// The kernel's bounds (`fs/binfmt_misc.c`).
 pub mod limits {
@@ -16,16 +16,29 @@ pub mod limits {
     pub const LONGEST_NAME: usize = 255;
 }
 
-/// Why the kernel would refuse a line, or read something else than its writer meant.
+/// One line of a `binfmt.d` file. Its flags are checked and forgotten: an image has its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfLine {
+    /// The entry's file name below `binfmt_misc`.
+    pub name: String,
+    /// What it compares.
+    pub rule: Rule,
+    /// Path of the program that runs what matches.
+    pub interpreter: String,
+}
+
+/// Why the kernel would refuse a line, or why it is of no use for an emulator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
+    /// Bytes that are no UTF-8 text.
+    NotUtf8,
     /// Fewer than [`limits::SHORTEST_LINE`] bytes.
     TooShort(usize),
     /// More than [`limits::LONGEST_LINE`] bytes.
     TooLong(usize),
-    /// A raw NUL or newline, which would cut the line.
-    ControlByte(u8),
+    /// A raw NUL, which would cut the line.
+    Nul,
     /// The first character, which separates the fields, is not ASCII.
     Delimiter(char),
     /// The line ends before this field does.
@@ -34,6 +47,8 @@ pub enum Problem {
     Name(String),
     /// Longer than [`limits::LONGEST_NAME`] bytes.
     NameTooLong(usize),
+    /// Type `E`, which compares a file name's extension.
+    Extension,
     /// Neither `M` nor `E`.
     Type(String),
     /// Not a decimal number of at least 0.
@@ -51,8 +66,6 @@ pub enum Problem {
     },
     /// Offset and magic reach beyond [`limits::COMPARED_BYTES`]; holds the end.
     BeyondHeader(usize),
-    /// An extension that is empty or has a slash.
-    Extension(String),
     /// No interpreter.
     EmptyInterpreter,
     /// A flag that is none of `P`, `O`, `C`, `F`.
@@ -62,13 +75,15 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotUtf8 => write!(f, "not UTF-8 text; other bytes are written as \\x.."),
             Self::TooShort(bytes) => write!(f, "{bytes} bytes, the kernel wants at least {}", limits::SHORTEST_LINE),
             Self::TooLong(bytes) => write!(f, "{bytes} bytes, the kernel takes at most {}", limits::LONGEST_LINE),
-            Self::ControlByte(byte) => write!(f, "raw byte {byte:#04x} cuts the rule; write it as \\x{byte:02x}"),
+            Self::Nul => write!(f, "a raw NUL byte cuts the line; write it as \\x00"),
             Self::Delimiter(c) => write!(f, "delimiter {c:?} is not an ASCII character"),
             Self::MissingField(field) => write!(f, "ends before the {field} field does"),
             Self::Name(name) => write!(f, "{name:?} cannot be an entry's name"),
             Self::NameTooLong(bytes) => write!(f, "name of {bytes} bytes, at most {} fit", limits::LONGEST_NAME),
+            Self::Extension => write!(f, "type E compares a file name's extension, not an ELF header"),
             Self::Type(text) => write!(f, "type {text:?} is neither M nor E"),
             Self::Offset(text) => write!(f, "offset {text:?} is not a decimal number"),
             Self::Escape(field) => write!(f, "\\x without two hexadecimal digits in the {field} field"),
@@ -77,46 +92,31 @@ impl fmt::Display for Problem {
             Self::BeyondHeader(end) => {
                 write!(f, "compares up to byte {end}, the kernel reads only {}", limits::COMPARED_BYTES)
             }
-            Self::Extension(text) => write!(f, "{text:?} cannot be a file name's extension"),
             Self::EmptyInterpreter => write!(f, "no interpreter"),
             Self::Flag(c) => write!(f, "unknown flag {c:?}"),
         }
     }
 }
 
-/// A [`Problem`] and where it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleError {
-    /// The file's name as given to [`parse_conf`].
-    pub file: String,
-    /// Line number, from 1.
-    pub line: usize,
-    /// What is wrong.
-    pub problem: Problem,
-}
+impl std::error::Error for Problem {}
 
-impl fmt::Display for RuleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.problem)
-    }
-}
-
-impl std::error::Error for RuleError {}
-
-/// The rules of a `binfmt.d` file. As systemd reads it: white space around a line is dropped; empty lines and those
-/// that begin with `#` or `;` are skipped.
-///
-/// # Errors
-/// The first line that the kernel would refuse.
-pub fn parse_conf(file: &str, text: &str) -> Result<Vec<Rule>, RuleError> {
-    text.split('\n')
-        .map(|line| line.trim_matches([' ', '\t', '\r', '\n']))
+/// The lines of a `binfmt.d` file that are rules, each with its number, from 1. As systemd reads it: white space around
+/// a line is dropped; empty lines and those that begin with `#` or `;` are skipped.
+pub fn parse_conf(text: &[u8]) -> impl Iterator<Item = (usize, Result<ConfLine, Problem>)> {
+    let blank = |byte: &u8| b" \t\r".contains(byte);
+    let trimmed = move |line: &'_ [u8]| {
+        let start = line.iter().position(|byte| !blank(byte)).unwrap_or(line.len());
+        let end = line.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+        start..end
+    };
+    text.split(|&byte| byte == b'\n')
+        .map(move |line| &line[trimmed(line)])
         .enumerate()
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with(['#', ';']))
+        .filter(|(_, line)| !matches!(line.first(), None | Some(b'#' | b';')))
         .map(|(index, line)| {
-            Rule::parse(line).map_err(|problem| RuleError { file: file.into(), line: index + 1, problem })
+            let text = std::str::from_utf8(line).map_err(|_| Problem::NotUtf8);
+            (index + 1, text.and_then(ConfLine::parse))
         })
-        .collect()
 }
 
 /// Reads a line's fields from left to right.
@@ -133,8 +133,8 @@ impl<'a> Fields<'a> {
         Ok(text)
     }
 
-    /// The text up to the next delimiter outside an escape, and the bytes that it stands for.
-    fn bytes(&mut self, field: &'static str) -> Result<Spelled<Vec<u8>>, Problem> {
+    /// The bytes that the text up to the next delimiter outside an escape stands for.
+    fn bytes(&mut self, field: &'static str) -> Result<Vec<u8>, Problem> {
         let text = self.rest.as_bytes();
         let mut value = Vec::new();
         let mut at = 0;
@@ -156,17 +156,16 @@ impl<'a> Fields<'a> {
                 }
             }
         }
-        let (text, rest) = self.rest.split_at(at);
-        self.rest = &rest[1..];
-        Ok(Spelled { value, text: text.into() })
+        self.rest = &self.rest[at + 1..];
+        Ok(value)
     }
 }
 
-impl Rule {
+impl ConfLine {
     /// Reads one line, without a newline.
     ///
     /// # Errors
-    /// Whatever would make the kernel answer `EINVAL` or `ENAMETOOLONG`, or read less than the line says.
+    /// Whatever would make the kernel answer `EINVAL` or `ENAMETOOLONG`, or read less than the line says; and type `E`.
     pub fn parse(line: &str) -> Result<Self, Problem> {
         let delimiter = line.chars().next().ok_or(Problem::TooShort(0))?;
         if line.len() < limits::SHORTEST_LINE {
@@ -175,8 +174,8 @@ impl Rule {
         if line.len() > limits::LONGEST_LINE {
             return Err(Problem::TooLong(line.len()));
         }
-        if let Some(&byte) = line.as_bytes().iter().find(|&&byte| byte == 0 || byte == b'\n') {
-            return Err(Problem::ControlByte(byte));
+        if line.contains('\0') {
+            return Err(Problem::Nul);
         }
         if !delimiter.is_ascii() {
             return Err(Problem::Delimiter(delimiter));
@@ -189,66 +188,47 @@ impl Rule {
         if name.len() > limits::LONGEST_NAME {
             return Err(Problem::NameTooLong(name.len()));
         }
-        let kind = match fields.plain("type")? {
-            "M" => Self::parse_magic(&mut fields)?,
-            "E" => {
-                let offset = fields.plain("offset")?.into();
-                let extension = fields.plain("extension")?;
-                if extension.is_empty() || extension.contains('/') {
-                    return Err(Problem::Extension(extension.into()));
-                }
-                Kind::Extension { extension: extension.into(), offset, mask: fields.plain("mask")?.into() }
-            }
+        let rule = match fields.plain("type")? {
+            "M" => parse_magic(&mut fields)?,
+            "E" => return Err(Problem::Extension),
             other => return Err(Problem::Type(other.into())),
         };
         let interpreter = fields.plain("interpreter")?;
         if interpreter.is_empty() {
             return Err(Problem::EmptyInterpreter);
         }
-        let flags = Flags::parse(fields.rest)?;
-        Ok(Self { delimiter, name: name.into(), kind, interpreter: interpreter.into(), flags })
-    }
-
-    fn parse_magic(fields: &mut Fields<'_>) -> Result<Kind, Problem> {
-        let text = fields.plain("offset")?;
-        // As the kernel's kstrtoint: a plus sign is fine, white space and an empty sign are not.
-        let offset = match text {
-            "" => 0,
-            _ => text
-                .parse::<i32>()
-                .ok()
-                .and_then(|number| usize::try_from(number).ok())
-                .ok_or_else(|| Problem::Offset(text.into()))?,
-        };
-        let magic = fields.bytes("magic")?;
-        if magic.value.is_empty() {
-            return Err(Problem::EmptyMagic);
+        if let Some(flag) = fields.rest.chars().find(|&c| !"POCF".contains(c)) {
+            return Err(Problem::Flag(flag));
         }
-        let mask = fields.bytes("mask")?;
-        let mask = (!mask.text.is_empty()).then_some(mask);
-        if let Some(mask) = mask.as_ref().filter(|mask| mask.value.len() != magic.value.len()) {
-            return Err(Problem::MaskLength { magic: magic.value.len(), mask: mask.value.len() });
-        }
-        let end = offset.saturating_add(magic.value.len());
-        if end > limits::COMPARED_BYTES {
-            return Err(Problem::BeyondHeader(end));
-        }
-        Ok(Kind::Magic { offset: Spelled { value: offset, text: text.into() }, magic, mask })
+        Ok(Self { name: name.into(), rule, interpreter: interpreter.into() })
     }
 }
 
-impl Flags {
-    fn parse(text: &str) -> Result<Spelled<Self>, Problem> {
-        let mut value = Self::default();
-        for c in text.chars() {
-            match c {
-                'P' => value.preserve_argv0 = true,
-                'O' => value.open_binary = true,
-                'C' => (value.credentials, value.open_binary) = (true, true),
-                'F' => value.fix_binary = true,
-                other => return Err(Problem::Flag(other)),
-            }
-        }
-        Ok(Spelled { value, text: text.into() })
+fn parse_magic(fields: &mut Fields<'_>) -> Result<Rule, Problem> {
+    let text = fields.plain("offset")?;
+    // As the kernel's kstrtoint: a plus sign is fine, white space and an empty sign are not.
+    let offset = match text {
+        "" => 0,
+        _ => text
+            .parse::<i32>()
+            .ok()
+            .and_then(|number| usize::try_from(number).ok())
+            .ok_or_else(|| Problem::Offset(text.into()))?,
+    };
+    let magic = fields.bytes("magic")?;
+    if magic.is_empty() {
+        return Err(Problem::EmptyMagic);
     }
+    let mut mask = fields.bytes("mask")?;
+    if mask.is_empty() {
+        mask = vec![0xff; magic.len()];
+    }
+    if mask.len() != magic.len() {
+        return Err(Problem::MaskLength { magic: magic.len(), mask: mask.len() });
+    }
+    let end = offset.saturating_add(magic.len());
+    if end > limits::COMPARED_BYTES {
+        return Err(Problem::BeyondHeader(end));
+    }
+    Ok(Rule { offset, magic, mask })
 }

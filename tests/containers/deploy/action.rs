@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use codegen::rule::{Masks, Rule};
+use codegen::rule::Rule;
 use codegen::targets;
 use serde_json::Value;
 use tests::binfmt_misc::USUAL;
@@ -73,7 +73,7 @@ fn the_action_registers_resets_and_fails_with_the_cause() {
 
     let _host = Host::mounted();
     let s390x = targets::by_qemu_name("s390x").expect("known");
-    let theirs = Rule::for_target(s390x, s390x.machines[0], Masks::Corrected, "/bin/false").to_string();
+    let theirs = Rule::for_target(s390x, s390x.machines[0]).line("qemu-s390x", "/bin/false", "F");
     let theirs = theirs.replacen("qemu-s390x", "qemu-theirs", 1);
     fs::write(Path::new(USUAL).join("register"), &theirs).expect("somebody else's handler");
 

@@ -1,0 +1,143 @@
+//! Packages with the conf lines that QEMU 10.2.2's own script writes, for every target, and with a fault in one of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use codegen::probe;
+use codegen::rule::Rule;
+use codegen::targets;
+use tempfile::TempDir;
+
+use crate::command::Ran;
+use crate::fixture::Content::Bytes;
+use crate::fixture::{MIRROR, key, package, text};
+
+const UPSTREAM: &str = include_str!("../data/binfmt/qemu-10.2.2.conf");
+
+/// Confs that Fedora's packages for x86_64 leave out (`%ifarch` in its qemu.spec), or those for aarch64.
+fn own_confs() -> &'static [&'static str] {
+    match MIRROR.host {
+        "aarch64" => &["aarch64", "arm"],
+        "x86_64" => &["i386", "i486", "x86_64"],
+        host => panic!("what Fedora leaves out on {host} is not known here"),
+    }
+}
+
+/// All of upstream's lines, with their entries.
+fn lines() -> Vec<(String, String)> {
+    let lines = UPSTREAM.lines().filter_map(|line| {
+        let entry = line.strip_prefix(":qemu-")?.split(':').next()?;
+        Some((entry.to_owned(), line.to_owned()))
+    });
+    lines.collect()
+}
+
+/// A signed package with these confs, each in a file without a newline, and the emulators of upstream's 33 targets.
+fn packaged(confs: &[(String, String)]) -> TempDir {
+    let host = targets::by_qemu_name(MIRROR.host).expect("a host");
+    let program = probe::executable(host, host.machines[0]).expect("a program");
+    let mut emulators: Vec<_> = lines().into_iter().map(|(entry, _)| entry).filter(|entry| entry != "i486").collect();
+    emulators.push("x86_64".into());
+    assert_eq!(emulators.len(), 33);
+    let emulators = emulators.iter().map(|target| (format!("/usr/bin/qemu-{target}-static"), program.as_slice()));
+    let name = |entry: &str| match entry.ends_with(".conf") {
+        true => format!("/usr/lib/binfmt.d/qemu-{entry}"),
+        false => format!("/usr/lib/binfmt.d/qemu-{entry}-static.conf"),
+    };
+    let confs = confs.iter().map(|(entry, line)| (name(entry), line.as_bytes()));
+    let files: Vec<_> = emulators.chain(confs).collect();
+    let files: Vec<_> = files.iter().map(|(path, content)| (path.as_str(), Bytes(content))).collect();
+    package(&files)
+}
+
+fn build(source: &TempDir, options: &[&str]) -> Ran {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["--offline", "--source", text(source.path()), "--key", key()];
+    Ran::build(folder, &[&arguments[..], options].concat())
+}
+
+/// The table of the newest build.
+fn table() -> String {
+    let path: PathBuf = Path::new(env!("CARGO_TARGET_TMPDIR")).join("builds/fetch").join(MIRROR.host).join("table.rs");
+    fs::read_to_string(path).expect("a table")
+}
+
+/// Asserts that a table holds the computed rule of an entry.
+#[track_caller]
+fn assert_computed(table: &str, entry: &str) {
+    let (target, machine) = targets::by_entry_name(entry).expect(entry);
+    let emulator = format!("/usr/bin/qemu-{}-static", target.qemu);
+    let line = Rule::for_target(target, machine).line(&format!("qemu-{entry}"), &emulator, "F");
+    assert!(table.contains(&format!("{line:?}")), "{entry} has another rule");
+}
+
+/// In one test: builds share a folder.
+#[test]
+fn packages_with_real_confs_are_built_and_faults_in_them_are_named() {
+    let all = lines();
+    assert_eq!(all.len(), 33);
+    let fedoras: Vec<_> = all.iter().filter(|(entry, _)| !own_confs().contains(&entry.as_str())).cloned().collect();
+    for confs in [&fedoras, &all] {
+        let built = build(&packaged(confs), &["--strict", "--verbose"]);
+        assert!(built.good, "{}", built.stderr);
+        let without = 34 - confs.len();
+        let rules = format!("34 rules: {} packaged, {without} without a conf", confs.len());
+        assert!(built.stdout.contains(&rules), "{}", built.stdout);
+        assert!(!built.stderr.contains("warning"), "{}", built.stderr);
+        let note =
+            "qemu-microblaze.conf: byte 16 is 0x02 with mask 0xfe, computed: 0x00 with mask 0xff; QEMU has e_type";
+        assert!(built.stderr.contains(note), "{}", built.stderr);
+        let table = table();
+        all.iter().for_each(|(entry, _)| assert_computed(&table, entry));
+        assert_eq!(fs::read_dir(built.out().join(MIRROR.host).join("rootfs/usr/bin")).expect("emulators").count(), 67);
+    }
+
+    let with = |entry: &str, change: &dyn Fn(&str) -> String| {
+        let mut confs = all.clone();
+        let conf = confs.iter_mut().find(|(name, _)| name == entry).expect(entry);
+        match change(&conf.1) {
+            // In a file without Fedora's `-static`, as Debian names it.
+            second if second == conf.1 => confs.push((format!("{entry}.conf"), second)),
+            changed => conf.1 = changed,
+        }
+        packaged(&confs)
+    };
+    type Fault = (&'static str, fn(&str) -> String, &'static str);
+    let faults: &[Fault] = &[
+        (
+            "m68k",
+            |line| line.replace("\\x00\\x04:", "\\x00\\x05:"),
+            "binfmt.d/qemu-m68k.conf: byte 19 is 0x05 with mask 0xff, computed: 0x04 with mask 0xff; no known reason",
+        ),
+        ("s390x", |line| line.replace(":F", ":FX"), "binfmt.d/qemu-s390x.conf:1: unknown flag 'X'"),
+        (
+            "riscv64",
+            |_| format!(":qemu-riscv64:M::m::/{}:F", "i".repeat(1921 - 23)),
+            "binfmt.d/qemu-riscv64.conf:1: 1921 bytes, the kernel takes at most 1920",
+        ),
+        (
+            "sh4",
+            |line| line.replace("qemu-sh4", "qemu-z80"),
+            "binfmt.d/qemu-sh4.conf: names its entry \"qemu-z80\", unlike the file",
+        ),
+        ("hppa", str::to_owned, "binfmt.d/qemu-hppa.conf: is of the same entry as binfmt.d/qemu-hppa.2.conf"),
+    ];
+    for (entry, change, words) in faults {
+        let source = with(entry, change);
+        let built = build(&source, &[]);
+        assert!(built.good, "{}", built.stderr);
+        assert!(built.stderr.lines().any(|line| line.starts_with(&format!("warning: {words}"))), "{}", built.stderr);
+        assert_computed(&table(), entry);
+        // Not what the build before has made.
+        let strict = build(&source, &["--strict"]);
+        assert!(!strict.good, "{}", strict.stdout);
+        let said = strict.stderr.lines().last().unwrap_or_default();
+        assert!(said.starts_with(&format!("error: --strict: {words}")), "{}", strict.stderr);
+        assert!(!strict.out().exists(), "a refused build leaves something");
+        // Nothing to do, and the same warning.
+        let folder = built.into_folder();
+        let again = Ran::build(folder, &["--offline", "--source", text(source.path()), "--key", key()]);
+        assert!(again.good && again.stdout.contains("unchanged, nothing to do"), "{}{}", again.stdout, again.stderr);
+        assert!(again.stderr.contains(&format!("warning: {words}")), "{}", again.stderr);
+    }
+}
