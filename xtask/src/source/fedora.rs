@@ -14,7 +14,7 @@ use crate::verify::{Keys, Trust};
 use servers::Servers;
 
 pub(super) use koji::Koji;
-pub use release::{Release, WantedRelease};
+pub use release::{NEWEST_KNOWN, Release, WantedRelease};
 
 mod koji;
 mod release;

@@ -144,3 +144,26 @@ fn file(plan: &Plan, chosen: &Chosen, fetcher: &Fetcher, transfers: &Transfers) 
     });
     elsewhere.ok_or(failure)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Location, elsewhere, of_place};
+
+    #[test]
+    fn what_came_by_https_does_not_lead_to_http() {
+        for (repository, base, is_good) in [
+            ("https://a/os", "https://b/os", true),
+            ("https://a/os", "http://b/os", false),
+            ("http://a/os", "http://b/os", true),
+            ("http://a/os", "https://b/os", true),
+            ("/srv/os", "http://b/os", true),
+        ] {
+            let base = Location::parse(base);
+            match elsewhere(Some(base.clone()), &of_place(&Location::parse(repository))) {
+                Ok(mirrors) => assert!(is_good && mirrors.expect("a place").first() == &base, "{repository} {base:?}"),
+                Err(error) => assert!(!is_good && error.to_string().contains("https must not lead to http"), "{error}"),
+            }
+        }
+        assert!(elsewhere(None, &of_place(&Location::parse("https://a"))).expect("nothing").is_none());
+    }
+}
