@@ -6,5 +6,6 @@
 
 mod action;
 mod compose;
+mod distributions;
 mod kubernetes;
 mod units;

@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::command::Ran;
 use crate::fixture::Content::{Bytes, Link};
-use crate::fixture::{Copy, MIRROR, key, other_key, package, text};
+use crate::fixture::{Copy, MIRROR, dist, key, other_key, package, text};
 
 /// Runs against a folder or URL with the mirror's key.
 fn extract(source: &str) -> Ran {
@@ -46,7 +46,8 @@ fn a_tampered_header() {
     let copy = Copy::packages();
     let path = copy.package("alpha");
     let bytes = fs::read(&path).expect("a package");
-    let at = bytes.windows(7).rposition(|window| window == b"1.fc45\0").expect("the release in the header");
+    let release = format!("1{}\0", dist()).into_bytes();
+    let at = bytes.windows(release.len()).rposition(|window| window == release).expect("the release in the header");
     copy.flip(&path, |_| at);
     extract(text(&copy.path())).assert_refused(&["qemu-user-static-alpha", "was tampered with", "header"]);
 }

@@ -6,9 +6,10 @@ use std::os::unix::fs::symlink;
 
 use fedora_mirror::{Kind, Mirror, Options, Server, Updates, emulators};
 use tempfile::TempDir;
+use xtask::source::Release;
 
 use crate::command::{Ran, names};
-use crate::fixture::{MIRROR, TARGETS, key, other_key};
+use crate::fixture::{MIRROR, RELEASE, TARGETS, dist, key, other_key, release};
 use crate::server::FaultServer;
 use crate::world::World;
 
@@ -82,7 +83,7 @@ fn from_the_metalink_to_the_root_file_system_with_every_check_on() {
     let server = fedora_mirror::serve(&MIRROR.root).expect("a server");
     let (servers, fingerprint) = (server.url(""), &MIRROR.key.fingerprint);
     let arguments =
-        ["--source", "fedora", "--release", "45", "--servers", &servers, "--fingerprint", fingerprint, "-v"];
+        ["--source", "fedora", "--release", release(), "--servers", &servers, "--fingerprint", fingerprint, "-v"];
     let ran = Ran::build(tempfile::tempdir().expect("a temporary folder"), &arguments);
     assert!(ran.good, "{}", ran.stderr);
     let rootfs = ran.out().join(MIRROR.host).join("rootfs");
@@ -92,40 +93,41 @@ fn from_the_metalink_to_the_root_file_system_with_every_check_on() {
         let is_it = |line: &&&str| words.iter().all(|word| line.contains(word));
         assert!(proofs.iter().any(|line| is_it(&line)), "no proof with {words:?} in {}", ran.stderr);
     };
-    for repository in ["fedora-45", "updates-released-f45"] {
-        is_proven(&["metalink", repository, MIRROR.host]);
-        is_proven(&["repomd.xml", repository, "SHA-256", "metalink"]);
-        is_proven(&["primary.xml", repository, "SHA-256", "repomd.xml"]);
+    for repository in [format!("fedora-{RELEASE}"), format!("updates-released-f{RELEASE}")] {
+        is_proven(&["metalink", &repository, MIRROR.host]);
+        is_proven(&["repomd.xml", &repository, "SHA-512", "metalink"]);
+        is_proven(&["primary.xml", &repository, "SHA-256", "repomd.xml"]);
     }
     is_proven(&[fingerprint, "fedora.gpg", "fingerprint"]);
     for package in ["", "-alpha", "-arm", "-x86"] {
-        let name = format!("qemu-user-static{package}-2:{}-2.fc45.{}", MIRROR.version, MIRROR.host);
+        let name = format!("qemu-user-static{package}-2:{}-2{}.{}", MIRROR.version, dist(), MIRROR.host);
         is_proven(&[&name, "SHA-256", "payload", fingerprint]);
     }
 }
 
 #[test]
 fn updates_win_where_they_are_newer() {
-    for (updates, release) in [(Updates::Newer, "-2.fc45."), (Updates::Older, "-1.fc45."), (Updates::Empty, "-1.fc45.")]
-    {
+    for (updates, build) in [(Updates::Newer, 2), (Updates::Older, 1), (Updates::Empty, 1)] {
         let small = Small::new(|options| options.updates = updates);
-        let record = assert_small(&small.run(&["--release", "45"]));
-        let others = ["-0.fc45.", "-1.fc45.", "-2.fc45."].into_iter().filter(|other| *other != release);
-        assert!(record.contains(release), "{updates:?}: {record}");
-        assert!(others.into_iter().all(|other| !record.contains(other)), "{updates:?}: {record}");
+        let record = assert_small(&small.run(&["--release", release()]));
+        for other in 0..=2 {
+            let is_there = record.contains(&format!("-{other}{}.", dist()));
+            assert_eq!(is_there, other == build, "{updates:?}: {record}");
+        }
     }
 }
 
 #[test]
 fn the_release_is_the_newest_or_the_one_that_is_named() {
     let small = Small::new(|_| {});
-    // Of 44, 45 and 46 Beta.
-    for release in [&[][..], &["--release", "latest"], &["--release", "45"]] {
+    // Of the one before, this one, and the next one's beta.
+    for release in [&[][..], &["--release", "latest"], &["--release", release()]] {
         let ran = small.run(release);
-        assert!(assert_small(&ran).contains(".fc45."));
+        assert!(assert_small(&ran).contains(&format!("{}.", dist())));
         assert_eq!(ran.stderr, "", "{release:?}");
     }
-    small.run(&["--release", "46"]).assert_refused(&["Fedora 46", "404"]);
+    let next = (RELEASE + 1).to_string();
+    small.run(&["--release", &next]).assert_refused(&[&format!("Fedora {next}"), "404"]);
 
     for (change, word) in [(None, "404"), (Some("[]"), "no release"), (Some("<html>"), "reading")] {
         match change {
@@ -133,10 +135,15 @@ fn the_release_is_the_newest_or_the_one_that_is_named() {
             Some(text) => fs::write(small.file("releases.json"), text).expect("another list"),
         }
         let ran = small.run(&[]);
-        assert!(assert_small(&ran).contains(".fc45."), "45 is the newest that the source knows");
-        assert!(ran.stderr.starts_with("warning: taking Fedora 45") && ran.stderr.contains(word), "{}", ran.stderr);
+        assert!(assert_small(&ran).contains(&format!("{}.", dist())), "the newest that the source knows");
+        assert!(
+            ran.stderr.starts_with(&format!("warning: taking Fedora {RELEASE}")) && ran.stderr.contains(word),
+            "{}",
+            ran.stderr
+        );
     }
-    fs::write(small.file("releases.json"), r#"[{"version":"45"},{"version":"99"}]"#).expect("another list");
+    let list = format!(r#"[{{"version":"{RELEASE}"}},{{"version":"99"}}]"#);
+    fs::write(small.file("releases.json"), list).expect("another list");
     let ran = small.run(&[]);
     assert_small(&ran);
     assert!(ran.stderr.starts_with("warning: Fedora 99 is out"), "{}", ran.stderr);
@@ -146,7 +153,7 @@ fn the_release_is_the_newest_or_the_one_that_is_named() {
 fn rawhide_and_releases_of_the_archive() {
     let small = Small::new(|options| options.kind = Kind::Rawhide);
     assert_small(&small.run(&["--release", "rawhide"]));
-    small.run(&["--release", "45"]).assert_refused(&["45"]);
+    small.run(&["--release", release()]).assert_refused(&[release()]);
 
     let small = Small::new(|options| {
         options.kind = Kind::Archived;
@@ -176,8 +183,8 @@ fn each_host_has_its_own_place() {
     for kind in [Kind::Release, Kind::Archived] {
         let small = Small::of(&hosts, |options| options.kind = kind);
         for host in hosts {
-            let record = assert_small(&small.run(&["--release", "45", "--host", host]));
-            assert!(record.contains(&format!("-1.fc45.{host}")), "{host}: {record}");
+            let record = assert_small(&small.run(&["--release", release(), "--host", host]));
+            assert!(record.contains(&format!("-1{}.{host}", dist())), "{host}: {record}");
             assert!(hosts.iter().all(|other| *other == host || !record.contains(other)), "{host}: {record}");
         }
     }
@@ -192,7 +199,7 @@ fn every_compression_of_metadata_and_payload() {
             options.metadata = metadata.into();
             options.payload = payload.into();
         });
-        let ran = small.run(&["--release", "45"]);
+        let ran = small.run(&["--release", release()]);
         assert_small(&ran);
         let kept = names(&ran.out().join("../target/fetch/cache/files"));
         assert!(kept.iter().any(|name| name.ends_with(&format!("-primary{end}"))), "{metadata}: {kept:?}");
@@ -221,7 +228,7 @@ fn the_key_is_the_one_with_the_pinned_fingerprint_wherever_it_comes_from() {
             Some(keyring) => fs::write(small.file("fedora.gpg"), keyring).expect("another keyring"),
             None => small.remove("fedora.gpg"),
         }
-        let ran = small.run(&["--release", "45", "-v"]);
+        let ran = small.run(&["--release", release(), "-v"]);
         assert!(ran.good, "{what}: {}", ran.stderr);
         assert!(assert_small(&ran).contains(&format!("\"signer\": \"{fingerprint}\"")), "{what}");
         let is_it = |line: &str| line.starts_with("proven: ") && line.contains(fingerprint) && line.contains(from);
@@ -232,11 +239,11 @@ fn the_key_is_the_one_with_the_pinned_fingerprint_wherever_it_comes_from() {
     fs::write(small.file("fedora.gpg"), [wrong, right].concat()).expect("a keyring of both");
     let servers = small.server.url("");
     let pinned = |fingerprint: &str| {
-        let arguments = ["--source", "fedora", "--release", "45", "--servers", &servers];
+        let arguments = ["--source", "fedora", "--release", release(), "--servers", &servers];
         Ran::new(&[&arguments[..], &["--fingerprint", fingerprint]].concat())
     };
     pinned(&other.fingerprint).assert_refused(&["qemu-user-static", "is signed by", fingerprint]);
-    let nobodys = "4F50A6114CD5C6976A7F1179655A4B02F577861E";
+    let nobodys = &Release::Number(RELEASE).fingerprints().expect("the pinned key")[0];
     pinned(nobodys).assert_refused(&["fedora.gpg", nobodys]);
     let ran = Ran::new(&["--source", "fedora", "--servers", &servers]);
     ran.assert_refused(&["fedora.gpg", "does not hold the key", nobodys]);
@@ -252,14 +259,15 @@ fn what_a_run_has_fetched_serves_another_offline() {
     let ran = Ran::new(&arguments);
     assert_small(&ran);
     drop(server);
-    for release in ["latest", "45"] {
+    for release in ["latest", release()] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let target = ran.out().join("../target").canonicalize().expect("the cache");
         symlink(target, folder.path().join("target")).expect("the cache of the first run");
         let offline = Ran::again(folder, &[&arguments[..], &["--offline", "--release", release]].concat());
-        assert!(assert_small(&offline).contains("-2.fc45."));
+        assert!(assert_small(&offline).contains(&format!("-2{}.", dist())));
     }
-    let other = Ran::again(ran.into_folder(), &[&arguments[..], &["--offline", "--release", "44"]].concat());
+    let older = (RELEASE - 1).to_string();
+    let other = Ran::again(ran.into_folder(), &[&arguments[..], &["--offline", "--release", &older]].concat());
     assert!(!other.good && other.stderr.contains("not in the cache; run once without --offline"), "{}", other.stderr);
     Ran::new(&[&arguments[..], &["--offline"]].concat()).assert_refused(&["without --offline"]);
 }
@@ -268,7 +276,7 @@ fn what_a_run_has_fetched_serves_another_offline() {
 fn a_build_asks_the_servers_again_only_when_told() {
     let world = World::new(1);
     let (servers, fingerprint) = (world.front.url(""), &MIRROR.key.fingerprint);
-    let arguments = ["--source", "fedora", "--release", "45", "--servers", &servers, "--fingerprint", fingerprint];
+    let arguments = ["--source", "fedora", "--release", release(), "--servers", &servers, "--fingerprint", fingerprint];
     let arguments = [&arguments[..], &["--target", "alpha"]].concat();
     let build = |folder: TempDir, more: &[&str]| {
         world.front.forget();

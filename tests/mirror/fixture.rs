@@ -8,10 +8,26 @@ use std::sync::LazyLock;
 
 use fedora_mirror::{Key, Mirror, Options, Updates};
 use tempfile::TempDir;
+use xtask::source;
 use xtask::system::{self, Tool};
 
 /// The emulators of the mirror: a family of two, one with a second entry, and one by itself.
 pub(crate) const TARGETS: &[&str] = &["alpha", "arm", "armeb", "i386"];
+
+/// The release of Fedora that the mirror is of: the newest that the source knows.
+pub(crate) const RELEASE: u32 = source::NEWEST_KNOWN;
+
+/// The same as text.
+pub(crate) fn release() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| RELEASE.to_string());
+    &TEXT
+}
+
+/// `.fcNN`, the end of a package's release.
+pub(crate) fn dist() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| format!(".fc{RELEASE}"));
+    &TEXT
+}
 
 /// The shared mirror; nothing may be changed in it.
 pub(crate) static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {

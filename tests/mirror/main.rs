@@ -18,6 +18,7 @@ mod keys;
 mod killed;
 mod lock;
 mod network;
+mod others;
 mod server;
 mod signatures;
 mod sources;

@@ -7,7 +7,7 @@ use fedora_mirror::{Mirror, metalink};
 use tempfile::TempDir;
 
 use crate::command::Ran;
-use crate::fixture::MIRROR;
+use crate::fixture::{MIRROR, RELEASE, release};
 use crate::server::FaultServer;
 
 /// The package of one emulator, as it stands in paths.
@@ -41,7 +41,8 @@ impl World {
     /// Lets the metalinks name these servers, the first one preferred.
     pub(crate) fn name_mirrors(&self, urls: &[&str]) {
         let tree = &self.mirror.trees[0];
-        let repositories = [("fedora-45", Some(&tree.repo_path)), ("updates-released-f45", tree.updates_path.as_ref())];
+        let [release, updates] = [format!("fedora-{RELEASE}"), format!("updates-released-f{RELEASE}")];
+        let repositories = [(release, Some(&tree.repo_path)), (updates, tree.updates_path.as_ref())];
         for (name, path) in repositories {
             let path = path.expect("a release with updates");
             let index = self.index(path);
@@ -81,7 +82,7 @@ impl World {
     /// Runs with other words for the servers, and more in the environment.
     pub(crate) fn told(&self, folder: TempDir, servers: &str, more: &[&str], environment: &[(&str, &str)]) -> Ran {
         let fingerprint = &self.mirror.key.fingerprint;
-        let arguments = ["--source", "fedora", "--release", "45", "--timeout", TIMEOUT, "--servers", servers];
+        let arguments = ["--source", "fedora", "--release", release(), "--timeout", TIMEOUT, "--servers", servers];
         Ran::told(folder, &[&arguments[..], &["--fingerprint", fingerprint], more].concat(), environment)
     }
 

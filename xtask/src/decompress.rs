@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use liblzma::stream::{CONCATENATED, Stream};
 
 /// What a compressed file may ask for.
@@ -22,7 +22,7 @@ pub(crate) struct Limits {
 /// The content, of which no more than `most` bytes may come.
 ///
 /// # Errors
-/// If nothing can be read.
+/// If nothing can be read, or it is compressed in another way.
 pub(crate) fn decompress<'a>(mut input: impl BufRead + 'a, most: u64, limits: Limits) -> Result<impl Read + 'a> {
     let inner: Box<dyn Read + 'a> = match input.fill_buf().context("reading its first bytes")? {
         [0x1f, 0x8b, ..] if limits.several => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
@@ -37,9 +37,19 @@ pub(crate) fn decompress<'a>(mut input: impl BufRead + 'a, most: u64, limits: Li
             decoder.window_log_max(limits.zstd_window).context("starting zstd")?;
             Box::new(decoder)
         }
+        // Those that createrepo_c and rpmbuild can make besides.
+        [b'B', b'Z', b'h', ..] => bail!(other("bzip2")),
+        [0, b'Z', b'C', b'K', b'1', ..] => bail!(other("zchunk")),
+        // Its header is properties, a power of two, and the length: zeros or ones of which nothing else begins with.
+        [0x5d, 0, 0, ..] => bail!(other("lzma")),
         _ => Box::new(input),
     };
     Ok(Bounded { inner, left: most, excess: limits.excess })
+}
+
+/// What is said of a compression that is not read.
+fn other(name: &str) -> String {
+    format!("it is compressed with {name}, which is not read here; have it made with zstd, xz or gzip")
 }
 
 /// Fails, instead of ending, where more comes than may.
@@ -106,6 +116,15 @@ mod tests {
             let error = read(&bytes, text.len() - 1, limits).expect_err(name);
             assert!(format!("{error:#}").contains(limits.excess), "{name}: {error:#}");
             assert_eq!(read(&bytes[..bytes.len() - 5], text.len(), limits).is_err(), is_cut, "{name}, cut off");
+        }
+    }
+
+    #[test]
+    fn other_compressions_are_refused_by_name() {
+        for (name, start) in [("bzip2", &b"BZh91AY&SY"[..]), ("zchunk", b"\0ZCK1\x85"), ("lzma", b"\x5d\0\0\x80\0\xff")]
+        {
+            let error = read(start, 100, primary::LIMITS).expect_err(name).to_string();
+            assert!(error.starts_with(&format!("it is compressed with {name}, ")), "{error}");
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::digest::Sha256;
+use crate::digest::Digest;
 use crate::progress::Transfers;
 use crate::repo::Promise;
 
@@ -200,7 +200,7 @@ impl Fetcher {
             return Err(NotCached(name).into());
         }
         let path = self.cache.path(relative, promise);
-        let mut part = Part::open(&path, promise.size)?;
+        let mut part = Part::open(&path, promise.digest.algorithm, promise.size)?;
         // Another run may have finished it while this one waited.
         if let Some(path) = self.cached(relative, promise) {
             transfer.inc(promise.size);
@@ -235,14 +235,15 @@ impl Fetcher {
             let Answer::Bytes(bytes, _) = self.client.small(url, limit.min(LONGEST_UNPROMISED), None)? else {
                 return Err(Failure::new(Kind::Wrong, anyhow!("it answers a question that was not asked")));
             };
-            let (size, sha256) = (bytes.len() as u64, Sha256::of(&bytes));
-            let which = promises.iter().position(|promise| (promise.size, &promise.sha256) == (size, &sha256));
+            let (size, digest) = (bytes.len() as u64, newest.digest.algorithm.of(&bytes));
+            let is_it = |promise: &&Promise| promise.is_kept_by(size, &promise.digest.algorithm.of(&bytes));
+            let which = promises.iter().position(is_it);
             if let Some(index) = which.filter(|index| best.as_ref().is_none_or(|best| *index < best.1)) {
                 best = Some((bytes, index));
             }
             match which {
                 Some(0) => Ok(()),
-                _ => Err(Failure::new(Kind::Wrong, broken(url, newest, size, &sha256))),
+                _ => Err(Failure::new(Kind::Wrong, broken(url, newest, size, &digest))),
             }
         });
         match best {
@@ -324,20 +325,20 @@ fn check_in_place(path: &Path, promise: &Promise, name: &str) -> Result<()> {
     let context = || format!("reading {name}");
     let file = File::open(path).with_context(context)?;
     let size = file.metadata().with_context(context)?.len();
-    let sha256 = Sha256::of_reader(file).with_context(context)?;
-    if (size, &sha256) == (promise.size, &promise.sha256) { Ok(()) } else { Err(broken(name, promise, size, &sha256)) }
+    let digest = promise.digest.algorithm.of_reader(file).with_context(context)?;
+    if promise.is_kept_by(size, &digest) { Ok(()) } else { Err(broken(name, promise, size, &digest)) }
 }
 
 /// What to say of a file that is not what its repository promised.
-pub fn broken(name: &str, promise: &Promise, size: u64, sha256: &Sha256) -> anyhow::Error {
+pub fn broken(name: &str, promise: &Promise, size: u64, digest: &Digest) -> anyhow::Error {
     if size < promise.size {
         anyhow!("{name} is truncated: {size} of {} bytes; fetch it again", promise.size)
     } else if size > promise.size {
         anyhow!("{name} is longer than the {} bytes that its repository promises; do not use it", promise.size)
     } else {
         anyhow!(
-            "{name} is not what its repository promises: SHA-256 {sha256} instead of {}; do not use it",
-            promise.sha256
+            "{name} is not what its repository promises: {digest} instead of {}; do not use it",
+            promise.digest.hex()
         )
     }
 }

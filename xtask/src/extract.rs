@@ -62,13 +62,14 @@ pub fn stage(packages: &[Package], wanted: &Wanted<'_>, dir: &Path) -> Result<(S
 fn key(packages: &[Package], wanted: &Wanted<'_>) -> Result<Sha256> {
     let mut text = format!("4 {} {} {:?}\n", wanted.host.name, wanted.trust.identity(), wanted.targets);
     for package in packages {
-        let sha256 = match &package.promise {
-            Some(promise) => promise.sha256.clone(),
+        let digest = match &package.promise {
+            Some(promise) => promise.digest.clone(),
             None => File::open(&package.path)
                 .and_then(Sha256::of_reader)
-                .with_context(|| format!("reading the package {}", package.path.display()))?,
+                .with_context(|| format!("reading the package {}", package.path.display()))?
+                .into(),
         };
-        text += &format!("{sha256} {}\n", package.name);
+        text += &format!("{} {}\n", digest.hex(), package.name);
     }
     Ok(Sha256::of(text.as_bytes()))
 }

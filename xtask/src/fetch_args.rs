@@ -1,5 +1,7 @@
 //! The options that all commands share which get packages: what, from where, and how it is proven.
 
+use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,8 +19,9 @@ use crate::verify::parse_fingerprint;
 #[derive(Debug, clap::Args)]
 pub struct FetchArgs {
     /// auto (Fedora, else this machine's packages), fedora, apt, or the folder or URL of an RPM repository or of RPM files
-    #[arg(long, default_value = "auto", value_parser = Source::parse)]
-    source: Source,
+    /// [default: auto, and where CI is set, fedora]
+    #[arg(long, value_parser = Source::parse)]
+    source: Option<Source>,
 
     /// Only these architectures, by any of their names
     #[arg(long, value_name = "ARCH", value_delimiter = ',', num_args = 1..)]
@@ -77,6 +80,11 @@ pub struct FetchArgs {
     pub verbose: bool,
 }
 
+/// Whether the value of the variable `CI` says that nobody watches: CI services set it to `true` or `1`.
+fn is_ci(value: Option<&OsStr>) -> bool {
+    value.is_some_and(|value| !["", "0", "false"].iter().any(|no| value.eq_ignore_ascii_case(no)))
+}
+
 /// An http or https URL.
 fn parse_mirror(text: &str) -> Result<Location> {
     match Location::from_user(text)? {
@@ -109,7 +117,7 @@ impl FetchArgs {
             ("--fingerprint", !self.fingerprint.is_empty()),
             ("--servers", self.servers.is_some()),
         ];
-        let (source, refused): (_, Vec<_>) = match &self.source {
+        let (source, refused): (_, Vec<_>) = match self.source() {
             Source::Place(place) => (place.name(), fedoras.into()),
             Source::Apt => {
                 let own = [("--key", !self.key.is_empty()), ("--no-signature", self.no_signature)];
@@ -123,13 +131,19 @@ impl FetchArgs {
         }
     }
 
+    /// What was typed, or what goes without saying.
+    fn source(&self) -> &Source {
+        self.source.as_ref().unwrap_or(&Source::Auto)
+    }
+
     fn request(&self, host: Host) -> Request {
         let name = |name: &String| targets::by_any_name(name).map_or(name.as_str(), |target| target.qemu).to_owned();
         let mut targets: Vec<_> = self.target.iter().map(name).collect();
         targets.sort();
         targets.dedup();
         Request {
-            source: self.source.clone(),
+            source: self.source().clone(),
+            may_fall_back: self.source.is_some() || !is_ci(env::var_os("CI").as_deref()),
             host,
             targets,
             keys: self.key.clone(),
@@ -162,9 +176,11 @@ impl FetchArgs {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use clap::Parser;
 
-    use super::FetchArgs;
+    use super::{FetchArgs, is_ci};
 
     #[derive(Parser)]
     struct Cli {
@@ -194,6 +210,16 @@ mod tests {
             assert_eq!(error.is_some(), refused.is_some(), "{line}: {error:?}");
             assert!(error.unwrap_or_default().starts_with(refused.unwrap_or_default()), "{line}");
         }
+    }
+
+    #[test]
+    fn who_runs_in_ci() {
+        for (value, expected) in
+            [("true", true), ("1", true), ("yes", true), ("", false), ("False", false), ("0", false)]
+        {
+            assert_eq!(is_ci(Some(OsStr::new(value))), expected, "{value:?}");
+        }
+        assert!(!is_ci(None));
     }
 
     #[test]

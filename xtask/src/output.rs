@@ -40,3 +40,14 @@ fn keep(result: io::Result<()>) {
         FAILURE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 }
+
+/// Longest part of a text from elsewhere that an error quotes, in characters.
+const LONGEST_QUOTE: usize = 80;
+
+/// A text from elsewhere, or its start, as an error quotes it: in one line, and of a length that can be read.
+pub fn quoted(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_QUOTE) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}

@@ -111,7 +111,7 @@ impl Check {
         }
         let decides = |name: &str| {
             ["CARGO_TARGET_", "CARGO_PROFILE_", "CARGO_BUILD_", "RUSTC"].iter().any(|start| name.starts_with(start))
-                || name == "SOURCE_DATE_EPOCH"
+                || ["SOURCE_DATE_EPOCH", "APT_CONFIG"].contains(&name)
         };
         let mut variables: Vec<_> = std::env::vars_os().filter(|(name, _)| decides(&name.to_string_lossy())).collect();
         variables.sort();

@@ -89,7 +89,7 @@ pub fn changes(old: Option<&Locked>, new: &Locked) -> Vec<String> {
                 lines.push(format!("~ {name} {} -> {}", old.evr(), new.evr()));
             }
             (Some(old), Some(new)) if old.promise != new.promise => {
-                lines.push(format!("~ {name} {}: other bytes, SHA-256 {}", old.evr(), new.promise.sha256));
+                lines.push(format!("~ {name} {}: other bytes, {}", old.evr(), new.promise.digest));
             }
             (None, Some(new)) => lines.push(format!("+ {name} {}", new.evr())),
             (Some(old), None) => lines.push(format!("- {name} {}", old.evr())),
@@ -117,9 +117,10 @@ mod tests {
             nevra: format!("{name}-2:{version}-1.fc45.x86_64"),
             version: version.into(),
             source: format!("qemu-{version}-1.fc45.src.rpm"),
-            promise: Promise { sha256: Sha256::of(version.as_bytes()), size: 1 },
+            promise: Promise { digest: Sha256::of(version.as_bytes()).into(), size: 1 },
             repository: "fedora-45".into(),
             href: format!("Packages/q/{name}.rpm"),
+            base: None,
             targets: targets.split_whitespace().map(str::to_owned).collect(),
         };
         Locked { origin: origin.into(), release: Some("45".into()), packages: packages.iter().map(chosen).collect() }
@@ -145,7 +146,7 @@ mod tests {
         );
         assert_eq!(changes(Some(&new), &new), Vec::<String>::new());
         let mut rebuilt = new.clone();
-        rebuilt.packages[0].promise.sha256 = Sha256::of(b"other bytes");
+        rebuilt.packages[0].promise.digest = Sha256::of(b"other bytes").into();
         assert!(changes(Some(&new), &rebuilt)[0].starts_with("~ all 2:11.1.3-1.fc45: other bytes, SHA-256 "));
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use rpm::{DigestStatus, IndexTag, PackageMetadata};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Hasher, Sha256};
+use crate::digest::{Algorithm, AnyHasher, Digest, Hasher, Sha256};
 use crate::download::broken;
 use crate::host::Host;
 use crate::package::Package;
@@ -105,8 +105,10 @@ pub fn rpm(package: &Package, trust: &Trust, host: Host) -> Result<(File, Proof)
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let mut file = File::open(path).with_context(|| format!("opening the package {}", path.display()))?;
     let (digests, size) = hash(&mut file, promise).with_context(|| format!("reading the package {name}"))?;
-    if let Some(promise) = promise.filter(|promise| promise.size != size || promise.sha256 != digests.file) {
-        return Err(broken(&name, promise, size, &digests.file));
+    if let Some((promise, digest)) = promise.zip(digests.promised.as_ref())
+        && !promise.is_kept_by(size, digest)
+    {
+        return Err(broken(&name, promise, size, digest));
     }
     let Some(payload) = digests.payload else {
         bail!("{name} is not an RPM package, or a damaged one; do not use it");
@@ -166,6 +168,8 @@ fn check_header(name: &str, metadata: &PackageMetadata, trust: &Trust) -> Result
 
 struct Digests {
     file: Sha256,
+    /// Of the same bytes, of the kind that is promised.
+    promised: Option<Digest>,
     /// Of what follows the headers; absent where these make no sense.
     payload: Option<Sha256>,
 }
@@ -177,6 +181,8 @@ fn hash(file: &mut File, promise: Option<&Promise>) -> Result<(Digests, u64)> {
     file.rewind()?;
     let limit = promise.map_or(length, |promise| promise.size.saturating_add(1));
     let mut whole = Hasher::default();
+    let other = promise.map(|promise| promise.digest.algorithm).filter(|algorithm| *algorithm != Algorithm::Sha256);
+    let mut other = other.map(AnyHasher::new);
     let mut payload = Hasher::default();
     let mut at = 0;
     let mut buffer = vec![0; 1 << 18];
@@ -187,13 +193,18 @@ fn hash(file: &mut File, promise: Option<&Promise>) -> Result<(Digests, u64)> {
             read => read,
         };
         whole.update(&buffer[..read]);
+        if let Some(other) = &mut other {
+            other.update(&buffer[..read]);
+        }
         if let Some(start) = payload_at {
             let skip = start.saturating_sub(at).min(read as u64) as usize;
             payload.update(&buffer[skip..read]);
         }
         at += read as u64;
     }
-    Ok((Digests { file: whole.finish(), payload: payload_at.map(|_| payload.finish()) }, at))
+    let file = whole.finish();
+    let promised = promise.map(|_| other.map_or_else(|| file.clone().into(), AnyHasher::finish));
+    Ok((Digests { file, promised, payload: payload_at.map(|_| payload.finish()) }, at))
 }
 
 /// Checks a Debian package against the lists that apt has verified.
@@ -210,8 +221,9 @@ pub fn deb(package: &Package) -> Result<(File, Proof)> {
     let sha256 = Sha256::of_reader(&file).with_context(|| format!("reading {name}"))?;
     file.rewind().with_context(|| format!("reading {name}"))?;
     let build_time = deb_build_time(&mut file).with_context(|| format!("reading {name}"))?;
-    if (size, &sha256) != (promise.size, &promise.sha256) {
-        return Err(broken(name, promise, size, &sha256));
+    let digest = sha256.clone().into();
+    if !promise.is_kept_by(size, &digest) {
+        return Err(broken(name, promise, size, &digest));
     }
     let proof = Proof {
         nevra: stated.nevra.clone(),

@@ -17,7 +17,7 @@
 //! .stamp             what all that was made of; written last
 //! ```
 //!
-//! and, where it is served, `metalink?repo=fedora-45&arch=x86_64`.
+//! and, where it is served, `metalink?repo=fedora-NN&arch=x86_64`.
 //!
 //! Here: what a mirror is, whether it is there already, and the order of the steps. The parts: [`emulators`] finds
 //! them, `tree` makes one host's repositories, [`spec`] says what the packages hold and `gpg_keys` what the key's
@@ -100,7 +100,7 @@ impl Keyring {
     }
 }
 
-/// The `1` of `1.fc45`.
+/// The `1` of `1.fcNN`.
 const RELEASE_NUMBER: u32 = 1;
 
 /// What mirror to make.
@@ -129,7 +129,7 @@ pub struct Options {
 }
 
 impl Options {
-    const RELEASE: u32 = 45;
+    const RELEASE: u32 = xtask::source::NEWEST_KNOWN;
     const EMULATORS: &str = "/usr/bin";
     const PAYLOAD: &str = "w19.zstdio";
     /// Since release 42.

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use fedora_mirror::{Key, Keyring, Kind, Mirror, Options, Updates, emulators};
 use tempfile::TempDir;
+use xtask::source::NEWEST_KNOWN;
 use xtask::system::{self, Tool};
 
 /// A family with two members, and both kinds of byte order and word size.
@@ -72,10 +73,10 @@ fn packages_have_the_shape_of_fedoras() {
     let fixture = Fixture::new(|_| {});
     let mirror = &fixture.mirror;
     let host = mirror.host;
-    assert_eq!(mirror.repo_path, Kind::Release.repo(45, host));
+    assert_eq!(mirror.repo_path, Kind::Release.repo(NEWEST_KNOWN, host));
 
     let names: Vec<_> = mirror.packages().expect("the packages").iter().map(|path| file_name(path)).collect();
-    let end = format!("{}-1.fc45.{host}.rpm", mirror.version);
+    let end = format!("{}-1.fc{NEWEST_KNOWN}.{host}.rpm", mirror.version);
     let families = ["-", "-aarch64-", "-arm-", "-s390x-", "-x86-"];
     let mut expected: Vec<_> = families.iter().map(|family| format!("qemu-user-static{family}{end}")).collect();
     expected.sort();
@@ -83,7 +84,8 @@ fn packages_have_the_shape_of_fedoras() {
 
     let format = "%{EPOCH} %{PAYLOADCOMPRESSOR} %{SOURCERPM} %{VENDOR}";
     let meta = fixture.query("qemu-user-static", &["--qf", format]);
-    let expected = format!("2 zstd qemu-{}-1.fc45.src.rpm Local test mirror, not the Fedora Project", mirror.version);
+    let source = format!("qemu-{}-1.fc{NEWEST_KNOWN}.src.rpm", mirror.version);
+    let expected = format!("2 zstd {source} Local test mirror, not the Fedora Project");
     assert_eq!(meta, [expected]);
 
     let mut requires = fixture.query("qemu-user-static", &["--requires"]);
@@ -239,7 +241,7 @@ fn what_is_there_already_is_not_made_again() {
     assert_ne!(changed.key.fingerprint, fixture.mirror.key.fingerprint);
     let updates = fs::read_dir(changed.updates().join("Packages/q")).expect("updates");
     let names: Vec<_> = updates.map(|entry| file_name(&entry.expect("an entry").path())).collect();
-    assert!(names.len() == 2 && names.iter().all(|name| name.contains("-2.fc45.")), "{names:?}");
+    assert!(names.len() == 2 && names.iter().all(|name| name.contains(&format!("-2.fc{NEWEST_KNOWN}."))), "{names:?}");
     for repo in [changed.repo(), changed.updates()] {
         assert!(repo.join("repodata/repomd.xml").is_file(), "{}", repo.display());
     }
@@ -306,11 +308,13 @@ fn it_stands_in_for_all_of_fedoras_servers() {
         folder
     });
     let out = tempfile::tempdir().expect("a temporary folder");
+    let numbered = [format!("fedora-{NEWEST_KNOWN}"), format!("updates-released-f{NEWEST_KNOWN}")];
     for (kind, metadata, asked, listed) in [
-        (Kind::Release, "zstd", &["fedora-45", "updates-released-f45"][..], "45"),
-        (Kind::Rawhide, "xz", &["rawhide"], "44"),
-        (Kind::Archived, "gz", &["fedora-45", "updates-released-f45"], "47"),
+        (Kind::Release, "zstd", &numbered[..], NEWEST_KNOWN),
+        (Kind::Rawhide, "xz", &["rawhide".into()], NEWEST_KNOWN - 1),
+        (Kind::Archived, "gz", &numbered, NEWEST_KNOWN + 2),
     ] {
+        let listed = listed.to_string();
         let mirror = fedora_mirror::make(&Options {
             kind,
             emulators: folders.iter().map(|folder| folder.path().into()).collect(),
@@ -341,19 +345,27 @@ fn it_stands_in_for_all_of_fedoras_servers() {
                 assert_eq!(kinds[..6], ["primary", "filelists", "other", "primary_db", "filelists_db", "other_db"]);
                 assert_eq!(kinds[6..10], ["primary_zck", "filelists_zck", "other_zck", "group"], "{index}");
             }
-            let keys = mirror.root.join(&tree.repo_path).join("Packages/f/fedora-gpg-keys-45-1.noarch.rpm");
-            let content = Command::new("bsdtar").arg("-xOf").arg(&keys).arg("*-45-primary").output().expect("bsdtar");
+            let keys = format!("Packages/f/fedora-gpg-keys-{NEWEST_KNOWN}-1.noarch.rpm");
+            let keys = mirror.root.join(&tree.repo_path).join(keys);
+            let content = Command::new("bsdtar")
+                .arg("-xOf")
+                .arg(&keys)
+                .arg(format!("*-{NEWEST_KNOWN}-primary"))
+                .output()
+                .expect("bsdtar");
             let key = fs::read_to_string(&mirror.key.public).expect("the key");
             assert_eq!(text(&content.stdout).trim(), key.trim(), "{}", text(&content.stderr));
             let links = Command::new("bsdtar").arg("-tvf").arg(&keys).output().expect("bsdtar");
-            let link = format!("RPM-GPG-KEY-fedora-45-{} -> RPM-GPG-KEY-fedora-45-primary", tree.host);
+            let link =
+                format!("RPM-GPG-KEY-fedora-{NEWEST_KNOWN}-{} -> RPM-GPG-KEY-fedora-{NEWEST_KNOWN}-primary", tree.host);
             assert!(text(&links.stdout).contains(&link), "{}", text(&links.stdout));
         }
         let releases: Vec<serde_json::Value> =
             serde_json::from_str(&get(&server.url("releases.json"))).expect("a list of releases");
         let is_listed = |arch: &str| releases.iter().any(|image| image["version"] == listed && image["arch"] == arch);
         assert!(is_listed("ppc64le") && is_listed("aarch64"), "{releases:?}");
-        for unknown in ["repo=fedora-46&arch=aarch64", "repo=rawhide&arch=x86_64", "repo=../..&arch=etc/passwd", ""] {
+        let next = format!("repo=fedora-{}&arch=aarch64", NEWEST_KNOWN + 1);
+        for unknown in [next.as_str(), "repo=rawhide&arch=x86_64", "repo=../..&arch=etc/passwd", ""] {
             let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
             let error = agent.get(&server.url(&format!("metalink?{unknown}"))).call().expect_err(unknown);
             assert!(matches!(error, ureq::Error::StatusCode(404)), "{unknown}: {error}");

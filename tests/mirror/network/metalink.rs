@@ -2,9 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fixture::MIRROR;
+use crate::fixture::{MIRROR, RELEASE};
 use crate::server::{Fault, NOBODY};
 use crate::world::{ALPHA, World, assert_alpha};
+
+/// What the metalink server calls the release.
+fn id() -> String {
+    format!("fedora-{RELEASE}")
+}
 
 #[test]
 fn a_stale_mirror_is_left_and_an_older_index_taken_only_where_no_newer_is() {
@@ -31,7 +36,7 @@ fn a_stale_mirror_is_left_and_an_older_index_taken_only_where_no_newer_is() {
     let world = World::new(2);
     stale(&world, 0, 30);
     stale(&world, 1, 31);
-    world.run(&["--target", "alpha"]).assert_refused(&["fedora-45", "repomd.xml", "metalink"]);
+    world.run(&["--target", "alpha"]).assert_refused(&[&id(), "repomd.xml", "metalink"]);
 }
 
 #[test]
@@ -87,7 +92,7 @@ fn the_metalink_server_is_asked_three_times_and_then_believed_to_be_out() {
         world.assert_alpha(what);
         world.front.forget();
         world.front.always("metalink", fault);
-        world.run(&["--target", "alpha"]).assert_refused(&["metalink?repo=fedora-45"]);
+        world.run(&["--target", "alpha"]).assert_refused(&[&format!("metalink?repo={}", id())]);
         assert_eq!(world.front.asked("metalink").len(), 3, "{what}");
     }
 }
@@ -104,7 +109,7 @@ fn what_is_no_metalink_is_refused_at_once() {
     ] {
         let world = World::new(1);
         world.front.always("metalink", fault);
-        world.run(&["--target", "alpha"]).assert_refused(&["fedora-45", word]);
+        world.run(&["--target", "alpha"]).assert_refused(&[&id(), word]);
         assert!(world.mirrors[0].asked("").is_empty());
     }
     // Of a metalink with another digest, no mirror has the index.
@@ -112,8 +117,8 @@ fn what_is_no_metalink_is_refused_at_once() {
     let index = world.index(world.repositories()[0]);
     let mirrors = [(format!("{}{}", world.mirrors[0].url(""), world.repositories()[0]), 100)];
     let other = fedora_mirror::metalink::text(&fedora_mirror::metalink::older(&index, 7), &[], &mirrors);
-    world.front.put(&format!("metalink?repo=fedora-45&arch={}", MIRROR.host), other);
-    world.run(&["--target", "alpha"]).assert_refused(&["fedora-45", "not what"]);
+    world.front.put(&format!("metalink?repo={}&arch={}", id(), MIRROR.host), other);
+    world.run(&["--target", "alpha"]).assert_refused(&[&id(), "not what"]);
 }
 
 #[test]
@@ -121,6 +126,6 @@ fn a_server_that_is_never_silent_and_never_done_is_given_up() {
     let world = World::new(1);
     world.front.always("metalink", Fault::Slow(40));
     let begun = Instant::now();
-    world.run(&["--target", "alpha"]).assert_refused(&["metalink", "fedora-45", "timeout"]);
+    world.run(&["--target", "alpha"]).assert_refused(&["metalink", &id(), "timeout"]);
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }

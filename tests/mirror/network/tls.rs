@@ -1,6 +1,6 @@
 //! Servers that prove themselves with a certificate, or fail to.
 
-use crate::fixture::MIRROR;
+use crate::fixture::{MIRROR, RELEASE};
 use crate::server::{Fault, FaultServer, certificate};
 use crate::world::{ALPHA, World, assert_alpha};
 
@@ -13,7 +13,7 @@ fn a_wrong_certificate_is_refused() {
     let world = World::new(2);
     let front = fedora_mirror::serve_tls(world.front.url("").trim_end_matches('/'), &certificate).expect("a server");
     let ran = world.told(new(), &front.url(""), &["--target", "alpha"], &[]);
-    ran.assert_refused(&["metalink?repo=fedora-45", "certificate"]);
+    ran.assert_refused(&[&format!("metalink?repo=fedora-{RELEASE}"), "certificate"]);
     assert!(world.front.asked("").is_empty());
 
     let first =
@@ -50,6 +50,6 @@ fn https_does_not_turn_into_http() {
     let front = fedora_mirror::serve_tls(world.front.url("").trim_end_matches('/'), &certificate).expect("a server");
     world.front.always("metalink", Fault::Redirect(place));
     let ran = world.told(new(), &front.url(""), &["--target", "alpha"], &trusting);
-    ran.assert_refused(&["metalink?repo=fedora-45", "https"]);
+    ran.assert_refused(&[&format!("metalink?repo=fedora-{RELEASE}"), "https"]);
     assert!(plain.asked("").is_empty(), "{:?}", plain.asked(""));
 }

@@ -11,9 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::LONGEST_UNPROMISED;
 use super::http::Validators;
 use super::part::Part;
-use crate::digest::Sha256;
+use crate::digest::{Algorithm, Sha256};
 use crate::forget::{self, LONGEST_KEPT};
 use crate::repo::Promise;
+
+/// How much of a file's own name is part of its name in the cache, from the end: openSUSE's lists have 128 digits in
+/// theirs, and as many before it would be more than a file system takes (255).
+const MOST_OF_A_NAME: usize = 100;
 
 /// A folder of files.
 #[derive(Debug)]
@@ -68,14 +72,15 @@ impl Cache {
     /// Where a promised file is kept.
     pub(super) fn path(&self, relative: &str, promise: &Promise) -> PathBuf {
         let base = relative.rsplit('/').next().unwrap_or(relative);
-        self.folder.join("files").join(format!("{}-{base}", promise.sha256))
+        let end = base.get(base.len().saturating_sub(MOST_OF_A_NAME)..).unwrap_or_default();
+        self.folder.join("files").join(format!("{}-{end}", promise.digest.hex()))
     }
 
     /// A promised file of the cache, if it is there and still what was promised.
     pub(super) fn file(&self, relative: &str, promise: &Promise) -> Option<PathBuf> {
         let path = self.path(relative, promise);
         let file = File::open(&path).ok()?;
-        if Sha256::of_reader(&file).ok()? != promise.sha256 {
+        if promise.digest.algorithm.of_reader(&file).ok()? != promise.digest {
             return None;
         }
         forget::wanted(&file);
@@ -102,7 +107,7 @@ pub(super) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Writes a small file of the cache, whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut part = Part::open(path, 0)?;
+    let mut part = Part::open(path, Algorithm::Sha256, 0)?;
     part.write(bytes)?;
     part.finish()
 }
@@ -118,7 +123,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let cache = Cache::new(folder.path().into());
         let file = |text: &str| {
-            let promise = Promise { sha256: Sha256::of(text.as_bytes()), size: text.len() as u64 };
+            let promise = Promise { digest: Sha256::of(text.as_bytes()).into(), size: text.len() as u64 };
             let path = cache.path("Packages/a.rpm", &promise);
             write(&path, text.as_bytes()).expect("a file of the cache");
             let long_ago = SystemTime::now() - LONGEST_KEPT * 2;

@@ -113,12 +113,12 @@ impl Client {
             check_status(&response)?;
             self.receive(&mut response, promise, part, transfer)?;
         }
-        let (size, sha256) = (part.length(), part.sha256());
-        if (size, &sha256) == (promise.size, &promise.sha256) {
+        let (size, digest) = (part.length(), part.digest());
+        if promise.is_kept_by(size, &digest) {
             return Ok(());
         }
         start_over(part, transfer)?;
-        let wrong = Failure::new(Kind::Wrong, broken(url, promise, size, &sha256));
+        let wrong = Failure::new(Kind::Wrong, broken(url, promise, size, &digest));
         // What had arrived before may be what is wrong, and not what this server gives.
         if begun > 0 { self.rest(url, promise, part, transfer) } else { Err(wrong) }
     }
@@ -137,7 +137,7 @@ impl Client {
         let announced = response.body().content_length().map(|rest| part.length() + rest);
         // What must be wrong in the end need not be fetched.
         if let Some(size) = announced.filter(|&size| size > promise.size) {
-            return Err(Failure::new(Kind::Wrong, broken("the file", promise, size, &promise.sha256)));
+            return Err(Failure::new(Kind::Wrong, broken("the file", promise, size, &promise.digest)));
         }
         let mut body = response.body_mut().as_reader();
         let mut buffer = vec![0; 1 << 16];
@@ -151,7 +151,7 @@ impl Client {
             if part.length() + length as u64 > promise.size {
                 start_over(part, transfer)?;
                 let size = promise.size + 1;
-                return Err(Failure::new(Kind::Wrong, broken("the file", promise, size, &promise.sha256)));
+                return Err(Failure::new(Kind::Wrong, broken("the file", promise, size, &promise.digest)));
             }
             part.write(&buffer[..length]).map_err(Failure::here)?;
             transfer.inc(length as u64);

@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::digest::{Hasher, Sha256};
+use crate::digest::{Algorithm, AnyHasher, Digest};
 
 /// What has arrived so far. While it lives no other process writes it: a second run waits, and finds the whole.
 pub(super) struct Part {
     file: File,
     path: PathBuf,
     whole: PathBuf,
-    hasher: Hasher,
+    algorithm: Algorithm,
+    hasher: AnyHasher,
     length: u64,
     finished: bool,
 }
@@ -23,14 +24,15 @@ pub(super) struct Part {
 impl Part {
     /// Begins or goes on with what is to become `whole`. What is there already is hashed; more than `limit` bytes of
     /// it can be no part of the file, and are thrown away.
-    pub(super) fn open(whole: &Path, limit: u64) -> Result<Self> {
+    pub(super) fn open(whole: &Path, algorithm: Algorithm, limit: u64) -> Result<Self> {
         let folder = whole.parent().context("a cache path without a folder")?;
         fs::create_dir_all(folder).with_context(|| format!("making the cache folder {}", folder.display()))?;
         let mut path = whole.as_os_str().to_owned();
         path.push(".part");
         let path = PathBuf::from(path);
         let file = locked(&path).with_context(|| format!("opening {}", path.display()))?;
-        let mut part = Self { file, path, whole: whole.into(), hasher: Hasher::default(), length: 0, finished: false };
+        let (whole, hasher) = (whole.into(), AnyHasher::new(algorithm));
+        let mut part = Self { file, path, whole, algorithm, hasher, length: 0, finished: false };
         part.take_up(limit)?;
         Ok(part)
     }
@@ -58,7 +60,7 @@ impl Part {
     /// Forgets all that has arrived.
     pub(super) fn reset(&mut self) -> Result<()> {
         self.length = 0;
-        self.hasher = Hasher::default();
+        self.hasher = AnyHasher::new(self.algorithm);
         let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
         emptied.with_context(|| format!("emptying {}", self.path.display()))
     }
@@ -72,7 +74,7 @@ impl Part {
     }
 
     /// Digest of all that has arrived.
-    pub(super) fn sha256(&self) -> Sha256 {
+    pub(super) fn digest(&self) -> Digest {
         self.hasher.clone().finish()
     }
 
@@ -109,25 +111,26 @@ mod tests {
     use std::fs;
 
     use super::Part;
-    use crate::digest::Sha256;
+    use crate::digest::Algorithm::{Sha256, Sha512};
 
     #[test]
     fn what_has_arrived_is_kept_and_what_cannot_be_part_of_it_is_not() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let whole = folder.path().join("cache/file");
-        let mut part = Part::open(&whole, 9).expect("a part");
+        let mut part = Part::open(&whole, Sha256, 9).expect("a part");
         part.write(b"first").expect("bytes");
         drop(part);
-        let mut part = Part::open(&whole, 9).expect("the same part");
+        // What digest is wanted does not matter for what is there.
+        let mut part = Part::open(&whole, Sha512, 9).expect("the same part");
         assert_eq!(part.length(), 5);
         part.write(b"last").expect("bytes");
-        assert_eq!(part.sha256(), Sha256::of(b"firstlast"));
+        assert_eq!(part.digest(), Sha512.of(b"firstlast"));
         part.finish().expect("a whole file");
         assert_eq!(fs::read(&whole).expect("the file"), b"firstlast");
 
         fs::write(folder.path().join("cache/file.part"), "ten bytes!").expect("a part that is too long");
-        let part = Part::open(&whole, 9).expect("an empty part");
-        assert_eq!((part.length(), part.sha256()), (0, Sha256::of(b"")));
+        let part = Part::open(&whole, Sha256, 9).expect("an empty part");
+        assert_eq!((part.length(), part.digest()), (0, Sha256.of(b"")));
         drop(part);
         assert_eq!(fs::read_dir(folder.path().join("cache")).expect("the cache").count(), 1, "an empty part is left");
     }

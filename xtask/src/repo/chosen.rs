@@ -5,7 +5,8 @@ use codegen::table::Emulator;
 use serde::{Deserialize, Serialize};
 
 use super::primary::Entry;
-use super::{LARGEST_FILE, Promise, check_href, check_word};
+use super::{LARGEST_FILE, Promise, check_base, check_href, check_word};
+use crate::download::Location;
 
 /// One wanted package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +24,11 @@ pub struct Chosen {
     pub promise: Promise,
     /// Which repository lists it.
     pub repository: String,
-    /// Path below the repository's root.
+    /// Path below the repository's root, or below [`Chosen::base`].
     pub href: String,
+    /// The URL below which it is, if not in the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// QEMU's names of the targets whose emulators it holds, as the list says; sorted.
     pub targets: Vec<String>,
 }
@@ -48,6 +52,7 @@ impl Chosen {
             promise,
             repository: repository.into(),
             href: entry.href.clone(),
+            base: entry.base.as_ref().map(Location::name),
             targets,
         })
     }
@@ -62,7 +67,7 @@ impl Chosen {
     /// # Errors
     /// The first that is not.
     pub fn check(&self) -> Result<()> {
-        let Self { name, nevra, version, source, promise, repository, href, targets } = self;
+        let Self { name, nevra, version, source, promise, repository, href, base, targets } = self;
         check_word(name)?;
         check_word(version)?;
         let words = nevra_words(nevra).filter(|words| (words[0], words[2]) == (name, version));
@@ -75,6 +80,9 @@ impl Chosen {
             check_word(source)?;
         }
         check_href(href)?;
+        if let Some(base) = base {
+            check_base(base)?;
+        }
         for target in targets {
             let emulator = Emulator::from_file_name(&format!("qemu-{target}-static"));
             ensure!(emulator.is_some_and(|emulator| emulator.target == *target), "{target:?} is no target of QEMU's");
@@ -106,7 +114,7 @@ fn nevra_words(nevra: &str) -> Option<[&str; 5]> {
 #[cfg(test)]
 mod tests {
     use super::{Chosen, LARGEST_FILE, Promise};
-    use crate::digest::Sha256;
+    use crate::digest::{Algorithm, Sha256};
 
     fn chosen() -> Chosen {
         Chosen {
@@ -114,10 +122,24 @@ mod tests {
             nevra: "qemu-user-static-arm-2:11.1.3-1.fc45.x86_64".into(),
             version: "11.1.3".into(),
             source: "qemu-11.1.3-1.fc45.src.rpm".into(),
-            promise: Promise { sha256: Sha256::of(b""), size: LARGEST_FILE },
+            promise: Promise { digest: Sha256::of(b"").into(), size: LARGEST_FILE },
             repository: "/packages of mine".into(),
             href: "Packages/q/arm.rpm".into(),
+            base: None,
             targets: vec!["arm".into(), "x86_64".into()],
+        }
+    }
+
+    #[test]
+    fn a_lock_names_the_kind_of_digest() {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512] {
+            let promise = Promise { digest: algorithm.of(b""), ..chosen().promise };
+            let locked = Chosen { promise, base: Some("https://pool".into()), ..chosen() };
+            let text = serde_json::to_string(&locked).expect("JSON");
+            assert!(text.contains(&format!("\"{}\":\"", algorithm.in_metadata())), "{text}");
+            assert_eq!(serde_json::from_str::<Chosen>(&text).expect("the same"), locked);
+            serde_json::from_str::<Chosen>(&text.replace("\":\"", "\":\"0")).expect_err("no digest");
+            serde_json::from_str::<Chosen>(&text.replace("\"sha", "\"SHA")).expect_err("no digest");
         }
     }
 
@@ -142,6 +164,7 @@ mod tests {
             ("architecture", nevra("qemu-user-static-arm-2:11.1.3-1.fc45.x86_64\n"), "no name or"),
             ("climbing", nevra("qemu-user-static-arm-2:11.1.3-1.fc45./etc"), "no name or"),
             ("source", Chosen { source: "qemu 11".into(), ..chosen() }, "no name or"),
+            ("base", Chosen { base: Some("file:///pool".into()), ..chosen() }, "no http or https URL"),
             ("href", Chosen { href: "../arm.rpm".into(), ..chosen() }, "not a plain path"),
             ("empty target", target(""), "no target"),
             ("path as target", target("../arm"), "no target"),

@@ -4,6 +4,8 @@
 use anyhow::{Result, bail};
 use rpm_version::{Evr, ReqOperator};
 
+use crate::output::quoted;
+
 /// Versions of a package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Range {
@@ -42,7 +44,7 @@ pub fn operator(flags: &str) -> Result<ReqOperator> {
         "EQ" => ReqOperator::EQ,
         "GE" => ReqOperator::GE,
         "GT" => ReqOperator::GT,
-        other => bail!("{other:?} is no comparison of versions"),
+        other => bail!("{} is no comparison of versions", quoted(other)),
     })
 }
 

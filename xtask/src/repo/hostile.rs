@@ -49,6 +49,16 @@ fn lists_of_packages() {
     let large = swap("-user", "").replace("<name>qemu", "<summary>qemu</summary><name>a");
     let large = large.replace("</package>", &(entries("rpm:requires", 1000) + "</package>"));
     let obsoletes = |range: &str| package(&format!("<rpm:obsoletes><rpm:entry name='a' {range}/></rpm:obsoletes>"));
+    // A few of them, each nearly as long as a node may be.
+    let long_ranges = |part: &str| {
+        let entry = format!("<rpm:entry name='a' flags='LT' {part}='{}'/>", "1".repeat(900_000));
+        format!("<rpm:obsoletes>{}</rpm:obsoletes>", entry.repeat(20))
+    };
+    // The same package over and over, each version as long as versions may be.
+    let many_versions = || -> String {
+        let version = |number: usize| format!("ver='{}{number:06}'", "1".repeat(249));
+        (0..60_000).map(|number| package("").replace("ver='1'", &version(number))).collect()
+    };
     for (case, document, expected) in [
         ("as it should be", package(""), Ok(1)),
         ("nothing", String::new(), Ok(0)),
@@ -61,6 +71,17 @@ fn lists_of_packages() {
         ("a huge attribute", package(&format!("<a b='{}'/>", "c".repeat(2 << 20))), Err("more than 1 MiB")),
         ("a huge text", package(&"a".repeat(3 << 20)), Err("more than 1 MiB")),
         ("a huge text in pieces", package(&"aaaaaaaaaa<!---->".repeat(200_000)), Err("more than 1 MiB")),
+        ("versions of what is obsoleted, all long", package(&long_ranges("ver")), Err("bytes of names")),
+        ("epochs", package(&long_ranges("epoch")), Err("bytes of names")),
+        ("releases", package(&long_ranges("rel")), Err("bytes of names")),
+        ("a long version", swap("ver='1'", &format!("ver='{}'", "1".repeat(256))), Err("no name or version")),
+        ("many versions", many_versions(), Err("bytes of names")),
+        ("a place of files in another scheme", swap("href", "xml:base='rsync://a' href"), Err("no http or https URL")),
+        (
+            "a huge place of files",
+            swap("href", &format!("xml:base='http://{}' href", "a".repeat(5000))),
+            Err("no http"),
+        ),
         ("a huge name", swap("<name>", &format!("<name>{}", "a".repeat(300))), Ok(0)),
         (
             "a huge name that matters",
@@ -87,12 +108,31 @@ fn lists_of_packages() {
         ("no size", size("''"), Err("is no size")),
         ("a size of words", size("'five'"), Err("is no size")),
         ("a hexadecimal size", size("'0x10'"), Err("is no size")),
-        ("an older digest", swap("sha256", "sha1"), Err("no SHA-256")),
+        ("an older digest", swap("sha256", "sha1"), Err("no SHA-256, SHA-384 or SHA-512 (only \"sha1\"")),
+        (
+            "two digests",
+            swap("<size", &format!("<checksum type='sha256'>{DIGEST}</checksum><size")),
+            Err("two SHA-256"),
+        ),
         ("half a digest", swap(DIGEST, "aaaa"), Err("is not a SHA-256 digest")),
         ("a name that is a path", swap("static<", "static/../../a<"), Err("no name or version")),
         ("a version that is a path", swap("ver='1'", "ver='../1'"), Err("no name or version")),
         ("a source that is a path", package("<rpm:sourcerpm>../a</rpm:sourcerpm>"), Err("no name or version")),
         ("a place outside", swap("a.rpm", "../a.rpm"), Err("not a plain path")),
+        ("a place that is long", swap("a.rpm", &"../".repeat(9000)), Err("not a plain path")),
+        ("a size that is long", size(&format!("'{}'", "x".repeat(9000))), Err("is no size")),
+        ("a digest that is long", swap(DIGEST, &DIGEST.repeat(900)), Err("is not a SHA-256 digest")),
+        ("a kind of digest that is long", swap("sha256", &"sha".repeat(900)), Err("no SHA-256, SHA-384 or SHA-512")),
+        (
+            "a requirement that is long",
+            package(&format!("<rpm:entry name='&#9;{}'/>", "a".repeat(9000))),
+            Err("no name of"),
+        ),
+        ("a comparison that is long", obsoletes(&format!("flags='{}'", "x".repeat(9000))), Err("no comparison")),
+        ("a reference that is long", package(&format!("&{};", "x".repeat(9000))), Err("no reference to a character")),
+        ("tags that do not fit", package(&format!("<a></{}>", "x".repeat(9000))), Err("damaged at byte")),
+        ("an attribute without a value", package("<size package/>"), Err("a damaged attribute of element")),
+        ("bzip2", "BZh91AY&SY".into(), Err("compressed with bzip2, which is not read here")),
         ("a place elsewhere", swap("a.rpm", "http://a/a.rpm"), Err("not a plain path")),
         ("an unknown comparison", obsoletes("flags='NE' ver='1'"), Err("no comparison of versions")),
         ("a requirement for terminals", package("<rpm:entry name='&#27;[2J'/>"), Err("no name of a dependency")),

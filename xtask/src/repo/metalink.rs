@@ -6,8 +6,7 @@ use quick_xml::events::BytesStart;
 use ureq::http::Uri;
 
 use super::xml::{Node, attribute, local_name, walk};
-use super::{Promise, size};
-use crate::digest::Sha256;
+use super::{Checksum, Promise, size};
 
 /// Most mirrors that are taken; Fedora lists about 150.
 const MOST_MIRRORS: usize = 2000;
@@ -54,7 +53,7 @@ pub struct Mirror {
 /// Reads a metalink.
 ///
 /// # Errors
-/// If it is damaged, promises no SHA-256 and size of the current `repomd.xml`, or names no mirror by http or https.
+/// If it is damaged, promises no digest that proves something, or no size, of the current `repomd.xml`, or names no mirror by http or https.
 pub fn parse(document: &[u8]) -> Result<Metalink> {
     let mut parser = Parser::default();
     walk(document, |node| parser.node(&node)).context("reading the metalink")?;
@@ -64,23 +63,21 @@ pub fn parse(document: &[u8]) -> Result<Metalink> {
 /// What is known of a version while it is read.
 #[derive(Default)]
 struct Draft {
-    sha256: Option<Sha256>,
+    /// MirrorManager lists MD5, SHA-1, SHA-256 and SHA-512.
+    checksum: Checksum,
     size: Option<u64>,
 }
 
 impl Draft {
     /// A version, if all is known that it takes to recognise the file.
-    fn version(self) -> Option<Version> {
-        Some(Version { promise: Promise { sha256: self.sha256?, size: self.size? } })
+    fn version(mut self) -> Option<Version> {
+        Some(Version { promise: Promise { digest: self.checksum.strongest()?, size: self.size? } })
     }
 
     /// Takes the text of the element at `path` below the version's own.
     fn take(&mut self, path: &str, text: &str, hash: Option<&str>) -> Result<()> {
         match path {
-            "/verification/hash" if hash == Some("sha256") => {
-                ensure!(self.sha256.is_none(), "two SHA-256 digests of one {FILE}");
-                self.sha256 = Some(Sha256::parse(text)?);
-            }
+            "/verification/hash" => self.checksum.take(hash, text)?,
             "/size" => {
                 ensure!(self.size.is_none(), "two sizes of one {FILE}");
                 self.size = Some(size(text, LARGEST_REPOMD)?);
@@ -172,7 +169,7 @@ impl Parser {
 
     fn finish(mut self) -> Result<Metalink> {
         let current = self.current.and_then(Draft::version);
-        let current = current.with_context(|| format!("it promises no SHA-256 and size of {FILE}"))?;
+        let current = current.with_context(|| format!("it promises no size and no SHA-256, 384 or 512 of {FILE}"))?;
         if self.mirrors.is_empty() {
             bail!("it names no mirror by http or https");
         }

@@ -4,8 +4,13 @@
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Sha256;
+use crate::digest::Digest;
+use crate::download::Location;
+use crate::output::quoted;
 
+use checksum::Checksum;
+
+mod checksum;
 pub mod chosen;
 pub mod closure;
 pub mod dependency;
@@ -17,13 +22,21 @@ pub mod repomd;
 mod skip;
 mod xml;
 
-/// What metadata promise of a file.
+/// What metadata promise of a file. As JSON: `"sha256": "…", "size": 5`, with the name of the digest's kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promise {
     /// Digest of the whole file.
-    pub sha256: Sha256,
+    #[serde(flatten)]
+    pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
+}
+
+impl Promise {
+    /// Whether a file of this length and digest is the one.
+    pub fn is_kept_by(&self, size: u64, digest: &Digest) -> bool {
+        (self.size, &self.digest) == (size, digest)
+    }
 }
 
 /// Longest accepted path of a file in a repository.
@@ -44,7 +57,7 @@ pub const LARGEST_OPEN: u64 = 2 << 30;
 /// # Errors
 /// If it is no number or too large.
 pub fn size(text: &str, limit: u64) -> Result<u64> {
-    let size = text.trim().parse().with_context(|| format!("{:?} is no size", text.trim()))?;
+    let size = text.trim().parse().with_context(|| format!("{} is no size", quoted(text.trim())))?;
     if size > limit {
         bail!("{size} bytes are promised, which no such file has (at most {limit})");
     }
@@ -58,7 +71,7 @@ pub fn size(text: &str, limit: u64) -> Result<u64> {
 pub fn check_word(word: &str) -> Result<&str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-~^".contains(&byte);
     if word.is_empty() || word.len() > LONGEST_WORD || word.starts_with('.') || !word.bytes().all(plain) {
-        bail!("{word:?} is no name or version of a package");
+        bail!("{} is no name or version of a package", quoted(word));
     }
     Ok(word)
 }
@@ -71,14 +84,62 @@ pub fn check_href(href: &str) -> Result<&str> {
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\\?#%\"<>".contains(&byte);
     let inside = href.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
     if href.len() > LONGEST_HREF || !inside || !href.bytes().all(plain) || href.contains(':') {
-        bail!("metadata name a file at {href:?}, which is not a plain path inside the repository");
+        bail!("metadata name a file at {}, which is not a plain path inside the repository", quoted(href));
     }
     Ok(href)
 }
 
+/// The place that an attribute `xml:base` names in place of the repository's own, which `createrepo_c --baseurl` writes.
+/// dnf takes it as an absolute URL, and so it is taken here: <https://github.com/rpm-software-management/libdnf/pull/54>.
+///
+/// # Errors
+/// If it is none, or of a scheme that is not fetched here.
+pub fn check_base(base: &str) -> Result<Location> {
+    let plain = base.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\?#\"<>@".contains(&byte));
+    match Location::from_user(base) {
+        Ok(Location::Url(url)) if plain && base.len() <= LONGEST_HREF && url.parse::<ureq::http::Uri>().is_ok() => {
+            Ok(Location::Url(url))
+        }
+        _ => bail!("metadata name the place {} for files (xml:base), which is no http or https URL", quoted(base)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{check_href, check_word, size};
+    use super::{check_base, check_href, check_word, size};
+
+    #[test]
+    fn a_place_for_files_is_a_url() {
+        for (good, expected) in [
+            // As trivy's repository has it: https://github.com/sonatype/nexus-public/issues/147
+            (
+                "https://github.com/aquasecurity/trivy/releases/download/",
+                "/aquasecurity/trivy/releases/download/v1/a.rpm",
+            ),
+            ("http://localhost:8081/nexus/yum-repos", "/nexus/yum-repos/v1/a.rpm"),
+            ("HTTPS://mirror.example", "https://mirror.example/v1/a.rpm"),
+        ] {
+            let place = check_base(good).expect(good).of("v1/a.rpm");
+            assert!(place.ends_with(expected), "{place}");
+        }
+        for bad in [
+            "",
+            "../pool",
+            "pool/",
+            "/srv/pool",
+            "file:///srv/pool",
+            "ftp://a/b",
+            "media://a#1",
+            "http://",
+            "https://a b",
+            "https://user@a/b",
+            "http://a/b?c=",
+            "http://a/\n",
+        ] {
+            let error = check_base(bad).expect_err(bad).to_string();
+            assert!(error.contains("no http or https URL") && !error.contains('\n'), "{error}");
+        }
+    }
 
     #[test]
     fn paths_stay_inside_the_repository() {

@@ -10,9 +10,10 @@ use super::closure::related;
 use super::dependency::{Range, operator};
 use super::skip::Skip;
 use super::xml::{Node, attribute, walk};
-use super::{LARGEST_FILE, Promise, check_href, check_word};
+use super::{Checksum, LARGEST_FILE, Promise, check_base, check_href, check_word};
 use crate::decompress::{Limits, decompress};
-use crate::digest::Sha256;
+use crate::download::Location;
+use crate::output::quoted;
 
 /// One package as the metadata describe it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,8 +32,10 @@ pub struct Entry {
     pub source_rpm: String,
     /// Which of several repositories it comes from: for whoever reads several to set, and to find it again.
     pub repository: usize,
-    /// Path below the repository's root.
+    /// Path below the repository's root, or below [`Entry::base`].
     pub href: String,
+    /// Where it is, if not in the repository.
+    pub base: Option<Location>,
     /// What the file must be; absent while the entry is read.
     pub promise: Option<Promise>,
     /// Names of what it needs.
@@ -61,6 +64,10 @@ pub(crate) const LIMITS: Limits = Limits {
     excess: "the list of packages is longer than promised",
 };
 
+/// What a list that cannot be decompressed is said to be.
+const ADVICE: &str =
+    "reading the list of packages (createrepo_c --general-compress-type zstd makes one that can be read)";
+
 /// How much is read of a list at once, in bytes.
 const CHUNK: usize = 1 << 16;
 
@@ -75,7 +82,7 @@ const MOST_HELD: usize = 16 << 20;
 /// If it is damaged, longer than promised, or an entry lacks what is needed to fetch it.
 pub fn packages(compressed: impl Read, open_size: u64, prefix: &str) -> Result<Vec<Entry>> {
     let compressed = BufReader::with_capacity(CHUNK, compressed);
-    let open = decompress(compressed, open_size, LIMITS).context("reading the list of packages")?;
+    let open = decompress(compressed, open_size, LIMITS).context(ADVICE)?;
     let mut parser = Parser { prefix, ..Parser::default() };
     walk(Skip::new(open, prefix), |node| match node {
         Node::Start(start) => parser.open(start),
@@ -102,7 +109,8 @@ struct Parser<'a> {
     held: usize,
     entry: Entry,
     size: Option<String>,
-    sha256: Option<Sha256>,
+    base: Option<String>,
+    checksum: Checksum,
     checksum_type: Option<String>,
     list: Option<List>,
 }
@@ -111,7 +119,8 @@ impl Parser<'_> {
     fn open(&mut self, start: &BytesStart<'_>) -> Result<()> {
         match start.name().as_ref() {
             "package" => {
-                (self.entry, self.size, self.sha256, self.list) = (Entry::default(), None, None, None);
+                (self.entry, self.size, self.base, self.list) = (Entry::default(), None, None, None);
+                self.checksum = Checksum::default();
                 self.held = self.kept_size;
             }
             "version" => {
@@ -121,18 +130,26 @@ impl Parser<'_> {
             }
             "checksum" => self.checksum_type = attribute(start, "type")?,
             "size" => self.size = attribute(start, "package")?,
-            "location" => self.entry.href = attribute(start, "href")?.unwrap_or_default(),
+            "location" => {
+                self.entry.href = attribute(start, "href")?.unwrap_or_default();
+                self.base = attribute(start, "xml:base")?;
+            }
             "rpm:requires" => self.list = Some(List::Requires),
             "rpm:provides" => self.list = Some(List::Provides),
             "rpm:obsoletes" => self.list = Some(List::Obsoletes),
             "rpm:entry" => {
                 let name = attribute(start, "name")?.unwrap_or_default();
                 self.hold(name.len() + size_of::<Range>())?;
-                ensure!(!name.contains(char::is_control), "{name:?} is no name of a dependency");
+                ensure!(!name.contains(char::is_control), "{} is no name of a dependency", quoted(&name));
                 match self.list {
                     Some(List::Requires) => self.entry.requires.push(name),
                     Some(List::Provides) => self.entry.provides.push(name),
-                    Some(List::Obsoletes) => self.entry.obsoletes.push(range(start, name)?),
+                    Some(List::Obsoletes) => {
+                        let range = range(start, name)?;
+                        // A version is as long as its writer likes; those that packages have are checked below.
+                        self.hold(range.constraint.as_ref().map_or(0, |(_, evr)| length(evr)))?;
+                        self.entry.obsoletes.push(range);
+                    }
                     None => {}
                 }
             }
@@ -145,7 +162,7 @@ impl Parser<'_> {
         match name {
             "name" => self.entry.name = text.into(),
             "arch" => self.entry.arch = text.into(),
-            "checksum" if self.checksum_type.as_deref() == Some("sha256") => self.sha256 = Some(Sha256::parse(text)?),
+            "checksum" => self.checksum.take(self.checksum_type.as_deref(), text)?,
             "rpm:sourcerpm" => self.entry.source_rpm = text.into(),
             "rpm:requires" | "rpm:provides" | "rpm:obsoletes" => self.list = None,
             "file" => {
@@ -156,7 +173,7 @@ impl Parser<'_> {
                 let entry = std::mem::take(&mut self.entry);
                 if related(&entry, self.prefix) {
                     let name = entry.name.clone();
-                    let checked = self.checked(entry).with_context(|| format!("package {name:?}"))?;
+                    let checked = self.checked(entry).with_context(|| format!("package {}", quoted(&name)))?;
                     self.kept.push(checked);
                     self.kept_size = self.held;
                 }
@@ -175,9 +192,8 @@ impl Parser<'_> {
 
     /// The entry, if all of it can be used safely.
     fn checked(&mut self, mut entry: Entry) -> Result<Entry> {
-        let (Some(size), Some(sha256)) = (self.size.take(), self.sha256.take()) else {
-            bail!("no SHA-256 or no size");
-        };
+        let Some(digest) = self.checksum.strongest() else { bail!("it has no {}", self.checksum.missing()) };
+        let size = self.size.take().context("it has no size")?;
         let words = [&entry.name, &entry.arch, &entry.epoch, &entry.version, &entry.release];
         for word in words {
             check_word(word)?;
@@ -186,11 +202,18 @@ impl Parser<'_> {
             check_word(&entry.source_rpm)?;
         }
         check_href(&entry.href)?;
+        let base = self.base.take();
         let length: usize = words.iter().chain(&[&entry.source_rpm, &entry.href]).map(|text| text.len()).sum();
-        self.hold(length + size_of::<Entry>())?;
-        entry.promise = Some(Promise { sha256, size: super::size(&size, LARGEST_FILE)? });
+        self.hold(length + base.as_ref().map_or(0, String::len) + size_of::<Entry>())?;
+        entry.base = base.map(|base| check_base(&base)).transpose()?;
+        entry.promise = Some(Promise { digest, size: super::size(&size, LARGEST_FILE)? });
         Ok(entry)
     }
+}
+
+/// How many bytes a version takes.
+fn length(evr: &Evr<'_>) -> usize {
+    evr.epoch().len() + evr.version().len() + evr.release().len()
 }
 
 /// What an `rpm:entry` obsoletes.
@@ -244,5 +267,20 @@ mod tests {
         assert_eq!(any.constraint, None);
         assert_eq!(entry.files, ["/usr/bin/qemu-user-static-arm"]);
         assert_eq!(entry.promise.as_ref().map(|promise| promise.size), Some(5));
+        assert_eq!(entry.base, None);
+    }
+
+    #[test]
+    fn kinds_of_digests_may_be_mixed_and_packages_elsewhere() {
+        let sha512 = document().replace("'sha256'", "'sha512'").replace(DIGEST, &"b".repeat(128));
+        let base = "xml:base=\"https://other.example/pool/\" href='Packages/";
+        let text = [document(), sha512.replace("href='Packages/", base)].concat();
+        let kept = packages(text.as_bytes(), text.len() as u64, "qemu-user-static").expect("packages");
+        let digests: Vec<_> =
+            kept.iter().filter_map(|entry| Some(entry.promise.as_ref()?.digest.to_string())).collect();
+        assert_eq!(digests, [format!("SHA-256 {DIGEST}"), format!("SHA-512 {}", "b".repeat(128))]);
+        let places: Vec<_> = kept.iter().map(|entry| entry.base.as_ref().map(|base| base.of(&entry.href))).collect();
+        let elsewhere = "https://other.example/pool/Packages/q/qemu-user-static-arm.rpm".to_owned();
+        assert_eq!(places, [None, Some(elsewhere)]);
     }
 }

@@ -3,14 +3,16 @@
 use anyhow::{Context, Result, bail, ensure};
 
 use super::xml::{Node, attribute, walk};
-use super::{LARGEST_FILE, LARGEST_OPEN, Promise, check_href};
-use crate::digest::Sha256;
+use super::{Checksum, LARGEST_FILE, LARGEST_OPEN, Promise, check_base, check_href};
+use crate::download::Location;
 
 /// The entry of type `primary`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Primary {
-    /// Path below the repository's root.
+    /// Path below the repository's root, or below [`Primary::base`].
     pub href: String,
+    /// Where it is, if not in the repository.
+    pub base: Option<Location>,
     /// What the file must be.
     pub promise: Promise,
     /// Length of its content, decompressed, in bytes.
@@ -20,12 +22,12 @@ pub struct Primary {
 /// Finds `<data type="primary">`. Other types, known or not, are ignored.
 ///
 /// # Errors
-/// If there is none or more than one, or it lacks its path, SHA-256 or size.
+/// If there is none or more than one, or it lacks its path, size or a digest that proves something.
 pub fn primary(document: &[u8]) -> Result<Primary> {
     let mut inside = false;
     let mut seen = false;
-    let mut checksum_type = None;
-    let (mut href, mut sha256, mut size, mut open_size) = (None, None, None, None);
+    let (mut checksum_type, mut checksum) = (None, Checksum::default());
+    let (mut href, mut base, mut size, mut open_size) = (None, None, None, None);
     walk(document, |node| {
         match node {
             Node::Start(start) => match start.local_name().as_ref() {
@@ -35,12 +37,15 @@ pub fn primary(document: &[u8]) -> Result<Primary> {
                     ensure!(!(inside && seen), "two lists of packages (data type=\"primary\")");
                     seen |= inside;
                 }
-                "location" if inside => href = attribute(start, "href")?,
+                "location" if inside => {
+                    href = attribute(start, "href")?;
+                    base = attribute(start, "xml:base")?;
+                }
                 "checksum" if inside => checksum_type = attribute(start, "type")?,
                 _ => {}
             },
             Node::End(name, text) if inside => match name {
-                "checksum" if checksum_type.as_deref() == Some("sha256") => sha256 = Some(Sha256::parse(text.trim())?),
+                "checksum" => checksum.take(checksum_type.as_deref(), text.trim())?,
                 "size" => size = Some(super::size(text, LARGEST_FILE).context("reading the size of primary")?),
                 "open-size" => {
                     open_size = Some(super::size(text, LARGEST_OPEN).context("reading the open size of primary")?);
@@ -52,10 +57,14 @@ pub fn primary(document: &[u8]) -> Result<Primary> {
         }
         Ok(())
     })?;
-    let (Some(href), Some(sha256), Some(size), Some(open_size)) = (href, sha256, size, open_size) else {
-        bail!("no list of packages with path, SHA-256 and sizes (data type=\"primary\")");
+    ensure!(seen, "no list of packages (data type=\"primary\")");
+    let (Some(href), Some(size), Some(open_size)) = (href, size, open_size) else {
+        bail!("no path or sizes of the list of packages (data type=\"primary\")");
     };
-    Ok(Primary { href: check_href(&href)?.to_owned(), promise: Promise { sha256, size }, open_size })
+    let digest = checksum.strongest();
+    let digest = digest.with_context(|| format!("the list of packages has no {}", checksum.missing()))?;
+    let base = base.map(|base| check_base(&base)).transpose()?;
+    Ok(Primary { href: check_href(&href)?.to_owned(), base, promise: Promise { digest, size }, open_size })
 }
 
 #[cfg(test)]
@@ -70,6 +79,37 @@ mod tests {
              <checksum type='{checksum}'>{DIGEST}</checksum><open-checksum type='sha256'>b</open-checksum>\
              <location href='{href}'/><size>17</size><open-size>99</open-size></data></repomd>"
         )
+    }
+
+    #[test]
+    fn digests_of_every_kind_that_proves_something() {
+        // openSUSE Leap 16 has SHA-512.
+        for (kind, length) in [("sha384", 96), ("sha512", 128)] {
+            let document = document("primary", "p", kind).replace(DIGEST, &"b".repeat(length));
+            let found = primary(document.as_bytes()).expect(kind);
+            assert_eq!(
+                (found.promise.digest.algorithm.in_metadata(), found.promise.digest.hex().len()),
+                (kind, length)
+            );
+            let short = document.replace(&"b".repeat(length), DIGEST);
+            let error = primary(short.as_bytes()).expect_err("half a digest").to_string();
+            assert!(error.contains("is not a SHA-") && error.contains(&kind[3..]), "{error}");
+        }
+        // Those that createrepo_c can write besides.
+        for kind in ["md5", "sha", "sha1", "sha224"] {
+            let error = primary(document("primary", "p", kind).as_bytes()).expect_err(kind).to_string();
+            assert!(error.contains(&format!("only {kind:?}")) && error.contains("createrepo_c --checksum"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_elsewhere() {
+        let text = document("primary", "p", "sha256");
+        assert_eq!(primary(text.as_bytes()).expect("primary").base, None);
+        let elsewhere = |base: &str| text.replace("href='p'", &format!("xml:base='{base}' href='p'"));
+        let found = primary(elsewhere("https://other.example/os/").as_bytes()).expect("primary");
+        assert_eq!(found.base.expect("a place").of("p"), "https://other.example/os/p");
+        primary(elsewhere("ftp://other.example/os").as_bytes()).expect_err("another scheme");
     }
 
     #[test]

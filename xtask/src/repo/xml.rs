@@ -3,9 +3,11 @@
 
 use std::io::{self, BufRead, Read};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
+
+use crate::output::quoted;
 
 /// Largest accepted piece of a document between two tags, in bytes: it is held in memory.
 const LARGEST_NODE: usize = 1 << 20;
@@ -35,7 +37,8 @@ pub(super) fn walk(document: impl BufRead, mut each: impl FnMut(Node<'_>) -> Res
     loop {
         buffer.clear();
         reader.get_mut().used = 0;
-        match reader.read_event_into(&mut buffer).context("reading XML")? {
+        let event = reader.read_event_into(&mut buffer);
+        match event.map_err(|error| damaged(error, reader.error_position()))? {
             Event::Start(start) => {
                 depth += 1;
                 ensure!(depth <= DEEPEST, "reading XML: elements lie more than {DEEPEST} deep in each other");
@@ -103,13 +106,25 @@ pub(super) fn local_name(name: &str) -> &str {
 
 /// The character that a reference stands for: numeric, or one of XML's own five.
 fn resolve(reference: &str) -> Result<String> {
-    quick_xml::escape::unescape(&format!("&{reference};")).map(Into::into).context("reading XML")
+    let text = quick_xml::escape::unescape(&format!("&{reference};")).map(Into::into).ok();
+    text.with_context(|| format!("reading XML: {} is no reference to a character", quoted(reference)))
+}
+
+/// What is said of a document that is none: in words of ours, since the parser's quote what the document says.
+fn damaged(error: quick_xml::Error, position: u64) -> anyhow::Error {
+    match error {
+        // Of what is read: too long, cut off, badly compressed.
+        quick_xml::Error::Io(error) => anyhow!("reading XML: {error}"),
+        _ => anyhow!("reading XML: it is damaged at byte {position}"),
+    }
 }
 
 /// The value of an attribute.
 pub(super) fn attribute(start: &BytesStart<'_>, name: &str) -> Result<Option<String>> {
-    let Some(attribute) = start.try_get_attribute(name).context("reading XML")? else { return Ok(None) };
-    Ok(Some(attribute.normalized_value(XmlVersion::Implicit1_0).context("reading XML")?.into_owned()))
+    let damaged = || format!("reading XML: a damaged attribute of element {}", quoted(start.name().as_ref()));
+    let Some(attribute) = start.try_get_attribute(name).ok().with_context(damaged)? else { return Ok(None) };
+    let value = attribute.normalized_value(XmlVersion::Implicit1_0).ok().with_context(damaged)?;
+    Ok(Some(value.into_owned()))
 }
 
 #[cfg(test)]

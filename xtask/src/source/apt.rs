@@ -1,8 +1,13 @@
-//! The machine's own `qemu-user-static` of Debian or Ubuntu: downloaded and verified by apt, never installed.
+//! The machine's own emulators of Debian or Ubuntu: downloaded and verified by apt, never installed.
 //!
 //! apt works in folders of ours with the machine's sources and keys, so that neither root nor a change to the machine
-//! is needed, and another host's packages can be had too.
+//! is needed, and another host's packages can be had too. What is installed on the machine plays no part.
+//!
+//! The emulators' package has had several shapes, all of which are reached from the name `qemu-user-static`: a package that
+//! holds them (Debian 12), one that depends on `qemu-user` and holds links (Debian 13), and no package at all but a name that
+//! `qemu-user-binfmt` provides (Debian 13's backports, 14, sid; Ubuntu 26.04).
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +27,7 @@ use crate::repo::Promise;
 use crate::tables::target_dir;
 use crate::verify::Trust;
 
-/// The package, and what it needs to hold emulators (Debian 13 keeps them in `qemu-user`).
+/// The package or what stands for it, and how names of packages begin that may hold emulators.
 const ROOT: &str = "qemu-user-static";
 const PREFIX: &str = "qemu-user";
 
@@ -37,47 +42,34 @@ pub(super) fn is_here() -> bool {
 /// The packages of the machine's distribution for the wanted host.
 pub(super) fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
     let apt = Apt::new(request.host)?;
-    if fetcher.is_refreshing() {
-        apt.update_now()?
-    } else {
-        apt.update(fetcher.is_offline())?
-    }
-    if apt.show(ROOT).is_err() && !fetcher.is_offline() {
-        // The machine's sources may have changed since.
-        apt.update_now()?;
-    }
-    let mut packages = Vec::new();
-    let mut names = vec![ROOT.to_owned()];
-    while let Some(name) = names.pop() {
-        let (record, depends) = apt.show(&name)?;
+    apt.update(fetcher)?;
+    let mut packages: Vec<Package> = Vec::new();
+    let mut indexes = BTreeSet::new();
+    let mut open = vec![apt.resolve(ROOT, None)?];
+    while let Some(record) = open.pop() {
         let path = apt.download(&record, fetcher.is_offline())?;
-        for needed in depends.into_iter().filter(|needed| needed.starts_with(PREFIX)) {
-            if needed != name
-                && !names.contains(&needed)
-                && !packages.iter().any(|known: &Package| known.name == needed)
-            {
-                names.push(needed);
-            }
-        }
+        indexes.extend(record.indexes);
         packages.push(Package {
-            name,
+            name: record.name,
             nevra: None,
             promise: Some(record.promise),
             path,
             format: Format::Deb,
             stated: Some(record.stated),
         });
+        for (name, version) in record.depends.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+            let needed = apt.resolve(name, version.as_deref())?;
+            let is_known = packages.iter().any(|known| known.name == needed.name)
+                || open.iter().any(|known| known.name == needed.name);
+            if !is_known {
+                open.push(needed);
+            }
+        }
     }
+    let origin = apt.origin(&indexes)?;
     apt.forget_old();
     packages.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Fetched { origin: distribution(), packages, trust: Trust::PackageManager })
-}
-
-/// `Debian GNU/Linux 12 (bookworm)`, as the machine calls itself.
-fn distribution() -> String {
-    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    name.map_or_else(|| "apt".to_owned(), |name| name.trim_matches('"').to_owned())
+    Ok(Fetched { origin, packages, trust: Trust::PackageManager })
 }
 
 /// apt with folders of its own.
@@ -89,6 +81,12 @@ struct Apt {
 /// One package of apt's lists.
 struct Record {
     name: String,
+    /// Debian's notation of its version.
+    version: String,
+    /// What it depends on; with the version, where exactly one will do.
+    depends: Vec<(String, Option<String>)>,
+    /// Which lists have it: `http://deb.debian.org/debian sid/main amd64 Packages`.
+    indexes: Vec<String>,
     promise: Promise,
     stated: Stated,
 }
@@ -113,6 +111,8 @@ impl Apt {
         command.current_dir(folder).env("LC_ALL", "C.UTF-8").arg("-q");
         for option in [
             option("Dir::State::lists", self.dir.join("lists").as_os_str()),
+            // What is installed here, perhaps of another release, cannot be downloaded, and decides nothing.
+            option("Dir::State::status", OsStr::new("/dev/null")),
             option("Dir::Cache", self.dir.join("cache").as_os_str()),
             option("APT::Architecture", OsStr::new(self.host.debian)),
             option("APT::Architectures", OsStr::new(self.host.debian)),
@@ -133,40 +133,79 @@ impl Apt {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Fetches the lists, unless they are young or there is no network.
-    fn update(&self, offline: bool) -> Result<()> {
-        let age = fs::metadata(self.stamp()).and_then(|metadata| metadata.modified()).ok();
+    /// Fetches the lists, unless those of the same sources are young or there is no network.
+    fn update(&self, fetcher: &Fetcher) -> Result<()> {
+        if fetcher.is_offline() {
+            return Ok(());
+        }
+        // APT_CONFIG, or the machine's sources, may be others than last time.
+        let sources = self.run("apt-get", &["indextargets", "--format", "$(METAKEY) $(URI)"], &self.dir)?;
+        let stamp = self.dir.join("updated");
+        let age = fs::metadata(&stamp).and_then(|metadata| metadata.modified()).ok();
         let age = age.and_then(|time| SystemTime::now().duration_since(time).ok());
-        if offline || age.is_some_and(|age| age < LISTS_AGE) { Ok(()) } else { self.update_now() }
-    }
-
-    fn update_now(&self) -> Result<()> {
+        let is_young = age.is_some_and(|age| age < LISTS_AGE);
+        if is_young && !fetcher.is_refreshing() && fs::read_to_string(&stamp).is_ok_and(|known| known == sources) {
+            return Ok(());
+        }
         let _spinner = progress::spinner("asking apt for its lists");
         self.run("apt-get", &["update"], &self.dir)?;
-        fs::write(self.stamp(), "").with_context(|| format!("writing {}", self.stamp().display()))
+        fs::write(&stamp, sources).with_context(|| format!("writing {}", stamp.display()))
     }
 
-    /// The file whose age is the lists'.
-    fn stamp(&self) -> PathBuf {
-        self.dir.join("updated")
-    }
-
-    /// What the lists say of the newest version of a package, and the names that it depends on.
-    fn show(&self, name: &str) -> Result<(Record, Vec<String>)> {
-        let text = self.run("apt-cache", &["show", "--no-all-versions", name], &self.dir).with_context(|| {
-            format!("looking for package {name}; does this machine's apt know Debian's main archive?")
+    /// The package of that name, or the one that provides it where it is newer or there is no such package. Of several
+    /// that provide it the one with the shortest name: Ubuntu's others are twins of it, for newer hardware.
+    fn resolve(&self, name: &str, version: Option<&str>) -> Result<Record> {
+        let policy = self.policy(name)?;
+        let own = match version {
+            Some(version) if policy.indexes(version).next().is_some() => Some(version.to_owned()),
+            _ => policy.candidate(),
+        };
+        if let (Some(own), true) = (&own, version.is_some()) {
+            return self.show(name, own, &policy);
+        }
+        let text = self.run("apt-cache", &["showpkg", name], &self.dir).unwrap_or_default();
+        let mut providers: Vec<_> = providers(&text).filter(|(other, _)| other.starts_with(PREFIX)).collect();
+        providers.sort_by_key(|&(name, _)| (name.len(), name));
+        for (other, version) in providers {
+            let policy = self.policy(other)?;
+            let is_newer = match &own {
+                Some(own) => is_newer(version, own)?,
+                None => true,
+            };
+            if is_newer && policy.candidate().as_deref() == Some(version) {
+                return self.show(other, version, &policy);
+            }
+        }
+        let own = own.with_context(|| {
+            format!(
+                "apt knows no package {name}, and none that stands for it; name Debian's main archive, or Ubuntu's universe, \
+                 in apt's sources"
+            )
         })?;
+        self.show(name, &own, &policy)
+    }
+
+    /// Which versions of a package there are.
+    fn policy(&self, name: &str) -> Result<Policy> {
+        self.run("apt-cache", &["policy", name], &self.dir).map(Policy)
+    }
+
+    /// What the lists say of a package.
+    fn show(&self, name: &str, version: &str, policy: &Policy) -> Result<Record> {
+        let text = self.run("apt-cache", &["show", &format!("{name}={version}")], &self.dir)?;
         let field = |key: &str| {
             let mut lines = text.lines().map_while(|line| (!line.is_empty()).then_some(line));
             lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(": "))
         };
         let need = |key: &str| field(key).with_context(|| format!("apt's lists have no {key} of package {name}"));
-        let version = need("Version")?;
         let source = source_package(field("Source").unwrap_or(name), version);
-        let record = Record {
+        Ok(Record {
             name: name.into(),
+            version: version.into(),
+            depends: field("Depends").map(depends).unwrap_or_default(),
+            indexes: policy.indexes(version).map(str::to_owned).collect(),
             promise: Promise {
-                sha256: Sha256::parse(need("SHA256")?)?,
+                digest: Sha256::parse(need("SHA256")?)?.into(),
                 size: need("Size")?.parse().context("reading a package's size")?,
             },
             stated: Stated {
@@ -174,17 +213,25 @@ impl Apt {
                 version: upstream_version(version).into(),
                 source,
             },
-        };
-        let depends = field("Depends").unwrap_or_default();
-        let depends = depends.split(',').filter_map(|one| one.trim().split([' ', ':']).next());
-        Ok((record, depends.map(str::to_owned).collect()))
+        })
+    }
+
+    /// The distribution that these lists are of, as its signed release files say: `Debian 13.8 (trixie)`.
+    fn origin(&self, indexes: &BTreeSet<String>) -> Result<String> {
+        let text = self.run("apt-cache", &["policy"], &self.dir)?;
+        let origins: BTreeSet<_> = origins(&text, indexes).collect();
+        if origins.is_empty() {
+            // A source of one's own, without such a file.
+            return Ok("apt".to_owned());
+        }
+        Ok(origins.into_iter().collect::<Vec<_>>().join(" and "))
     }
 
     /// The package's file, from an earlier run or from the archive.
     fn download(&self, record: &Record, offline: bool) -> Result<PathBuf> {
-        let path = self.dir.join("packages").join(format!("{}.deb", record.promise.sha256));
+        let path = self.dir.join("packages").join(format!("{}.deb", record.promise.digest.hex()));
         if let Ok(file) = fs::File::open(&path)
-            && Sha256::of_reader(&file).is_ok_and(|sha256| sha256 == record.promise.sha256)
+            && record.promise.digest.algorithm.of_reader(&file).is_ok_and(|digest| digest == record.promise.digest)
         {
             forget::wanted(&file);
             return Ok(path);
@@ -194,7 +241,7 @@ impl Apt {
         }
         let _spinner = progress::spinner(&format!("fetching {}", record.stated.nevra));
         let folder = tempfile::tempdir_in(self.dir.join("cache")).context("making a folder for apt")?;
-        self.run("apt-get", &["download", &record.name], folder.path())?;
+        self.run("apt-get", &["download", &format!("{}={}", record.name, record.version)], folder.path())?;
         let mut files = fs::read_dir(folder.path()).context("reading what apt downloaded")?;
         let file = files.next().context("apt-get download left no file")?.context("reading what apt downloaded")?;
         // apt gives a file the time that it has on the server.
@@ -207,6 +254,66 @@ impl Apt {
     fn forget_old(&self) {
         forget::older_than(&self.dir.join("packages"), LONGEST_KEPT);
     }
+}
+
+/// What `apt-cache policy NAME` prints.
+struct Policy(String);
+
+impl Policy {
+    /// The version that apt would take, if there is any.
+    fn candidate(&self) -> Option<String> {
+        let version = self.0.lines().find_map(|line| line.trim().strip_prefix("Candidate: "))?;
+        (version != "(none)").then(|| version.to_owned())
+    }
+
+    /// The lists that have a version.
+    fn indexes(&self, version: &str) -> impl Iterator<Item = &str> {
+        // A version and its priority, then each list with its own, further to the right.
+        let is_it = move |line: &&str| line.trim_start_matches(['*', ' ']).split(' ').next() == Some(version);
+        let lines = self.0.lines().skip_while(|line| line.trim() != "Version table:");
+        let lines = lines.skip_while(move |line| !is_it(line)).skip(1);
+        lines.take_while(|line| line.starts_with("        ")).filter_map(|line| Some(line.trim().split_once(' ')?.1))
+    }
+}
+
+/// Packages and versions that provide a name, of what `apt-cache showpkg` prints.
+fn providers(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = text.lines().skip_while(|line| line.trim() != "Reverse Provides:").skip(1);
+    lines.filter_map(|line| {
+        let mut words = line.split(' ');
+        Some((words.next()?, words.next()?))
+    })
+}
+
+/// Of a field `qemu-user (= 1:11.1.3+ds-1), native-architecture`. Of alternatives, the first.
+fn depends(field: &str) -> Vec<(String, Option<String>)> {
+    let one = |text: &str| {
+        let text = text.split('|').next().unwrap_or_default().trim();
+        let name = text.split([' ', ':', '(']).next().unwrap_or_default();
+        let version = text.split_once("(= ").and_then(|(_, rest)| rest.strip_suffix(')'));
+        (name.to_owned(), version.map(str::to_owned))
+    };
+    field.split(',').map(one).collect()
+}
+
+/// What the release files of lists say, of what `apt-cache policy` prints: each list, and its file's fields below it.
+fn origins(text: &str, indexes: &BTreeSet<String>) -> impl Iterator<Item = String> {
+    text.lines().zip(text.lines().skip(1)).filter_map(|(index, release)| {
+        indexes.get(index.trim().split_once(' ')?.1)?;
+        let fields: Vec<_> = release.trim().strip_prefix("release ")?.split(',').collect();
+        let field =
+            |key: &str| fields.iter().find_map(|field| field.strip_prefix(key)).filter(|value| !value.is_empty());
+        let (name, codename) = (field("o=")?, field("n="));
+        let version = field("v=").or_else(|| field("a=")).filter(|version| Some(*version) != codename);
+        let version = version.map(|version| format!(" {version}")).unwrap_or_default();
+        Some(format!("{name}{version}{}", codename.map(|name| format!(" ({name})")).unwrap_or_default()))
+    })
+}
+
+/// Whether a version is newer than another, as dpkg compares them.
+fn is_newer(version: &str, other: &str) -> Result<bool> {
+    let status = Command::new("dpkg").args(["--compare-versions", version, "gt", other]).status();
+    Ok(status.context("running dpkg")?.success())
 }
 
 /// `qemu_1:7.2+dfsg-7` of a field `qemu (1:7.2+dfsg-7)`, where a package was rebuilt alone, or `qemu`.
@@ -233,18 +340,86 @@ mod tests {
         let apt = Apt { host: Host::named(Some("x86_64")).expect("a host"), dir: folder.path().into() };
         fs::create_dir(apt.dir.join("packages")).expect("a folder");
         let package = |text: &str| {
-            let promise = Promise { sha256: Sha256::of(text.as_bytes()), size: text.len() as u64 };
-            let path = apt.dir.join("packages").join(format!("{}.deb", promise.sha256));
+            let promise = Promise { digest: Sha256::of(text.as_bytes()).into(), size: text.len() as u64 };
+            let path = apt.dir.join("packages").join(format!("{}.deb", promise.digest.hex()));
             fs::write(&path, text).expect("a package");
             let long_ago = SystemTime::now() - LONGEST_KEPT * 2;
             fs::File::open(&path).and_then(|file| file.set_modified(long_ago)).expect("its age");
             let stated = Stated { nevra: text.into(), version: String::new(), source: String::new() };
-            (Record { name: text.into(), promise, stated }, path)
+            let record = Record {
+                name: text.into(),
+                version: String::new(),
+                depends: Vec::new(),
+                indexes: Vec::new(),
+                promise,
+                stated,
+            };
+            (record, path)
         };
         let ((_, forgotten), (wanted, kept)) = (package("old"), package("old, and wanted"));
         assert_eq!(apt.download(&wanted, true).expect("it is there"), kept);
         apt.forget_old();
         assert!(kept.exists() && !forgotten.exists());
+    }
+
+    // The texts are what apt 2.6 printed of trixie with trixie-backports, of which a part is left out.
+    #[test]
+    fn versions_and_lists_of_a_package() {
+        let policy = Policy(
+            "qemu-user:
+  Installed: (none)
+  Candidate: 1:10.0.13+ds-0+deb13u1
+  Version table:
+     1:11.1.3+ds-1~bpo13+1 100
+        100 http://deb.debian.org/debian trixie-backports/main amd64 Packages
+     1:10.0.13+ds-0+deb13u1 500
+        500 http://deb.debian.org/debian trixie/main amd64 Packages
+"
+            .into(),
+        );
+        assert_eq!(policy.candidate().as_deref(), Some("1:10.0.13+ds-0+deb13u1"));
+        let indexes = |version| policy.indexes(version).collect::<Vec<_>>();
+        assert_eq!(indexes("1:10.0.13+ds-0+deb13u1"), ["http://deb.debian.org/debian trixie/main amd64 Packages"]);
+        let backports = "http://deb.debian.org/debian trixie-backports/main amd64 Packages";
+        assert_eq!(indexes("1:11.1.3+ds-1~bpo13+1"), [backports]);
+        assert_eq!(indexes("1:11.1.3"), [""; 0]);
+        // Of a name that is only provided; of one that nobody knows nothing is printed.
+        let none = Policy("qemu-user-static:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n".into());
+        assert_eq!((none.candidate(), Policy(String::new()).candidate()), (None, None));
+
+        let all = "Package files:
+ 100 http://deb.debian.org/debian trixie-backports/main amd64 Packages
+     release o=Debian Backports,a=stable-backports,n=trixie-backports,l=Debian Backports,c=main,b=amd64
+     origin deb.debian.org
+ 500 http://deb.debian.org/debian sid/main amd64 Packages
+     release o=Debian,a=unstable,n=sid,l=Debian,c=main,b=amd64
+     origin deb.debian.org
+ 500 http://deb.debian.org/debian trixie/main amd64 Packages
+     release v=13.8,o=Debian,a=stable,n=trixie,l=Debian,c=main,b=amd64
+     origin deb.debian.org
+Pinned packages:
+";
+        for (suite, expected) in [
+            ("trixie", "Debian 13.8 (trixie)"),
+            ("sid", "Debian unstable (sid)"),
+            ("trixie-backports", "Debian Backports stable-backports (trixie-backports)"),
+        ] {
+            let index = format!("http://deb.debian.org/debian {suite}/main amd64 Packages");
+            assert_eq!(origins(all, &[index].into()).collect::<Vec<_>>(), [expected]);
+        }
+    }
+
+    #[test]
+    fn who_provides_a_name_and_what_a_package_depends_on() {
+        let text = "Package: qemu-user-static\nVersions: \n\nReverse Depends: \n  lxc-templates,qemu-user-static\n\
+                    Dependencies: \nProvides: \nReverse Provides: \nqemu-user-binfmt 1:11.1.3+ds-1 (= )\n\
+                    qemu-user-binfmt-hwe 1:11.1.3+ds-1 (= )\n";
+        let expected = [("qemu-user-binfmt", "1:11.1.3+ds-1"), ("qemu-user-binfmt-hwe", "1:11.1.3+ds-1")];
+        assert_eq!(providers(text).collect::<Vec<_>>(), expected);
+        let found = depends("qemu-user (= 1:11.1.3+ds-1), native-architecture, a:any (>= 1) | b (= 2)");
+        let name = |name: &str, version: Option<&str>| (name.to_owned(), version.map(str::to_owned));
+        let expected = [name("qemu-user", Some("1:11.1.3+ds-1")), name("native-architecture", None), name("a", None)];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::verify::{Keys, Trust};
 use servers::Servers;
 
 pub(super) use koji::Koji;
-pub use release::{Release, WantedRelease};
+pub use release::{NEWEST_KNOWN, Release, WantedRelease};
 
 mod koji;
 mod release;
@@ -168,7 +168,9 @@ fn from_package(repositories: &[Repository], fetcher: &Fetcher) -> Result<Vec<u8
     let (entry, repository) = found.with_context(|| format!("no repository holds {}", key_package::NAME))?;
     let chosen = Chosen::of(&entry, &repository.id)?;
     let transfers = Transfers::new(chosen.promise.size, "fetching the keys");
-    let path = fetcher.file(&repository.mirrors, &chosen.href, &chosen.promise, &transfers)?;
+    let elsewhere = repository::elsewhere(entry.base.clone(), repository)?;
+    let mirrors = elsewhere.as_ref().unwrap_or(&repository.mirrors);
+    let path = fetcher.file(mirrors, &chosen.href, &chosen.promise, &transfers)?;
     let file = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
     key_package::keyring(file).with_context(|| format!("reading {}", chosen.nevra))
 }

@@ -1,6 +1,8 @@
 //! Where packages come from. Each source ends with package files on this machine, and with whose word is taken for them.
 
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -19,7 +21,7 @@ mod fedora;
 mod folder;
 mod repository;
 
-pub use fedora::{Release, WantedRelease};
+pub use fedora::{NEWEST_KNOWN, Release, WantedRelease};
 
 /// What a user may name as a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub enum Source {
     Auto,
     /// Fedora's servers, nothing else.
     Fedora,
-    /// Debian's or Ubuntu's `qemu-user-static`, through apt.
+    /// Debian's or Ubuntu's static emulators, through apt.
     Apt,
     /// A folder of RPM files, or a folder or URL with an RPM repository.
     Place(Location),
@@ -54,6 +56,8 @@ impl Source {
 pub struct Request {
     /// Where to look.
     pub source: Source,
+    /// Whether [`Source::Auto`] may take other packages than Fedora's.
+    pub may_fall_back: bool,
     /// The machine that the emulators run on.
     pub host: Host,
     /// QEMU's names of the wanted targets; all if empty.
@@ -166,7 +170,7 @@ impl Plan {
 /// If they cannot be had, or are not what their repository promises.
 pub fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
     match &request.source {
-        Source::Auto if !request.is_of_fedora() => match fedora::contact(request, fetcher) {
+        Source::Auto if !request.is_of_fedora() => match patiently(|| fedora::contact(request, fetcher), fetcher) {
             // What goes wrong once Fedora has answered is a failure, and no reason to take other packages.
             Ok(release) => fetch_plan(fedora::plan(release, request, fetcher)?, request, fetcher),
             Err(error) if fedora::is_out_of_reach(&error) => fall_back(request, fetcher, error),
@@ -194,8 +198,41 @@ fn fetch_plan(plan: Plan, request: &Request, fetcher: &Fetcher) -> Result<Fetche
     plan.fetch(request, fetcher)
 }
 
+/// How long Fedora is asked again where it cannot be reached, before other packages are taken: a resolver that starts,
+/// or a network that has just come up, needs a few seconds.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// The wait before Fedora is asked again; it doubles each time.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Tries until Fedora is within reach, or [`PATIENCE`] is over.
+fn patiently<T>(attempt: impl Fn() -> Result<T>, fetcher: &Fetcher) -> Result<T> {
+    let (begun, mut pause) = (Instant::now(), PAUSE);
+    loop {
+        match attempt() {
+            Err(error) if fedora::is_out_of_reach(&error) && !fetcher.is_offline() => {
+                if begun.elapsed() + pause > PATIENCE {
+                    return Err(error);
+                }
+                if pause == PAUSE {
+                    eprintln!("Fedora cannot be reached; asking again for {} s", PATIENCE.as_secs());
+                }
+                thread::sleep(pause);
+                pause *= 2;
+            }
+            result => return result,
+        }
+    }
+}
+
 /// The machine's own packages, loudly.
 fn fall_back(request: &Request, fetcher: &Fetcher, error: anyhow::Error) -> Result<Fetched> {
+    if !request.may_fall_back {
+        bail!(
+            "{error:#}; in CI (the variable CI is set) no other distribution's packages are taken for Fedora's unless \
+             that is typed: --source auto, or --source apt for this machine's"
+        );
+    }
     if !request.keys.is_empty() {
         return Err(error.context("packages that --key has signed"));
     }

@@ -12,7 +12,7 @@ use crate::progress::Transfers;
 use crate::repo::chosen::Chosen;
 use crate::repo::metalink::Version;
 use crate::repo::primary::{self, Entry};
-use crate::repo::{closure, repomd};
+use crate::repo::{check_base, closure, repomd};
 
 /// How many packages are fetched at once; more would only be rude to a mirror.
 const CONNECTIONS: usize = 4;
@@ -52,9 +52,12 @@ pub(super) fn list(repository: &Repository, prefix: &str, fetcher: &Fetcher) -> 
     let name = mirrors.first().of(INDEX);
     let primary = repomd::primary(&index).with_context(|| format!("reading {name}"))?;
     let transfers = Transfers::new(primary.promise.size, "fetching the list");
+    let elsewhere = elsewhere(primary.base, repository).with_context(|| format!("reading {name}"))?;
+    let mirrors = elsewhere.as_ref().unwrap_or(mirrors);
     let path = fetcher.file(mirrors, &primary.href, &primary.promise, &transfers)?;
     let context = || format!("reading {}", mirrors.first().of(&primary.href));
-    fetcher.proven(&format!("{} of {}: size and SHA-256 as repomd.xml says", primary.href, repository.id));
+    let algorithm = primary.promise.digest.algorithm;
+    fetcher.proven(&format!("{} of {}: size and {algorithm} as repomd.xml says", primary.href, repository.id));
     let file = std::fs::File::open(&path).with_context(context)?;
     primary::packages(file, primary.open_size, prefix).with_context(context)
 }
@@ -74,8 +77,21 @@ fn index(repository: &Repository, fetcher: &Fetcher) -> Result<Vec<u8>> {
         // Mirrors that are a little behind, which the metalink allows for.
         fetcher.warn(&format!("{id} is an older one, which the metalink still lists: no mirror gives the newest"));
     }
-    fetcher.proven(&format!("repomd.xml of {id}: size and SHA-256 as the metalink says"));
+    let algorithm = promises[which].digest.algorithm;
+    fetcher.proven(&format!("repomd.xml of {id}: size and {algorithm} as the metalink says"));
     Ok(index)
+}
+
+/// The place that metadata name for a file in place of the repository's own, if they do. Length and digest decide what
+/// it may give; what came by https must not lead to http.
+pub(super) fn elsewhere(base: Option<Location>, repository: &Repository) -> Result<Option<Mirrors>> {
+    let Some(base) = base else { return Ok(None) };
+    let is_https = |place: &Location| place.name().starts_with("https://");
+    if is_https(repository.mirrors.first()) && !is_https(&base) {
+        let (place, id) = (base.name(), &repository.id);
+        bail!("metadata of {id} name the place {place} for files (xml:base): what came by https must not lead to http");
+    }
+    Ok(Some(base.into()))
 }
 
 /// The repository at a place that a user names.
@@ -105,23 +121,49 @@ fn file(plan: &Plan, chosen: &Chosen, fetcher: &Fetcher, transfers: &Transfers) 
     let Some(repository) = plan.repositories.iter().find(|repository| repository.id == chosen.repository) else {
         bail!("package {} is of a repository that is not known: {}", chosen.nevra, chosen.repository);
     };
+    let base = chosen.base.as_deref().map(check_base).transpose()?;
+    let elsewhere = elsewhere(base, repository).with_context(|| format!("fetching {}", chosen.nevra))?;
+    let mirrors = elsewhere.as_ref().unwrap_or(&repository.mirrors);
     // Where it is, it is verified when it is opened; once is enough.
-    if let Location::Folder(folder) = repository.mirrors.first() {
+    if let Location::Folder(folder) = mirrors.first() {
         let path = folder.join(&chosen.href);
         // A pipe would be waited for.
         let kind = std::fs::metadata(&path).with_context(|| format!("reading {}", path.display()))?;
         ensure!(kind.is_file(), "{} is not a plain file", path.display());
         return Ok(path);
     }
-    let failure = match fetcher.file(&repository.mirrors, &chosen.href, &chosen.promise, transfers) {
+    let failure = match fetcher.file(mirrors, &chosen.href, &chosen.promise, transfers) {
         Ok(path) => return Ok(path),
         Err(failure) => failure,
     };
     let Some(koji) = &plan.koji else { return Err(failure) };
     let elsewhere = koji.paths(chosen)?.into_iter().find_map(|path| {
         let path = fetcher.file(koji.mirrors(), &path, &chosen.promise, transfers).ok()?;
-        fetcher.proven(&format!("{}: from Koji, size and SHA-256 as locked", chosen.nevra));
+        fetcher.proven(&format!("{}: from Koji, size and {} as locked", chosen.nevra, chosen.promise.digest.algorithm));
         Some(path)
     });
     elsewhere.ok_or(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Location, elsewhere, of_place};
+
+    #[test]
+    fn what_came_by_https_does_not_lead_to_http() {
+        for (repository, base, is_good) in [
+            ("https://a/os", "https://b/os", true),
+            ("https://a/os", "http://b/os", false),
+            ("http://a/os", "http://b/os", true),
+            ("http://a/os", "https://b/os", true),
+            ("/srv/os", "http://b/os", true),
+        ] {
+            let base = Location::parse(base);
+            match elsewhere(Some(base.clone()), &of_place(&Location::parse(repository))) {
+                Ok(mirrors) => assert!(is_good && mirrors.expect("a place").first() == &base, "{repository} {base:?}"),
+                Err(error) => assert!(!is_good && error.to_string().contains("https must not lead to http"), "{error}"),
+            }
+        }
+        assert!(elsewhere(None, &of_place(&Location::parse("https://a"))).expect("nothing").is_none());
+    }
 }

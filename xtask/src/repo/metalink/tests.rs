@@ -1,6 +1,7 @@
 //! Tests: what is read of a metalink, and what is refused.
 
-use super::{Mirror, parse};
+use super::{Mirror, Promise, parse};
+use crate::digest::Algorithm;
 
 fn version(digit: &str, size: u64) -> String {
     format!(
@@ -37,7 +38,11 @@ fn tells_the_current_version_from_older_ones() {
     let older = alternate(&version("b", 5)) + &alternate(&version("c", 6));
     let text = document(&version("a", 4), &older, URL);
     let read = parse(text.as_bytes()).expect("a metalink");
-    let seen = |version: &super::Version| (version.promise.sha256.to_string()[..1].to_owned(), version.promise.size);
+    let seen = |version: &super::Version| {
+        let Promise { digest, size } = &version.promise;
+        assert_eq!(digest.algorithm, Algorithm::Sha512, "the strongest");
+        (digest.hex()[..1].to_owned(), *size)
+    };
     assert_eq!(seen(&read.current), ("a".into(), 4));
     let older: Vec<_> = read.alternates.iter().map(seen).collect();
     assert_eq!(older, [("b".into(), 5), ("c".into(), 6)]);
@@ -90,11 +95,11 @@ fn a_digest_counts_only_in_its_place() {
     let good = version("a", 4);
     let hash = format!("<hash type=\"sha256\">{}</hash>", "d".repeat(64));
     let size = "<size>9</size>";
-    let none = "it promises no SHA-256 and size of repomd.xml";
+    let none = "it promises no size and no SHA-256, 384 or 512 of repomd.xml";
     let swap = |from: &str, to: &str| document(&good.replace(from, to), "", URL);
     for (text, expected) in [
         (document("", &alternate(&good), URL), none),
-        (swap("\"sha256\"", "\"sha1\""), none),
+        (swap("\"sha256\"", "\"sha1\"").replace("\"sha512\"", "\"sha224\""), none),
         (swap("verification>", "pieces>"), none),
         (swap("<size>4</size>", ""), none),
         (document(&hash, "", URL), none),
@@ -119,7 +124,7 @@ fn a_digest_counts_only_in_its_place() {
         assert!(error.starts_with("reading the metalink: ") && error.contains(expected), "{error}: {text}");
     }
     // Those that cannot be recognised are left out, the rest is as good as before.
-    let weak = alternate(&version("b", 5).replace("\"sha256\"", "\"sha384\""));
+    let weak = alternate(&version("b", 5).replace("\"sha256\"", "\"sha224\"").replace("\"sha512\"", "\"sha3\""));
     let read = parse(document(&good, &(weak + &alternate(&version("c", 6))), URL).as_bytes());
     assert_eq!(read.expect("a metalink").alternates.len(), 1);
 }

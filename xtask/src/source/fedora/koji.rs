@@ -57,9 +57,10 @@ mod tests {
             nevra: "qemu-user-static-arm-2:11.1.3-1.fc45.x86_64".into(),
             version: "11.1.3".into(),
             source: "qemu-11.1.3-1.fc45.src.rpm".into(),
-            promise: Promise { sha256: Sha256::of(b""), size: 0 },
+            promise: Promise { digest: Sha256::of(b"").into(), size: 0 },
             repository: "updates-released-f45".into(),
             href: "Packages/q/qemu-user-static-arm-11.1.3-1.fc45.x86_64.rpm".into(),
+            base: None,
             targets: Vec::new(),
         };
         assert_eq!(

@@ -5,8 +5,9 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-/// The newest stable release that this source knows, for when Fedora's list of releases cannot be had.
-pub(super) const NEWEST_KNOWN: u32 = 45;
+/// The newest stable release that this source knows, for when Fedora's list of releases cannot be had. This is the one
+/// place to write a new one, beside its key below and the Containerfile's builder, which a test compares.
+pub const NEWEST_KNOWN: u32 = 45;
 
 /// Fingerprint of each release's signing key. Checked against fedoraproject.org/security when a release is added.
 const KEYS: &[(u32, &str)] = &[
@@ -102,7 +103,7 @@ impl Release {
     ///
     /// # Errors
     /// If none is known.
-    pub(super) fn fingerprints(self) -> Result<Vec<String>> {
+    pub fn fingerprints(self) -> Result<Vec<String>> {
         let is_its = |number: u32| match self {
             Self::Number(wanted) => number == wanted,
             // It is signed with the key of the release that it becomes, and around a branching with the one before.
@@ -140,12 +141,17 @@ pub(super) fn newest(list: &[u8]) -> Result<(Release, Option<u32>)> {
 #[cfg(test)]
 mod tests {
     use super::{KEYS, NEWEST_KNOWN, Release, WantedRelease, newest};
+    use crate::tables::workspace_root;
 
     #[test]
     fn takes_the_newest_stable_release_with_a_known_key() {
-        let list = br#"[{"version":"44","arch":"x86_64"},{"version":"45"},{"version":"46 Beta"},{"version":"99"}]"#;
-        assert_eq!(newest(list).expect("a release"), (Release::Number(45), Some(99)));
-        assert_eq!(newest(br#"[{"version":"45"}]"#).expect("a release"), (Release::Number(45), None));
+        let [older, known, next] = [NEWEST_KNOWN - 1, NEWEST_KNOWN, NEWEST_KNOWN + 1];
+        let list = format!(
+            r#"[{{"version":"{older}","arch":"x86_64"}},{{"version":"{known}"}},{{"version":"{next} Beta"}},{{"version":"99"}}]"#
+        );
+        assert_eq!(newest(list.as_bytes()).expect("a release"), (Release::Number(known), Some(99)));
+        let list = format!(r#"[{{"version":"{known}"}}]"#);
+        assert_eq!(newest(list.as_bytes()).expect("a release"), (Release::Number(known), None));
         newest(b"[]").expect_err("an empty list");
         newest(b"<html>").expect_err("not a list");
     }
@@ -154,18 +160,19 @@ mod tests {
     fn releases_have_names_repositories_and_keys() {
         for (text, wanted) in [
             ("latest", Some(WantedRelease::Latest)),
-            ("45", Some(WantedRelease::Release(Release::Number(45)))),
+            ("12", Some(WantedRelease::Release(Release::Number(12)))),
             ("rawhide", Some(WantedRelease::Release(Release::Rawhide))),
-            ("46 Beta", None),
-            ("../45", None),
+            ("12 Beta", None),
+            ("../12", None),
             ("", None),
         ] {
             assert_eq!(text.parse::<WantedRelease>().ok(), wanted, "{text:?}");
         }
-        let ids: Vec<_> = Release::Number(44).repositories("s390x").into_iter().map(|repo| repo.id).collect();
-        assert_eq!(ids, ["fedora-44", "updates-released-f44"]);
-        assert_eq!(Release::Number(45).fingerprints().expect("a key"), ["4F50A6114CD5C6976A7F1179655A4B02F577861E"]);
-        assert_eq!(Release::Rawhide.fingerprints().expect("keys").len(), 2);
+        let ids: Vec<_> = Release::Number(12).repositories("s390x").into_iter().map(|repo| repo.id).collect();
+        assert_eq!(ids, ["fedora-12", "updates-released-f12"]);
+        assert_eq!(Release::Number(41).fingerprints().expect("a key"), ["466CF2D8B60BC3057AA9453ED0622462E99D6AD1"]);
+        let later: Vec<_> = KEYS.iter().filter(|key| key.0 > NEWEST_KNOWN).map(|key| key.1).collect();
+        assert_eq!(Release::Rawhide.fingerprints().expect("keys"), later);
         Release::Number(12).fingerprints().expect_err("a release of long ago");
     }
 
@@ -173,5 +180,13 @@ mod tests {
     fn the_newest_known_release_has_a_key_and_a_successor_with_one() {
         assert!(KEYS.iter().any(|key| key.0 == NEWEST_KNOWN));
         assert!(KEYS.iter().any(|key| key.0 > NEWEST_KNOWN), "rawhide needs one");
+    }
+
+    #[test]
+    fn the_containers_builder_is_the_newest_known_release() {
+        let file = std::fs::read_to_string(workspace_root().join("Containerfile")).expect("the Containerfile");
+        let builder = file.lines().find_map(|line| line.strip_prefix("ARG BUILDER=")).expect("a builder");
+        let tag = builder.split_once("fedora:").expect("an image of Fedora's").1;
+        assert_eq!(tag.split('@').next(), Some(NEWEST_KNOWN.to_string().as_str()), "{builder}");
     }
 }
