@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use crate::kernel::{Entry, Error, Folder, Register};
+use crate::binfmt_misc::{Entry, Error, Folder, Register};
 use crate::plan::{self, Change, Left, Outcome, Slot, Step, Wanted};
 use crate::table::Handler;
 

@@ -1,26 +1,26 @@
 //! What can be asked of this program. Its command line, from [`words`] to a [`Command`], is checked as far as the table
-//! and the words themselves tell; other images' command lines are read in [`crate::dialects`].
+//! and the words themselves tell; other images' command lines are read in [`crate::compat`].
 
+mod args;
 mod error;
 mod help;
 #[cfg(test)]
 mod tests;
 mod values;
-mod words;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::dialects::{Dialect, Foreign, Naming};
-use crate::host::Copies;
+use crate::compat::{Dialect, Foreign, Naming};
+use crate::emulators::Copies;
 use crate::persist::Format;
 use crate::plan::Wanted;
 
+pub(crate) use args::parse;
 pub(crate) use error::Error;
 pub(crate) use help::HELP;
 pub(crate) use values::{emulator_folder, known_targets};
-pub(crate) use words::parse;
 
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]

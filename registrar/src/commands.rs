@@ -1,24 +1,26 @@
 //! Each command from what is asked to what is told: finds the folder, has the plan made, has it carried out.
 
-mod foreign;
+mod compat;
+mod doctor;
 mod register;
-mod remove;
+mod report;
+mod resident;
+pub(crate) mod run;
+mod status;
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::apply::{Done, End, Writer};
+use crate::binfmt_misc::{self, Entries, Error, Mount, Namespace};
 use crate::cli::{Asked, Command, Detail, HELP};
-use crate::doctor;
-use crate::kernel::{self, Entries, Error, Mount, Namespace};
+use crate::commands::report::{Mode, Report, Verb};
+use crate::commands::status::Status;
 use crate::native::Verdicts;
+use crate::output::Told;
 use crate::persist;
 use crate::plan;
-use crate::report::{Mode, Report, Verb};
-use crate::run;
-use crate::status::Status;
 use crate::table::{Handler, TABLE};
-use crate::told::Told;
 use crate::verify::{self, Question};
 
 /// Does what is asked.
@@ -43,7 +45,7 @@ pub(crate) fn run(command: &Command) -> Told {
             return persisted(persist::export(asked, handlers(asked), *format));
         }
         Command::Run { asked, program } => return run::run(asked, program, register::register_in_own_namespace),
-        Command::Foreign(wanted) => return foreign::run(wanted),
+        Command::Foreign(wanted) => return compat::run(wanted),
         Command::Help(None) => Ok(Told::success(HELP.into())),
         Command::Help(Some(dialect)) => Ok(Told::success(dialect.help())),
         Command::Version => Ok(Told::success(version())),
@@ -61,7 +63,7 @@ fn unregister(asked: &Asked) -> Result<Told, Error> {
     // the handlers of those above from its programs.
     let is_namespace = in_wanted_scope(asked)?.is_some();
     let missing = if is_namespace { Mount::NeverOther } else { Mount::Allowed };
-    let (folder, mut register) = match kernel::find_and_lock(asked.mount.as_deref(), missing) {
+    let (folder, mut register) = match binfmt_misc::find_and_lock(asked.mount.as_deref(), missing) {
         Err(Error::NotMounted { at }) => return nothing_mounted(asked, &at, Mode::Real),
         found => found?,
     };
@@ -79,7 +81,7 @@ fn unregister(asked: &Asked) -> Result<Told, Error> {
 
 fn would_unregister(asked: &Asked) -> Result<Told, Error> {
     let is_namespace = in_wanted_scope(asked)?.is_some();
-    let folder = match kernel::find(asked.mount.as_deref(), Mount::never_in_scope(is_namespace)) {
+    let folder = match binfmt_misc::find(asked.mount.as_deref(), Mount::never_in_scope(is_namespace)) {
         Err(Error::NotMounted { at }) if is_namespace => return nothing_mounted(asked, &at, Mode::DryRun),
         found => found?,
     };
@@ -88,7 +90,7 @@ fn would_unregister(asked: &Asked) -> Result<Told, Error> {
 
 /// In a user namespace without an instance nothing can be registered.
 fn nothing_mounted(asked: &Asked, at: &Path, mode: Mode) -> Result<Told, Error> {
-    kernel::hides_nothing(at)?;
+    binfmt_misc::hides_nothing(at)?;
     Ok(unregistered(asked, at, &Entries::default(), mode))
 }
 
@@ -111,7 +113,7 @@ fn in_wanted_scope(asked: &Asked) -> Result<Option<Namespace>, Error> {
 }
 
 fn status(asked: &Asked, json: bool, check: bool) -> Result<Told, Error> {
-    let folder = kernel::find(asked.mount.as_deref(), Mount::Never)?;
+    let folder = binfmt_misc::find(asked.mount.as_deref(), Mount::Never)?;
     let entries = folder.entries()?;
     let mut status = Status::new(&folder, folder.is_switched_on()?, &asked.wanted);
     let mut verdicts = Verdicts::default();
@@ -130,7 +132,7 @@ fn status(asked: &Asked, json: bool, check: bool) -> Result<Told, Error> {
 }
 
 fn verify(asked: &Asked, json: bool, limit: Duration) -> Result<Told, verify::Error> {
-    let folder = kernel::find(asked.mount.as_deref(), Mount::Never)?;
+    let folder = binfmt_misc::find(asked.mount.as_deref(), Mount::Never)?;
     let entries = folder.entries()?;
     let mut handlers = handlers(asked);
     if asked.targets.is_empty() {

@@ -2,6 +2,9 @@
 //!
 //! Reads a bounded part of the file, whatever is in there. Whether such an emulator will do is judged elsewhere.
 
+pub(crate) mod header;
+pub(crate) mod native_check;
+
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -11,7 +14,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::libc;
 
-use crate::kernel::{errno, plain};
+use crate::binfmt_misc::{errno, plain};
 use crate::native::HOST;
 
 /// More program headers than any emulator has; real ones have about ten.

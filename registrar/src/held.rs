@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::elf;
-use crate::memory;
+use crate::sys;
 use crate::table::Handler;
 
 /// QEMU's option `-version`, as it reads it from the environment.
@@ -56,7 +56,7 @@ impl FullPipe {
 
     /// The file that runs programs of `handler`.
     fn held(&self, handler: &Handler) -> io::Result<File> {
-        let program = memory::program(&handler.header())?;
+        let program = sys::program(&handler.header())?;
         let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
         command.env_clear().env(ASK_VERSION, "1");
         command.stdin(Stdio::null()).stdout(self.writer.try_clone()?).stderr(Stdio::null()).process_group(0);

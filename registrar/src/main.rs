@@ -1,36 +1,25 @@
 //! Tells the kernel's `binfmt_misc` which QEMU emulator runs which programs.
 //!
-//! In the order of the data's way: [`dialects`] and [`cli`] read the command line, [`table`] knows the handlers,
-//! [`kernel`] reads and writes `binfmt_misc`, [`native`] asks what this machine runs itself, [`plan`] says what must
-//! change, of the kinds of programs in [`beginning`], [`guard`], [`held`] and [`elf`] whether it may and need, [`apply`]
-//! carries it out, [`report`] puts it into words, [`told`] into the form for the two outputs. [`host`] brings emulators to
-//! the host, [`persist`] has it register them by itself. [`commands`] ties all together; [`stay`] and [`run`] are long
-//! ones, [`status`] only looks, [`verify`] runs test programs, [`doctor`] goes along the whole chain.
+//! Modules from the ground up, each of which imports only those before it: [`sys`] and [`output`]; [`flags`] and
+//! [`table`], what can be registered; [`elf`] and [`native`], what programs and this machine are; [`binfmt_misc`], the
+//! kernel's interface; [`plan`] and [`apply`], what must change and the change; [`emulators`] and [`persist`], files on the
+//! host; [`verify`], which runs test programs; [`cli`] and [`compat`], command lines; [`commands`], which ties all together.
 
 mod apply;
-mod beginning;
+mod binfmt_misc;
 mod cli;
-mod columns;
 mod commands;
-mod dialects;
-mod doctor;
+mod compat;
 mod elf;
+mod emulators;
 mod flags;
-mod guard;
 mod held;
-mod host;
-mod json;
-mod kernel;
-mod memory;
 mod native;
+mod output;
 mod persist;
 mod plan;
-mod report;
-mod run;
-mod status;
-mod stay;
+mod sys;
 mod table;
-mod told;
 mod verify;
 
 use std::env;
@@ -38,7 +27,7 @@ use std::process::ExitCode;
 
 use dlmalloc::GlobalDlmalloc;
 
-use told::Told;
+use output::Told;
 
 /// Takes memory from the kernel once; musl's own allocator asks a dozen times in a run this short.
 #[global_allocator]
@@ -49,7 +38,7 @@ fn main() -> ExitCode {
     if let Some(code) = verify::is_meant(env::args_os()) {
         return code;
     }
-    let told = match dialects::parse(env::args_os().collect(), &|name| env::var_os(name)) {
+    let told = match compat::parse(env::args_os().collect(), &|name| env::var_os(name)) {
         Ok(command) => commands::run(&command),
         Err(error) => Told::failure(&error.to_string()).with_code(error.code()),
     };

@@ -16,10 +16,10 @@ use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::unistd::execveat;
 
-use crate::beginning::{Beginning, COMPARED};
+use crate::binfmt_misc::plain;
 use crate::elf;
-use crate::kernel::plain;
-use crate::memory;
+use crate::elf::header::{Beginning, COMPARED};
+use crate::sys;
 use crate::table::{Handler, TABLE};
 
 /// QEMU's name of the architecture that this program is compiled for.
@@ -193,7 +193,7 @@ fn segment_kind(probe: &[u8]) -> usize {
 /// Close-on-exec keeps an entry that takes it all the same from replacing this process by an emulator: `binfmt_misc`
 /// answers ENOENT where the emulator could not open the program.
 fn ask_kernel(program: &[u8]) -> Result<Errno, Errno> {
-    let memory = memory::program(program)?;
+    let memory = sys::program(program)?;
     match execveat(&memory, c"", &[c"probe"], &[] as &[&CStr], AtFlags::AT_EMPTY_PATH) {
         Err(errno) => Ok(errno),
         Ok(never) => match never {},
@@ -203,7 +203,7 @@ fn ask_kernel(program: &[u8]) -> Result<Errno, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Entry;
+    use crate::binfmt_misc::Entry;
     use crate::table::TABLE;
 
     #[test]

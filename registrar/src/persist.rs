@@ -2,25 +2,25 @@
 //! has for that. Written whole, removed again, and printed. Only files of ours are changed.
 
 mod format;
-mod kept;
-mod root;
-mod unit;
+mod host_root;
+mod manifest;
+mod systemd_unit;
 
 use std::fmt;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use crate::binfmt_misc;
 use crate::cli::{Asked, Detail};
-use crate::guard::Guard;
-use crate::host::{self, Copying, Place};
-use crate::kernel;
+use crate::elf::native_check::Guard;
+use crate::emulators::{self, Copying, Place};
 use crate::native::{HOST, Verdict, Verdicts};
+use crate::output::Told;
 use crate::table::{Handler, TABLE};
-use crate::told::Told;
 
 pub(crate) use format::Format;
-use root::Root;
-use unit::Unit;
+use host_root::Root;
+use systemd_unit::Unit;
 
 /// Where emulators are put on a host. Distributions leave `/opt` alone, those whose `/usr` is read-only let it be written,
 /// and SELinux's policies label programs in a folder `bin` there as such.
@@ -31,8 +31,8 @@ const MODE: u32 = 0o644;
 
 /// Nothing was changed, but for emulators that may have been copied.
 pub(crate) enum Error {
-    Kernel(kernel::Error),
-    Host(host::Error),
+    Kernel(binfmt_misc::Error),
+    Host(emulators::Error),
     /// Files of somebody else have the names that are needed: so many, of which this is the first.
     Taken {
         path: PathBuf,
@@ -54,8 +54,8 @@ pub(crate) enum Error {
     Nothing,
 }
 
-impl From<host::Error> for Error {
-    fn from(error: host::Error) -> Self {
+impl From<emulators::Error> for Error {
+    fn from(error: emulators::Error) -> Self {
         Self::Host(error)
     }
 }
@@ -122,13 +122,13 @@ pub(crate) fn persist(
         let copying = Copying::new(copies.originals(&handlers), &copies.label, &place)?;
         let program = unit.as_ref().map(|unit| unit.program(&copies.label, &place)).transpose()?;
         let names = copying.names().into_iter().chain(program.iter().flat_map(Copying::names));
-        kept::add(&place, &names.collect::<Vec<_>>())?;
+        manifest::add(&place, &names.collect::<Vec<_>>())?;
         said.push_str(&copying.finish()?.line(folder));
         program.map(Copying::finish).transpose()?;
     }
     let (mut written, mut unchanged) = (0, 0);
     for (name, text) in files {
-        if kept::text(&configuration, name).is_some_and(|found| found == text) {
+        if manifest::text(&configuration, name).is_some_and(|found| found == text) {
             unchanged += 1;
         } else {
             configuration.put(name, MODE, None, &mut Cursor::new(text))?;
@@ -140,9 +140,9 @@ pub(crate) fn persist(
     let (folder, count) = (format.folder(), handlers.len());
     said.push_str(&format!("files in {folder}: {written} written, {unchanged} unchanged, {removed} removed\n"));
     let (service, cure) = match &unit {
-        Some(unit) => (unit.put(&root)?, unit::CURE),
+        Some(unit) => (unit.put(&root)?, systemd_unit::CURE),
         None if format == Format::BinfmtSupport => (String::new(), format.cure()),
-        None => (unit::remove(&root)?, format.cure()),
+        None => (systemd_unit::remove(&root)?, format.cure()),
     };
     said.push_str(&format!("{service}{count} handlers from the next start of the host on; at once: {cure}\n"));
     Ok(told(asked, said))
@@ -167,19 +167,19 @@ pub(crate) fn unpersist(asked: &Asked, format: Format, at: &Path) -> Result<Told
     let in_use = others.map(|place| emulator_folders(format.other(), &place)).unwrap_or_default();
     let mut said = format!("files in {}: {removed} removed\n", format.folder());
     if format != Format::BinfmtSupport {
-        said.push_str(&unit::remove(&root)?);
+        said.push_str(&systemd_unit::remove(&root)?);
     }
     for folder in folders {
         if in_use.contains(&folder) {
             said.push_str(&format!("emulators in {folder}: still named in {}\n", format.other().folder()));
         } else {
             if let Some(place) = root.find(&folder, ".")? {
-                let removed = kept::remove_all(&place)?;
+                let removed = manifest::remove_all(&place)?;
                 drop(place);
                 if !removed.is_empty() {
                     root.remove_if_empty(&folder);
                 }
-                let count = removed.iter().filter(|name| *name != unit::PROGRAM).count();
+                let count = removed.iter().filter(|name| *name != systemd_unit::PROGRAM).count();
                 said.push_str(&format!("emulators in {folder}: {count} removed\n"));
             }
             // A killed run may have made it, and no more; an empty folder of another name may be somebody else's.
@@ -209,9 +209,9 @@ fn told(asked: &Asked, said: String) -> Told {
 /// Those of the handlers that `register` would register on this machine. A rule that takes the machine's own programs
 /// would keep it from starting.
 fn needed(mut handlers: Vec<&'static Handler>) -> Result<Vec<&'static Handler>, Error> {
-    let guard = Guard::new().map_err(|errno| Error::Kernel(kernel::Error::Guard { errno }))?;
+    let guard = Guard::new().map_err(|errno| Error::Kernel(binfmt_misc::Error::Guard { errno }))?;
     if let Some(emulation) = guard.emulation {
-        return Err(Error::Kernel(kernel::Error::Emulated(emulation)));
+        return Err(Error::Kernel(binfmt_misc::Error::Emulated(emulation)));
     }
     let mut verdicts = Verdicts::new(None);
     handlers.retain(|handler| {
@@ -222,14 +222,14 @@ fn needed(mut handlers: Vec<&'static Handler>) -> Result<Vec<&'static Handler>, 
 
 /// The folder of configuration, if it is there. update-binfmts reads whatever is in its own, so that a file in the making
 /// would stop it: they are made beside the folder.
-fn find(root: &Root, format: Format) -> Result<Option<Place>, host::Error> {
+fn find(root: &Root, format: Format) -> Result<Option<Place>, emulators::Error> {
     root.find(format.folder(), if format == Format::BinfmtSupport { ".." } else { "." })
 }
 
 /// Refuses to replace what is not ours.
 fn refuse_others(format: Format, place: &Place, names: &[&str]) -> Result<(), Error> {
     let mut taken = names.iter().filter_map(|name| {
-        let text = kept::text(place, name).or_else(|| place.has(name).then(String::new))?;
+        let text = manifest::text(place, name).or_else(|| place.has(name).then(String::new))?;
         Some((*name, format.other_owner(&text)?.to_owned()))
     });
     let Some((name, owner)) = taken.next() else { return Ok(()) };
@@ -237,7 +237,7 @@ fn refuse_others(format: Format, place: &Place, names: &[&str]) -> Result<(), Er
 }
 
 /// Removes those files of ours whose name is meant, and says how many they were.
-fn remove(format: Format, place: &Place, is_meant: impl Fn(&str) -> bool) -> Result<usize, host::Error> {
+fn remove(format: Format, place: &Place, is_meant: impl Fn(&str) -> bool) -> Result<usize, emulators::Error> {
     let mut removed = 0;
     for (name, _) in ours(format, place).into_iter().filter(|(name, _)| is_meant(name)) {
         place.remove(name)?;
@@ -254,6 +254,6 @@ fn emulator_folders(format: Format, place: &Place) -> Vec<String> {
 /// Names and texts of the files of ours.
 fn ours(format: Format, place: &Place) -> Vec<(&'static str, String)> {
     let named = format.names(TABLE.handlers).into_iter();
-    let files = named.filter_map(|name| Some((name, kept::text(place, name)?)));
+    let files = named.filter_map(|name| Some((name, manifest::text(place, name)?)));
     files.filter(|(_, text)| format.other_owner(text).is_none()).collect()
 }

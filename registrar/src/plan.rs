@@ -1,24 +1,24 @@
 //! What must change for what is asked: the table's handlers and the kernel's entries in, steps out. Pure; carrying
 //! them out is the business of [`crate::apply`].
 
-mod found;
-mod left;
-mod slot;
+mod entry_name;
+mod observed;
+mod remaining;
 
 use std::fmt;
 
 use nix::errno::Errno;
 
+use crate::binfmt_misc::{Entries, Entry};
 use crate::flags::Flags;
-use crate::kernel::{Entries, Entry};
 use crate::native::Verdict;
 use crate::table::{EMULATOR_DIR, Handler};
 
-use found::Holder;
+use observed::Holder;
 
-pub(crate) use found::{Found, Server};
-pub(crate) use left::{Left, MainEntry};
-pub(crate) use slot::{Change, Slot, is_ours};
+pub(crate) use entry_name::{Change, Slot, is_ours};
+pub(crate) use observed::{Found, Server};
+pub(crate) use remaining::{Left, MainEntry};
 
 /// How handlers are to be registered.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! What can be registered: the generated table, its types, and look-up by any name. What must hold of it is asserted
-//! by the compiler, in `check`.
+//! by the compiler, in `assertions`.
 //!
 //! Nothing here is parsed or formatted at run time. Which handlers are wanted, and whether they are in place, is the
 //! business of [`crate::plan`].
 
-mod check;
+mod assertions;
 
 use std::borrow::Cow;
 

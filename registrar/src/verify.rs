@@ -9,31 +9,31 @@
 //! program, the same, and ends as that one does. So it proves loading, the name (flag `P`), writing, fork, exec of
 //! one foreign program by another, wait, and, as another user's program where flag `C` is set, whose user it runs as.
 
-mod inside;
-mod judge;
-mod place;
+mod diagnosis;
+mod protocol;
 mod report;
-mod run;
-mod wire;
+mod runner;
+mod sandbox;
+mod worker;
 
 use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::binfmt_misc::{self, Entries, Folder};
 use crate::elf;
-use crate::kernel::{self, Entries, Folder};
 use crate::native::{HOST, Verdict, Verdicts};
 use crate::table::{Handler, TABLE};
 
-use inside::Wanted;
-use judge::{Chain, Context};
-use place::Way;
-use wire::End;
+use diagnosis::{Chain, Context};
+use protocol::End;
+use sandbox::Way;
+use worker::Wanted;
 
-pub(crate) use inside::is_meant;
-pub(crate) use judge::Finding;
+pub(crate) use diagnosis::Finding;
 pub(crate) use report::Verified;
+pub(crate) use worker::is_meant;
 
 /// How long a program may take. Real ones take some hundredths of a second, on a busy machine tenths.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
@@ -56,13 +56,13 @@ pub(crate) struct Question<'a> {
 /// Nothing could be verified.
 #[derive(Debug)]
 pub(crate) enum Error {
-    Kernel(kernel::Error),
+    Kernel(binfmt_misc::Error),
     /// No way to run programs.
     NoPlace(Vec<(Way, String)>),
 }
 
-impl From<kernel::Error> for Error {
-    fn from(error: kernel::Error) -> Self {
+impl From<binfmt_misc::Error> for Error {
+    fn from(error: binfmt_misc::Error) -> Self {
         Self::Kernel(error)
     }
 }
@@ -106,7 +106,7 @@ pub(crate) fn verify(question: &Question<'_>) -> Result<Verified, Error> {
     for (chain, is_native) in chains.iter().zip(natives) {
         let result = results.iter().find(|(name, _)| name == chain.handler.name).map(|(_, ran)| ran);
         let (finding, server) = match result {
-            Some(ran) => (judge::judge(chain, ran, &context), chain.server(ran, &context)),
+            Some(ran) => (diagnosis::judge(chain, ran, &context), chain.server(ran, &context)),
             None => (without_run(chain, is_native), None),
         };
         let ours = chain.ours.as_ref().map(|(name, entry)| (name.as_str(), *entry));
@@ -145,12 +145,12 @@ pub(crate) fn running(handlers: &[&'static Handler], limit: Duration) -> Result<
 }
 
 /// What came of the best of some ways, with those that were refused.
-type Tried = (Option<Way>, Vec<(Way, String)>, Vec<(String, wire::Ran)>);
+type Tried = (Option<Way>, Vec<(Way, String)>, Vec<(String, protocol::Ran)>);
 
 fn run(wanted: &[Wanted], limit: Duration, ways: &[Way]) -> Result<Tried, Error> {
     let mut refused = Vec::new();
     for &way in ways {
-        match inside::run(way, wanted, limit) {
+        match worker::run(way, wanted, limit) {
             Ok(results) => return Ok((Some(way), refused, results)),
             Err(why) => refused.push((way, why)),
         }

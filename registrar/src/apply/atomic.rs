@@ -5,7 +5,7 @@
 //! said.
 
 use super::{Done, End, Writer};
-use crate::kernel::{Entries, Error};
+use crate::binfmt_misc::{Entries, Error};
 use crate::plan::{Change, Slot, Step};
 
 /// The step that failed, and of what.

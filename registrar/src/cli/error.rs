@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use crate::dialects::Dialect;
-use crate::run;
+use crate::commands::run;
+use crate::compat::Dialect;
+use crate::output::FAILURE;
 use crate::table::TABLE;
-use crate::told::FAILURE;
 
 /// A command line that cannot be meant. Nothing was done.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use super::*;
+use crate::emulators::{Copies, Label};
 use crate::flags::Flags;
-use crate::host::{Copies, Label};
 use crate::persist::{self, Format};
 use crate::plan::Wanted;
 use crate::verify;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::Error;
-use crate::dialects::names;
+use crate::compat::names;
 use crate::flags::Flags;
 use crate::persist::Format;
 use crate::table::{LONGEST_LINE, SPARES, TABLE};

@@ -11,18 +11,18 @@ use nix::unistd::{AccessFlags, access};
 
 use super::{handlers, in_wanted_scope, unregister};
 use crate::apply::{Done, Writer};
+use crate::binfmt_misc::{self, Entries, Error, Folder, Lasting, Mount, Namespace};
 use crate::cli::{Asked, Detail, Register};
+use crate::commands::report::{Mode, Report, Verb};
+use crate::commands::resident;
 use crate::elf;
-use crate::guard::Guard;
+use crate::elf::native_check::Guard;
+use crate::emulators::{self, Brought, Copying, Place};
 use crate::held::FullPipe;
-use crate::host::{self, Brought, Copying, Place};
-use crate::kernel::{self, Entries, Error, Folder, Lasting, Mount, Namespace};
 use crate::native::{self, HOST, Verdict, Verdicts};
+use crate::output::Told;
 use crate::plan::{self, Outcome, Skip, Step, Wanted};
-use crate::report::{Mode, Report, Verb};
-use crate::stay;
 use crate::table::{EMULATOR_DIR, Handler};
-use crate::told::Told;
 use crate::verify::{self, Question};
 
 /// Registers what is asked for.
@@ -35,7 +35,7 @@ pub(super) fn register(command: &Register) -> Result<Told, Error> {
     }
     let (all, namespace) = (handlers(asked), namespace.as_ref());
     let Some(stay) = command.stay else { return register_once(command, &all, namespace) };
-    let told = stay::stay(asked, &all, |handlers| register_once(command, handlers, namespace))?;
+    let told = resident::stay(asked, &all, |handlers| register_once(command, handlers, namespace))?;
     match stay.unregister_on_exit.then(|| unregister(asked)) {
         None => Ok(told),
         Some(Ok(gone)) => Ok(told.then(gone)),
@@ -46,7 +46,7 @@ pub(super) fn register(command: &Register) -> Result<Told, Error> {
 /// Registers all in the namespace that this process has made, and will be the last of. Says too whether anything is
 /// registered now.
 pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<(Told, bool), Error> {
-    let (folder, mut register) = kernel::find_and_lock(None, Mount::OwnAlone)?;
+    let (folder, mut register) = binfmt_misc::find_and_lock(None, Mount::OwnAlone)?;
     let guard = guard()?;
     let (_, steps) = plan(&folder, asked, &handlers(asked), guard, &Files::default())?;
     let mut report = Report::new(Verb::Register, Mode::Real, folder.path(), asked);
@@ -87,7 +87,7 @@ fn register_once(
     };
     let files = Files { new: brought.unwrap_or_default().new, originals: None };
     let missing = Mount::in_scope(namespace.is_some());
-    let (folder, mut register) = kernel::find_and_lock(asked.mount.as_deref(), missing)?;
+    let (folder, mut register) = binfmt_misc::find_and_lock(asked.mount.as_deref(), missing)?;
     let told = guard.and_then(|guard| register_in(&folder, &mut register, command, handlers, guard, &files, namespace));
     let told = told.map(|told| copied.then(told));
     if told.as_ref().map_or(true, |told| told.is_failure()) {
@@ -104,7 +104,7 @@ fn register_once(
 }
 
 /// Copies the emulators of all that needs a handler, if they are to be copied.
-fn bring(asked: &Asked, handlers: &[&'static Handler]) -> Result<Option<Brought>, host::Error> {
+fn bring(asked: &Asked, handlers: &[&'static Handler]) -> Result<Option<Brought>, emulators::Error> {
     let Some(copies) = &asked.copies else { return Ok(None) };
     let wanted = native::needed(handlers.iter().copied());
     let place = Place::make(Path::new(slashed(&asked.wanted.emulators)))?;
@@ -151,7 +151,7 @@ fn proof(asked: &Asked, handlers: &[&'static Handler], folder: &Folder) -> Told 
 
 fn register_in(
     folder: &Folder,
-    register: &mut kernel::Register,
+    register: &mut binfmt_misc::Register,
     command: &Register,
     handlers: &[&'static Handler],
     guard: Guard,
@@ -160,7 +160,7 @@ fn register_in(
 ) -> Result<Told, Error> {
     let asked = &command.asked;
     let is_lasting_asked = command.stay.is_none() && !command.temporary;
-    let lasting = if is_lasting_asked { kernel::lasting(folder) } else { Lasting::Always };
+    let lasting = if is_lasting_asked { binfmt_misc::lasting(folder) } else { Lasting::Always };
     if lasting == Lasting::No {
         return Err(Error::Vanishing(namespace.cloned()));
     }
@@ -293,7 +293,7 @@ fn not_executable(step: &Step, wanted: &Wanted, files: &Files<'_>) -> Option<Err
     }
     let path = files.path(step.handler, wanted);
     match fs::metadata(&path) {
-        Err(error) => Some(kernel::errno(&error)),
+        Err(error) => Some(binfmt_misc::errno(&error)),
         // Folders are executable too.
         Ok(found) if !found.is_file() => Some(Errno::EACCES),
         Ok(_) => access(path.as_str(), AccessFlags::X_OK).err(),
@@ -311,7 +311,7 @@ fn check_emulators(asked: &Asked) -> Result<(), Error> {
     match fs::metadata(folder) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => error(Errno::ENOTDIR),
-        Err(cause) => error(kernel::errno(&cause)),
+        Err(cause) => error(binfmt_misc::errno(&cause)),
     }
 }
 

@@ -4,13 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::judge::Finding;
-use super::place::Way;
-use crate::columns;
-use crate::json::{self, members, optional, string};
-use crate::kernel::Named;
+use super::diagnosis::Finding;
+use super::sandbox::Way;
+use crate::binfmt_misc::Named;
+use crate::output::columns;
+use crate::output::json::{self, members, optional, string};
+use crate::output::{Told, escaped};
 use crate::table::Handler;
-use crate::told::{Told, escaped};
 
 /// Names that are written out of many.
 const NAMED: usize = 3;

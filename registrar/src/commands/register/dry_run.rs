@@ -7,12 +7,12 @@ use nix::unistd::{AccessFlags, access};
 
 use super::{Files, of_namespace, plan, steps};
 use crate::apply::{Done, End};
+use crate::binfmt_misc::{self, Entries, Error, Folder, Mount, Namespace};
 use crate::cli::Asked;
 use crate::commands::handlers;
-use crate::guard::Guard;
-use crate::kernel::{self, Entries, Error, Folder, Mount, Namespace};
-use crate::report::{Mode, Report, Verb};
-use crate::told::Told;
+use crate::commands::report::{Mode, Report, Verb};
+use crate::elf::native_check::Guard;
+use crate::output::Told;
 
 /// The capability to mount: `CAP_SYS_ADMIN`.
 const MAY_MOUNT: u64 = 1 << 21;
@@ -24,11 +24,11 @@ pub(super) fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Re
     let emulation = guard.emulation;
     let originals = asked.copies.as_ref().map(|copies| copies.from.as_str());
     let files = Files { originals, ..Files::default() };
-    let found = kernel::find(asked.mount.as_deref(), Mount::never_in_scope(namespace.is_some()));
+    let found = binfmt_misc::find(asked.mount.as_deref(), Mount::never_in_scope(namespace.is_some()));
     let (folder, steps) = match &found {
         Ok(folder) => (folder.path(), plan(folder, asked, &handlers, guard, &files)?.1),
         Err(Error::NotMounted { at }) => {
-            kernel::hides_nothing(at)?;
+            binfmt_misc::hides_nothing(at)?;
             if !may_mount() {
                 return Err(Error::Mount { at: at.clone(), errno: Errno::EPERM });
             }

@@ -1,0 +1,287 @@
+//! How long entries live: whether an instance is new, so that nothing but this process's mount holds it, and whether
+//! that mount outlives this process.
+//!
+//! Entries used to keep their file system alive. Since Linux 6.7 they vanish with its last mount, and so with a container
+//! that has mounted it for itself.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{process, thread};
+
+use nix::errno::Errno;
+use nix::mount::{mount, umount};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::utsname::uname;
+use nix::time::{ClockId, clock_gettime};
+
+use super::locate::{BINFMT_MISC, FLAGS, USUAL};
+use super::{Folder, errno};
+use crate::table::{SPARES, TABLE};
+
+/// Major and minor version of the first Linux whose entries need a mount, whatever its distribution, and whose user
+/// namespaces have instances of their own.
+const SINCE: (u32, u32) = (6, 7);
+
+/// What `/proc/self/ns/pid` leads to in the first PID namespace: the kernel's `PROC_PID_INIT_INO`.
+const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// A moment, as file systems stamp it: of the coarse clock, or since Linux 6.13 up to a tick later.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub(super) struct Moment {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+impl Moment {
+    /// Before all that is stamped from now on.
+    pub(super) fn now() -> Option<Self> {
+        Self::by(ClockId::CLOCK_REALTIME_COARSE)
+    }
+
+    /// After all that has been stamped.
+    fn after_all() -> Option<Self> {
+        Self::by(ClockId::CLOCK_REALTIME)
+    }
+
+    fn by(clock: ClockId) -> Option<Self> {
+        let now = clock_gettime(clock).ok()?;
+        Some(Self { seconds: now.tv_sec(), nanoseconds: now.tv_nsec() })
+    }
+
+    fn plus(self, span: Duration) -> Self {
+        Self { seconds: self.seconds.saturating_add_unsigned(span.as_secs()), ..self }
+    }
+}
+
+/// How long a run may take to decide whether the instance that it has made is to stay, and to end after that: until
+/// then its mount, or the lock, a file there, keeps it. Whole seconds.
+const DECIDING: Duration = Duration::from_secs(1);
+
+/// How old an instance was when this run mounted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// Nobody else holds it: it was not there, or who made it has given it up since.
+    New,
+    /// Who made it may be about to give it up, or to end after that.
+    Young,
+    Old,
+}
+
+impl Age {
+    /// Of the instance at `folder`, mounted after `before`. Its `status` is as old as itself; the folder is younger where
+    /// a kernel notes there that entries came and went.
+    pub(super) fn of(folder: &Path, before: Option<Moment>) -> Self {
+        // Reading it will say better why.
+        let Ok(status) = fs::metadata(folder.join("status")) else { return Self::Old };
+        let (Some(before), Some(now)) = (before, Moment::after_all()) else { return Self::New };
+        let made = Moment { seconds: status.ctime(), nanoseconds: status.ctime_nsec() };
+        Self::between(made, before, now)
+    }
+
+    /// Of an instance made at that time, mounted after `before`, and looked at `now`.
+    fn between(made: Moment, before: Moment, now: Moment) -> Self {
+        // Nothing is made in the future: the clock has been set back since.
+        if made > now {
+            Self::Old
+        } else if made >= before {
+            Self::New
+        } else if made.plus(DECIDING) >= before {
+            Self::Young
+        } else {
+            Self::Old
+        }
+    }
+}
+
+/// Makes an instance look new to all who have mounted it while this run held it, and are waiting for the lock.
+pub(super) fn give_up(status: &File) -> io::Result<()> {
+    status.set_permissions(status.metadata()?.permissions())
+}
+
+/// Whether entries of the instance just mounted at `folder` vanish with its last mount. Only of one that is new, a trial
+/// can tell.
+pub(super) fn needs_its_mount(folder: &Path, age: Age) -> bool {
+    has_instances() || (age == Age::New && trial_vanishes(folder))
+}
+
+/// Whether the kernel has more than one instance, or is of a version that tells nothing.
+pub(super) fn has_instances() -> bool {
+    let release = uname().map(|kernel| kernel.release().to_string_lossy().into_owned()).unwrap_or_default();
+    version(&release).is_none_or(|version| version >= SINCE)
+}
+
+/// The change has come to older kernels too, as a correction (5.10.262 and 6.1.176 have it), so that only a trial tells.
+/// It is made with an entry that no program matches, under a name that the next run would clear up.
+fn trial_vanishes(folder: &Path) -> bool {
+    let Some(handler) = TABLE.handlers.first() else { return true };
+    let name = handler.name_with(SPARES[0]);
+    let entry = folder.join(&name);
+    let line = format!(":{name}:M::trial of registrar::/nonexistent/{}:", handler.emulator);
+    let trial = || {
+        fs::write(folder.join("register"), line)?;
+        umount(folder)?;
+        mount(Some(BINFMT_MISC), folder, Some(BINFMT_MISC), FLAGS, None::<&str>)?;
+        io::Result::Ok(entry.exists())
+    };
+    let is_there = trial().unwrap_or(false);
+    if is_there {
+        // It is the next run's if that fails.
+        let _ = fs::write(&entry, "-1");
+    }
+    !is_there
+}
+
+/// Major and minor version.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
+/// How long what is registered now will be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lasting {
+    /// Until somebody removes it.
+    Always,
+    /// As long as this process's mount namespace: in `podman unshare` that of podman's pause process, in a container
+    /// that runs something else that of its PID 1.
+    AsThisMountNamespace,
+    /// Not longer than this process.
+    No,
+}
+
+/// How long entries in the folder will be there. If they need it, and the host's first process can be seen from here,
+/// mounts `binfmt_misc` for that one too.
+pub(crate) fn lasting(folder: &Folder) -> Lasting {
+    if !folder.hangs_on_our_mount() {
+        return Lasting::Always;
+    }
+    let (ours, firsts) = (mount_namespace("self"), mount_namespace("1"));
+    // PID 1 of a container is not the host's.
+    let is_host_in_sight = fs::read_link("/proc/self/ns/pid").is_ok_and(|ours| ours == Path::new(FIRST_PID_NAMESPACE));
+    if is_host_in_sight && firsts.is_some() && (ours == firsts || mount_for_first_process().is_ok()) {
+        Lasting::Always
+    } else if is_kept(ours) {
+        Lasting::AsThisMountNamespace
+    } else {
+        Lasting::No
+    }
+}
+
+/// Mounts `binfmt_misc` at the usual place of PID 1's mount namespace.
+fn mount_for_first_process() -> Result<(), Errno> {
+    let namespace = File::open("/proc/1/ns/mnt").map_err(|error| errno(&error))?;
+    // A thread of its own has a root and a mount namespace of its own, which go when it ends.
+    let mounting = thread::spawn(move || {
+        unshare(CloneFlags::CLONE_FS)?;
+        setns(namespace, CloneFlags::CLONE_NEWNS)?;
+        mount(Some(BINFMT_MISC), USUAL, Some(BINFMT_MISC), FLAGS, None::<&str>)
+    });
+    match mounting.join() {
+        // An automount was faster.
+        Ok(Err(Errno::EBUSY)) => Ok(()),
+        Ok(mounted) => mounted,
+        Err(_) => Err(Errno::UnknownErrno),
+    }
+}
+
+/// Whether something that does not wait for this process lives in its mount namespace, and keeps what is mounted there.
+/// Who only started this process, or was started beside it by the same shell, is above it or in its session.
+fn is_kept(namespace: Option<PathBuf>) -> bool {
+    let above = ancestors();
+    let Some(session) = Stat::of(process::id()).map(|stat| stat.session) else { return false };
+    let is_keeper = |id: &u32| {
+        !above.contains(id)
+            && mount_namespace(&id.to_string()) == namespace
+            && Stat::of(*id).is_some_and(|stat| stat.session != session && stat.is_alive)
+    };
+    namespace.is_some() && processes().any(|id| is_keeper(&id))
+}
+
+fn mount_namespace(process: &str) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{process}/ns/mnt")).ok()
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let numbers = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(numbers)
+}
+
+/// This process, its parent, and so on.
+fn ancestors() -> Vec<u32> {
+    let mut above = vec![process::id()];
+    while let Some(stat) = above.last().and_then(|&id| Stat::of(id)) {
+        if stat.parent == 0 || above.contains(&stat.parent) {
+            break;
+        }
+        above.push(stat.parent);
+    }
+    above
+}
+
+/// Of a process.
+struct Stat {
+    is_alive: bool,
+    parent: u32,
+    session: u32,
+}
+
+impl Stat {
+    fn of(process: u32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+    }
+
+    /// Number, name in parentheses (of any characters), state, parent, process group, session.
+    fn parse(text: &str) -> Option<Self> {
+        let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        let [state, parent, _, session, ..] = fields[..] else { return None };
+        Some(Self {
+            is_alive: !matches!(state, "Z" | "X"),
+            parent: parent.parse().ok()?,
+            session: session.parse().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        let cases =
+            [("6.6.99-1-amd64", false), ("6.7.0", true), ("6.18.44-fc", true), ("10.0", true), ("5.10.0-30", false)];
+        for (release, vanishing) in cases {
+            assert_eq!(version(release).map(|version| version >= SINCE), Some(vanishing), "{release}");
+        }
+        assert_eq!(version("linux"), None);
+    }
+
+    #[test]
+    fn ages() {
+        let at = |seconds, nanoseconds| Moment { seconds, nanoseconds };
+        let (before, now) = (at(100, 500), at(100, 900));
+        let cases = [
+            (at(100, 500), Age::New),
+            (at(100, 900), Age::New),
+            (at(100, 901), Age::Old),
+            (at(5_000, 0), Age::Old),
+            (at(100, 499), Age::Young),
+            (at(99, 500), Age::Young),
+            (at(99, 499), Age::Old),
+        ];
+        for (made, age) in cases {
+            assert_eq!(Age::between(made, before, now), age, "{made:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_processes_may_be_anything() {
+        let stat = Stat::parse("17 (a) R 9 (b)) S 5 17 4 0 -1").expect("a line");
+        assert_eq!((stat.is_alive, stat.parent, stat.session), (true, 5, 4));
+        assert!(Stat::parse("17 (a) Z 1 17 17 0 -1").is_some_and(|stat| !stat.is_alive));
+        assert!(Stat::parse("").is_none());
+    }
+}

@@ -1,0 +1,181 @@
+//! Where `binfmt_misc` is: a folder bound into the container, the kernel's usual place, or nowhere yet; and the lock
+//! that all runs of this program share, in whatever containers they are.
+
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sys::statfs::{FsType, statfs};
+
+use super::instance_owner;
+use super::lifetime::{self, Age, Moment};
+use super::{Error, Folder, Register, errno};
+
+/// A bind mount of the kernel's folder: container engines refuse one inside the container's own `/proc`.
+const BOUND: &str = "/binfmt_misc";
+
+/// The kernel's own mount point.
+pub(super) const USUAL: &str = "/proc/sys/fs/binfmt_misc";
+
+pub(super) const BINFMT_MISC: &str = "binfmt_misc";
+/// As systemd mounts it.
+pub(super) const FLAGS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
+const BINFMTFS_MAGIC: FsType = FsType(0x4249_4e4d);
+
+/// How long another run may take. A run takes milliseconds, one that looks at emulators tens of them.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is asked whether the other run is done.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// How long to leave an instance to who made it, before looking whether it is still there.
+const WAY: Duration = Duration::from_millis(20);
+
+/// What to do where it is not mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mount {
+    /// Mount it.
+    Allowed,
+    /// Mount the instance of this user namespace, also over that of another one, which shows in a new mount namespace
+    /// too. What is there will do where that is not permitted.
+    Own,
+    /// The same at the usual place, or fail, in a namespace just made.
+    OwnAlone,
+    /// Only look.
+    Never,
+    /// Only look; what is certainly of another user namespace does not count, unless it was bound on purpose.
+    NeverOther,
+}
+
+impl Mount {
+    /// What it is to see the programs of this user namespace alone served, or those of all.
+    pub(crate) fn in_scope(is_namespace: bool) -> Self {
+        if is_namespace { Self::Own } else { Self::Allowed }
+    }
+
+    /// The same for who only looks.
+    pub(crate) fn never_in_scope(is_namespace: bool) -> Self {
+        if is_namespace { Self::NeverOther } else { Self::Never }
+    }
+}
+
+/// Finds the folder: `only` if it is given, else the bind mount, else the usual place.
+pub(crate) fn find(only: Option<&Path>, missing: Mount) -> Result<Folder, Error> {
+    // What an engine has bound into a container says nothing of a namespace made in there.
+    if only.is_none() && missing != Mount::OwnAlone {
+        match file_system(Path::new(BOUND)) {
+            Some(BINFMTFS_MAGIC) => return Ok(Folder::found(BOUND)),
+            // Somebody meant to bring the host's folder: to mount one in the container instead would help nobody.
+            Some(_) => return Err(Error::Hollow { at: BOUND.into() }),
+            None => {}
+        }
+    }
+    let at = only.unwrap_or(Path::new(USUAL));
+    let is_mounted = || file_system(at) == Some(BINFMTFS_MAGIC);
+    let was_mounted = is_mounted();
+    let not_mounted = Err(Error::NotMounted { at: at.into() });
+    match missing {
+        Mount::Allowed | Mount::Never if was_mounted => return Ok(Folder::found(at)),
+        Mount::NeverOther if was_mounted => {
+            return if instance_owner::is_own(at) == Some(false) { not_mounted } else { Ok(Folder::found(at)) };
+        }
+        Mount::Never | Mount::NeverOther => return not_mounted,
+        Mount::Allowed | Mount::Own | Mount::OwnAlone => {}
+    }
+    hides_nothing(at)?;
+    let before = Moment::now();
+    match mount(Some(BINFMT_MISC), at, Some(BINFMT_MISC), FLAGS, None::<&str>) {
+        Ok(()) => {
+            let needs_it = lifetime::needs_its_mount(at, Age::of(at, before));
+            Ok(Folder::mounted(at, before, needs_it))
+        }
+        // It is there already, or another run was faster. Over another instance than its own the kernel would mount.
+        Err(Errno::EBUSY) if is_mounted() => Ok(Folder::own(at)),
+        // Without the capability to mount. On a kernel with but one instance, that one is not what is asked for.
+        Err(Errno::EPERM | Errno::EACCES) if missing == Mount::Own && was_mounted && lifetime::has_instances() => {
+            Ok(Folder::found(at))
+        }
+        Err(errno) => Err(Error::Mount { at: at.into(), errno }),
+    }
+}
+
+/// Finds the folder, mounting it if need be, and keeps all other runs from changing it as long as what is returned
+/// lives. Where `register` may not be written there is no lock, and nothing that could be changed.
+pub(crate) fn find_and_lock(only: Option<&Path>, missing: Mount) -> Result<(Folder, Register), Error> {
+    let start = Instant::now();
+    loop {
+        let folder = find(only, missing)?;
+        let path = folder.path().join("register");
+        let (seen, pause) = match File::options().write(true).open(&path) {
+            Ok(file) => {
+                lock(&file).map_err(|errno| Error::Lock { path: path.clone(), errno })?;
+                if folder.is_of_unknown_future() {
+                    // Without this run's mount it shows whether there is another.
+                    folder.unmount();
+                    ("given up by others, time and again", WAY)
+                } else if is_same(&file, &path) {
+                    return Ok((folder, Register::open(file)));
+                } else {
+                    // Who had the lock has taken the mount back.
+                    ("another one, time and again", PAUSE)
+                }
+            }
+            Err(error) => match errno(&error) {
+                // Unmounted since it was found.
+                Errno::ENOENT => ("not there", PAUSE),
+                errno @ (Errno::EACCES | Errno::EPERM | Errno::EROFS) => {
+                    return Ok((folder, Register::closed(Error::Register { path, errno })));
+                }
+                errno => return Err(Error::Register { path, errno }),
+            },
+        };
+        if start.elapsed() > PATIENCE {
+            return Err(Error::Unsteady { path, seen });
+        }
+        thread::sleep(pause);
+    }
+}
+
+/// Takes the lock, which another run may have.
+fn lock(file: &File) -> Result<(), Errno> {
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(errno(&error)),
+            Err(TryLockError::WouldBlock) if start.elapsed() > PATIENCE => return Err(Errno::EBUSY),
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+        }
+    }
+}
+
+fn is_same(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(file), Ok(found)) => (file.dev(), file.ino()) == (found.dev(), found.ino()),
+        _ => false,
+    }
+}
+
+/// Asks what is mounted, which triggers an automount. What cannot be asked is no place that could be used: mounting
+/// there says better why.
+fn file_system(path: &Path) -> Option<FsType> {
+    statfs(path).ok().map(|found| found.filesystem_type())
+}
+
+/// Refuses a place with anything in it, the kernel's own apart, and another `binfmt_misc`.
+pub(crate) fn hides_nothing(at: &Path) -> Result<(), Error> {
+    if at == Path::new(USUAL) || file_system(at) == Some(BINFMTFS_MAGIC) {
+        return Ok(());
+    }
+    match fs::read_dir(at).map(|mut files| files.next().is_none()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::Occupied { at: at.into() }),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => Err(Error::Occupied { at: at.into() }),
+        Err(error) => Err(Error::Mount { at: at.into(), errno: errno(&error) }),
+    }
+}

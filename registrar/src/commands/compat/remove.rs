@@ -1,0 +1,93 @@
+//! Removes entries that are named, whosever they are. Only what is for ELF programs: nobody who removes emulators means
+//! an interpreter of Python or of Windows programs, whatever pattern it falls under.
+
+use std::path::Path;
+
+use crate::binfmt_misc::{self, Entries, Entry, Error, Mount};
+use crate::cli::Asked;
+use crate::compat::{Dialect, Pattern};
+use crate::output::Told;
+
+use crate::commands::in_wanted_scope;
+
+/// How the pattern of such an entry begins, as the kernel shows it.
+const ELF: &str = "offset 0\nmagic 7f454c46";
+
+/// Removes what the patterns mean, apart from what is spared.
+pub(super) fn remove(
+    asked: &Asked,
+    patterns: &[Pattern],
+    is_spared: &dyn Fn(&str, &Entry) -> bool,
+) -> Result<Told, Error> {
+    // As `unregister`, it makes no instance in a user namespace, where there can be nothing to remove then.
+    let is_namespace = in_wanted_scope(asked)?.is_some();
+    let missing = if is_namespace { Mount::NeverOther } else { Mount::Allowed };
+    let (folder, _lock) = match binfmt_misc::find_and_lock(asked.mount.as_deref(), missing) {
+        Err(Error::NotMounted { at }) => {
+            binfmt_misc::hides_nothing(&at)?;
+            let nothing = Removal { at: &at, asked, patterns, is_spared, remove: &|_, _| Ok(()) };
+            return Ok(nothing.of(&Entries::default()));
+        }
+        found => found?,
+    };
+    let remove = |name: &str, entry: &Entry| folder.remove_listed(name, entry);
+    let removal = Removal { at: folder.path(), asked, patterns, is_spared, remove: &remove };
+    let told = folder.entries().map(|entries| removal.of(&entries));
+    folder.unmount_if_unused();
+    told
+}
+
+/// What is to be removed, where, and how.
+struct Removal<'a> {
+    at: &'a Path,
+    asked: &'a Asked,
+    patterns: &'a [Pattern],
+    is_spared: &'a dyn Fn(&str, &Entry) -> bool,
+    remove: &'a dyn Fn(&str, &Entry) -> Result<(), Error>,
+}
+
+impl Removal<'_> {
+    fn of(&self, entries: &Entries) -> Told {
+        let Self { at, asked, patterns, is_spared, remove } = *self;
+        // Only tonistiigi's image tells of what goes well.
+        let is_told = asked.dialect == Some(Dialect::Tonistiigi);
+        let [mut told, mut failures] = [const { Told::success(String::new()) }; 2];
+        let mut say = |name: &str, word: &str| {
+            if is_told {
+                told.detail(&["uninstalling: ", name, word].concat());
+            }
+        };
+        let mut names: Vec<_> = entries.names().collect();
+        names.sort_unstable();
+        for name in names {
+            let Some(entry) = entries.get(name) else { continue };
+            let mut meaning = patterns.iter().filter(|pattern| pattern.matches(name)).peekable();
+            if meaning.peek().is_none() || is_spared(name, entry) {
+                continue;
+            }
+            let path = || at.join(name);
+            let failure = if let Some(errno) = entry.unreadable {
+                Error::Read { path: path(), errno }.to_string()
+            } else if entry.pattern.starts_with(ELF) {
+                match remove(name, entry) {
+                    Ok(()) => {
+                        say(name, " OK");
+                        continue;
+                    }
+                    Err(error) => error.to_string(),
+                }
+            } else if meaning.all(Pattern::is_wide) {
+                continue;
+            } else {
+                let path = path().to_string_lossy().into_owned();
+                [&entry.owner(), " is not for ELF programs; to remove it: echo -1 > ", &path].concat()
+            };
+            say(name, " failed");
+            failures = failures.and_failure(&["uninstalling ", name, ": ", &failure].concat());
+        }
+        for pattern in patterns.iter().filter(|pattern| !entries.names().any(|name| pattern.matches(name))) {
+            say(pattern.word(), " not found");
+        }
+        told.then(failures)
+    }
+}

@@ -1,0 +1,117 @@
+//! `run`: a program in a user namespace with a `binfmt_misc` of its own. It needs no root and changes nothing outside.
+//!
+//! Two namespaces, one in the other: only the root of the first may register there; in the second the user is the one
+//! that he was, and the kernel, which looks for handlers in the nearest namespace that has any, finds those of the first.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::{fmt, fs};
+
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{getegid, geteuid};
+
+use crate::binfmt_misc::{self, plain};
+use crate::cli::{Asked, Detail};
+use crate::output::Told;
+
+/// Exit statuses of a program that could not be started, as shells give them, and env(1) what is its own fault.
+const NOT_FOUND: u8 = 127;
+const NOT_STARTED: u8 = 126;
+pub(crate) const OUR_OWN: u8 = 125;
+
+/// What it means that the root of a new namespace may not mount.
+const NO_INSTANCE: &str = "a user namespace has no binfmt_misc of its own here: that needs Linux 6.7, and no AppArmor \
+                           that forbids it (sysctl kernel.apparmor_restrict_unprivileged_userns)";
+
+/// Why there is no such namespace.
+enum Error {
+    Namespace(Errno),
+    Map { file: &'static str, errno: Errno },
+    Private(Errno),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Namespace(errno @ (Errno::EPERM | Errno::ENOSPC | Errno::ENOSYS | Errno::EINVAL)) => write!(
+                f,
+                "making a user namespace: {}; this machine or container does not allow it (see sysctl \
+                 user.max_user_namespaces, and seccomp in containers)",
+                plain(*errno)
+            ),
+            Self::Namespace(errno) => write!(f, "making a user namespace: {}", plain(*errno)),
+            Self::Map { file, errno } => write!(
+                f,
+                "writing /proc/self/{file}: {}; AppArmor may forbid it (sysctl \
+                 kernel.apparmor_restrict_unprivileged_userns)",
+                plain(*errno)
+            ),
+            Self::Private(errno) => write!(f, "keeping mounts from the host: {}", plain(*errno)),
+        }
+    }
+}
+
+/// Registers in a namespace of its own by `register`, which says too whether anything is registered then, and turns into
+/// the program; comes back only if that failed. What could not be registered hinders only who needs it.
+pub(crate) fn run(
+    asked: &Asked,
+    program: &[OsString],
+    register: impl Fn(&Asked) -> Result<(Told, bool), binfmt_misc::Error>,
+) -> Told {
+    if let Err(told) = prepare(asked, register) {
+        return told.in_one_line().with_code(OUR_OWN);
+    }
+    let [name, arguments @ ..] = program else { return Told::failure("run: no program").with_code(OUR_OWN) };
+    let error = Command::new(name).args(arguments).exec();
+    let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_STARTED };
+    let cause = format!("starting {}: {}", name.to_string_lossy(), plain(binfmt_misc::errno(&error)));
+    Told::failure(&cause).with_code(code)
+}
+
+/// Makes the namespaces and registers in the first. Says what failed, if the program can run all the same.
+fn prepare(asked: &Asked, register: impl Fn(&Asked) -> Result<(Told, bool), binfmt_misc::Error>) -> Result<(), Told> {
+    let failed = |error: Error| Told::failure(&error.to_string());
+    let (user, group) = (geteuid().as_raw(), getegid().as_raw());
+    enter(user, group).map_err(failed)?;
+    match register(asked) {
+        Ok((told, false)) if told.is_failure() => return Err(told),
+        Ok((told, _)) if told.is_failure() && asked.detail != Detail::Quiet => {
+            told.in_one_line().print();
+        }
+        Ok(_) => {}
+        Err(binfmt_misc::Error::Mount { errno: Errno::EPERM | Errno::EACCES, .. }) => {
+            return Err(Told::failure(NO_INSTANCE));
+        }
+        Err(error) => return Err(Told::failure(&error.to_string())),
+    }
+    if user != 0 {
+        unshare(CloneFlags::CLONE_NEWUSER)
+            .map_err(Error::Namespace)
+            .and_then(|()| map([user, 0], [group, 0]))
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Becomes root of a user namespace, with mounts that the host does not see.
+fn enter(user: u32, group: u32) -> Result<(), Error> {
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).map_err(Error::Namespace)?;
+    map([0, user], [0, group])?;
+    // Mounts of the host still come in: an automount is one of them.
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>).map_err(Error::Private)
+}
+
+/// Says who is who in the namespace just made: a user and a group, each inside and outside.
+fn map(user: [u32; 2], group: [u32; 2]) -> Result<(), Error> {
+    let write = |file, text: String| {
+        fs::write(format!("/proc/self/{file}"), text)
+            .map_err(|error| Error::Map { file, errno: binfmt_misc::errno(&error) })
+    };
+    write("setgroups", "deny".into())?;
+    write("uid_map", format!("{} {} 1", user[0], user[1]))?;
+    write("gid_map", format!("{} {} 1", group[0], group[1]))
+}

@@ -1,0 +1,67 @@
+//! tonistiigi/binfmt, as docker/setup-qemu-action calls it. Whatever else is asked for, what runs is shown at the end.
+
+use std::path::PathBuf;
+
+use super::options::{Options, Takes, Words, unknown};
+use super::{Dialect, Environment, Foreign, How, Naming, Pattern, Show, value};
+use crate::cli::{Command, Error, known_targets};
+
+const OPTIONS: Options = &[
+    (&["install"], Takes::Value),
+    (&["uninstall"], Takes::Value),
+    (&["mount"], Takes::Value),
+    (&["version"], Takes::Nothing),
+    (&["help", "h"], Takes::Nothing),
+];
+
+const FOLDER: &str = "QEMU_BINARY_PATH";
+const PREFIX: &str = "QEMU_BINARY_PREFIX";
+const PRESERVE_ARGV0: &str = "QEMU_PRESERVE_ARGV0";
+
+/// Everything that can be registered.
+const ALL: &str = "all";
+
+/// Reads the words after the program's name.
+pub(super) fn parse(words: &[&str], environment: Environment<'_>) -> Result<Command, Error> {
+    let dialect = Dialect::Tonistiigi;
+    let words = Words::read(OPTIONS, words).map_err(|cause| dialect.refused(cause))?;
+    if let Some(word) = words.others.first() {
+        return Err(dialect.refused(unknown(word)));
+    } else if words.is_yes("version") {
+        return Ok(Command::Version);
+    } else if words.is_yes("help") {
+        return Ok(Command::Help(Some(dialect)));
+    }
+    let is_all = list(words.value("install")).any(|name| name == ALL);
+    let (targets, problem) = known_targets(&mut list(words.value("install")).filter(|name| *name != ALL));
+    let registers = is_all || !targets.is_empty();
+    let folder = value(environment, FOLDER);
+    let prefix = value(environment, PREFIX);
+    // Emulators in a folder of the user's are called as in that image, `qemu-aarch64`; those of this image are known by
+    // the names that all others give them, and so are found again by `unregister`.
+    let naming =
+        (folder.is_some() || prefix.is_some()).then(|| Naming { prefix: prefix.unwrap_or_default(), suffix: None });
+    let how = How {
+        targets: if is_all { Vec::new() } else { targets },
+        flags: (value(environment, PRESERVE_ARGV0).is_some(), true, true),
+        folder: folder.map(|folder| (FOLDER, folder)),
+        naming,
+    };
+    let mut request = how.request(dialect, environment)?;
+    request.asked.mount = words.value("mount").map(PathBuf::from);
+    if request.asked.mount.as_ref().is_some_and(|folder| folder.as_os_str().is_empty()) {
+        return Err(Error::Mount);
+    }
+    Ok(Command::Foreign(Foreign {
+        remove: list(words.value("uninstall")).map(Pattern::of_word).collect(),
+        request,
+        registers,
+        show: Show::Platforms,
+        complaint: problem.map(|problem| problem.to_string()),
+    }))
+}
+
+/// The words between commas, without the empty ones.
+fn list(words: Option<&str>) -> impl Iterator<Item = &str> {
+    words.unwrap_or_default().split(',').filter(|word| !word.is_empty())
+}

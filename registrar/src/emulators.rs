@@ -1,0 +1,133 @@
+//! Brings emulators into a folder of the host, where they stay when the container is gone: whole, labelled, and under
+//! their own names only when both are so. What is registered there afterwards is decided elsewhere.
+
+mod error;
+mod selinux;
+mod staging_dir;
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use crate::table::Handler;
+
+pub(crate) use error::Error;
+pub(crate) use selinux::Label;
+pub(crate) use staging_dir::Place;
+
+/// What everybody may do with an emulator.
+const MODE: u32 = 0o755;
+
+/// From where emulators are copied, and how the copies are labelled.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Copies {
+    /// Folder of the originals, as [`crate::plan::Wanted::emulators`] is written.
+    pub(crate) from: String,
+    pub(crate) label: Label,
+}
+
+/// A file's name, and where it is.
+pub(crate) type Original = (&'static str, String);
+
+/// What has become of the emulators.
+#[derive(Debug, Default)]
+pub(crate) struct Brought {
+    /// File names of those that were copied.
+    pub(crate) new: Vec<&'static str>,
+    /// How many were there already, just so.
+    pub(crate) same: usize,
+    /// What they are labelled as, if they are.
+    pub(crate) label: Option<String>,
+}
+
+impl Brought {
+    /// In a line, of the folder `at`.
+    pub(crate) fn line(&self, at: &str) -> String {
+        let label = self.label.iter().map(|label| format!(", labelled {label}")).collect::<String>();
+        format!("emulators in {at}: {} copied, {} unchanged{label}\n", self.new.len(), self.same)
+    }
+}
+
+/// What is to be copied to a folder.
+pub(crate) struct Copying<'a> {
+    place: &'a Place,
+    /// File names, and the originals.
+    wanted: Vec<(&'static str, File)>,
+    brought: Brought,
+}
+
+impl Copies {
+    /// File names of these handlers' emulators, each once, and where the originals are.
+    pub(crate) fn originals(&self, handlers: &[&'static Handler]) -> Vec<Original> {
+        let mut originals: Vec<Original> = Vec::new();
+        for handler in handlers {
+            if !originals.iter().any(|(name, _)| *name == handler.emulator) {
+                originals.push((handler.emulator, handler.interpreter(&self.from)));
+            }
+        }
+        originals
+    }
+}
+
+impl<'a> Copying<'a> {
+    /// Looks which files are not there yet. What is there with the same content stays the same file, and is only labelled.
+    /// Without an original, what is there is left as it is: who registers it will see whether it is there at all.
+    ///
+    /// # Errors
+    /// What cannot be read, and a file system that is too full.
+    pub(crate) fn new(originals: Vec<Original>, label: &Label, place: &'a Place) -> Result<Self, Error> {
+        let mut brought = Brought { label: label.context(), ..Brought::default() };
+        let mut wanted = Vec::new();
+        let mut space = 0;
+        for (name, path) in originals {
+            let original = match File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened.map_err(|error| Error::read(&path, &error))?,
+            };
+            let found = place.existing(name);
+            let is_same = match &found {
+                Some(found) => is_same(&original, found).map_err(|error| Error::read(&path, &error))?,
+                None => false,
+            };
+            match found.filter(|_| is_same) {
+                Some(found) => {
+                    brought.same += 1;
+                    place.adjust(&found, MODE, brought.label.as_deref(), name)?;
+                }
+                None => {
+                    space += original.metadata().map_err(|error| Error::read(&path, &error))?.len();
+                    wanted.push((name, original));
+                }
+            }
+        }
+        place.has_space(space)?;
+        Ok(Self { place, wanted, brought })
+    }
+
+    /// File names of those that are to be copied.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.wanted.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Copies them.
+    ///
+    /// # Errors
+    /// The first that fails; those that had been copied before stay, and are whole.
+    pub(crate) fn finish(mut self) -> Result<Brought, Error> {
+        for (name, mut original) in self.wanted {
+            self.place.put(name, MODE, self.brought.label.as_deref(), &mut original)?;
+            self.brought.new.push(name);
+        }
+        self.place.sync()?;
+        Ok(self.brought)
+    }
+}
+
+/// Whether both are one file, or of the same content.
+fn is_same(one: &File, other: &File) -> io::Result<bool> {
+    let (first, second) = (one.metadata()?, other.metadata()?);
+    if (first.dev(), first.ino()) == (second.dev(), second.ino()) {
+        return Ok(true);
+    }
+    Ok(first.len() == second.len() && staging_dir::have_same_bytes(one, other, first.len())?)
+}
