@@ -6,26 +6,26 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use crate::binfmt_misc::{Entry, Error, Folder, Register};
-use crate::plan::{self, Change, Left, Outcome, Slot, Step, Wanted};
+use crate::binfmt_misc::{BinfmtMount, Entry, Error, RegisterFile};
+use crate::plan::{self, DesiredState, EntryName, HandlerPlan, Left, Operation, PlanOutcome};
 use crate::table::Handler;
 
 /// A step, and how it ended.
-pub(crate) struct Done {
-    pub(crate) step: Step,
-    pub(crate) end: End,
+pub(crate) struct PlanResult {
+    pub(crate) plan: HandlerPlan,
+    pub(crate) end: PlanStatus,
 }
 
-impl Done {
+impl PlanResult {
     /// Whether something that was asked for is not so.
     pub(crate) fn is_failure(&self) -> bool {
-        self.step.outcome.is_failure() || matches!(self.end, End::Failed(..))
+        self.plan.outcome.is_failure() || matches!(self.end, PlanStatus::Failed(..))
     }
 }
 
 /// How a step ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum PlanStatus {
     AsPlanned,
     /// As planned: an entry serves; but its emulator's file is gone, of which the kernel keeps what it opened.
     WithoutFile,
@@ -39,71 +39,75 @@ pub(crate) enum End {
 
 /// Writes to one folder.
 pub(crate) struct Writer<'a> {
-    folder: &'a Folder,
-    wanted: &'a Wanted,
-    register: &'a mut Register,
+    folder: &'a BinfmtMount,
+    desired: &'a DesiredState,
+    register: &'a mut RegisterFile,
     is_stopped: bool,
 }
 
 impl<'a> Writer<'a> {
-    pub(crate) fn new(folder: &'a Folder, wanted: &'a Wanted, register: &'a mut Register) -> Self {
-        Self { folder, wanted, register, is_stopped: false }
+    pub(crate) fn new(folder: &'a BinfmtMount, desired: &'a DesiredState, register: &'a mut RegisterFile) -> Self {
+        Self { folder, desired, register, is_stopped: false }
     }
 
     /// Carries out one step, unless one before met what would stop this one too.
-    pub(crate) fn apply(&mut self, step: Step) -> Done {
-        let end = if self.is_stopped && !step.changes.is_empty() {
-            End::NotTried
+    pub(crate) fn apply(&mut self, plan: HandlerPlan) -> PlanResult {
+        let end = if self.is_stopped && !plan.changes.is_empty() {
+            PlanStatus::NotTried
         } else {
-            self.change_all(&step).unwrap_or_else(|(cause, made)| {
-                self.is_stopped = cause.stops_all();
-                End::Failed(cause, step.left_after(&made))
+            self.change_all(&plan).unwrap_or_else(|(cause, made)| {
+                self.is_stopped = cause.is_fatal();
+                PlanStatus::Failed(cause, plan.left_after(&made))
             })
         };
-        Done { step, end }
+        PlanResult { plan, end }
     }
 
     /// Makes all changes, or as many as can be, which it returns with the first failure.
-    fn change_all(&mut self, step: &Step) -> Result<End, (Error, Vec<Change>)> {
-        for (index, &change) in step.changes.iter().enumerate() {
-            let Err(cause) = self.change(step.handler, change) else { continue };
-            let mut made = step.changes[..index].to_vec();
-            if matches!(cause, Error::ChangedHands { .. }) {
+    fn change_all(&mut self, plan: &HandlerPlan) -> Result<PlanStatus, (Error, Vec<Operation>)> {
+        for (index, &change) in plan.changes.iter().enumerate() {
+            let Err(cause) = self.change(plan.handler, change) else { continue };
+            let mut made = plan.changes[..index].to_vec();
+            if matches!(cause, Error::OwnerChanged { .. }) {
                 // What was ours is gone.
                 made.push(change);
             }
             // The helper stays only if nothing else serves any more.
-            if let Some(&Change::Add(helper)) = made.last()
-                && helper != step.main
-                && self.change(step.handler, Change::Remove(helper)).is_ok()
+            if let Some(&Operation::Add(helper)) = made.last()
+                && helper != plan.main
+                && self.change(plan.handler, Operation::Remove(helper)).is_ok()
             {
-                made.push(Change::Remove(helper));
+                made.push(Operation::Remove(helper));
             }
             return Err((cause, made));
         }
-        Ok(self.end(step))
+        Ok(self.end(plan))
     }
 
     /// How a step ended of which nothing failed.
-    fn end(&self, step: &Step) -> End {
-        let has_file = || Path::new(&step.handler.interpreter(&self.wanted.emulators)).exists();
-        let is_held = self.wanted.flags.fixes_binary();
-        if step.outcome == Outcome::Unchanged && is_held && !has_file() { End::WithoutFile } else { End::AsPlanned }
+    fn end(&self, plan: &HandlerPlan) -> PlanStatus {
+        let has_file = || Path::new(&plan.handler.interpreter(&self.desired.emulators)).exists();
+        let is_held = self.desired.flags.fixes_binary();
+        if plan.outcome == PlanOutcome::Unchanged && is_held && !has_file() {
+            PlanStatus::WithoutFile
+        } else {
+            PlanStatus::AsPlanned
+        }
     }
 
-    fn change(&mut self, handler: &Handler, change: Change) -> Result<(), Error> {
-        let Wanted { emulators, flags, .. } = self.wanted;
+    fn change(&mut self, handler: &Handler, change: Operation) -> Result<(), Error> {
+        let DesiredState { emulators, flags, .. } = self.desired;
         match change {
-            Change::Add(slot) => self.add(handler, slot, &handler.line_with(slot.suffix(), emulators, flags)),
-            Change::Remove(slot) => self.folder.remove(&slot.name(handler), handler),
+            Operation::Add(slot) => self.add(handler, slot, &handler.line_with(slot.suffix(), emulators, flags)),
+            Operation::Remove(slot) => self.folder.remove(&slot.name(handler), handler),
         }
     }
 
     /// Somebody else may have registered just the same meanwhile, who has no lock.
-    fn add(&mut self, handler: &Handler, slot: Slot, line: &str) -> Result<(), Error> {
-        let is_wanted = |entry: Entry| plan::text_difference(handler, self.wanted, &entry).is_none();
+    fn add(&mut self, handler: &Handler, slot: EntryName, line: &str) -> Result<(), Error> {
+        let is_wanted = |entry: Entry| plan::text_difference(handler, self.desired, &entry).is_none();
         let is_there = || self.folder.entry(&slot.name(handler)).is_some_and(is_wanted);
-        match self.register.add(line, handler, &self.wanted.emulators) {
+        match self.register.add(line, handler, &self.desired.emulators) {
             Err(Error::Add { errno: Errno::EEXIST, .. }) if is_there() => Ok(()),
             other => other,
         }

@@ -12,10 +12,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::compat::{Dialect, Foreign, Naming};
-use crate::emulators::Copies;
+use crate::compat::{BinaryName, CompatCommand, CompatMode};
+use crate::emulators::CopySpec;
 use crate::persist::Format;
-use crate::plan::Wanted;
+use crate::plan::DesiredState;
 
 pub(crate) use args::parse;
 pub(crate) use error::Error;
@@ -25,83 +25,83 @@ pub(crate) use values::{emulator_folder, known_targets};
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    Register(Register),
+    Register(RegisterArgs),
     Unregister {
-        asked: Asked,
+        args: CommonArgs,
         dry_run: bool,
     },
     Status {
-        asked: Asked,
+        args: CommonArgs,
         json: bool,
         check: bool,
     },
     Verify {
-        asked: Asked,
+        args: CommonArgs,
         json: bool,
         limit: Duration,
     },
     Doctor {
-        asked: Asked,
+        args: CommonArgs,
         limit: Duration,
     },
     Run {
-        asked: Asked,
+        args: CommonArgs,
         program: Vec<OsString>,
     },
     Persist {
-        asked: Asked,
+        args: CommonArgs,
         format: Format,
         /// With a service that puts back what others remove.
         has_unit: bool,
         root: PathBuf,
     },
     Unpersist {
-        asked: Asked,
+        args: CommonArgs,
         format: Format,
         root: PathBuf,
     },
     Export {
-        asked: Asked,
+        args: CommonArgs,
         format: Format,
     },
     /// What another image's command line asks for.
-    Foreign(Foreign),
-    Help(Option<Dialect>),
+    Compat(CompatCommand),
+    Help(Option<CompatMode>),
     Version,
 }
 
 /// Of which targets, where, how, and how much is told.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct CommonArgs {
     /// QEMU's names, each once; empty if none is named.
     pub(crate) targets: Vec<&'static str>,
     /// The only place for `binfmt_misc`.
     pub(crate) mount: Option<PathBuf>,
-    pub(crate) wanted: Wanted,
+    pub(crate) desired: DesiredState,
     /// If they are to be copied to the folder that is registered.
-    pub(crate) copies: Option<Copies>,
+    pub(crate) copies: Option<CopySpec>,
     /// Where a user has named the folder of the emulators that are there.
     pub(crate) emulators_from: &'static str,
     /// A user namespace's handlers are what is wanted.
     pub(crate) in_user_namespace: bool,
-    pub(crate) detail: Detail,
+    pub(crate) detail: Verbosity,
     /// In whose words it is told, where not in our own.
-    pub(crate) dialect: Option<Dialect>,
+    pub(crate) mode: Option<CompatMode>,
     /// How entries and emulators are named, where not as in the table.
-    pub(crate) naming: Option<Naming>,
+    pub(crate) naming: Option<BinaryName>,
 }
 
-impl Default for Asked {
+impl Default for CommonArgs {
     fn default() -> Self {
         Self {
             targets: Vec::new(),
             mount: None,
-            wanted: Wanted::default(),
+            desired: DesiredState::default(),
             copies: None,
             emulators_from: "--bindir",
             in_user_namespace: false,
-            detail: Detail::default(),
-            dialect: None,
+            detail: Verbosity::default(),
+            mode: None,
             naming: None,
         }
     }
@@ -109,7 +109,7 @@ impl Default for Asked {
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Detail {
+pub(crate) enum Verbosity {
     /// Failures only.
     Quiet,
     #[default]
@@ -120,8 +120,8 @@ pub(crate) enum Detail {
 
 /// What else can be asked of `register`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Register {
-    pub(crate) asked: Asked,
+pub(crate) struct RegisterArgs {
+    pub(crate) args: CommonArgs,
     /// All or nothing.
     pub(crate) atomic: bool,
     pub(crate) dry_run: bool,
@@ -129,11 +129,11 @@ pub(crate) struct Register {
     pub(crate) temporary: bool,
     /// Foreign programs must have run.
     pub(crate) verify: bool,
-    pub(crate) stay: Option<Stay>,
+    pub(crate) stay: Option<ResidentArgs>,
 }
 
 /// What a resident does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stay {
+pub(crate) struct ResidentArgs {
     pub(crate) unregister_on_exit: bool,
 }

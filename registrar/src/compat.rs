@@ -27,17 +27,17 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 
-use crate::cli::{self, Asked, Command, Error, Register, emulator_folder};
+use crate::cli::{self, Command, CommonArgs, Error, RegisterArgs, emulator_folder};
 use crate::flags::Flags;
-use crate::plan::Wanted;
+use crate::plan::DesiredState;
 use crate::table::EMULATOR_DIR;
 
-pub(crate) use binary_name::Naming;
-pub(crate) use glob::Pattern;
+pub(crate) use binary_name::BinaryName;
+pub(crate) use glob::EntryGlob;
 
 /// Another image's command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub(crate) enum CompatMode {
     Tonistiigi,
     Multiarch,
     Qus,
@@ -45,20 +45,20 @@ pub(crate) enum Dialect {
 
 /// What such a line asks for, in the order in which it is done.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Foreign {
+pub(crate) struct CompatCommand {
     /// Entries to remove, whosever they are.
-    pub(crate) remove: Vec<Pattern>,
+    pub(crate) remove: Vec<EntryGlob>,
     /// How to register, if that is asked for; where to look, in any case.
-    pub(crate) request: Register,
+    pub(crate) request: RegisterArgs,
     pub(crate) registers: bool,
-    pub(crate) show: Show,
+    pub(crate) show: StatusKind,
     /// What is wrong with names that could not be understood, where the others are to be had all the same.
-    pub(crate) complaint: Option<String>,
+    pub(crate) warning: Option<String>,
 }
 
 /// What is shown at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Show {
+pub(crate) enum StatusKind {
     Nothing,
     /// What runs, and which entries there are, as JSON.
     Platforms,
@@ -70,8 +70,8 @@ pub(crate) enum Show {
 type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// Words that no line of ours begins with.
-const FIRST: [(&[&str], Dialect); 3] = [
-    (&["--install", "-install", "--uninstall", "-uninstall", "-mount", "-version"], Dialect::Tonistiigi),
+const FIRST: [(&[&str], CompatMode); 3] = [
+    (&["--install", "-install", "--uninstall", "-uninstall", "-mount", "-version"], CompatMode::Tonistiigi),
     (
         &[
             "--reset",
@@ -87,9 +87,9 @@ const FIRST: [(&[&str], Dialect); 3] = [
             "-g",
             "-i",
         ],
-        Dialect::Multiarch,
+        CompatMode::Multiarch,
     ),
-    (&["--", "-s", "-static", "--static", "-l", "-list", "--list", "-r"], Dialect::Qus),
+    (&["--", "-s", "-static", "--static", "-l", "-list", "--list", "-r"], CompatMode::Qus),
 ];
 
 /// Stands for a word that is not UTF-8.
@@ -98,7 +98,7 @@ const NO_TEXT: &str = "\u{fffd}";
 /// In a user namespace, `userns` says that its handlers are what is wanted: no dialect has a word for that.
 const SCOPE: &str = "REGISTRAR_SCOPE";
 
-impl fmt::Display for Dialect {
+impl fmt::Display for CompatMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tonistiigi => "tonistiigi/binfmt",
@@ -108,7 +108,7 @@ impl fmt::Display for Dialect {
     }
 }
 
-impl Dialect {
+impl CompatMode {
     /// What shows its help.
     pub(crate) fn help_line(self) -> &'static str {
         match self {
@@ -124,68 +124,66 @@ impl Dialect {
     }
 
     fn refused(self, cause: impl Into<String>) -> Error {
-        Error::Foreign { dialect: self, cause: cause.into() }
+        Error::Compat { mode: self, cause: cause.into() }
     }
 }
 
 /// How to register, as far as dialects differ.
-struct How {
+struct CompatOptions {
     targets: Vec<&'static str>,
     /// `P`, `C`, `F`.
     flags: (bool, bool, bool),
     /// That of the emulators, and what has named it.
     folder: Option<(&'static str, String)>,
-    naming: Option<Naming>,
+    naming: Option<BinaryName>,
 }
 
-impl How {
+impl CompatOptions {
     /// The same, checked.
-    fn request(self, dialect: Dialect, environment: Environment<'_>) -> Result<Register, Error> {
+    fn request(self, mode: CompatMode, environment: Environment<'_>) -> Result<RegisterArgs, Error> {
         let (preserve_argv0, credentials, fix_binary) = self.flags;
         let flags = Flags::new(preserve_argv0, credentials, fix_binary);
-        let mut asked = Asked { targets: self.targets, dialect: Some(dialect), ..Asked::default() };
+        let mut args = CommonArgs { targets: self.targets, mode: Some(mode), ..CommonArgs::default() };
         let mut emulators = EMULATOR_DIR.into();
         if let Some((from, folder)) = self.folder {
             emulators = emulator_folder(from, OsStr::new(&folder), &flags)?;
-            asked.emulators_from = from;
+            args.emulators_from = from;
         }
         if self.naming.as_ref().is_some_and(|naming| !naming.is_plain()) {
-            return Err(
-                dialect.refused("neither a slash, a colon nor a control character can stand in emulators' names")
-            );
+            return Err(mode.refused("neither a slash, a colon nor a control character can stand in emulators' names"));
         }
         match value(environment, SCOPE).as_deref() {
             None => {}
-            Some("userns") => asked.in_user_namespace = true,
-            Some(_) => return Err(dialect.refused([SCOPE, ": only userns must be named"].concat())),
+            Some("userns") => args.in_user_namespace = true,
+            Some(_) => return Err(mode.refused([SCOPE, ": only userns must be named"].concat())),
         }
-        asked.wanted = Wanted { emulators, flags, keep: false };
-        asked.naming = self.naming;
-        Ok(Register { asked, ..Register::default() })
+        args.desired = DesiredState { emulators, flags, keep_foreign: false };
+        args.naming = self.naming;
+        Ok(RegisterArgs { args, ..RegisterArgs::default() })
     }
 }
 
 /// Reads a command line, the program's own name first, in whatever dialect it is.
 pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) -> Result<Command, Error> {
     match meant(&arguments) {
-        Meant::Ours => cli::parse(arguments),
-        Meant::OurCommand { at, word } => {
+        Interpretation::Ours => cli::parse(arguments),
+        Interpretation::OurCommand { at, word } => {
             arguments[at] = word.into();
             cli::parse(arguments)
         }
-        Meant::Theirs { dialect, from } => {
+        Interpretation::Theirs { mode, from } => {
             // A word that is no text is no option or name either.
             let words: Vec<_> = arguments[from..].iter().map(|word| word.to_str().unwrap_or(NO_TEXT)).collect();
-            match dialect {
-                Dialect::Tonistiigi => tonistiigi::parse(&words, environment),
-                Dialect::Multiarch | Dialect::Qus => qemu_binfmt_conf::parse(dialect, &words, environment),
+            match mode {
+                CompatMode::Tonistiigi => tonistiigi::parse(&words, environment),
+                CompatMode::Multiarch | CompatMode::Qus => qemu_binfmt_conf::parse(mode, &words, environment),
             }
         }
     }
 }
 
 /// Whose a line is.
-enum Meant {
+enum Interpretation {
     Ours,
     /// Ours, but for this word.
     OurCommand {
@@ -194,15 +192,15 @@ enum Meant {
     },
     /// From this word on.
     Theirs {
-        dialect: Dialect,
+        mode: CompatMode,
         from: usize,
     },
 }
 
-fn meant(arguments: &[OsString]) -> Meant {
-    let theirs = |dialect, from| Meant::Theirs { dialect, from };
+fn meant(arguments: &[OsString]) -> Interpretation {
+    let theirs = |mode, from| Interpretation::Theirs { mode, from };
     if let Some(after) = arguments.iter().take(2).position(|word| is_binfmt(word)) {
-        return theirs(Dialect::Tonistiigi, after + 1);
+        return theirs(CompatMode::Tonistiigi, after + 1);
     }
     let mut at = 1;
     while let Some(word) = arguments.get(at) {
@@ -213,20 +211,20 @@ fn meant(arguments: &[OsString]) -> Meant {
         };
     }
     let word = |at: usize| arguments.get(at).map(|word| word.to_str().unwrap_or(NO_TEXT));
-    let Some(first) = word(at) else { return theirs(Dialect::Tonistiigi, 1) };
+    let Some(first) = word(at) else { return theirs(CompatMode::Tonistiigi, 1) };
     let (option, value) = first.split_once('=').map_or((first, word(at + 1)), |(option, value)| (option, Some(value)));
     if option == "enable" {
-        return Meant::OurCommand { at, word: "register" };
+        return Interpretation::OurCommand { at, word: "register" };
     } else if option == "disable" {
-        return Meant::OurCommand { at, word: "unregister" };
+        return Interpretation::OurCommand { at, word: "unregister" };
     }
     // Ours have no value.
-    let dialect = match (option, value) {
-        ("--preserve-argv0", Some("yes" | "no")) => Some(Dialect::Multiarch),
-        ("-h" | "--help", Some("--")) => Some(Dialect::Qus),
-        _ => FIRST.iter().find(|(words, _)| words.contains(&option)).map(|(_, dialect)| *dialect),
+    let mode = match (option, value) {
+        ("--preserve-argv0", Some("yes" | "no")) => Some(CompatMode::Multiarch),
+        ("-h" | "--help", Some("--")) => Some(CompatMode::Qus),
+        _ => FIRST.iter().find(|(words, _)| words.contains(&option)).map(|(_, mode)| *mode),
     };
-    dialect.map_or(Meant::Ours, |dialect| theirs(dialect, 1))
+    mode.map_or(Interpretation::Ours, |mode| theirs(mode, 1))
 }
 
 /// The name by which tonistiigi's program is called.

@@ -14,7 +14,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::libc;
 
-use crate::binfmt_misc::{errno, plain};
+use crate::binfmt_misc::{errno, errno_text};
 use crate::native::HOST;
 
 /// More program headers than any emulator has; real ones have about ten.
@@ -64,7 +64,7 @@ pub(crate) enum Unfit {
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(errno) => f.write_str(&plain(*errno)),
+            Self::Unreadable(errno) => f.write_str(&errno_text(*errno)),
             Self::Script => f.write_str("a script"),
             Self::NotElf => f.write_str("no ELF file"),
             Self::Foreign(machine) => write!(f, "for another machine (e_machine {machine})"),

@@ -13,25 +13,25 @@ use crate::table::Handler;
 
 pub(crate) use error::Error;
 pub(crate) use selinux::Label;
-pub(crate) use staging_dir::Place;
+pub(crate) use staging_dir::StagingDir;
 
 /// What everybody may do with an emulator.
 const MODE: u32 = 0o755;
 
 /// From where emulators are copied, and how the copies are labelled.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Copies {
-    /// Folder of the originals, as [`crate::plan::Wanted::emulators`] is written.
+pub(crate) struct CopySpec {
+    /// Folder of the originals, as [`crate::plan::DesiredState::emulators`] is written.
     pub(crate) from: String,
     pub(crate) label: Label,
 }
 
 /// A file's name, and where it is.
-pub(crate) type Original = (&'static str, String);
+pub(crate) type SourceFile = (&'static str, String);
 
 /// What has become of the emulators.
 #[derive(Debug, Default)]
-pub(crate) struct Brought {
+pub(crate) struct CopyReport {
     /// File names of those that were copied.
     pub(crate) new: Vec<&'static str>,
     /// How many were there already, just so.
@@ -40,7 +40,7 @@ pub(crate) struct Brought {
     pub(crate) label: Option<String>,
 }
 
-impl Brought {
+impl CopyReport {
     /// In a line, of the folder `at`.
     pub(crate) fn line(&self, at: &str) -> String {
         let label = self.label.iter().map(|label| format!(", labelled {label}")).collect::<String>();
@@ -49,17 +49,17 @@ impl Brought {
 }
 
 /// What is to be copied to a folder.
-pub(crate) struct Copying<'a> {
-    place: &'a Place,
+pub(crate) struct CopyJob<'a> {
+    dir: &'a StagingDir,
     /// File names, and the originals.
     wanted: Vec<(&'static str, File)>,
-    brought: Brought,
+    report: CopyReport,
 }
 
-impl Copies {
+impl CopySpec {
     /// File names of these handlers' emulators, each once, and where the originals are.
-    pub(crate) fn originals(&self, handlers: &[&'static Handler]) -> Vec<Original> {
-        let mut originals: Vec<Original> = Vec::new();
+    pub(crate) fn originals(&self, handlers: &[&'static Handler]) -> Vec<SourceFile> {
+        let mut originals: Vec<SourceFile> = Vec::new();
         for handler in handlers {
             if !originals.iter().any(|(name, _)| *name == handler.emulator) {
                 originals.push((handler.emulator, handler.interpreter(&self.from)));
@@ -69,14 +69,14 @@ impl Copies {
     }
 }
 
-impl<'a> Copying<'a> {
+impl<'a> CopyJob<'a> {
     /// Looks which files are not there yet. What is there with the same content stays the same file, and is only labelled.
     /// Without an original, what is there is left as it is: who registers it will see whether it is there at all.
     ///
     /// # Errors
     /// What cannot be read, and a file system that is too full.
-    pub(crate) fn new(originals: Vec<Original>, label: &Label, place: &'a Place) -> Result<Self, Error> {
-        let mut brought = Brought { label: label.context(), ..Brought::default() };
+    pub(crate) fn new(originals: Vec<SourceFile>, label: &Label, dir: &'a StagingDir) -> Result<Self, Error> {
+        let mut report = CopyReport { label: label.context(), ..CopyReport::default() };
         let mut wanted = Vec::new();
         let mut space = 0;
         for (name, path) in originals {
@@ -84,15 +84,15 @@ impl<'a> Copying<'a> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 opened => opened.map_err(|error| Error::read(&path, &error))?,
             };
-            let found = place.existing(name);
+            let found = dir.existing(name);
             let is_same = match &found {
                 Some(found) => is_same(&original, found).map_err(|error| Error::read(&path, &error))?,
                 None => false,
             };
             match found.filter(|_| is_same) {
                 Some(found) => {
-                    brought.same += 1;
-                    place.adjust(&found, MODE, brought.label.as_deref(), name)?;
+                    report.same += 1;
+                    dir.adjust(&found, MODE, report.label.as_deref(), name)?;
                 }
                 None => {
                     space += original.metadata().map_err(|error| Error::read(&path, &error))?.len();
@@ -100,8 +100,8 @@ impl<'a> Copying<'a> {
                 }
             }
         }
-        place.has_space(space)?;
-        Ok(Self { place, wanted, brought })
+        dir.has_space(space)?;
+        Ok(Self { dir, wanted, report })
     }
 
     /// File names of those that are to be copied.
@@ -113,13 +113,13 @@ impl<'a> Copying<'a> {
     ///
     /// # Errors
     /// The first that fails; those that had been copied before stay, and are whole.
-    pub(crate) fn finish(mut self) -> Result<Brought, Error> {
+    pub(crate) fn finish(mut self) -> Result<CopyReport, Error> {
         for (name, mut original) in self.wanted {
-            self.place.put(name, MODE, self.brought.label.as_deref(), &mut original)?;
-            self.brought.new.push(name);
+            self.dir.install(name, MODE, self.report.label.as_deref(), &mut original)?;
+            self.report.new.push(name);
         }
-        self.place.sync()?;
-        Ok(self.brought)
+        self.dir.sync()?;
+        Ok(self.report)
     }
 }
 

@@ -27,13 +27,13 @@ const ASK_VERSION: &str = "QEMU_VERSION";
 const ATTEMPTS: usize = 5;
 
 /// A pipe that nobody reads.
-pub(crate) struct FullPipe {
+pub(crate) struct BlockedPipe {
     writer: PipeWriter,
     /// As long as it lives, writing waits.
     _reader: io::PipeReader,
 }
 
-impl FullPipe {
+impl BlockedPipe {
     pub(crate) fn new() -> io::Result<Self> {
         let (reader, mut writer) = io::pipe()?;
         fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;

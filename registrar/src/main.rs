@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use dlmalloc::GlobalDlmalloc;
 
-use output::Told;
+use output::Output;
 
 /// Takes memory from the kernel once; musl's own allocator asks a dozen times in a run this short.
 #[global_allocator]
@@ -35,12 +35,12 @@ static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 fn main() -> ExitCode {
     // Before anything else is read: this may be a process of ours that only runs programs.
-    if let Some(code) = verify::is_meant(env::args_os()) {
+    if let Some(code) = verify::run_if_worker(env::args_os()) {
         return code;
     }
-    let told = match compat::parse(env::args_os().collect(), &|name| env::var_os(name)) {
+    let output = match compat::parse(env::args_os().collect(), &|name| env::var_os(name)) {
         Ok(command) => commands::run(&command),
-        Err(error) => Told::failure(&error.to_string()).with_code(error.code()),
+        Err(error) => Output::failure(&error.to_string()).with_code(error.code()),
     };
-    ExitCode::from(told.print())
+    ExitCode::from(output.print())
 }

@@ -16,9 +16,9 @@ use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::unistd::execveat;
 
-use crate::binfmt_misc::plain;
+use crate::binfmt_misc::errno_text;
 use crate::elf;
-use crate::elf::header::{Beginning, COMPARED};
+use crate::elf::header::{BINPRM_BUF_SIZE, ElfHeader};
 use crate::sys;
 use crate::table::{Handler, TABLE};
 
@@ -69,17 +69,17 @@ pub(crate) struct Emulation {
 
 impl Emulation {
     /// Told by what the kernel has executed: [`EXECUTED`].
-    pub(crate) fn of(executed: &Beginning) -> Option<Self> {
-        let machine = || TABLE.handlers.iter().find(|handler| handler.takes(executed.bytes()));
+    pub(crate) fn of(executed: &ElfHeader) -> Option<Self> {
+        let machine = || TABLE.handlers.iter().find(|handler| handler.matches(executed.bytes()));
         (!elf::is_ours(executed.bytes())).then(|| Self { machine: machine() })
     }
 }
 
 /// How a file begins.
-pub(crate) fn beginning(path: &str) -> io::Result<Beginning> {
-    let mut bytes = [0; COMPARED];
+pub(crate) fn beginning(path: &str) -> io::Result<ElfHeader> {
+    let mut bytes = [0; BINPRM_BUF_SIZE];
     let length = File::open(path)?.read(&mut bytes)?;
-    Ok(Beginning::of(&bytes[..length]))
+    Ok(ElfHeader::of(&bytes[..length]))
 }
 
 impl fmt::Display for Emulation {
@@ -94,7 +94,7 @@ impl fmt::Display for Emulation {
 
 /// Whether programs of a target need a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum NativeSupport {
     /// They do not run by themselves.
     Needed,
     /// They run natively, were there no entry.
@@ -104,20 +104,20 @@ pub(crate) enum Verdict {
 }
 
 /// What is known of each target; the kernel is asked once for each.
-pub(crate) struct Verdicts {
+pub(crate) struct NativeSupportCache {
     /// Of the machine: the target that is its own, and its family.
     own: (&'static str, &'static str),
-    known: Vec<(&'static str, Verdict)>,
+    known: Vec<(&'static str, NativeSupport)>,
 }
 
-impl Default for Verdicts {
+impl Default for NativeSupportCache {
     fn default() -> Self {
         // Where that cannot be read, nothing says that this is emulated.
         Self::new(beginning(EXECUTED).ok().and_then(|executed| Emulation::of(&executed)))
     }
 }
 
-impl Verdicts {
+impl NativeSupportCache {
     /// On a machine that runs this program by itself, or by emulation.
     pub(crate) fn new(emulation: Option<Emulation>) -> Self {
         let own = match emulation {
@@ -128,37 +128,37 @@ impl Verdicts {
     }
 
     /// Whether programs of the handler's target need it.
-    pub(crate) fn of(&mut self, handler: &Handler) -> Verdict {
+    pub(crate) fn of(&mut self, handler: &Handler) -> NativeSupport {
         let (own, family) = self.own;
         if handler.target == own {
-            return Verdict::Native;
+            return NativeSupport::Native;
         }
         if handler.family != family {
-            return Verdict::Needed;
+            return NativeSupport::Needed;
         }
-        if let Some((_, verdict)) = self.known.iter().find(|(target, _)| *target == handler.target) {
-            return verdict.clone();
+        if let Some((_, support)) = self.known.iter().find(|(target, _)| *target == handler.target) {
+            return support.clone();
         }
-        let verdict = match ask_kernel(&unfinished(handler.probe)) {
-            Ok(Errno::EIO) => Verdict::Native,
-            Ok(Errno::ENOEXEC) => Verdict::Needed,
+        let support = match ask_kernel(&unfinished(handler.probe)) {
+            Ok(Errno::EIO) => NativeSupport::Native,
+            Ok(Errno::ENOEXEC) => NativeSupport::Needed,
             // Linux 5.10 with TOMOYO looks up the name that it has for a program in memory.
             Ok(Errno::ENOENT) if !Path::new(DESCRIPTORS).exists() => {
-                Verdict::Unknown(format!("no {DESCRIPTORS} here; ln -s /proc/self/fd {DESCRIPTORS}"))
+                NativeSupport::Unknown(format!("no {DESCRIPTORS} here; ln -s /proc/self/fd {DESCRIPTORS}"))
             }
-            Ok(Errno::ENOENT) => Verdict::Unknown("an entry takes any program of this kind".into()),
-            Ok(errno) => Verdict::Unknown(plain(errno)),
-            Err(errno) => Verdict::Unknown(format!("making a program in memory: {}", plain(errno))),
+            Ok(Errno::ENOENT) => NativeSupport::Unknown("an entry takes any program of this kind".into()),
+            Ok(errno) => NativeSupport::Unknown(errno_text(errno)),
+            Err(errno) => NativeSupport::Unknown(format!("making a program in memory: {}", errno_text(errno))),
         };
-        self.known.push((handler.target, verdict.clone()));
-        verdict
+        self.known.push((handler.target, support.clone()));
+        support
     }
 }
 
 /// Those of the handlers that are for programs which this machine does not run itself.
-pub(crate) fn needed(handlers: impl IntoIterator<Item = &'static Handler>) -> Vec<&'static Handler> {
-    let mut verdicts = Verdicts::default();
-    let is_needed = |handler: &&Handler| handler.target != HOST && verdicts.of(handler) == Verdict::Needed;
+pub(crate) fn foreign_handlers(handlers: impl IntoIterator<Item = &'static Handler>) -> Vec<&'static Handler> {
+    let mut native_support = NativeSupportCache::default();
+    let is_needed = |handler: &&Handler| handler.target != HOST && native_support.of(handler) == NativeSupport::Needed;
     handlers.into_iter().filter(is_needed).collect()
 }
 
@@ -235,8 +235,8 @@ mod tests {
             let upstream = [&handler.pattern[..mask], "fe", &handler.pattern[mask + 2..]].concat();
             for pattern in [handler.pattern.to_owned(), upstream] {
                 let entry = Entry { enabled: true, pattern, ..Entry::default() };
-                assert!(entry.serves(handler.probe));
-                assert!(!entry.serves(&unfinished(handler.probe)), "{}", handler.name);
+                assert!(entry.is_active_for(handler.probe));
+                assert!(!entry.is_active_for(&unfinished(handler.probe)), "{}", handler.name);
             }
         }
     }

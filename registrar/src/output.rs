@@ -7,7 +7,7 @@ pub(crate) mod json;
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write};
 
-use crate::binfmt_misc::{errno, plain};
+use crate::binfmt_misc::{errno, errno_text};
 
 /// Exit status of what could not be done.
 pub(crate) const FAILURE: u8 = 1;
@@ -20,23 +20,23 @@ const WORD: usize = 50;
 
 /// Text for both, and the exit status.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct Output {
     out: String,
     err: String,
     code: u8,
 }
 
-impl Told {
+impl Output {
     pub(crate) const fn success(out: String) -> Self {
         Self { out, err: String::new(), code: 0 }
     }
 
     pub(crate) fn failure(cause: &str) -> Self {
-        Self::success(String::new()).and_failure(cause)
+        Self::success(String::new()).with_error(cause)
     }
 
     /// Ends in one more failure, which is the last line.
-    pub(crate) fn and_failure(mut self, cause: &str) -> Self {
+    pub(crate) fn with_error(mut self, cause: &str) -> Self {
         self.err.push_str(&bounded(cause));
         self.err.push('\n');
         self.code = FAILURE;
@@ -58,7 +58,7 @@ impl Told {
         match out.write_all(self.out.as_bytes()).and_then(|()| out.flush()) {
             // A reader that went away wanted no more.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                self = self.and_failure(&format!("writing standard output: {}", plain(errno(&error))));
+                self = self.with_error(&format!("writing standard output: {}", errno_text(errno(&error))));
             }
             _ => {}
         }
@@ -81,18 +81,18 @@ impl Told {
     }
 
     /// Says nothing but what failed.
-    pub(crate) fn without_out(self) -> Self {
+    pub(crate) fn without_stdout(self) -> Self {
         Self { out: String::new(), ..self }
     }
 
     /// Says nothing but the last line of what failed.
-    pub(crate) fn in_one_line(self) -> Self {
+    pub(crate) fn last_line_only(self) -> Self {
         let err = self.err.lines().last().map(|line| format!("{line}\n")).unwrap_or_default();
-        Self { err, ..self }.without_out()
+        Self { err, ..self }.without_stdout()
     }
 
     /// Says more before the last line.
-    pub(crate) fn and_detail(mut self, detail: &str) -> Self {
+    pub(crate) fn with_detail(mut self, detail: &str) -> Self {
         self.detail(detail);
         self
     }

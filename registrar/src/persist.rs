@@ -11,11 +11,11 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use crate::binfmt_misc;
-use crate::cli::{Asked, Detail};
+use crate::cli::{CommonArgs, Verbosity};
 use crate::elf::native_check::Guard;
-use crate::emulators::{self, Copying, Place};
-use crate::native::{HOST, Verdict, Verdicts};
-use crate::output::Told;
+use crate::emulators::{self, CopyJob, StagingDir};
+use crate::native::{HOST, NativeSupport, NativeSupportCache};
+use crate::output::Output;
 use crate::table::{Handler, TABLE};
 
 pub(crate) use format::Format;
@@ -92,22 +92,22 @@ impl fmt::Display for Error {
 
 /// Copies the emulators and writes the configuration, with a service that keeps the handlers in place if that is wanted.
 pub(crate) fn persist(
-    asked: &Asked,
+    args: &CommonArgs,
     all: Vec<&'static Handler>,
     format: Format,
     has_unit: bool,
     at: &Path,
-) -> Result<Told, Error> {
+) -> Result<Output, Error> {
     let handlers = needed(all)?;
-    let unknown = format.unknown_flags(&asked.wanted);
+    let unknown = format.unknown_flags(&args.desired);
     if !unknown.is_empty() {
         return Err(Error::Flags(unknown));
     }
     let root = Root::open(at)?;
-    let files = format.files(&handlers, &asked.wanted);
+    let files = format.files(&handlers, &args.desired);
     let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
     // First, since it makes nothing yet.
-    let unit = if has_unit { Some(Unit::new(&root, &handlers, &asked.wanted)?) } else { None };
+    let unit = if has_unit { Some(Unit::new(&root, &handlers, &args.desired)?) } else { None };
     let configuration = match format {
         Format::Systemd | Format::OpenRc => root.make(format.folder())?,
         Format::BinfmtSupport => {
@@ -116,22 +116,22 @@ pub(crate) fn persist(
     };
     refuse_others(format, &configuration, &names)?;
     let mut said = String::new();
-    if let Some(copies) = &asked.copies {
-        let folder = &asked.wanted.emulators;
-        let place = root.make(folder)?;
-        let copying = Copying::new(copies.originals(&handlers), &copies.label, &place)?;
-        let program = unit.as_ref().map(|unit| unit.program(&copies.label, &place)).transpose()?;
-        let names = copying.names().into_iter().chain(program.iter().flat_map(Copying::names));
-        manifest::add(&place, &names.collect::<Vec<_>>())?;
+    if let Some(copies) = &args.copies {
+        let folder = &args.desired.emulators;
+        let dir = root.make(folder)?;
+        let copying = CopyJob::new(copies.originals(&handlers), &copies.label, &dir)?;
+        let program = unit.as_ref().map(|unit| unit.program(&copies.label, &dir)).transpose()?;
+        let names = copying.names().into_iter().chain(program.iter().flat_map(CopyJob::names));
+        manifest::add(&dir, &names.collect::<Vec<_>>())?;
         said.push_str(&copying.finish()?.line(folder));
-        program.map(Copying::finish).transpose()?;
+        program.map(CopyJob::finish).transpose()?;
     }
     let (mut written, mut unchanged) = (0, 0);
     for (name, text) in files {
         if manifest::text(&configuration, name).is_some_and(|found| found == text) {
             unchanged += 1;
         } else {
-            configuration.put(name, MODE, None, &mut Cursor::new(text))?;
+            configuration.install(name, MODE, None, &mut Cursor::new(text))?;
             written += 1;
         }
     }
@@ -145,26 +145,26 @@ pub(crate) fn persist(
         None => (systemd_unit::remove(&root)?, format.cure()),
     };
     said.push_str(&format!("{service}{count} handlers from the next start of the host on; at once: {cure}\n"));
-    Ok(told(asked, said))
+    Ok(output(args, said))
 }
 
 /// Removes what [`persist`] has written, and the emulators, unless the other format's configuration names their folder.
-pub(crate) fn unpersist(asked: &Asked, format: Format, at: &Path) -> Result<Told, Error> {
+pub(crate) fn unpersist(args: &CommonArgs, format: Format, at: &Path) -> Result<Output, Error> {
     let root = Root::open(at)?;
     // A killed run may have left emulators and no configuration.
-    let mut folders = vec![asked.wanted.emulators.clone()];
+    let mut folders = vec![args.desired.emulators.clone()];
     let mut removed = 0;
-    if let Some(place) = find(&root, format)? {
-        for folder in emulator_folders(format, &place) {
+    if let Some(dir) = find(&root, format)? {
+        for folder in emulator_folders(format, &dir) {
             if !folders.contains(&folder) {
                 folders.push(folder);
             }
         }
-        removed = remove(format, &place, |_| true)?;
-        place.sync()?;
+        removed = remove(format, &dir, |_| true)?;
+        dir.sync()?;
     }
     let others = find(&root, format.other())?;
-    let in_use = others.map(|place| emulator_folders(format.other(), &place)).unwrap_or_default();
+    let in_use = others.map(|dir| emulator_folders(format.other(), &dir)).unwrap_or_default();
     let mut said = format!("files in {}: {removed} removed\n", format.folder());
     if format != Format::BinfmtSupport {
         said.push_str(&systemd_unit::remove(&root)?);
@@ -173,9 +173,9 @@ pub(crate) fn unpersist(asked: &Asked, format: Format, at: &Path) -> Result<Told
         if in_use.contains(&folder) {
             said.push_str(&format!("emulators in {folder}: still named in {}\n", format.other().folder()));
         } else {
-            if let Some(place) = root.find(&folder, ".")? {
-                let removed = manifest::remove_all(&place)?;
-                drop(place);
+            if let Some(dir) = root.find(&folder, ".")? {
+                let removed = manifest::remove_all(&dir)?;
+                drop(dir);
                 if !removed.is_empty() {
                     root.remove_if_empty(&folder);
                 }
@@ -190,20 +190,20 @@ pub(crate) fn unpersist(asked: &Asked, format: Format, at: &Path) -> Result<Told
         }
     }
     said.push_str("what is registered now stays until the host's next start, or registrar unregister\n");
-    Ok(told(asked, said))
+    Ok(output(args, said))
 }
 
 /// The rules alone, on standard output.
-pub(crate) fn export(asked: &Asked, all: Vec<&'static Handler>, format: Format) -> Result<Told, Error> {
-    let unknown = format.unknown_flags(&asked.wanted);
+pub(crate) fn export(args: &CommonArgs, all: Vec<&'static Handler>, format: Format) -> Result<Output, Error> {
+    let unknown = format.unknown_flags(&args.desired);
     if !unknown.is_empty() {
         return Err(Error::Flags(unknown));
     }
-    Ok(Told::success(format.exported(&needed(all)?, &asked.wanted)))
+    Ok(Output::success(format.exported(&needed(all)?, &args.desired)))
 }
 
-fn told(asked: &Asked, said: String) -> Told {
-    Told::success(if asked.detail == Detail::Quiet { String::new() } else { said })
+fn output(args: &CommonArgs, said: String) -> Output {
+    Output::success(if args.detail == Verbosity::Quiet { String::new() } else { said })
 }
 
 /// Those of the handlers that `register` would register on this machine. A rule that takes the machine's own programs
@@ -213,23 +213,25 @@ fn needed(mut handlers: Vec<&'static Handler>) -> Result<Vec<&'static Handler>, 
     if let Some(emulation) = guard.emulation {
         return Err(Error::Kernel(binfmt_misc::Error::Emulated(emulation)));
     }
-    let mut verdicts = Verdicts::new(None);
+    let mut native_support = NativeSupportCache::new(None);
     handlers.retain(|handler| {
-        handler.target != HOST && verdicts.of(handler) == Verdict::Needed && guard.taken_by(handler).is_none()
+        handler.target != HOST
+            && native_support.of(handler) == NativeSupport::Needed
+            && guard.taken_by(handler).is_none()
     });
     if handlers.is_empty() { Err(Error::Nothing) } else { Ok(handlers) }
 }
 
 /// The folder of configuration, if it is there. update-binfmts reads whatever is in its own, so that a file in the making
 /// would stop it: they are made beside the folder.
-fn find(root: &Root, format: Format) -> Result<Option<Place>, emulators::Error> {
+fn find(root: &Root, format: Format) -> Result<Option<StagingDir>, emulators::Error> {
     root.find(format.folder(), if format == Format::BinfmtSupport { ".." } else { "." })
 }
 
 /// Refuses to replace what is not ours.
-fn refuse_others(format: Format, place: &Place, names: &[&str]) -> Result<(), Error> {
+fn refuse_others(format: Format, dir: &StagingDir, names: &[&str]) -> Result<(), Error> {
     let mut taken = names.iter().filter_map(|name| {
-        let text = manifest::text(place, name).or_else(|| place.has(name).then(String::new))?;
+        let text = manifest::text(dir, name).or_else(|| dir.has(name).then(String::new))?;
         Some((*name, format.other_owner(&text)?.to_owned()))
     });
     let Some((name, owner)) = taken.next() else { return Ok(()) };
@@ -237,23 +239,23 @@ fn refuse_others(format: Format, place: &Place, names: &[&str]) -> Result<(), Er
 }
 
 /// Removes those files of ours whose name is meant, and says how many they were.
-fn remove(format: Format, place: &Place, is_meant: impl Fn(&str) -> bool) -> Result<usize, emulators::Error> {
+fn remove(format: Format, dir: &StagingDir, is_meant: impl Fn(&str) -> bool) -> Result<usize, emulators::Error> {
     let mut removed = 0;
-    for (name, _) in ours(format, place).into_iter().filter(|(name, _)| is_meant(name)) {
-        place.remove(name)?;
+    for (name, _) in ours(format, dir).into_iter().filter(|(name, _)| is_meant(name)) {
+        dir.remove(name)?;
         removed += 1;
     }
     Ok(removed)
 }
 
-fn emulator_folders(format: Format, place: &Place) -> Vec<String> {
-    let files = ours(format, place);
+fn emulator_folders(format: Format, dir: &StagingDir) -> Vec<String> {
+    let files = ours(format, dir);
     files.iter().flat_map(|(_, text)| format.emulator_folders(text)).map(String::from).collect()
 }
 
 /// Names and texts of the files of ours.
-fn ours(format: Format, place: &Place) -> Vec<(&'static str, String)> {
+fn ours(format: Format, dir: &StagingDir) -> Vec<(&'static str, String)> {
     let named = format.names(TABLE.handlers).into_iter();
-    let files = named.filter_map(|name| Some((name, manifest::text(place, name)?)));
+    let files = named.filter_map(|name| Some((name, manifest::text(dir, name)?)));
     files.filter(|(_, text)| format.other_owner(text).is_none()).collect()
 }

@@ -2,8 +2,8 @@
 
 use nix::errno::Errno;
 
-use super::plain;
-use crate::elf::header::{Beginning, KINDS};
+use super::errno_text;
+use crate::elf::header::{ElfHeader, HEADER_VARIANTS};
 use crate::table::Handler;
 
 /// One registered rule. What this program does not understand of a newer kernel's text is left out, not refused.
@@ -44,7 +44,7 @@ impl Entry {
     /// Whose it is, as far as it shows.
     pub(crate) fn owner(&self) -> String {
         match self.unreadable {
-            Some(errno) => format!("an entry that cannot be read ({})", plain(errno)),
+            Some(errno) => format!("an entry that cannot be read ({})", errno_text(errno)),
             None if self.interpreter.is_empty() => "an entry without an interpreter".into(),
             None => self.interpreter.clone(),
         }
@@ -61,8 +61,8 @@ impl Entry {
     }
 
     /// Whether the kernel would hand a program that starts with `header` to this entry.
-    pub(crate) fn serves(&self, header: &[u8]) -> bool {
-        self.enabled && self.rule().is_some_and(|rule| rule.takes(header))
+    pub(crate) fn is_active_for(&self, header: &[u8]) -> bool {
+        self.enabled && self.rule().is_some_and(|rule| rule.matches(header))
     }
 
     /// What it compares, if that is a program's beginning.
@@ -100,7 +100,7 @@ struct Rule {
 }
 
 impl Rule {
-    fn takes(&self, header: &[u8]) -> bool {
+    fn matches(&self, header: &[u8]) -> bool {
         let end = self.offset.saturating_add(self.magic.len());
         let Some(compared) = header.get(self.offset..end) else { return false };
         compared.iter().zip(&self.magic).zip(&self.mask).all(|((byte, magic), mask)| (byte ^ magic) & mask == 0)
@@ -146,12 +146,12 @@ impl Entries {
     }
 
     /// The entries that run programs that begin so, each the newest that takes them.
-    pub(crate) fn servers_of(&self, programs: &[Beginning; KINDS]) -> [Option<Named<'_>>; KINDS] {
-        let mut servers = [None; KINDS];
+    pub(crate) fn servers_of(&self, programs: &[ElfHeader; HEADER_VARIANTS]) -> [Option<Named<'_>>; HEADER_VARIANTS] {
+        let mut servers = [None; HEADER_VARIANTS];
         for ((name, entry), rule) in self.iter().zip(&self.rules) {
             let Some(rule) = rule.as_ref().filter(|_| entry.enabled) else { continue };
             for (server, program) in servers.iter_mut().zip(programs) {
-                if server.is_none() && rule.takes(program.bytes()) {
+                if server.is_none() && rule.matches(program.bytes()) {
                     *server = Some((name, entry));
                 }
             }
@@ -189,7 +189,7 @@ mod tests {
     fn reads_extensions_and_newer_text() {
         let python = Entry::parse("disabled\ninterpreter /usr/bin/python\nflags: \nextension .py\n");
         assert_eq!((python.enabled, python.flags.as_str()), (false, ""));
-        assert!(!python.serves(b"\x7fELF"));
+        assert!(!python.is_active_for(b"\x7fELF"));
         assert_eq!(Entry::parse("enabled\nbpf handler\n"), Entry { enabled: true, ..Entry::default() });
     }
 
@@ -212,7 +212,7 @@ mod tests {
         ];
         for (pattern, expected) in cases {
             let entry = Entry { enabled: true, pattern: pattern.into(), ..Entry::default() };
-            assert_eq!(entry.serves(b"\x7fELF"), expected, "{pattern}");
+            assert_eq!(entry.is_active_for(b"\x7fELF"), expected, "{pattern}");
         }
     }
 
@@ -226,11 +226,11 @@ mod tests {
         let disabled = Entry { enabled: false, ..entry(0, "7f") };
         let named = [("off", disabled), ("dyn", entry(16, "0003")), ("gnu", entry(7, "03")), ("all", entry(0, "7f"))];
         let entries: Entries = named.into_iter().map(|(name, entry)| (name.to_owned(), entry)).collect();
-        let servers = entries.servers_of(&Beginning::of(handler.probe).kinds());
+        let servers = entries.servers_of(&ElfHeader::of(handler.probe).kinds());
         let names = servers.map(|server| server.map(|(name, _)| name));
         assert_eq!(names, [Some("all"), Some("gnu"), Some("dyn"), Some("dyn")]);
         let none = Entries::default();
-        assert_eq!(none.servers_of(&Beginning::of(handler.probe).kinds()), [None; KINDS]);
+        assert_eq!(none.servers_of(&ElfHeader::of(handler.probe).kinds()), [None; HEADER_VARIANTS]);
     }
 
     #[test]
@@ -245,7 +245,13 @@ mod tests {
         for handler in TABLE.handlers {
             for other in TABLE.handlers {
                 let entry = Entry { enabled: true, pattern: other.pattern.into(), ..Entry::default() };
-                assert_eq!(entry.serves(handler.probe), handler.name == other.name, "{} {}", handler.name, other.name);
+                assert_eq!(
+                    entry.is_active_for(handler.probe),
+                    handler.name == other.name,
+                    "{} {}",
+                    handler.name,
+                    other.name
+                );
             }
         }
     }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::geteuid;
 
-use super::Namespace;
-use super::locate::USUAL;
+use super::UserNamespace;
+use super::locate::DEFAULT_MOUNT;
 use crate::flags::Flags;
 use crate::native::Emulation;
 use crate::table::EMULATOR_OF_ANY;
@@ -28,23 +28,23 @@ pub(crate) enum Error {
     /// Nothing is mounted, and this command does not mount.
     NotMounted { at: PathBuf },
     /// A bind mount, made while the host had nothing mounted.
-    Hollow { at: PathBuf },
+    StaleBindMount { at: PathBuf },
     /// A mount would hide what is there.
-    Occupied { at: PathBuf },
+    MountPointNotEmpty { at: PathBuf },
     /// mount(2) failed.
     Mount { at: PathBuf, errno: Errno },
     /// The lock of all runs cannot be had.
     Lock { path: PathBuf, errno: Errno },
     /// For 30 s something else was in the way of the lock than another run that has it: what `register` was.
-    Unsteady { path: PathBuf, seen: &'static str },
+    RegisterUnstable { path: PathBuf, seen: &'static str },
     /// What is registered by it would be emulated too, or take the machine's own programs.
     Emulated(Emulation),
     /// No user namespace's programs could be served alone.
     FirstNamespace,
     /// Handlers would serve programs of a user namespace only, and that was not asked for.
-    Scope(Namespace),
+    InUserNamespace(UserNamespace),
     /// Handlers would go with this process's mount; in a user namespace, if one is given.
-    Vanishing(Option<Namespace>),
+    WouldNotPersist(Option<UserNamespace>),
     /// The machine's own programs cannot be read, so that no rule can be tried against them.
     Guard { errno: Errno },
     /// Signals cannot be waited for.
@@ -58,14 +58,14 @@ pub(crate) enum Error {
     /// The file of an entry cannot be written.
     Remove { path: PathBuf, errno: Errno },
     /// An entry that was ours has become that of `owner` since it was looked at.
-    ChangedHands { path: PathBuf, owner: String },
+    OwnerChanged { path: PathBuf, owner: String },
     /// The kernel refuses a rule.
     Add { name: &'static str, folder: String, interpreter: String, errno: Errno },
 }
 
 impl Error {
     /// Whether it would meet every other handler as well, so that none need be tried.
-    pub(crate) fn stops_all(&self) -> bool {
+    pub(crate) fn is_fatal(&self) -> bool {
         matches!(self, Self::Register { errno: Errno::EACCES | Errno::EPERM | Errno::EROFS, .. })
     }
 
@@ -82,11 +82,11 @@ impl Error {
     }
 
     /// The cause without what is of one handler alone, for several that failed alike.
-    pub(crate) fn of_many(&self) -> String {
+    pub(crate) fn grouped_text(&self) -> String {
         match self {
             Self::Read { errno, .. } => format!("reading their entries: {}", reading(*errno)),
             Self::Remove { errno, .. } => writing(*errno),
-            Self::ChangedHands { .. } => "the names belong to others since a moment ago; run this again".into(),
+            Self::OwnerChanged { .. } => "the names belong to others since a moment ago; run this again".into(),
             Self::Add { folder, errno, .. } => adding(&[folder, "/", EMULATOR_OF_ANY].concat(), *errno),
             other => other.to_string(),
         }
@@ -100,7 +100,7 @@ impl fmt::Display for Error {
                 let cause = match *errno {
                     Errno::ENOENT => "no such directory".into(),
                     Errno::ENOTDIR => "not a directory".into(),
-                    errno => plain(errno),
+                    errno => errno_text(errno),
                 };
                 write!(f, "{source} {}: {cause}", folder.display())
             }
@@ -111,7 +111,7 @@ impl fmt::Display for Error {
                     "binfmt_misc is not mounted at {at}; `registrar register` as root mounts it, a container needs {BIND}"
                 )
             }
-            Self::Hollow { at } => {
+            Self::StaleBindMount { at } => {
                 let at = at.display();
                 write!(
                     f,
@@ -119,7 +119,7 @@ impl fmt::Display for Error {
                      /proc/sys/fs/binfmt_misc, or systemctl start proc-sys-fs-binfmt_misc.mount; then run this again"
                 )
             }
-            Self::Occupied { at } => {
+            Self::MountPointNotEmpty { at } => {
                 let at = at.display();
                 write!(f, "{at}: neither binfmt_misc nor an empty folder; a mount would hide what is there")
             }
@@ -129,8 +129,8 @@ impl fmt::Display for Error {
             Self::Lock { path, errno: Errno::EBUSY } => {
                 write!(f, "{}: another run has had the lock for 30 s; see /proc/locks for which", path.display())
             }
-            Self::Lock { path, errno } => write!(f, "locking {}: {}", path.display(), plain(*errno)),
-            Self::Unsteady { path, seen } => write!(
+            Self::Lock { path, errno } => write!(f, "locking {}: {}", path.display(), errno_text(*errno)),
+            Self::RegisterUnstable { path, seen } => write!(
                 f,
                 "{}: {seen}, for 30 s; see what mounts and unmounts binfmt_misc there, then run this again",
                 path.display()
@@ -141,23 +141,27 @@ impl fmt::Display for Error {
                 "--scope userns: this is no user namespace with handlers of its own, but the machine's; leave it out, \
                  or run this by podman unshare"
             ),
-            Self::Scope(namespace) => {
+            Self::InUserNamespace(namespace) => {
                 write!(f, "handlers would serve programs of {namespace} only, not the host's: {}", namespace.advice())
             }
-            Self::Vanishing(None) => write!(
+            Self::WouldNotPersist(None) => write!(
                 f,
                 "handlers would vanish with this container: use {BIND}, or --stay, or on the host, which has none \
-                 mounted: mount -t binfmt_misc binfmt_misc {USUAL}"
+                 mounted: mount -t binfmt_misc binfmt_misc {DEFAULT_MOUNT}"
             ),
-            Self::Vanishing(Some(namespace)) => write!(
+            Self::WouldNotPersist(Some(namespace)) => write!(
                 f,
                 "handlers would vanish with this process's mount of binfmt_misc: nothing else keeps that of \
                  {namespace}; see run, --stay and --temporary in registrar --help"
             ),
             Self::Guard { errno } => {
-                write!(f, "reading /proc/thread-self/exe, to try rules against: {}; is /proc mounted?", plain(*errno))
+                write!(
+                    f,
+                    "reading /proc/thread-self/exe, to try rules against: {}; is /proc mounted?",
+                    errno_text(*errno)
+                )
             }
-            Self::Signals { errno } => write!(f, "waiting for signals: {}", plain(*errno)),
+            Self::Signals { errno } => write!(f, "waiting for signals: {}", errno_text(*errno)),
             Self::Read { path, errno } => write!(f, "reading {}: {}", path.display(), reading(*errno)),
             Self::SwitchedOff { at } => {
                 let at = at.display();
@@ -169,7 +173,7 @@ impl fmt::Display for Error {
             Self::Register { path, errno } | Self::Remove { path, errno } => {
                 write!(f, "writing {}: {}", path.display(), writing(*errno))
             }
-            Self::ChangedHands { path, owner } => {
+            Self::OwnerChanged { path, owner } => {
                 let path = path.display();
                 write!(f, "{path}: belongs to {owner} since a moment ago, so that it is left alone; run this again")
             }
@@ -182,7 +186,7 @@ impl fmt::Display for Error {
 
 fn mounting(at: &Path, errno: Errno) -> String {
     match errno {
-        Errno::EPERM | Errno::EACCES => match Namespace::of_root() {
+        Errno::EPERM | Errno::EACCES => match UserNamespace::of_root() {
             Some(namespace) => {
                 format!("not permitted; {} (this is root of {namespace}), or with {BIND}", namespace.way_out())
             }
@@ -196,7 +200,7 @@ fn mounting(at: &Path, errno: Errno) -> String {
         Errno::ENOENT => "no such directory; create it".into(),
         Errno::EBUSY => format!("something is mounted there that this run may not look at; {FORBIDDEN}"),
         Errno::ENOSPC => "too many mounts in this mount namespace; raise sysctl fs.mount-max".into(),
-        _ => plain(errno),
+        _ => errno_text(errno),
     }
 }
 
@@ -205,13 +209,13 @@ fn reading(errno: Errno) -> String {
     match errno {
         Errno::EPERM | Errno::EACCES => format!("permission denied; {FORBIDDEN}"),
         Errno::ENOENT => "unmounted at this moment; run this again".into(),
-        _ => plain(errno),
+        _ => errno_text(errno),
     }
 }
 
 fn writing(errno: Errno) -> String {
     match errno {
-        Errno::EPERM | Errno::EACCES => match Namespace::of_root() {
+        Errno::EPERM | Errno::EACCES => match UserNamespace::of_root() {
             Some(namespace) => {
                 format!(
                     "permission denied; this is root of {namespace}, the folder is another's: {}",
@@ -222,7 +226,7 @@ fn writing(errno: Errno) -> String {
             None => "permission denied; run as root".into(),
         },
         Errno::EROFS => format!("mounted read-only; mount it writable, in a container with {BIND}"),
-        _ => plain(errno),
+        _ => errno_text(errno),
     }
 }
 
@@ -237,12 +241,12 @@ fn adding(interpreter: &str, errno: Errno) -> String {
         Errno::ELOOP => format!("{interpreter}: symbolic links that lead nowhere; check --bindir"),
         Errno::EPERM | Errno::EROFS => writing(errno),
         Errno::ENOSPC => "the kernel's limit of entries is reached; remove some, or raise it with sysctl".into(),
-        _ => format!("{interpreter}: {}", plain(errno)),
+        _ => format!("{interpreter}: {}", errno_text(errno)),
     }
 }
 
 /// The C library's words in this program's style, with advice where it is the same wherever it happens.
-pub(crate) fn plain(errno: Errno) -> String {
+pub(crate) fn errno_text(errno: Errno) -> String {
     match errno {
         Errno::EMFILE => "too many open files; raise ulimit -n".into(),
         Errno::ENFILE => "too many open files on this machine; raise sysctl fs.file-max".into(),

@@ -12,7 +12,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use super::{Namespace, lifetime};
+use super::{UserNamespace, lifetime};
 
 /// Whether what is mounted at a place is this user namespace's own; nothing if that cannot be told. Only of interest
 /// where the namespace is not the first.
@@ -22,7 +22,7 @@ pub(super) fn is_own(at: &Path) -> Option<bool> {
     }
     // An instance belongs to the root of its namespace.
     let is_of_our_root = fs::metadata(at.join("status")).ok()?.uid() == 0;
-    let root = Namespace::root_seen_from_above();
+    let root = UserNamespace::root_seen_from_above();
     if root.is_some() && !is_of_our_root {
         return Some(false);
     }

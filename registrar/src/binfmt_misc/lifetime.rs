@@ -17,9 +17,9 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_gettime};
 
-use super::locate::{BINFMT_MISC, FLAGS, USUAL};
-use super::{Folder, errno};
-use crate::table::{SPARES, TABLE};
+use super::locate::{BINFMT_MISC, DEFAULT_MOUNT, FLAGS};
+use super::{BinfmtMount, errno};
+use crate::table::{NAME_SUFFIXES, TABLE};
 
 /// Major and minor version of the first Linux whose entries need a mount, whatever its distribution, and whose user
 /// namespaces have instances of their own.
@@ -30,12 +30,12 @@ const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
 /// A moment, as file systems stamp it: of the coarse clock, or since Linux 6.13 up to a tick later.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(super) struct Moment {
+pub(super) struct Timestamp {
     seconds: i64,
     nanoseconds: i64,
 }
 
-impl Moment {
+impl Timestamp {
     /// Before all that is stamped from now on.
     pub(super) fn now() -> Option<Self> {
         Self::by(ClockId::CLOCK_REALTIME_COARSE)
@@ -62,7 +62,7 @@ const DECIDING: Duration = Duration::from_secs(1);
 
 /// How old an instance was when this run mounted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Age {
+pub(super) enum InstanceAge {
     /// Nobody else holds it: it was not there, or who made it has given it up since.
     New,
     /// Who made it may be about to give it up, or to end after that.
@@ -70,19 +70,19 @@ pub(super) enum Age {
     Old,
 }
 
-impl Age {
+impl InstanceAge {
     /// Of the instance at `folder`, mounted after `before`. Its `status` is as old as itself; the folder is younger where
     /// a kernel notes there that entries came and went.
-    pub(super) fn of(folder: &Path, before: Option<Moment>) -> Self {
+    pub(super) fn of(folder: &Path, before: Option<Timestamp>) -> Self {
         // Reading it will say better why.
         let Ok(status) = fs::metadata(folder.join("status")) else { return Self::Old };
-        let (Some(before), Some(now)) = (before, Moment::after_all()) else { return Self::New };
-        let made = Moment { seconds: status.ctime(), nanoseconds: status.ctime_nsec() };
+        let (Some(before), Some(now)) = (before, Timestamp::after_all()) else { return Self::New };
+        let made = Timestamp { seconds: status.ctime(), nanoseconds: status.ctime_nsec() };
         Self::between(made, before, now)
     }
 
     /// Of an instance made at that time, mounted after `before`, and looked at `now`.
-    fn between(made: Moment, before: Moment, now: Moment) -> Self {
+    fn between(made: Timestamp, before: Timestamp, now: Timestamp) -> Self {
         // Nothing is made in the future: the clock has been set back since.
         if made > now {
             Self::Old
@@ -97,14 +97,14 @@ impl Age {
 }
 
 /// Makes an instance look new to all who have mounted it while this run held it, and are waiting for the lock.
-pub(super) fn give_up(status: &File) -> io::Result<()> {
+pub(super) fn mark_released(status: &File) -> io::Result<()> {
     status.set_permissions(status.metadata()?.permissions())
 }
 
 /// Whether entries of the instance just mounted at `folder` vanish with its last mount. Only of one that is new, a trial
 /// can tell.
-pub(super) fn needs_its_mount(folder: &Path, age: Age) -> bool {
-    has_instances() || (age == Age::New && trial_vanishes(folder))
+pub(super) fn needs_its_mount(folder: &Path, age: InstanceAge) -> bool {
+    has_instances() || (age == InstanceAge::New && trial_vanishes(folder))
 }
 
 /// Whether the kernel has more than one instance, or is of a version that tells nothing.
@@ -117,7 +117,7 @@ pub(super) fn has_instances() -> bool {
 /// It is made with an entry that no program matches, under a name that the next run would clear up.
 fn trial_vanishes(folder: &Path) -> bool {
     let Some(handler) = TABLE.handlers.first() else { return true };
-    let name = handler.name_with(SPARES[0]);
+    let name = handler.name_with(NAME_SUFFIXES[0]);
     let entry = folder.join(&name);
     let line = format!(":{name}:M::trial of registrar::/nonexistent/{}:", handler.emulator);
     let trial = || {
@@ -142,31 +142,31 @@ fn version(release: &str) -> Option<(u32, u32)> {
 
 /// How long what is registered now will be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lasting {
+pub(crate) enum Lifetime {
     /// Until somebody removes it.
-    Always,
+    Permanent,
     /// As long as this process's mount namespace: in `podman unshare` that of podman's pause process, in a container
     /// that runs something else that of its PID 1.
-    AsThisMountNamespace,
+    MountNamespace,
     /// Not longer than this process.
-    No,
+    Process,
 }
 
 /// How long entries in the folder will be there. If they need it, and the host's first process can be seen from here,
 /// mounts `binfmt_misc` for that one too.
-pub(crate) fn lasting(folder: &Folder) -> Lasting {
-    if !folder.hangs_on_our_mount() {
-        return Lasting::Always;
+pub(crate) fn lasting(folder: &BinfmtMount) -> Lifetime {
+    if !folder.depends_on_our_mount() {
+        return Lifetime::Permanent;
     }
     let (ours, firsts) = (mount_namespace("self"), mount_namespace("1"));
     // PID 1 of a container is not the host's.
     let is_host_in_sight = fs::read_link("/proc/self/ns/pid").is_ok_and(|ours| ours == Path::new(FIRST_PID_NAMESPACE));
     if is_host_in_sight && firsts.is_some() && (ours == firsts || mount_for_first_process().is_ok()) {
-        Lasting::Always
+        Lifetime::Permanent
     } else if is_kept(ours) {
-        Lasting::AsThisMountNamespace
+        Lifetime::MountNamespace
     } else {
-        Lasting::No
+        Lifetime::Process
     }
 }
 
@@ -177,7 +177,7 @@ fn mount_for_first_process() -> Result<(), Errno> {
     let mounting = thread::spawn(move || {
         unshare(CloneFlags::CLONE_FS)?;
         setns(namespace, CloneFlags::CLONE_NEWNS)?;
-        mount(Some(BINFMT_MISC), USUAL, Some(BINFMT_MISC), FLAGS, None::<&str>)
+        mount(Some(BINFMT_MISC), DEFAULT_MOUNT, Some(BINFMT_MISC), FLAGS, None::<&str>)
     });
     match mounting.join() {
         // An automount was faster.
@@ -261,19 +261,19 @@ mod tests {
 
     #[test]
     fn ages() {
-        let at = |seconds, nanoseconds| Moment { seconds, nanoseconds };
+        let at = |seconds, nanoseconds| Timestamp { seconds, nanoseconds };
         let (before, now) = (at(100, 500), at(100, 900));
         let cases = [
-            (at(100, 500), Age::New),
-            (at(100, 900), Age::New),
-            (at(100, 901), Age::Old),
-            (at(5_000, 0), Age::Old),
-            (at(100, 499), Age::Young),
-            (at(99, 500), Age::Young),
-            (at(99, 499), Age::Old),
+            (at(100, 500), InstanceAge::New),
+            (at(100, 900), InstanceAge::New),
+            (at(100, 901), InstanceAge::Old),
+            (at(5_000, 0), InstanceAge::Old),
+            (at(100, 499), InstanceAge::Young),
+            (at(99, 500), InstanceAge::Young),
+            (at(99, 499), InstanceAge::Old),
         ];
         for (made, age) in cases {
-            assert_eq!(Age::between(made, before, now), age, "{made:?}");
+            assert_eq!(InstanceAge::between(made, before, now), age, "{made:?}");
         }
     }
 

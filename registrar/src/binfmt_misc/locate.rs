@@ -13,14 +13,14 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{FsType, statfs};
 
 use super::instance_owner;
-use super::lifetime::{self, Age, Moment};
-use super::{Error, Folder, Register, errno};
+use super::lifetime::{self, InstanceAge, Timestamp};
+use super::{BinfmtMount, Error, RegisterFile, errno};
 
 /// A bind mount of the kernel's folder: container engines refuse one inside the container's own `/proc`.
-const BOUND: &str = "/binfmt_misc";
+const BIND_MOUNT: &str = "/binfmt_misc";
 
 /// The kernel's own mount point.
-pub(super) const USUAL: &str = "/proc/sys/fs/binfmt_misc";
+pub(super) const DEFAULT_MOUNT: &str = "/proc/sys/fs/binfmt_misc";
 
 pub(super) const BINFMT_MISC: &str = "binfmt_misc";
 /// As systemd mounts it.
@@ -28,77 +28,79 @@ pub(super) const FLAGS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).un
 const BINFMTFS_MAGIC: FsType = FsType(0x4249_4e4d);
 
 /// How long another run may take. A run takes milliseconds, one that looks at emulators tens of them.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often it is asked whether the other run is done.
-const PAUSE: Duration = Duration::from_millis(2);
+const RETRY_DELAY: Duration = Duration::from_millis(2);
 
 /// How long to leave an instance to who made it, before looking whether it is still there.
-const WAY: Duration = Duration::from_millis(20);
+const RELEASE_DELAY: Duration = Duration::from_millis(20);
 
 /// What to do where it is not mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mount {
+pub(crate) enum MountPolicy {
     /// Mount it.
-    Allowed,
+    IfMissing,
     /// Mount the instance of this user namespace, also over that of another one, which shows in a new mount namespace
     /// too. What is there will do where that is not permitted.
-    Own,
+    PreferOwn,
     /// The same at the usual place, or fail, in a namespace just made.
-    OwnAlone,
+    RequireOwn,
     /// Only look.
-    Never,
+    Lookup,
     /// Only look; what is certainly of another user namespace does not count, unless it was bound on purpose.
-    NeverOther,
+    LookupOwn,
 }
 
-impl Mount {
+impl MountPolicy {
     /// What it is to see the programs of this user namespace alone served, or those of all.
     pub(crate) fn in_scope(is_namespace: bool) -> Self {
-        if is_namespace { Self::Own } else { Self::Allowed }
+        if is_namespace { Self::PreferOwn } else { Self::IfMissing }
     }
 
     /// The same for who only looks.
     pub(crate) fn never_in_scope(is_namespace: bool) -> Self {
-        if is_namespace { Self::NeverOther } else { Self::Never }
+        if is_namespace { Self::LookupOwn } else { Self::Lookup }
     }
 }
 
 /// Finds the folder: `only` if it is given, else the bind mount, else the usual place.
-pub(crate) fn find(only: Option<&Path>, missing: Mount) -> Result<Folder, Error> {
+pub(crate) fn find(only: Option<&Path>, missing: MountPolicy) -> Result<BinfmtMount, Error> {
     // What an engine has bound into a container says nothing of a namespace made in there.
-    if only.is_none() && missing != Mount::OwnAlone {
-        match file_system(Path::new(BOUND)) {
-            Some(BINFMTFS_MAGIC) => return Ok(Folder::found(BOUND)),
+    if only.is_none() && missing != MountPolicy::RequireOwn {
+        match file_system(Path::new(BIND_MOUNT)) {
+            Some(BINFMTFS_MAGIC) => return Ok(BinfmtMount::found(BIND_MOUNT)),
             // Somebody meant to bring the host's folder: to mount one in the container instead would help nobody.
-            Some(_) => return Err(Error::Hollow { at: BOUND.into() }),
+            Some(_) => return Err(Error::StaleBindMount { at: BIND_MOUNT.into() }),
             None => {}
         }
     }
-    let at = only.unwrap_or(Path::new(USUAL));
+    let at = only.unwrap_or(Path::new(DEFAULT_MOUNT));
     let is_mounted = || file_system(at) == Some(BINFMTFS_MAGIC);
     let was_mounted = is_mounted();
     let not_mounted = Err(Error::NotMounted { at: at.into() });
     match missing {
-        Mount::Allowed | Mount::Never if was_mounted => return Ok(Folder::found(at)),
-        Mount::NeverOther if was_mounted => {
-            return if instance_owner::is_own(at) == Some(false) { not_mounted } else { Ok(Folder::found(at)) };
+        MountPolicy::IfMissing | MountPolicy::Lookup if was_mounted => return Ok(BinfmtMount::found(at)),
+        MountPolicy::LookupOwn if was_mounted => {
+            return if instance_owner::is_own(at) == Some(false) { not_mounted } else { Ok(BinfmtMount::found(at)) };
         }
-        Mount::Never | Mount::NeverOther => return not_mounted,
-        Mount::Allowed | Mount::Own | Mount::OwnAlone => {}
+        MountPolicy::Lookup | MountPolicy::LookupOwn => return not_mounted,
+        MountPolicy::IfMissing | MountPolicy::PreferOwn | MountPolicy::RequireOwn => {}
     }
-    hides_nothing(at)?;
-    let before = Moment::now();
+    check_mount_point_empty(at)?;
+    let before = Timestamp::now();
     match mount(Some(BINFMT_MISC), at, Some(BINFMT_MISC), FLAGS, None::<&str>) {
         Ok(()) => {
-            let needs_it = lifetime::needs_its_mount(at, Age::of(at, before));
-            Ok(Folder::mounted(at, before, needs_it))
+            let needs_it = lifetime::needs_its_mount(at, InstanceAge::of(at, before));
+            Ok(BinfmtMount::mounted(at, before, needs_it))
         }
         // It is there already, or another run was faster. Over another instance than its own the kernel would mount.
-        Err(Errno::EBUSY) if is_mounted() => Ok(Folder::own(at)),
+        Err(Errno::EBUSY) if is_mounted() => Ok(BinfmtMount::own(at)),
         // Without the capability to mount. On a kernel with but one instance, that one is not what is asked for.
-        Err(Errno::EPERM | Errno::EACCES) if missing == Mount::Own && was_mounted && lifetime::has_instances() => {
-            Ok(Folder::found(at))
+        Err(Errno::EPERM | Errno::EACCES)
+            if missing == MountPolicy::PreferOwn && was_mounted && lifetime::has_instances() =>
+        {
+            Ok(BinfmtMount::found(at))
         }
         Err(errno) => Err(Error::Mount { at: at.into(), errno }),
     }
@@ -106,7 +108,7 @@ pub(crate) fn find(only: Option<&Path>, missing: Mount) -> Result<Folder, Error>
 
 /// Finds the folder, mounting it if need be, and keeps all other runs from changing it as long as what is returned
 /// lives. Where `register` may not be written there is no lock, and nothing that could be changed.
-pub(crate) fn find_and_lock(only: Option<&Path>, missing: Mount) -> Result<(Folder, Register), Error> {
+pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result<(BinfmtMount, RegisterFile), Error> {
     let start = Instant::now();
     loop {
         let folder = find(only, missing)?;
@@ -114,28 +116,28 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: Mount) -> Result<(Fold
         let (seen, pause) = match File::options().write(true).open(&path) {
             Ok(file) => {
                 lock(&file).map_err(|errno| Error::Lock { path: path.clone(), errno })?;
-                if folder.is_of_unknown_future() {
+                if folder.creator_may_unmount() {
                     // Without this run's mount it shows whether there is another.
                     folder.unmount();
-                    ("given up by others, time and again", WAY)
+                    ("given up by others, time and again", RELEASE_DELAY)
                 } else if is_same(&file, &path) {
-                    return Ok((folder, Register::open(file)));
+                    return Ok((folder, RegisterFile::open(file)));
                 } else {
                     // Who had the lock has taken the mount back.
-                    ("another one, time and again", PAUSE)
+                    ("another one, time and again", RETRY_DELAY)
                 }
             }
             Err(error) => match errno(&error) {
                 // Unmounted since it was found.
-                Errno::ENOENT => ("not there", PAUSE),
+                Errno::ENOENT => ("not there", RETRY_DELAY),
                 errno @ (Errno::EACCES | Errno::EPERM | Errno::EROFS) => {
-                    return Ok((folder, Register::closed(Error::Register { path, errno })));
+                    return Ok((folder, RegisterFile::closed(Error::Register { path, errno })));
                 }
                 errno => return Err(Error::Register { path, errno }),
             },
         };
-        if start.elapsed() > PATIENCE {
-            return Err(Error::Unsteady { path, seen });
+        if start.elapsed() > LOCK_TIMEOUT {
+            return Err(Error::RegisterUnstable { path, seen });
         }
         thread::sleep(pause);
     }
@@ -148,8 +150,8 @@ fn lock(file: &File) -> Result<(), Errno> {
         match file.try_lock() {
             Ok(()) => return Ok(()),
             Err(TryLockError::Error(error)) => return Err(errno(&error)),
-            Err(TryLockError::WouldBlock) if start.elapsed() > PATIENCE => return Err(Errno::EBUSY),
-            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) if start.elapsed() > LOCK_TIMEOUT => return Err(Errno::EBUSY),
+            Err(TryLockError::WouldBlock) => thread::sleep(RETRY_DELAY),
         }
     }
 }
@@ -168,14 +170,14 @@ fn file_system(path: &Path) -> Option<FsType> {
 }
 
 /// Refuses a place with anything in it, the kernel's own apart, and another `binfmt_misc`.
-pub(crate) fn hides_nothing(at: &Path) -> Result<(), Error> {
-    if at == Path::new(USUAL) || file_system(at) == Some(BINFMTFS_MAGIC) {
+pub(crate) fn check_mount_point_empty(at: &Path) -> Result<(), Error> {
+    if at == Path::new(DEFAULT_MOUNT) || file_system(at) == Some(BINFMTFS_MAGIC) {
         return Ok(());
     }
     match fs::read_dir(at).map(|mut files| files.next().is_none()) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Error::Occupied { at: at.into() }),
-        Err(error) if error.kind() == ErrorKind::NotADirectory => Err(Error::Occupied { at: at.into() }),
+        Ok(false) => Err(Error::MountPointNotEmpty { at: at.into() }),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => Err(Error::MountPointNotEmpty { at: at.into() }),
         Err(error) => Err(Error::Mount { at: at.into(), errno: errno(&error) }),
     }
 }

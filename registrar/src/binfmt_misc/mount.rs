@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
-use super::lifetime::{self, Age, Moment};
-use super::{Entries, Entry, Error, Namespace, instance_owner};
+use super::lifetime::{self, InstanceAge, Timestamp};
+use super::{Entries, Entry, Error, UserNamespace, instance_owner};
 use crate::table::Handler;
 
 /// Longer than any entry's text: a rule has at most 1920 bytes, and its magic and mask are shown as hexadecimal digits.
 const LONGEST_ENTRY: usize = 4096;
 
 /// A mounted `binfmt_misc`.
-pub(crate) struct Folder {
+pub(crate) struct BinfmtMount {
     path: PathBuf,
     /// If this run mounted it.
     mounted: Option<Mounted>,
@@ -27,15 +27,15 @@ pub(crate) struct Folder {
 struct Mounted {
     entries: Entries,
     /// When that was, at the earliest.
-    before: Option<Moment>,
+    before: Option<Timestamp>,
     /// With the last mount the entries go.
     needs_a_mount: bool,
 }
 
 /// The `register` file, if it could be opened; open, it holds the lock of all runs.
-pub(crate) struct Register(Result<File, Error>);
+pub(crate) struct RegisterFile(Result<File, Error>);
 
-impl Folder {
+impl BinfmtMount {
     /// One that was mounted before.
     pub(super) fn found(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), mounted: None, is_own: false }
@@ -47,7 +47,7 @@ impl Folder {
     }
 
     /// One that this run has just mounted.
-    pub(super) fn mounted(path: impl Into<PathBuf>, before: Option<Moment>, needs_a_mount: bool) -> Self {
+    pub(super) fn mounted(path: impl Into<PathBuf>, before: Option<Timestamp>, needs_a_mount: bool) -> Self {
         let folder = Self::own(path);
         // What cannot be listed now is not listed in the end either, and the mount stays.
         let entries = folder.entries().unwrap_or_default();
@@ -56,19 +56,19 @@ impl Folder {
 
     /// Whether entries would vanish as soon as this run's mount does. To be asked with the lock: who had it before may
     /// have held the instance, and have given it up.
-    pub(super) fn hangs_on_our_mount(&self) -> bool {
-        self.age_in_need() == Some(Age::New)
+    pub(super) fn depends_on_our_mount(&self) -> bool {
+        self.age_in_need() == Some(InstanceAge::New)
     }
 
     /// Whether who made the instance may be about to give it up.
-    pub(super) fn is_of_unknown_future(&self) -> bool {
-        self.age_in_need() == Some(Age::Young)
+    pub(super) fn creator_may_unmount(&self) -> bool {
+        self.age_in_need() == Some(InstanceAge::Young)
     }
 
     /// How old the instance was, if this run mounted it and entries need a mount.
-    fn age_in_need(&self) -> Option<Age> {
+    fn age_in_need(&self) -> Option<InstanceAge> {
         let mounted = self.mounted.as_ref().filter(|mounted| mounted.needs_a_mount)?;
-        Some(Age::of(&self.path, mounted.before))
+        Some(InstanceAge::of(&self.path, mounted.before))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -82,8 +82,8 @@ impl Folder {
     }
 
     /// The user namespace whose programs alone it serves, if that is certain.
-    pub(crate) fn namespace(&self) -> Option<Namespace> {
-        Namespace::current().filter(|_| self.is_own() == Some(true))
+    pub(crate) fn namespace(&self) -> Option<UserNamespace> {
+        UserNamespace::current().filter(|_| self.is_own() == Some(true))
     }
 
     /// Whether the kernel uses any entry at all: its `status` switches all of them.
@@ -150,7 +150,7 @@ impl Folder {
         let found = read_from(&mut file).map_err(|errno| Error::Read { path: path.clone(), errno })?;
         let entry = Entry::parse(&found);
         if !is_meant(&entry) {
-            return Err(Error::ChangedHands { path, owner: entry.owner() });
+            return Err(Error::OwnerChanged { path, owner: entry.owner() });
         }
         file.write_all(text).map_err(failed)
     }
@@ -170,14 +170,14 @@ impl Folder {
     pub(crate) fn unmount_if_unused(&self) {
         let Some(Mounted { entries: found, .. }) = &self.mounted else { return };
         if self.entries().is_ok_and(|entries| entries.names().all(|name| found.get(name).is_some())) {
-            let status = File::open(self.path.join("status")).ok().filter(|_| self.hangs_on_our_mount());
+            let status = File::open(self.path.join("status")).ok().filter(|_| self.depends_on_our_mount());
             self.unmount();
-            let _ = status.map(|status| lifetime::give_up(&status));
+            let _ = status.map(|status| lifetime::mark_released(&status));
         }
     }
 }
 
-impl Register {
+impl RegisterFile {
     pub(super) fn open(file: File) -> Self {
         Self(Ok(file))
     }

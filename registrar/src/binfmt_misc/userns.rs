@@ -11,7 +11,7 @@ use std::process;
 use nix::unistd::geteuid;
 
 /// Files by which container engines mark the inside of a container.
-const MARKS: [&str; 2] = ["/run/.containerenv", "/.dockerenv"];
+const CONTAINER_MARKERS: [&str; 2] = ["/run/.containerenv", "/.dockerenv"];
 
 /// Three numbers of ten digits.
 const LONGEST_LINE: usize = 64;
@@ -26,19 +26,19 @@ const FIRST: &str = "user:[4026531837]";
 const ALL: [&str; 3] = ["0", "0", "4294967295"];
 
 /// Where ranges of ids begin that are lent to user namespaces, or above: below are people and services, in a container too.
-const LENT: u32 = 1 << 16;
+const SUBUID_MIN: u32 = 1 << 16;
 
 /// Where a namespace's name cannot be read.
 const NAMELESS: &str = "this user namespace";
 
 /// A user namespace that is not the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Namespace {
+pub(crate) struct UserNamespace {
     /// As `/proc` names it: `user:[4026532189]`.
     pub(crate) name: String,
 }
 
-impl Namespace {
+impl UserNamespace {
     /// The one that this process is in, unless it is the first.
     pub(crate) fn current() -> Option<Self> {
         match fs::read_link(CURRENT) {
@@ -73,26 +73,26 @@ impl Namespace {
 
     /// What to do instead of, or so that, registering here.
     pub(crate) fn advice(&self) -> String {
-        let instead = match Maker::of_this() {
-            Maker::UsersEngine => "or: podman unshare registrar register --scope userns",
-            Maker::Anybody | Maker::RootsEngine => "or if that is wanted add --scope userns",
+        let instead = match CreatedBy::of_this() {
+            CreatedBy::UsersEngine => "or: podman unshare registrar register --scope userns",
+            CreatedBy::Anybody | CreatedBy::RootsEngine => "or if that is wanted add --scope userns",
         };
         format!("{}, {instead}", self.way_out())
     }
 
     /// What to do to be where the host's handlers may be changed.
     pub(super) fn way_out(&self) -> &'static str {
-        match Maker::of_this() {
-            Maker::Anybody => "run as the host's root",
-            Maker::UsersEngine => "run the container as the host's root",
-            Maker::RootsEngine => "run the container with --userns=host",
+        match CreatedBy::of_this() {
+            CreatedBy::Anybody => "run as the host's root",
+            CreatedBy::UsersEngine => "run the container as the host's root",
+            CreatedBy::RootsEngine => "run the container with --userns=host",
         }
     }
 }
 
 /// Who has made a user namespace, as far as it shows from inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Maker {
+enum CreatedBy {
     /// `podman unshare`, rootlesskit, unshare(1).
     Anybody,
     /// A container engine of an ordinary user, who can leave his namespace with no option of it.
@@ -101,20 +101,20 @@ enum Maker {
     RootsEngine,
 }
 
-impl Maker {
+impl CreatedBy {
     fn of_this() -> Self {
-        let is_container = process::id() == 1 || MARKS.iter().any(|mark| Path::new(mark).exists());
+        let is_container = process::id() == 1 || CONTAINER_MARKERS.iter().any(|mark| Path::new(mark).exists());
         Self::told_by(is_container, first_line().as_deref())
     }
 
     /// An ordinary user may map nobody but himself without help, and so is the first line of the helped ones. Where
-    /// podman puts a namespace of its own into that one (`--userns=keep-id`), the ids above are those of a container. An
+    /// podman puts a namespace of its own into that one (`--userns=keep_foreign-id`), the ids above are those of a container. An
     /// engine that root runs maps a range of ids that nobody has.
     fn told_by(is_container: bool, map: Option<&str>) -> Self {
         let field = |number| map?.split_whitespace().nth(number)?.parse().ok();
         match (field(1), field(2)) {
             _ if !is_container => Self::Anybody,
-            (_, Some(1)) | (Some(1..LENT), _) => Self::UsersEngine,
+            (_, Some(1)) | (Some(1..SUBUID_MIN), _) => Self::UsersEngine,
             _ => Self::RootsEngine,
         }
     }
@@ -128,7 +128,7 @@ fn first_line() -> Option<String> {
     text.lines().next().map(str::to_owned)
 }
 
-impl fmt::Display for Namespace {
+impl fmt::Display for UserNamespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
@@ -136,7 +136,7 @@ impl fmt::Display for Namespace {
 
 #[cfg(test)]
 mod tests {
-    use super::Maker::{self, Anybody, RootsEngine, UsersEngine};
+    use super::CreatedBy::{self, Anybody, RootsEngine, UsersEngine};
 
     /// As seen with podman 4.3 and Docker 20.10.
     #[test]
@@ -155,7 +155,7 @@ mod tests {
             ("all users", true, "0 0 4294967295", RootsEngine),
         ];
         for (what, is_container, map, maker) in cases {
-            assert_eq!(Maker::told_by(is_container, Some(map)), maker, "{what}");
+            assert_eq!(CreatedBy::told_by(is_container, Some(map)), maker, "{what}");
         }
     }
 }

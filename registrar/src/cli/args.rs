@@ -9,11 +9,11 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use super::values::{emulator_folder, format, scope, seconds, targets};
-use super::{Asked, Command, Detail, Error, Register, Stay};
-use crate::emulators::{Copies, Label};
+use super::{Command, CommonArgs, Error, RegisterArgs, ResidentArgs, Verbosity};
+use crate::emulators::{CopySpec, Label};
 use crate::flags::Flags;
 use crate::persist::{self, Format};
-use crate::plan::Wanted;
+use crate::plan::DesiredState;
 use crate::table::EMULATOR_DIR;
 use crate::verify;
 
@@ -48,7 +48,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
 
 /// The words of a command line.
 #[derive(Default)]
-struct Words {
+struct ParsedArgs {
     command: Option<String>,
     names: Vec<String>,
     program: Vec<OsString>,
@@ -62,27 +62,27 @@ struct Words {
     root: Option<OsString>,
     flags: Option<OsString>,
     limit: Option<Duration>,
-    detail: Detail,
+    detail: Verbosity,
 }
 
 /// Reads the command line, the program's own name first.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
-    let mut words = Words::default();
+    let mut words = ParsedArgs::default();
     let answer = words.read(lexopt::Parser::from_iter(arguments));
     let is_run = words.command.as_deref() == Some("run");
     let command = answer.and_then(|answer| answer.map_or_else(|| words.command(), Ok));
     command.map_err(|error| if is_run { Error::OfRun(Box::new(error)) } else { error })
 }
 
-impl Words {
+impl ParsedArgs {
     /// Takes the words, until one asks for something at once.
     fn read(&mut self, mut parser: lexopt::Parser) -> Result<Option<Command>, Error> {
         while let Some(argument) = parser.next()? {
             match argument {
                 Short('h') => return Ok(Some(Command::Help(None))),
                 Short('V') => return Ok(Some(Command::Version)),
-                Short('q') | Long("quiet") => self.detail = Detail::Quiet,
-                Short('v') | Long("verbose") => self.detail = Detail::Verbose,
+                Short('q') | Long("quiet") => self.detail = Verbosity::Quiet,
+                Short('v') | Long("verbose") => self.detail = Verbosity::Verbose,
                 Long(option @ ("help" | "version")) => {
                     let answer = if option == "help" { Command::Help(None) } else { Command::Version };
                     let option = format!("--{option}");
@@ -157,31 +157,29 @@ impl Words {
         }
         let limit = self.limit.unwrap_or(verify::LIMIT);
         let command = command.to_owned();
-        let asked = self.asked(&command)?;
+        let args = self.args(&command)?;
         Ok(match command.as_str() {
             "register" => {
-                let stay = stay.then_some(Stay { unregister_on_exit });
-                Command::Register(Register { asked, atomic, dry_run, temporary, verify, stay })
+                let stay = stay.then_some(ResidentArgs { unregister_on_exit });
+                Command::Register(RegisterArgs { args, atomic, dry_run, temporary, verify, stay })
             }
-            "unregister" => Command::Unregister { asked, dry_run },
-            "doctor" => Command::Doctor { asked, limit },
-            "verify" => Command::Verify { asked, json, limit },
-            "export" => Command::Export { asked, format: format.unwrap_or(Format::Systemd) },
+            "unregister" => Command::Unregister { args, dry_run },
+            "doctor" => Command::Doctor { args, limit },
+            "verify" => Command::Verify { args, json, limit },
+            "export" => Command::Export { args, format: format.unwrap_or(Format::Systemd) },
             "persist" | "unpersist" => match (format, root) {
                 (None, _) => return Err(Error::Lacks { command, option: "--format" }),
                 (_, None) => return Err(Error::Lacks { command, option: "--root" }),
-                (Some(format), Some(root)) if command == "persist" => {
-                    Command::Persist { asked, format, has_unit, root }
-                }
-                (Some(format), Some(root)) => Command::Unpersist { asked, format, root },
+                (Some(format), Some(root)) if command == "persist" => Command::Persist { args, format, has_unit, root },
+                (Some(format), Some(root)) => Command::Unpersist { args, format, root },
             },
             "run" if program.is_empty() => return Err(Error::NoProgram),
-            "run" => Command::Run { asked, program },
-            _ => Command::Status { asked, json, check },
+            "run" => Command::Run { args, program },
+            _ => Command::Status { args, json, check },
         })
     }
 
-    fn asked(self, command: &str) -> Result<Asked, Error> {
+    fn args(self, command: &str) -> Result<CommonArgs, Error> {
         if self.mount.as_ref().is_some_and(|folder| folder.is_empty()) {
             return Err(Error::Mount);
         }
@@ -205,7 +203,7 @@ impl Words {
         if let Some((source, folder)) = named {
             let folder = emulator_folder(source, &folder, &flags)?;
             if ["register", "persist"].contains(&command) {
-                copies = Some(Copies { from: emulators, label: self.wanted_label()? });
+                copies = Some(CopySpec { from: emulators, label: self.wanted_label()? });
             } else {
                 emulators_from = source;
             }
@@ -213,15 +211,15 @@ impl Words {
         } else if self.label.is_some() {
             return Err(Error::Together { option: "selinux-label", why: "is for --copy-to alone" });
         }
-        Ok(Asked {
-            wanted: Wanted { emulators, flags, keep: self.has("keep") },
+        Ok(CommonArgs {
+            desired: DesiredState { emulators, flags, keep_foreign: self.has("keep") },
             in_user_namespace: self.has("scope"),
             targets: targets(self.names)?,
             mount: self.mount.map(PathBuf::from),
             copies,
             emulators_from,
             detail: self.detail,
-            ..Asked::default()
+            ..CommonArgs::default()
         })
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::commands::run;
-use crate::compat::Dialect;
+use crate::compat::CompatMode;
 use crate::output::FAILURE;
 use crate::table::TABLE;
 
@@ -43,8 +43,8 @@ pub(crate) enum Error {
     },
     Mount,
     /// Of another image's command line.
-    Foreign {
-        dialect: Dialect,
+    Compat {
+        mode: CompatMode,
         cause: String,
     },
     /// Of the command `run`, whose exit statuses are a program's.
@@ -104,8 +104,8 @@ impl fmt::Display for Error {
             Self::Names => f.write_str("unpersist removes all that persist has written; it takes no architectures"),
             Self::Lacks { command, option } => write!(f, "{command} needs {option}; see registrar --help"),
             Self::OfRun(error) => write!(f, "{error}"),
-            Self::Foreign { dialect, cause } => {
-                write!(f, "{cause}; this was read as {dialect}'s command line, see {}", dialect.help_line())
+            Self::Compat { mode, cause } => {
+                write!(f, "{cause}; this was read as {mode}'s command line, see {}", mode.help_line())
             }
             Self::Mount => f.write_str("--mount '': no folder"),
         }

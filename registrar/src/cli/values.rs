@@ -7,7 +7,7 @@ use super::Error;
 use crate::compat::names;
 use crate::flags::Flags;
 use crate::persist::Format;
-use crate::table::{LONGEST_LINE, SPARES, TABLE};
+use crate::table::{LONGEST_LINE, NAME_SUFFIXES, TABLE};
 
 pub(super) fn seconds(word: &OsStr) -> Result<Duration, Error> {
     match word.to_str().and_then(|word| word.parse().ok()) {
@@ -64,7 +64,7 @@ pub(crate) fn emulator_folder(source: &'static str, folder: &OsStr, flags: &Flag
     let parts = folder.split('/').filter(|part| !matches!(*part, "" | "."));
     let plain: String = parts.flat_map(|part| ["/", part]).collect();
     let too_long =
-        || TABLE.handlers.iter().any(|handler| handler.line_with(SPARES[1], &plain, flags).len() > LONGEST_LINE);
+        || TABLE.handlers.iter().any(|handler| handler.line_with(NAME_SUFFIXES[1], &plain, flags).len() > LONGEST_LINE);
     if !folder.starts_with('/') {
         refused("not an absolute path")
     } else if folder.contains(|letter: char| letter == ':' || letter.is_control()) {

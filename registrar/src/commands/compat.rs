@@ -6,53 +6,53 @@ use remove::remove;
 
 use super::{handlers, register, status};
 use crate::binfmt_misc::{Entry, Error};
-use crate::cli::Asked;
+use crate::cli::CommonArgs;
 use crate::commands::status::platforms;
-use crate::compat::{Foreign, Show};
+use crate::compat::{CompatCommand, StatusKind};
 use crate::native;
-use crate::output::Told;
-use crate::table::{Handler, SPARES};
+use crate::output::Output;
+use crate::table::{Handler, NAME_SUFFIXES};
 
 /// Does all of it. What went well is told first, so that the last line is a cause if there is any.
-pub(super) fn run(foreign: &Foreign) -> Told {
-    let asked = &foreign.request.asked;
-    let [mut good, mut bad] = [const { Told::success(String::new()) }; 2];
-    let mut add = |part: Result<Told, Error>| {
-        let part = part.unwrap_or_else(|error| Told::failure(&error.to_string()));
-        let told = if part.is_failure() { &mut bad } else { &mut good };
-        told.extend(part);
+pub(super) fn run(foreign: &CompatCommand) -> Output {
+    let args = &foreign.request.args;
+    let [mut good, mut bad] = [const { Output::success(String::new()) }; 2];
+    let mut add = |part: Result<Output, Error>| {
+        let part = part.unwrap_or_else(|error| Output::failure(&error.to_string()));
+        let output = if part.is_failure() { &mut bad } else { &mut good };
+        output.extend(part);
     };
     if !foreign.remove.is_empty() {
         // Ours with no moment without one, rather than removed before.
-        let exchanged = if foreign.registers { native::needed(handlers(asked)) } else { Vec::new() };
+        let exchanged = if foreign.registers { native::foreign_handlers(handlers(args)) } else { Vec::new() };
         let is_exchanged = |name: &str, entry: &Entry| {
             let is_name = |handler: &Handler| {
-                name.strip_prefix(handler.name).is_some_and(|end| end.is_empty() || SPARES.contains(&end))
+                name.strip_prefix(handler.name).is_some_and(|end| end.is_empty() || NAME_SUFFIXES.contains(&end))
             };
             exchanged.iter().any(|handler| entry.is_of(handler) && is_name(handler))
         };
-        add(remove(asked, &foreign.remove, &is_exchanged));
+        add(remove(args, &foreign.remove, &is_exchanged));
     }
     if foreign.registers {
-        add(match nothing_to_register(asked) {
-            Some(cause) => Ok(Told::failure(&cause)),
+        add(match nothing_to_register(args) {
+            Some(cause) => Ok(Output::failure(&cause)),
             None => register::register(&foreign.request),
         });
     }
     match foreign.show {
-        Show::Nothing => {}
-        Show::Platforms => add(Ok(platforms::platforms(asked))),
-        Show::Status => add(status(asked, false, false)),
+        StatusKind::Nothing => {}
+        StatusKind::Platforms => add(Ok(platforms::platforms(args))),
+        StatusKind::Status => add(status(args, false, false)),
     }
-    if let Some(complaint) = &foreign.complaint {
-        add(Ok(Told::failure(complaint)));
+    if let Some(warning) = &foreign.warning {
+        add(Ok(Output::failure(warning)));
     }
     good.then(bad)
 }
 
 /// Why it would be nothing of all, where the user has said where emulators are, or how they are called.
-fn nothing_to_register(asked: &Asked) -> Option<String> {
-    let naming = asked.naming.as_ref().filter(|_| asked.targets.is_empty() && handlers(asked).is_empty())?;
-    let folder = &asked.wanted.emulators;
-    Some(format!("{} {folder}: no {} is there", asked.emulators_from, naming.of_any()))
+fn nothing_to_register(args: &CommonArgs) -> Option<String> {
+    let naming = args.naming.as_ref().filter(|_| args.targets.is_empty() && handlers(args).is_empty())?;
+    let folder = &args.desired.emulators;
+    Some(format!("{} {folder}: no {} is there", args.emulators_from, naming.of_any()))
 }

@@ -13,13 +13,13 @@ mod policy;
 
 use std::time::Duration;
 
-use crate::cli::{Asked, Detail};
-use crate::output::{Told, escaped};
+use crate::cli::{CommonArgs, Verbosity};
+use crate::output::{Output, escaped};
 use crate::table::Handler;
 
 /// Whether a link holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum CheckStatus {
     Holds,
     Broken,
     /// It cannot be told, or is nothing but a hint.
@@ -28,28 +28,28 @@ enum State {
 
 /// One link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Link {
+struct Check {
     what: &'static str,
     /// The handler that it is of, if it is of one.
     of: Option<&'static str>,
-    state: State,
+    state: CheckStatus,
     detail: String,
 }
 
-impl Link {
-    fn new(what: &'static str, state: State, detail: impl Into<String>) -> Self {
+impl Check {
+    fn new(what: &'static str, state: CheckStatus, detail: impl Into<String>) -> Self {
         Self { what, of: None, state, detail: detail.into() }
     }
 
-    fn of(handler: &Handler, what: &'static str, state: State, detail: impl Into<String>) -> Self {
+    fn of(handler: &Handler, what: &'static str, state: CheckStatus, detail: impl Into<String>) -> Self {
         Self { of: Some(handler.name), ..Self::new(what, state, detail) }
     }
 
     fn line(&self) -> String {
         let word = match self.state {
-            State::Holds => "ok",
-            State::Broken => "broken",
-            State::Unknown => "unknown",
+            CheckStatus::Holds => "ok",
+            CheckStatus::Broken => "broken",
+            CheckStatus::Unknown => "unknown",
         };
         format!("{:8}  {word:7}  {}\n", self.what, escaped(&self.text()))
     }
@@ -63,32 +63,32 @@ impl Link {
 }
 
 /// Looks at all links, those of each target that is asked for, or of each handler of ours that is registered.
-pub(crate) fn doctor(asked: &Asked, limit: Duration) -> Told {
-    let links = checks::links(asked, limit);
-    let is_told = |link: &&Link| asked.detail != Detail::Quiet || link.state == State::Broken;
-    let told = Told::success(links.iter().filter(is_told).map(Link::line).collect());
-    match links.iter().find(|link| link.state == State::Broken) {
-        None => told,
-        Some(link) => told.and_failure(&format!("{} is broken: {}", link.what, link.text())),
+pub(crate) fn doctor(args: &CommonArgs, limit: Duration) -> Output {
+    let checks = checks::checks(args, limit);
+    let is_told = |check: &&Check| args.detail != Verbosity::Quiet || check.state == CheckStatus::Broken;
+    let output = Output::success(checks.iter().filter(is_told).map(Check::line).collect());
+    match checks.iter().find(|check| check.state == CheckStatus::Broken) {
+        None => output,
+        Some(check) => output.with_error(&format!("{} is broken: {}", check.what, check.text())),
     }
 }
 
 /// As few links as tell the same: what holds of several handlers is one.
-fn condensed(links: Vec<Link>) -> Vec<Link> {
+fn condensed(checks: Vec<Check>) -> Vec<Check> {
     let mut kinds: Vec<&'static str> = Vec::new();
-    for link in &links {
-        if !kinds.contains(&link.what) {
-            kinds.push(link.what);
+    for check in &checks {
+        if !kinds.contains(&check.what) {
+            kinds.push(check.what);
         }
     }
     let condensed = kinds.into_iter().flat_map(|kind| {
-        let of_kind = || links.iter().filter(|link| link.what == kind);
-        let holding = of_kind().filter(|link| link.state == State::Holds).count();
+        let of_kind = || checks.iter().filter(|check| check.what == kind);
+        let holding = of_kind().filter(|check| check.state == CheckStatus::Holds).count();
         if holding < 2 {
             return of_kind().cloned().collect::<Vec<_>>();
         }
-        let sum = Link::new(kind, State::Holds, format!("{holding} handlers"));
-        [sum].into_iter().chain(of_kind().filter(|link| link.state != State::Holds).cloned()).collect()
+        let sum = Check::new(kind, CheckStatus::Holds, format!("{holding} handlers"));
+        [sum].into_iter().chain(of_kind().filter(|check| check.state != CheckStatus::Holds).cloned()).collect()
     });
     condensed.collect()
 }
@@ -99,20 +99,20 @@ mod tests {
 
     #[test]
     fn what_holds_of_many_is_one_line() {
-        let link = |what, state, detail: &str| Link::new(what, state, detail);
-        let links = vec![
-            link("rule", State::Holds, "a"),
-            link("verify", State::Holds, "a"),
-            link("rule", State::Holds, "b"),
-            link("verify", State::Broken, "b"),
-            link("rule", State::Unknown, "c"),
+        let check = |what, state, detail: &str| Check::new(what, state, detail);
+        let checks = vec![
+            check("rule", CheckStatus::Holds, "a"),
+            check("verify", CheckStatus::Holds, "a"),
+            check("rule", CheckStatus::Holds, "b"),
+            check("verify", CheckStatus::Broken, "b"),
+            check("rule", CheckStatus::Unknown, "c"),
         ];
         let expected = [
-            link("rule", State::Holds, "2 handlers"),
-            link("rule", State::Unknown, "c"),
-            link("verify", State::Holds, "a"),
-            link("verify", State::Broken, "b"),
+            check("rule", CheckStatus::Holds, "2 handlers"),
+            check("rule", CheckStatus::Unknown, "c"),
+            check("verify", CheckStatus::Holds, "a"),
+            check("verify", CheckStatus::Broken, "b"),
         ];
-        assert_eq!(condensed(links), expected);
+        assert_eq!(condensed(checks), expected);
     }
 }

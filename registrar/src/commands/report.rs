@@ -1,5 +1,5 @@
 //! What a user is told of each handler: a line for each, one of sum, and the causes of what failed. Gathers and counts;
-//! what is said of one outcome is in [`words`], in the words of other images in [`voices`].
+//! what is said of one outcome is in [`context`], in the words of other images in [`voices`].
 
 mod compat_log;
 mod failures;
@@ -9,33 +9,33 @@ use std::fmt::Write;
 use std::iter;
 use std::path::Path;
 
-use crate::apply::{Done, End};
-use crate::cli::{Asked, Detail};
+use crate::apply::{PlanResult, PlanStatus};
+use crate::cli::{CommonArgs, Verbosity};
 use crate::native::HOST;
-use crate::output::{Told, escaped};
-use crate::plan::{Outcome, Skip, Step};
+use crate::output::{Output, escaped};
+use crate::plan::{HandlerPlan, PlanOutcome, SkipReason};
 use crate::table::Handler;
 
 use failures::Failures;
-use messages::{Failure, Said, Words};
+use messages::{Failure, Message, MessageContext};
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
+pub(crate) enum Action {
     Register,
     Unregister,
 }
 
 /// Whether it is done, or only what would be done is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Real,
-    DryRun,
+pub(crate) enum DryRun {
+    No,
+    Yes,
 }
 
 /// Gathers how the steps of one command ended.
 pub(crate) struct Report<'a> {
-    words: Words<'a>,
+    context: MessageContext<'a>,
     rows: Vec<Row>,
     counts: Counts,
     /// Targets that are not registered, and why not.
@@ -67,14 +67,14 @@ struct Counts {
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn new(verb: Verb, mode: Mode, folder: &'a Path, asked: &'a Asked) -> Self {
+    pub(crate) fn new(verb: Action, mode: DryRun, folder: &'a Path, args: &'a CommonArgs) -> Self {
         let mut notes = Vec::new();
-        if verb == Verb::Register && asked.targets.contains(&HOST) {
+        if verb == Action::Register && args.targets.contains(&HOST) {
             notes.push((HOST, "this machine's own".into()));
         }
         let (rows, counts, remarks, failures) = Default::default();
-        let words = Words { verb, mode, folder, asked };
-        Self { words, rows, counts, notes, remarks, failures }
+        let context = MessageContext { verb, mode, folder, args };
+        Self { context, rows, counts, notes, remarks, failures }
     }
 
     /// Something that holds for all of it, for the sum.
@@ -83,51 +83,51 @@ impl<'a> Report<'a> {
     }
 
     /// How a step ended.
-    pub(crate) fn add(&mut self, done: Done) {
-        let handler = done.step.handler;
+    pub(crate) fn add(&mut self, done: PlanResult) {
+        let handler = done.plan.handler;
         // Of what failed or was undone, nothing is left to be shown.
-        let changes: &[_] = if done.end == End::AsPlanned { &done.step.changes } else { &[] };
-        let said = |word, detail| Said { word, detail, failure: None };
-        let Said { word, detail, failure } = match done.end {
-            End::NotTried => {
+        let changes: &[_] = if done.end == PlanStatus::AsPlanned { &done.plan.changes } else { &[] };
+        let said = |word, detail| Message { word, detail, failure: None };
+        let Message { word, detail, failure } = match done.end {
+            PlanStatus::NotTried => {
                 self.counts.not_tried += 1;
                 said("not tried", String::new())
             }
-            End::Failed(cause, left) => self.words.failed(handler, &cause, left),
-            End::TakenBack => {
+            PlanStatus::Failed(cause, left) => self.context.failed(handler, &cause, left),
+            PlanStatus::TakenBack => {
                 self.counts.taken_back += 1;
                 said("taken back", String::new())
             }
-            End::WithoutFile => {
+            PlanStatus::WithoutFile => {
                 self.counts.unchanged += 1;
-                let interpreter = handler.interpreter(&self.words.asked.wanted.emulators);
+                let interpreter = handler.interpreter(&self.context.args.desired.emulators);
                 said("unchanged", format!("{interpreter} (no such file here: the kernel uses the one that it opened)"))
             }
-            End::AsPlanned => {
-                let Some(said) = self.words.said(&done.step) else { return };
-                self.count(&done.step);
+            PlanStatus::AsPlanned => {
+                let Some(said) = self.context.said(&done.plan) else { return };
+                self.count(&done.plan);
                 said
             }
         };
         if let Some(Failure { name, alone, common }) = failure {
-            self.failures.add(self.words.doing(), name, alone, common);
+            self.failures.add(self.context.doing(), name, alone, common);
         }
         self.rows.push(Row { handler, word, detail });
-        if self.words.asked.detail == Detail::Verbose {
-            let word = self.words.word("  written", "  to write");
-            let text = |&change: &_| self.words.change(handler, change);
+        if self.context.args.detail == Verbosity::Verbose {
+            let word = self.context.word("  written", "  to write");
+            let text = |&change: &_| self.context.change(handler, change);
             self.rows.extend(changes.iter().map(|change| Row { handler, word, detail: text(change) }));
         }
     }
 
-    fn count(&mut self, step: &Step) {
-        match &step.outcome {
-            Outcome::Registered => self.counts.registered += 1,
-            Outcome::Replaced(_) => self.counts.replaced += 1,
-            Outcome::Unchanged => self.counts.unchanged += 1,
-            Outcome::Unregistered => self.counts.unregistered += 1,
-            Outcome::Skipped(skip) if *skip != Skip::Served => {
-                self.note(step.handler.target, skip, &messages::skipped(step.handler.target, skip));
+    fn count(&mut self, plan: &HandlerPlan) {
+        match &plan.outcome {
+            PlanOutcome::Registered => self.counts.registered += 1,
+            PlanOutcome::Replaced(_) => self.counts.replaced += 1,
+            PlanOutcome::Unchanged => self.counts.unchanged += 1,
+            PlanOutcome::Unregistered => self.counts.unregistered += 1,
+            PlanOutcome::Skipped(skip) if *skip != SkipReason::Served => {
+                self.note(plan.handler.target, skip, &messages::skipped(plan.handler.target, skip));
             }
             // Failures are counted by cause.
             _ => {}
@@ -135,31 +135,31 @@ impl<'a> Report<'a> {
     }
 
     /// Notes a target that is not registered, with the cause that tells most.
-    fn note(&mut self, target: &'static str, skip: &Skip, cause: &str) {
+    fn note(&mut self, target: &'static str, skip: &SkipReason, cause: &str) {
         match self.notes.iter_mut().find(|(noted, _)| *noted == target) {
             None => self.notes.push((target, cause.into())),
-            Some((_, note)) if *skip == Skip::InTheWay => *note = cause.into(),
+            Some((_, note)) if *skip == SkipReason::ShadowsNative => *note = cause.into(),
             Some(_) => {}
         }
     }
 
     /// The whole text.
-    pub(crate) fn told(mut self) -> Told {
+    pub(crate) fn output(mut self) -> Output {
         self.rows.sort_by_key(|row| row.handler.name);
-        let told = match self.words.asked.dialect {
+        let output = match self.context.args.mode {
             None => self.own_words(),
-            Some(dialect) => compat_log::told(dialect, &self),
+            Some(mode) => compat_log::output(mode, &self),
         };
-        self.failures.told_after(told)
+        self.failures.told_after(output)
     }
 
     /// A line for each, and the sum.
-    fn own_words(&self) -> Told {
+    fn own_words(&self) -> Output {
         let width = self.rows.iter().map(|row| row.handler.name.len()).max().unwrap_or_default();
         let mut out = String::with_capacity(self.rows.len() * LINE);
-        if self.words.asked.detail == Detail::Verbose {
+        if self.context.args.detail == Verbosity::Verbose {
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "binfmt_misc at {}", escaped(&self.words.folder.display().to_string()));
+            let _ = writeln!(out, "binfmt_misc at {}", escaped(&self.context.folder.display().to_string()));
         }
         for Row { handler, word, detail } in &self.rows {
             // Without `format!`, which takes a tenth of the whole run for these lines.
@@ -172,22 +172,22 @@ impl<'a> Report<'a> {
             out.push('\n');
         }
         out.push_str(&self.sum());
-        Told::success(if self.words.asked.detail == Detail::Quiet { String::new() } else { out })
+        Output::success(if self.context.args.detail == Verbosity::Quiet { String::new() } else { out })
     }
 
     fn sum(&self) -> String {
         let Counts { registered, replaced, unchanged, unregistered, taken_back, not_tried } = self.counts;
         let failed = self.failures.len();
-        let mut sum = match (self.words.verb, self.words.mode) {
-            (Verb::Unregister, _) if unregistered == 0 && failed == 0 => "nothing was registered".into(),
-            (Verb::Register, Mode::Real) => {
+        let mut sum = match (self.context.verb, self.context.mode) {
+            (Action::Unregister, _) if unregistered == 0 && failed == 0 => "nothing was registered".into(),
+            (Action::Register, DryRun::No) => {
                 format!("{registered} registered, {replaced} replaced, {unchanged} unchanged")
             }
-            (Verb::Unregister, Mode::Real) => format!("{unregistered} unregistered"),
-            (Verb::Register, Mode::DryRun) => {
+            (Action::Unregister, DryRun::No) => format!("{unregistered} unregistered"),
+            (Action::Register, DryRun::Yes) => {
                 format!("nothing done: {registered} to register, {replaced} to replace, {unchanged} unchanged")
             }
-            (Verb::Unregister, Mode::DryRun) => format!("nothing done: {unregistered} to remove"),
+            (Action::Unregister, DryRun::Yes) => format!("nothing done: {unregistered} to remove"),
         };
         for (count, word) in [(failed, "failed"), (taken_back, "taken back"), (not_tried, "not tried")] {
             if count > 0 {

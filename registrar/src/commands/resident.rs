@@ -12,11 +12,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use crate::binfmt_misc::{self, Error, Folder, Mount};
-use crate::cli::{Asked, Detail};
+use crate::binfmt_misc::{self, BinfmtMount, Error, MountPolicy};
+use crate::cli::{CommonArgs, Verbosity};
 use crate::native;
-use crate::output::Told;
-use crate::plan::Found;
+use crate::output::Output;
+use crate::plan::Observed;
 use crate::table::Handler;
 
 /// How long a handler may be missing, in milliseconds: a wake-up costs some hundred system calls.
@@ -25,64 +25,64 @@ const PERIOD: u16 = 5_000;
 /// Registers `handlers`, those that are asked for, and goes on doing so with what is gone, until SIGTERM, SIGINT or SIGHUP.
 /// It is an error if nothing could be tried.
 pub(crate) fn stay(
-    asked: &Asked,
+    args: &CommonArgs,
     handlers: &[&'static Handler],
-    register: impl Fn(&[&'static Handler]) -> Result<Told, Error>,
-) -> Result<Told, Error> {
+    register: impl Fn(&[&'static Handler]) -> Result<Output, Error>,
+) -> Result<Output, Error> {
     // First, so that none is lost. As PID 1 of a container this process gets only those that it waits for.
     let signals = Signals::new().map_err(|errno| Error::Signals { errno })?;
-    let told = register(handlers)?;
-    if told.is_failure() {
-        return Ok(told);
+    let output = register(handlers)?;
+    if output.is_failure() {
+        return Ok(output);
     }
-    told.print();
-    let ended = watch(asked, handlers, &signals, register);
-    Ok(ended.map_or_else(|error| Told::failure(&error.to_string()), |()| Told::success(String::new())))
+    output.print();
+    let ended = watch(args, handlers, &signals, register);
+    Ok(ended.map_or_else(|error| Output::failure(&error.to_string()), |()| Output::success(String::new())))
 }
 
 /// Looks until a signal comes.
 fn watch(
-    asked: &Asked,
+    args: &CommonArgs,
     handlers: &[&'static Handler],
     signals: &Signals,
-    register: impl Fn(&[&'static Handler]) -> Result<Told, Error>,
+    register: impl Fn(&[&'static Handler]) -> Result<Output, Error>,
 ) -> Result<(), Error> {
     // Not those in the folder now: what somebody has removed since they were registered would not be missed.
-    let kept = native::needed(handlers.iter().copied());
+    let kept = native::foreign_handlers(handlers.iter().copied());
     let mut known = None;
     // What was done at the last look, if anything.
-    let mut last: Option<Told> = None;
+    let mut last: Option<Output> = None;
     while !signals.come_within(PERIOD).map_err(|errno| Error::Signals { errno })? {
-        let told = match missing(asked, &kept, &mut known) {
+        let output = match missing(args, &kept, &mut known) {
             Ok(missing) if missing.is_empty() => None,
             // Of those alone: what file the kernel holds for each of the others takes a start of a program to tell.
             Ok(missing) => Some(register(&missing)),
             Err(error) => Some(Err(error)),
         };
-        let told = told.map(|told| told.unwrap_or_else(|error| Told::failure(&error.to_string())));
-        match &told {
+        let output = output.map(|output| output.unwrap_or_else(|error| Output::failure(&error.to_string())));
+        match &output {
             // Somebody else has put it right.
-            None if last.as_ref().is_some_and(Told::is_failure) && asked.detail != Detail::Quiet => {
-                Told::success("all is in place again\n".into()).print();
+            None if last.as_ref().is_some_and(Output::is_failure) && args.detail != Verbosity::Quiet => {
+                Output::success("all is in place again\n".into()).print();
             }
             // Once, not at every look.
-            Some(told) if last.as_ref() != Some(told) => {
-                told.clone().print();
+            Some(output) if last.as_ref() != Some(output) => {
+                output.clone().print();
             }
             _ => {}
         }
-        last = told;
+        last = output;
     }
     Ok(())
 }
 
 /// Those of the handlers whose entry is gone or switched off; all, if the whole folder is.
 fn missing(
-    asked: &Asked,
+    args: &CommonArgs,
     kept: &[&'static Handler],
     known: &mut Option<Instance>,
 ) -> Result<Vec<&'static Handler>, Error> {
-    let folder = match find(asked, known) {
+    let folder = match find(args, known) {
         Ok(folder) => folder,
         Err(Error::NotMounted { .. }) => return Ok(kept.to_vec()),
         Err(error) => return Err(error),
@@ -92,10 +92,10 @@ fn missing(
     }
     let entries = folder.entries()?;
     let is_well = |handler: &&Handler| {
-        let found = Found::new(handler, &entries);
+        let found = Observed::new(handler, &entries);
         // What others serve, `register` leaves alone.
         found.ours().is_some_and(|(_, entry)| entry.enabled)
-            || asked.wanted.keep && found.server().is_some_and(|server| server.is_of_all)
+            || args.desired.keep_foreign && found.server().is_some_and(|server| server.is_of_all)
     };
     Ok(kept.iter().copied().filter(|handler| !is_well(handler)).collect())
 }
@@ -105,11 +105,11 @@ type Instance = (PathBuf, u64);
 
 /// Finds the folder. Whose it is takes a thread and a mount namespace to tell where this is a user namespace, so that is
 /// asked only of another one than the last.
-fn find(asked: &Asked, known: &mut Option<Instance>) -> Result<Folder, Error> {
+fn find(args: &CommonArgs, known: &mut Option<Instance>) -> Result<BinfmtMount, Error> {
     let number = |path: &Path| fs::metadata(path).ok().map(|folder| folder.dev());
     let is_there = known.as_ref().is_some_and(|(path, last)| number(path) == Some(*last));
-    let other = if is_there { Mount::Never } else { Mount::never_in_scope(asked.in_user_namespace) };
-    let folder = binfmt_misc::find(asked.mount.as_deref(), other)?;
+    let other = if is_there { MountPolicy::Lookup } else { MountPolicy::never_in_scope(args.in_user_namespace) };
+    let folder = binfmt_misc::find(args.mount.as_deref(), other)?;
     *known = number(folder.path()).map(|number| (folder.path().into(), number));
     Ok(folder)
 }

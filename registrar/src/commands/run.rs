@@ -14,9 +14,9 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
-use crate::binfmt_misc::{self, plain};
-use crate::cli::{Asked, Detail};
-use crate::output::Told;
+use crate::binfmt_misc::{self, errno_text};
+use crate::cli::{CommonArgs, Verbosity};
+use crate::output::Output;
 
 /// Exit statuses of a program that could not be started, as shells give them, and env(1) what is its own fault.
 const NOT_FOUND: u8 = 127;
@@ -41,16 +41,16 @@ impl fmt::Display for Error {
                 f,
                 "making a user namespace: {}; this machine or container does not allow it (see sysctl \
                  user.max_user_namespaces, and seccomp in containers)",
-                plain(*errno)
+                errno_text(*errno)
             ),
-            Self::Namespace(errno) => write!(f, "making a user namespace: {}", plain(*errno)),
+            Self::Namespace(errno) => write!(f, "making a user namespace: {}", errno_text(*errno)),
             Self::Map { file, errno } => write!(
                 f,
                 "writing /proc/self/{file}: {}; AppArmor may forbid it (sysctl \
                  kernel.apparmor_restrict_unprivileged_userns)",
-                plain(*errno)
+                errno_text(*errno)
             ),
-            Self::Private(errno) => write!(f, "keeping mounts from the host: {}", plain(*errno)),
+            Self::Private(errno) => write!(f, "keeping mounts from the host: {}", errno_text(*errno)),
         }
     }
 }
@@ -58,35 +58,38 @@ impl fmt::Display for Error {
 /// Registers in a namespace of its own by `register`, which says too whether anything is registered then, and turns into
 /// the program; comes back only if that failed. What could not be registered hinders only who needs it.
 pub(crate) fn run(
-    asked: &Asked,
+    args: &CommonArgs,
     program: &[OsString],
-    register: impl Fn(&Asked) -> Result<(Told, bool), binfmt_misc::Error>,
-) -> Told {
-    if let Err(told) = prepare(asked, register) {
-        return told.in_one_line().with_code(OUR_OWN);
+    register: impl Fn(&CommonArgs) -> Result<(Output, bool), binfmt_misc::Error>,
+) -> Output {
+    if let Err(output) = prepare(args, register) {
+        return output.last_line_only().with_code(OUR_OWN);
     }
-    let [name, arguments @ ..] = program else { return Told::failure("run: no program").with_code(OUR_OWN) };
+    let [name, arguments @ ..] = program else { return Output::failure("run: no program").with_code(OUR_OWN) };
     let error = Command::new(name).args(arguments).exec();
     let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_STARTED };
-    let cause = format!("starting {}: {}", name.to_string_lossy(), plain(binfmt_misc::errno(&error)));
-    Told::failure(&cause).with_code(code)
+    let cause = format!("starting {}: {}", name.to_string_lossy(), errno_text(binfmt_misc::errno(&error)));
+    Output::failure(&cause).with_code(code)
 }
 
 /// Makes the namespaces and registers in the first. Says what failed, if the program can run all the same.
-fn prepare(asked: &Asked, register: impl Fn(&Asked) -> Result<(Told, bool), binfmt_misc::Error>) -> Result<(), Told> {
-    let failed = |error: Error| Told::failure(&error.to_string());
+fn prepare(
+    args: &CommonArgs,
+    register: impl Fn(&CommonArgs) -> Result<(Output, bool), binfmt_misc::Error>,
+) -> Result<(), Output> {
+    let failed = |error: Error| Output::failure(&error.to_string());
     let (user, group) = (geteuid().as_raw(), getegid().as_raw());
     enter(user, group).map_err(failed)?;
-    match register(asked) {
-        Ok((told, false)) if told.is_failure() => return Err(told),
-        Ok((told, _)) if told.is_failure() && asked.detail != Detail::Quiet => {
-            told.in_one_line().print();
+    match register(args) {
+        Ok((output, false)) if output.is_failure() => return Err(output),
+        Ok((output, _)) if output.is_failure() && args.detail != Verbosity::Quiet => {
+            output.last_line_only().print();
         }
         Ok(_) => {}
         Err(binfmt_misc::Error::Mount { errno: Errno::EPERM | Errno::EACCES, .. }) => {
-            return Err(Told::failure(NO_INSTANCE));
+            return Err(Output::failure(NO_INSTANCE));
         }
-        Err(error) => return Err(Told::failure(&error.to_string())),
+        Err(error) => return Err(Output::failure(&error.to_string())),
     }
     if user != 0 {
         unshare(CloneFlags::CLONE_NEWUSER)

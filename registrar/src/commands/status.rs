@@ -9,36 +9,36 @@ pub(crate) mod platforms;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use crate::binfmt_misc::{Entries, Entry, Folder, Namespace};
-use crate::native::{HOST, Verdict};
+use crate::binfmt_misc::{BinfmtMount, Entries, Entry, UserNamespace};
+use crate::native::{HOST, NativeSupport};
 use crate::output::columns;
 use crate::output::escaped;
-use crate::plan::{self, Difference, Found, Outcome, Server, Skip, Step, Wanted};
+use crate::plan::{self, ActiveForeignEntry, DesiredState, Drift, HandlerPlan, Observed, PlanOutcome, SkipReason};
 use crate::table::Handler;
 
 /// The rows of the table.
 pub(crate) struct Status<'a> {
     folder: PathBuf,
     is_switched_on: bool,
-    namespace: Option<Namespace>,
-    wanted: &'a Wanted,
+    namespace: Option<UserNamespace>,
+    desired: &'a DesiredState,
     rows: Vec<Row>,
 }
 
 struct Row {
     handler: &'static Handler,
-    state: State,
+    state: HandlerStatus,
     /// Ours, or else what serves, with its name.
     entry: Option<(String, Entry)>,
     /// The entry of somebody else that serves.
     server: Option<String>,
     detail: Option<String>,
-    fit: Fit,
+    fit: CheckResult,
 }
 
 /// What `register`, asked for the same, would do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fit {
+enum CheckResult {
     /// Nothing: it is as it should be, or is to be left alone.
     Good,
     /// Put it right.
@@ -47,13 +47,14 @@ enum Fit {
     Bad,
 }
 
-impl Fit {
-    fn of(step: &Step) -> Self {
+impl CheckResult {
+    fn of(step: &HandlerPlan) -> Self {
         match &step.outcome {
             _ if step.handler.target == HOST => Self::Good,
-            Outcome::Unchanged | Outcome::Skipped(Skip::Native | Skip::InTheWay | Skip::Served) => Self::Good,
+            PlanOutcome::Unchanged
+            | PlanOutcome::Skipped(SkipReason::Native | SkipReason::ShadowsNative | SkipReason::Served) => Self::Good,
             outcome if outcome.is_failure() => Self::Bad,
-            Outcome::Skipped(Skip::Unknown(_)) => Self::Bad,
+            PlanOutcome::Skipped(SkipReason::Unknown(_)) => Self::Bad,
             _ => Self::Curable,
         }
     }
@@ -61,7 +62,7 @@ impl Fit {
 
 /// How it is with a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum HandlerStatus {
     Registered,
     Different,
     Disabled,
@@ -72,7 +73,7 @@ enum State {
     Unknown,
 }
 
-impl State {
+impl HandlerStatus {
     fn word(self) -> &'static str {
         match self {
             Self::Registered => "registered",
@@ -88,43 +89,45 @@ impl State {
 }
 
 impl<'a> Status<'a> {
-    pub(crate) fn new(folder: &Folder, is_switched_on: bool, wanted: &'a Wanted) -> Self {
+    pub(crate) fn new(folder: &BinfmtMount, is_switched_on: bool, desired: &'a DesiredState) -> Self {
         let (namespace, folder) = (folder.namespace(), folder.path().into());
-        Self { folder, is_switched_on, namespace, wanted, rows: Vec::new() }
+        Self { folder, is_switched_on, namespace, desired, rows: Vec::new() }
     }
 
     /// Adds what the entries, or the kernel, say of a handler.
-    pub(crate) fn add(&mut self, handler: &'static Handler, entries: &Entries, verdict: Verdict) {
-        let found = Found::new(handler, entries);
+    pub(crate) fn add(&mut self, handler: &'static Handler, entries: &Entries, support: NativeSupport) {
+        let found = Observed::new(handler, entries);
         let (server, ours) = (found.server(), found.ours());
-        let difference = ours.as_ref().map(|_| found.difference(self.wanted));
+        let difference = ours.as_ref().map(|_| found.difference(self.desired));
         let (state, mut detail) = match difference {
-            Some(None) if verdict == Verdict::Native => (State::Registered, Some("runs natively too".into())),
-            Some(None) => (State::Registered, None),
-            Some(Some(Difference::Disabled)) => (State::Disabled, None),
-            Some(Some(Difference::Shadowed)) => (State::Shadowed, None),
-            Some(Some(difference)) => (State::Different, Some(difference.to_string())),
-            None if server.is_some_and(|server| server.is_of_all) => (State::Served, None),
-            None => match &verdict {
-                Verdict::Needed => (State::Absent, None),
-                Verdict::Native => (State::Native, None),
-                Verdict::Unknown(cause) => (State::Unknown, Some(cause.clone())),
+            Some(None) if support == NativeSupport::Native => {
+                (HandlerStatus::Registered, Some("runs natively too".into()))
+            }
+            Some(None) => (HandlerStatus::Registered, None),
+            Some(Some(Drift::Disabled)) => (HandlerStatus::Disabled, None),
+            Some(Some(Drift::Shadowed)) => (HandlerStatus::Shadowed, None),
+            Some(Some(difference)) => (HandlerStatus::Different, Some(difference.to_string())),
+            None if server.is_some_and(|server| server.is_of_all) => (HandlerStatus::Served, None),
+            None => match &support {
+                NativeSupport::Needed => (HandlerStatus::Absent, None),
+                NativeSupport::Native => (HandlerStatus::Native, None),
+                NativeSupport::Unknown(cause) => (HandlerStatus::Unknown, Some(cause.clone())),
             },
         };
         // To plan, all entries are looked through once more.
         let fit = match state {
-            State::Registered => Fit::Good,
-            _ => Fit::of(&plan::register(handler, self.wanted, entries, verdict)),
+            HandlerStatus::Registered => CheckResult::Good,
+            _ => CheckResult::of(&plan::register(handler, self.desired, entries, support)),
         };
         if detail.is_none() {
             detail = match (&ours, server) {
-                (_, Some(Server { name, is_of_all: true, .. })) => Some(format!("by {name}")),
-                (_, Some(Server { name, .. })) => Some(format!("some programs by {name}")),
+                (_, Some(ActiveForeignEntry { name, is_of_all: true, .. })) => Some(format!("by {name}")),
+                (_, Some(ActiveForeignEntry { name, .. })) => Some(format!("some programs by {name}")),
                 (Some((name, _)), None) if name != handler.name => Some(format!("as {name}")),
                 _ => None,
             };
         }
-        let theirs = || server.map(|Server { name, entry, .. }| (name.to_owned(), entry.clone()));
+        let theirs = || server.map(|ActiveForeignEntry { name, entry, .. }| (name.to_owned(), entry.clone()));
         let entry = ours.map(|(name, entry)| (name, entry.clone())).or_else(theirs);
         let server = server.map(|server| server.name.to_owned());
         self.rows.push(Row { handler, state, entry, server, detail, fit });
@@ -135,15 +138,15 @@ impl<'a> Status<'a> {
         if !self.is_switched_on {
             return Some(format!("{}: binfmt_misc is switched off", self.folder.display()));
         }
-        let wrong: Vec<_> = self.rows.iter().filter(|row| row.fit != Fit::Good).collect();
+        let wrong: Vec<_> = self.rows.iter().filter(|row| row.fit != CheckResult::Good).collect();
         let first = wrong.first()?;
         let (name, state) = (first.handler.name, first.state.word());
-        let command = if *self.wanted == Wanted::default() {
+        let command = if *self.desired == DesiredState::default() {
             "registrar register"
         } else {
             "registrar register with the same options"
         };
-        let is_curable = wrong.iter().all(|row| row.fit == Fit::Curable);
+        let is_curable = wrong.iter().all(|row| row.fit == CheckResult::Curable);
         let advice = if is_curable { "puts that right" } else { "says what stands in the way" };
         Some(match wrong.len() {
             1 => format!("{name} is {state}; {command} {advice}"),

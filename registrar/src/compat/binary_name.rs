@@ -6,14 +6,14 @@ use crate::table::Handler;
 
 /// How names are made of QEMU's `qemu-aarch64`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Naming {
+pub(crate) struct BinaryName {
     /// Before the entry's and the emulator's.
     pub(crate) prefix: String,
     /// After the emulator's; without one, nothing or what is usual, whichever is there.
     pub(crate) suffix: Option<String>,
 }
 
-impl Naming {
+impl BinaryName {
     /// How emulators' names end in the image.
     pub(super) const USUAL_SUFFIX: &'static str = "-static";
 

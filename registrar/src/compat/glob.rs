@@ -2,17 +2,17 @@
 //! an architecture.
 
 use super::names;
-use crate::table::{SPARES, TABLE};
+use crate::table::{NAME_SUFFIXES, TABLE};
 
 /// A word, and what it may mean beside the name that it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pattern {
+pub(crate) struct EntryGlob {
     word: String,
     /// What may stand at the end of a name after a hyphen.
     ends: Vec<String>,
 }
 
-impl Pattern {
+impl EntryGlob {
     /// A word of tonistiigi's `--uninstall`.
     pub(super) fn of_word(word: &str) -> Self {
         let ends = match names::target(word) {
@@ -46,7 +46,7 @@ impl Pattern {
 
     /// Whether the entry of this name is meant. Further entries of ours go with the first.
     pub(crate) fn matches(&self, name: &str) -> bool {
-        let first = name.split_once(SPARES[0]).map_or(name, |(first, _)| first);
+        let first = name.split_once(NAME_SUFFIXES[0]).map_or(name, |(first, _)| first);
         let is_end =
             |end: &String| first == end || first.strip_suffix(end.as_str()).is_some_and(|rest| rest.ends_with('-'));
         [name, first].iter().any(|name| is_match(self.word.as_bytes(), name.as_bytes())) || self.ends.iter().any(is_end)
@@ -113,7 +113,7 @@ mod tests {
             ("*", &["anything", ""], &[]),
         ];
         for (word, meant, others) in cases {
-            let pattern = Pattern::of_word(word);
+            let pattern = EntryGlob::of_word(word);
             for name in meant {
                 assert!(pattern.matches(name), "{word} means {name}");
             }
@@ -125,8 +125,8 @@ mod tests {
 
     #[test]
     fn a_target_is_its_entries_alone() {
-        let patterns: Vec<_> = Pattern::of_target("i386").collect();
-        let names: Vec<_> = patterns.iter().map(Pattern::word).collect();
+        let patterns: Vec<_> = EntryGlob::of_target("i386").collect();
+        let names: Vec<_> = patterns.iter().map(EntryGlob::word).collect();
         assert_eq!(names, ["qemu-i386", "qemu-i486"]);
         assert!(!patterns.iter().any(|pattern| pattern.matches("x-i386")));
     }

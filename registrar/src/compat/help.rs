@@ -1,6 +1,6 @@
 //! What `--help` says in each dialect.
 
-use super::Dialect;
+use super::CompatMode;
 
 const TONISTIIGI: &str = "\
 Usage: [--uninstall NAME[,NAME...]] [--install all|NAME[,NAME...]] [--mount DIR] [--version]
@@ -37,14 +37,14 @@ Usage: [-s] [-l] [-r] -- [-p [yes|no]] [-c [yes|no]] [-r] [-t] [TARGET...]
 ";
 
 /// The whole text.
-pub(super) fn text(dialect: Dialect) -> String {
-    let usage = match dialect {
-        Dialect::Tonistiigi => TONISTIIGI,
-        Dialect::Multiarch => MULTIARCH,
-        Dialect::Qus => QUS,
+pub(super) fn text(mode: CompatMode) -> String {
+    let usage = match mode {
+        CompatMode::Tonistiigi => TONISTIIGI,
+        CompatMode::Multiarch => MULTIARCH,
+        CompatMode::Qus => QUS,
     };
     format!(
-        "Read as {dialect}'s command line; our own has more, see registrar --help\n\n{usage}\n\
+        "Read as {mode}'s command line; our own has more, see registrar --help\n\n{usage}\n\
          Entries that are not for ELF programs are never removed. In a user namespace, REGISTRAR_SCOPE=userns in the\n\
          environment is needed: register for its programs alone.\n"
     )

@@ -13,13 +13,13 @@ pub(super) enum Takes {
 pub(super) type Options = &'static [(&'static [&'static str], Takes)];
 
 /// Those of a line.
-pub(super) struct Words<'a> {
+pub(super) struct ParsedOptions<'a> {
     given: Vec<(&'static str, &'a str)>,
     /// What is no option, nor the value of one.
     pub(super) others: Vec<&'a str>,
 }
 
-impl<'a> Words<'a> {
+impl<'a> ParsedOptions<'a> {
     /// Reads them, or says which cannot be meant.
     pub(super) fn read(options: Options, words: &[&'a str]) -> Result<Self, String> {
         let mut found = Self { given: Vec::new(), others: Vec::new() };

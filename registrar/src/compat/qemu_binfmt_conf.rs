@@ -1,8 +1,8 @@
 //! The options of QEMU's `qemu-binfmt-conf.sh`, as multiarch/qemu-user-static's users type them after `--reset`, and
 //! those of dbhi/qus after `--`.
 
-use super::options::{Options, Takes, Words, unknown};
-use super::{Dialect, Environment, Foreign, How, Naming, Pattern, Show, value};
+use super::options::{Options, ParsedOptions, Takes, unknown};
+use super::{BinaryName, CompatCommand, CompatMode, CompatOptions, EntryGlob, Environment, StatusKind, value};
 use crate::cli::{Command, Error, known_targets};
 use crate::flags::Flags;
 
@@ -35,19 +35,19 @@ const FOLDER: &str = "QEMU_BIN_DIR";
 const ALL: &str = "qemu-*";
 
 /// Reads the words after the program's name.
-pub(super) fn parse(dialect: Dialect, words: &[&str], environment: Environment<'_>) -> Result<Command, Error> {
-    let read = |options, words| Words::read(options, words).map_err(|cause| dialect.refused(cause));
+pub(super) fn parse(mode: CompatMode, words: &[&str], environment: Environment<'_>) -> Result<Command, Error> {
+    let read = |options, words| ParsedOptions::read(options, words).map_err(|cause| mode.refused(cause));
     let split = words.iter().position(|word| *word == "--");
-    let (before, behind) = match (dialect, split) {
-        (Dialect::Qus, Some(at)) => (&words[..at], &words[at + 1..]),
-        (Dialect::Qus, None) => (words, &words[..0]),
+    let (before, behind) = match (mode, split) {
+        (CompatMode::Qus, Some(at)) => (&words[..at], &words[at + 1..]),
+        (CompatMode::Qus, None) => (words, &words[..0]),
         _ => (&words[..0], words),
     };
     let (own, words) = (read(OF_QUS, before)?, read(OPTIONS, behind)?);
     if let Some(word) = own.others.first() {
-        return Err(dialect.refused(unknown(word)));
+        return Err(mode.refused(unknown(word)));
     } else if own.is_yes("help") || words.is_yes("help") {
-        return Ok(Command::Help(Some(dialect)));
+        return Ok(Command::Help(Some(mode)));
     }
     let [clears, is_trial] = ["clear", "test"].map(|name| words.is_yes(name));
     let (targets, problem) = known_targets(&mut words.others.iter().copied());
@@ -55,31 +55,31 @@ pub(super) fn parse(dialect: Dialect, words: &[&str], environment: Environment<'
         return Err(problem);
     }
     let remove = if own.is_yes("reset") || words.is_yes("reset") || (clears && targets.is_empty()) {
-        vec![Pattern::of_name(ALL)]
+        vec![EntryGlob::of_name(ALL)]
     } else if clears {
-        targets.iter().flat_map(|target| Pattern::of_target(target)).collect()
+        targets.iter().flat_map(|target| EntryGlob::of_target(target)).collect()
     } else {
         Vec::new()
     };
     let shows = own.is_yes("list");
     let is_only_shown = shows && (is_trial || split.is_none());
     let from_environment = || value(environment, FOLDER).map(|folder| (FOLDER, folder));
-    let suffix = words.value("qemu-suffix").filter(|suffix| *suffix != Naming::USUAL_SUFFIX);
-    let how = How {
+    let suffix = words.value("qemu-suffix").filter(|suffix| *suffix != BinaryName::USUAL_SUFFIX);
+    let how = CompatOptions {
         targets,
         flags: (words.is_yes("preserve-argv0"), words.is_yes("credential"), words.is_yes("persistent")),
         folder: words.value("qemu-path").map(|folder| ("--qemu-path", folder.to_owned())).or_else(from_environment),
-        naming: suffix.map(|suffix| Naming { prefix: String::new(), suffix: Some(suffix.to_owned()) }),
+        naming: suffix.map(|suffix| BinaryName { prefix: String::new(), suffix: Some(suffix.to_owned()) }),
     };
-    let mut request = how.request(dialect, environment)?;
+    let mut request = how.request(mode, environment)?;
     request.dry_run = is_trial;
     if is_trial {
         // A trial is told in our own words: theirs would say that it was done.
-        request.asked.dialect = None;
+        request.args.mode = None;
     }
     if is_only_shown {
-        request.asked.wanted.flags = Flags::default();
+        request.args.desired.flags = Flags::default();
     }
-    let show = if shows { Show::Status } else { Show::Nothing };
-    Ok(Command::Foreign(Foreign { remove, request, registers: !clears && !is_only_shown, show, complaint: None }))
+    let show = if shows { StatusKind::Status } else { StatusKind::Nothing };
+    Ok(Command::Compat(CompatCommand { remove, request, registers: !clears && !is_only_shown, show, warning: None }))
 }

@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 
 use super::*;
-use crate::cli::Asked;
+use crate::cli::CommonArgs;
 use crate::flags::Flags;
-use crate::plan::Wanted;
+use crate::plan::DesiredState;
 
 fn parsed_in(line: &str, environment: &[(&str, &str)]) -> Result<Command, String> {
     let value = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
@@ -16,22 +16,23 @@ fn parsed(line: &str) -> Result<Command, String> {
     parsed_in(line, &[])
 }
 
-fn foreign(line: &str) -> Foreign {
+fn foreign(line: &str) -> CompatCommand {
     match parsed(line) {
-        Ok(Command::Foreign(foreign)) => foreign,
+        Ok(Command::Compat(foreign)) => foreign,
         other => panic!("{line}: {other:?}"),
     }
 }
 
-fn request(dialect: Dialect, targets: &[&'static str], flags: &str) -> Register {
-    let wanted = Wanted { flags: Flags::raw(flags).expect("flags"), ..Wanted::default() };
-    let asked = Asked { targets: targets.into(), wanted, dialect: Some(dialect), ..Asked::default() };
-    Register { asked, ..Register::default() }
+fn request(mode: CompatMode, targets: &[&'static str], flags: &str) -> RegisterArgs {
+    let desired = DesiredState { flags: Flags::raw(flags).expect("flags"), ..DesiredState::default() };
+    let args = CommonArgs { targets: targets.into(), desired, mode: Some(mode), ..CommonArgs::default() };
+    RegisterArgs { args, ..RegisterArgs::default() }
 }
 
 #[test]
 fn the_first_words_tell_the_dialect() {
-    let (tonistiigi, multiarch, qus) = (Some(Dialect::Tonistiigi), Some(Dialect::Multiarch), Some(Dialect::Qus));
+    let (tonistiigi, multiarch, qus) =
+        (Some(CompatMode::Tonistiigi), Some(CompatMode::Multiarch), Some(CompatMode::Qus));
     let cases = [
         ("registrar", tonistiigi),
         ("registrar --install all", tonistiigi),
@@ -66,7 +67,7 @@ fn the_first_words_tell_the_dialect() {
     for (line, expected) in cases {
         let words: Vec<_> = line.split(' ').map(OsString::from).collect();
         let found = match meant(&words) {
-            Meant::Theirs { dialect, .. } => Some(dialect),
+            Interpretation::Theirs { mode, .. } => Some(mode),
             _ => None,
         };
         assert_eq!(found, expected, "{line}");
@@ -82,14 +83,14 @@ fn words_of_ours_in_other_images() {
 
 #[test]
 fn tonistiigi() {
-    let of = |targets: &[&'static str], registers| Foreign {
+    let of = |targets: &[&'static str], registers| CompatCommand {
         remove: Vec::new(),
-        request: request(Dialect::Tonistiigi, targets, "CF"),
+        request: request(CompatMode::Tonistiigi, targets, "CF"),
         registers,
-        show: Show::Platforms,
-        complaint: None,
+        show: StatusKind::Platforms,
+        warning: None,
     };
-    let complaining = |foreign, complaint: &str| Foreign { complaint: Some(complaint.into()), ..foreign };
+    let complaining = |foreign, warning: &str| CompatCommand { warning: Some(warning.into()), ..foreign };
     let cases = [
         ("registrar", of(&[], false)),
         ("registrar --install all", of(&[], true)),
@@ -106,49 +107,49 @@ fn tonistiigi() {
         ("binfmt --install pdp11,all", complaining(of(&[], true), "unknown architecture: 'pdp11'")),
         (
             "binfmt --uninstall qemu-*,linux/arm64",
-            Foreign { remove: ["qemu-*", "linux/arm64"].map(Pattern::of_word).into(), ..of(&[], false) },
+            CompatCommand { remove: ["qemu-*", "linux/arm64"].map(EntryGlob::of_word).into(), ..of(&[], false) },
         ),
     ];
     for (line, expected) in cases {
         assert_eq!(foreign(line), expected, "{line}");
     }
     let mounted = foreign("binfmt -mount /m");
-    assert_eq!(mounted.request.asked.mount.as_deref(), Some(Path::new("/m")));
+    assert_eq!(mounted.request.args.mount.as_deref(), Some(Path::new("/m")));
     for line in ["binfmt --version", "binfmt -version"] {
         assert_eq!(parsed(line), Ok(Command::Version));
     }
     for line in ["binfmt -h", "binfmt --help", "binfmt --install all -help"] {
-        assert_eq!(parsed(line), Ok(Command::Help(Some(Dialect::Tonistiigi))));
+        assert_eq!(parsed(line), Ok(Command::Help(Some(CompatMode::Tonistiigi))));
     }
 }
 
 #[test]
 fn tonistiigis_environment() {
-    let asked = |environment: &[(&str, &str)]| match parsed_in("binfmt --install all", environment) {
-        Ok(Command::Foreign(foreign)) => foreign.request.asked,
+    let args = |environment: &[(&str, &str)]| match parsed_in("binfmt --install all", environment) {
+        Ok(Command::Compat(foreign)) => foreign.request.args,
         other => panic!("{environment:?}: {other:?}"),
     };
-    assert_eq!(asked(&[("QEMU_PRESERVE_ARGV0", "1")]).wanted.flags, Flags::new(true, true, true));
-    assert_eq!(asked(&[("QEMU_PRESERVE_ARGV0", "")]).wanted.flags, Flags::new(false, true, true));
-    assert!(asked(&[("REGISTRAR_SCOPE", "userns")]).in_user_namespace);
-    let elsewhere = asked(&[("QEMU_BINARY_PATH", "/opt/")]);
-    assert_eq!(elsewhere.wanted.emulators, "/opt");
-    assert_eq!(elsewhere.naming, Some(Naming { prefix: String::new(), suffix: None }));
-    let prefixed = asked(&[("QEMU_BINARY_PREFIX", "b-")]);
-    assert_eq!(prefixed.naming, Some(Naming { prefix: "b-".into(), suffix: None }));
+    assert_eq!(args(&[("QEMU_PRESERVE_ARGV0", "1")]).desired.flags, Flags::new(true, true, true));
+    assert_eq!(args(&[("QEMU_PRESERVE_ARGV0", "")]).desired.flags, Flags::new(false, true, true));
+    assert!(args(&[("REGISTRAR_SCOPE", "userns")]).in_user_namespace);
+    let elsewhere = args(&[("QEMU_BINARY_PATH", "/opt/")]);
+    assert_eq!(elsewhere.desired.emulators, "/opt");
+    assert_eq!(elsewhere.naming, Some(BinaryName { prefix: String::new(), suffix: None }));
+    let prefixed = args(&[("QEMU_BINARY_PREFIX", "b-")]);
+    assert_eq!(prefixed.naming, Some(BinaryName { prefix: "b-".into(), suffix: None }));
 }
 
 #[test]
 fn options_of_qemus_script() {
-    let of = |dialect, targets: &[&'static str], flags, remove: &[&str]| Foreign {
-        remove: remove.iter().map(|name| Pattern::of_name(name)).collect(),
-        request: request(dialect, targets, flags),
+    let of = |mode, targets: &[&'static str], flags, remove: &[&str]| CompatCommand {
+        remove: remove.iter().map(|name| EntryGlob::of_name(name)).collect(),
+        request: request(mode, targets, flags),
         registers: true,
-        show: Show::Nothing,
-        complaint: None,
+        show: StatusKind::Nothing,
+        warning: None,
     };
-    let multiarch = |flags, remove| of(Dialect::Multiarch, &[], flags, remove);
-    let qus = |targets, flags| of(Dialect::Qus, targets, flags, &[]);
+    let multiarch = |flags, remove| of(CompatMode::Multiarch, &[], flags, remove);
+    let qus = |targets, flags| of(CompatMode::Qus, targets, flags, &[]);
     let cases = [
         ("registrar --reset", multiarch("", &["qemu-*"])),
         ("registrar --reset -p yes", multiarch("F", &["qemu-*"])),
@@ -163,31 +164,31 @@ fn options_of_qemus_script() {
         ("registrar -s -- -p yes aarch64 arm", qus(&["aarch64", "arm"], "F")),
         ("registrar -s -- -p no arm64", qus(&["aarch64"], "")),
         ("registrar -- -p -c", qus(&[], "CF")),
-        ("registrar -- -r", Foreign { registers: false, ..of(Dialect::Qus, &[], "", &["qemu-*"]) }),
+        ("registrar -- -r", CompatCommand { registers: false, ..of(CompatMode::Qus, &[], "", &["qemu-*"]) }),
         (
             "registrar -- -r i386",
-            Foreign { registers: false, ..of(Dialect::Qus, &["i386"], "", &["qemu-i386", "qemu-i486"]) },
+            CompatCommand { registers: false, ..of(CompatMode::Qus, &["i386"], "", &["qemu-i386", "qemu-i486"]) },
         ),
-        ("registrar -r -s -- -p", of(Dialect::Qus, &[], "F", &["qemu-*"])),
-        ("registrar -l", Foreign { registers: false, show: Show::Status, ..qus(&[], "F") }),
+        ("registrar -r -s -- -p", of(CompatMode::Qus, &[], "F", &["qemu-*"])),
+        ("registrar -l", CompatCommand { registers: false, show: StatusKind::Status, ..qus(&[], "F") }),
     ];
     for (line, expected) in cases {
         assert_eq!(foreign(line), expected, "{line}");
     }
     let trial = foreign("registrar -s -- -p -t");
-    assert_eq!((trial.registers, trial.request.dry_run, trial.request.asked.dialect), (true, true, None));
+    assert_eq!((trial.registers, trial.request.dry_run, trial.request.args.mode), (true, true, None));
     let shown = foreign("registrar -l -- -t");
-    assert_eq!((shown.registers, shown.show, shown.remove), (false, Show::Status, Vec::new()));
-    let elsewhere = foreign("registrar -Q /opt -F -x").request.asked;
-    assert_eq!((elsewhere.wanted.emulators.as_str(), elsewhere.emulators_from), ("/opt", "--qemu-path"));
-    assert_eq!(elsewhere.naming, Some(Naming { prefix: String::new(), suffix: Some("-x".into()) }));
-    for (line, dialect) in [
-        ("registrar --reset -h", Dialect::Multiarch),
-        ("registrar -s -h", Dialect::Qus),
-        ("registrar -h --", Dialect::Qus),
-        ("registrar -- --help", Dialect::Qus),
+    assert_eq!((shown.registers, shown.show, shown.remove), (false, StatusKind::Status, Vec::new()));
+    let elsewhere = foreign("registrar -Q /opt -F -x").request.args;
+    assert_eq!((elsewhere.desired.emulators.as_str(), elsewhere.emulators_from), ("/opt", "--qemu-path"));
+    assert_eq!(elsewhere.naming, Some(BinaryName { prefix: String::new(), suffix: Some("-x".into()) }));
+    for (line, mode) in [
+        ("registrar --reset -h", CompatMode::Multiarch),
+        ("registrar -s -h", CompatMode::Qus),
+        ("registrar -h --", CompatMode::Qus),
+        ("registrar -- --help", CompatMode::Qus),
     ] {
-        assert_eq!(parsed(line), Ok(Command::Help(Some(dialect))), "{line}");
+        assert_eq!(parsed(line), Ok(Command::Help(Some(mode))), "{line}");
     }
 }
 
@@ -195,21 +196,21 @@ fn options_of_qemus_script() {
 fn refused_lines_say_how_they_were_read() {
     let tonistiigi = "; this was read as tonistiigi/binfmt's command line, see --install all --help";
     let multiarch = "; this was read as multiarch/qemu-user-static's command line, see --reset --help";
-    let plain = "neither a slash, a colon nor a control character can stand in emulators' names";
+    let errno_text = "neither a slash, a colon nor a control character can stand in emulators' names";
     let qus = "; this was read as dbhi/qus's command line, see -- --help";
     let cases = [
         ("binfmt --instal all", &[][..], "unknown word '--instal'", tonistiigi),
         ("binfmt --install all more", &[], "unknown word 'more'", tonistiigi),
         ("binfmt --install", &[], "--install: no value", tonistiigi),
         ("binfmt --mount=", &[], "--mount '': no folder", ""),
-        ("binfmt --install all", &[("QEMU_BINARY_PREFIX", "a/b")], plain, tonistiigi),
+        ("binfmt --install all", &[("QEMU_BINARY_PREFIX", "a/b")], errno_text, tonistiigi),
         ("binfmt --install all", &[("QEMU_BINARY_PATH", "x")], "QEMU_BINARY_PATH 'x': not an absolute path", ""),
         ("binfmt", &[("REGISTRAR_SCOPE", "host")], "REGISTRAR_SCOPE: only userns must be named", tonistiigi),
         ("registrar --reset --nonsense", &[], "unknown word '--nonsense'", multiarch),
         ("registrar --reset -Q", &[], "-Q: no value", multiarch),
         ("registrar --persistent=perhaps", &[], "--persistent=perhaps: neither yes nor no", multiarch),
         ("registrar -p yes arm46", &[], "unknown architecture: 'arm46' (did you mean arm64?)", ""),
-        ("registrar -F a:b", &[], plain, multiarch),
+        ("registrar -F a:b", &[], errno_text, multiarch),
         ("registrar -s -x -- -p", &[], "unknown word '-x'", qus),
     ];
     for (line, environment, cause, read_as) in cases {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::options::{Options, Takes, Words, unknown};
-use super::{Dialect, Environment, Foreign, How, Naming, Pattern, Show, value};
+use super::options::{Options, ParsedOptions, Takes, unknown};
+use super::{BinaryName, CompatCommand, CompatMode, CompatOptions, EntryGlob, Environment, StatusKind, value};
 use crate::cli::{Command, Error, known_targets};
 
 const OPTIONS: Options = &[
@@ -23,14 +23,14 @@ const ALL: &str = "all";
 
 /// Reads the words after the program's name.
 pub(super) fn parse(words: &[&str], environment: Environment<'_>) -> Result<Command, Error> {
-    let dialect = Dialect::Tonistiigi;
-    let words = Words::read(OPTIONS, words).map_err(|cause| dialect.refused(cause))?;
+    let mode = CompatMode::Tonistiigi;
+    let words = ParsedOptions::read(OPTIONS, words).map_err(|cause| mode.refused(cause))?;
     if let Some(word) = words.others.first() {
-        return Err(dialect.refused(unknown(word)));
+        return Err(mode.refused(unknown(word)));
     } else if words.is_yes("version") {
         return Ok(Command::Version);
     } else if words.is_yes("help") {
-        return Ok(Command::Help(Some(dialect)));
+        return Ok(Command::Help(Some(mode)));
     }
     let is_all = list(words.value("install")).any(|name| name == ALL);
     let (targets, problem) = known_targets(&mut list(words.value("install")).filter(|name| *name != ALL));
@@ -40,24 +40,24 @@ pub(super) fn parse(words: &[&str], environment: Environment<'_>) -> Result<Comm
     // Emulators in a folder of the user's are called as in that image, `qemu-aarch64`; those of this image are known by
     // the names that all others give them, and so are found again by `unregister`.
     let naming =
-        (folder.is_some() || prefix.is_some()).then(|| Naming { prefix: prefix.unwrap_or_default(), suffix: None });
-    let how = How {
+        (folder.is_some() || prefix.is_some()).then(|| BinaryName { prefix: prefix.unwrap_or_default(), suffix: None });
+    let how = CompatOptions {
         targets: if is_all { Vec::new() } else { targets },
         flags: (value(environment, PRESERVE_ARGV0).is_some(), true, true),
         folder: folder.map(|folder| (FOLDER, folder)),
         naming,
     };
-    let mut request = how.request(dialect, environment)?;
-    request.asked.mount = words.value("mount").map(PathBuf::from);
-    if request.asked.mount.as_ref().is_some_and(|folder| folder.as_os_str().is_empty()) {
+    let mut request = how.request(mode, environment)?;
+    request.args.mount = words.value("mount").map(PathBuf::from);
+    if request.args.mount.as_ref().is_some_and(|folder| folder.as_os_str().is_empty()) {
         return Err(Error::Mount);
     }
-    Ok(Command::Foreign(Foreign {
-        remove: list(words.value("uninstall")).map(Pattern::of_word).collect(),
+    Ok(Command::Compat(CompatCommand {
+        remove: list(words.value("uninstall")).map(EntryGlob::of_word).collect(),
         request,
         registers,
-        show: Show::Platforms,
-        complaint: problem.map(|problem| problem.to_string()),
+        show: StatusKind::Platforms,
+        warning: problem.map(|problem| problem.to_string()),
     }))
 }
 

@@ -2,10 +2,10 @@
 //! a rule may take some of them and not the others.
 
 /// So much of a program the kernel compares, in bytes.
-pub(crate) const COMPARED: usize = 256;
+pub(crate) const BINPRM_BUF_SIZE: usize = 256;
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 4;
+pub(crate) const HEADER_VARIANTS: usize = 4;
 
 /// Where an ELF header says in which byte order it is, which operating system's, and whether the program may be
 /// anywhere in memory.
@@ -16,19 +16,19 @@ const E_TYPE: usize = 16;
 const BIG_ENDIAN: u8 = 2;
 
 /// As compilers write them: ET_EXEC and ET_DYN, without GNU's extensions or with them.
-const KINDS_OF_PROGRAMS: [(u8, u8); KINDS] = [(2, 0), (2, 3), (3, 0), (3, 3)];
+const KINDS_OF_PROGRAMS: [(u8, u8); HEADER_VARIANTS] = [(2, 0), (2, 3), (3, 0), (3, 3)];
 
 /// The first bytes of a program.
 #[derive(Clone, Copy)]
-pub(crate) struct Beginning {
-    bytes: [u8; COMPARED],
+pub(crate) struct ElfHeader {
+    bytes: [u8; BINPRM_BUF_SIZE],
     length: usize,
 }
 
-impl Beginning {
+impl ElfHeader {
     pub(crate) fn of(program: &[u8]) -> Self {
-        let length = program.len().min(COMPARED);
-        let mut bytes = [0; COMPARED];
+        let length = program.len().min(BINPRM_BUF_SIZE);
+        let mut bytes = [0; BINPRM_BUF_SIZE];
         bytes[..length].copy_from_slice(&program[..length]);
         Self { bytes, length }
     }
@@ -38,7 +38,7 @@ impl Beginning {
     }
 
     /// The same of each kind of program of its architecture.
-    pub(crate) fn kinds(self) -> [Self; KINDS] {
+    pub(crate) fn kinds(self) -> [Self; HEADER_VARIANTS] {
         KINDS_OF_PROGRAMS.map(|(kind, osabi)| {
             let mut bytes = self.bytes;
             bytes[EI_OSABI] = osabi;
@@ -57,17 +57,17 @@ mod tests {
     #[test]
     fn every_rule_of_the_table_takes_all_kinds_of_its_programs() {
         for handler in TABLE.handlers {
-            let kinds = Beginning::of(handler.probe).kinds();
-            assert!(kinds.iter().all(|kind| handler.takes(kind.bytes())), "{}", handler.name);
-            let own = Beginning::of(handler.probe);
+            let kinds = ElfHeader::of(handler.probe).kinds();
+            assert!(kinds.iter().all(|kind| handler.matches(kind.bytes())), "{}", handler.name);
+            let own = ElfHeader::of(handler.probe);
             assert_eq!(kinds.iter().filter(|kind| kind.bytes() == own.bytes()).count(), 1, "{}", handler.name);
         }
     }
 
     #[test]
     fn short_and_long_programs() {
-        assert_eq!(Beginning::of(b"#!/bin/sh").bytes(), b"#!/bin/sh");
-        assert_eq!(Beginning::of(&[7; 300]).bytes(), [7; COMPARED]);
-        assert_eq!(Beginning::of(b"#!").kinds().map(|kind| kind.bytes().len()), [2; KINDS]);
+        assert_eq!(ElfHeader::of(b"#!/bin/sh").bytes(), b"#!/bin/sh");
+        assert_eq!(ElfHeader::of(&[7; 300]).bytes(), [7; BINPRM_BUF_SIZE]);
+        assert_eq!(ElfHeader::of(b"#!").kinds().map(|kind| kind.bytes().len()), [2; HEADER_VARIANTS]);
     }
 }

@@ -4,7 +4,7 @@
 use nix::errno::Errno;
 
 use crate::binfmt_misc::errno;
-use crate::elf::header::Beginning;
+use crate::elf::header::ElfHeader;
 use crate::native::{EXECUTED, Emulation, beginning};
 use crate::table::Handler;
 
@@ -15,7 +15,7 @@ const SHELL: &str = "/bin/sh";
 pub(crate) struct Guard {
     /// Of this program, as what the kernel has executed tells.
     pub(crate) emulation: Option<Emulation>,
-    natives: Vec<(&'static str, Beginning)>,
+    natives: Vec<(&'static str, ElfHeader)>,
 }
 
 impl Guard {
@@ -31,12 +31,12 @@ impl Guard {
 
     /// Adds programs of `handler`'s target, which turned out to run natively.
     pub(crate) fn add(&mut self, handler: &'static Handler) {
-        self.natives.push((handler.platform, Beginning::of(handler.probe)));
+        self.natives.push((handler.platform, ElfHeader::of(handler.probe)));
     }
 
     /// What the handler's rule would take from the machine.
     pub(crate) fn taken_by(&self, handler: &Handler) -> Option<&'static str> {
-        self.natives.iter().find(|(_, native)| handler.takes(native.bytes())).map(|&(name, _)| name)
+        self.natives.iter().find(|(_, native)| handler.matches(native.bytes())).map(|&(name, _)| name)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::binfmt_misc::{errno, plain};
+use crate::binfmt_misc::{errno, errno_text};
 
 /// Nothing half-written is ever left under a file's own name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ fn megabytes(bytes: u64) -> String {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Read { path, errno } => write!(f, "reading {}: {}", path.display(), plain(*errno)),
+            Self::Read { path, errno } => write!(f, "reading {}: {}", path.display(), errno_text(*errno)),
             Self::Folder { path, errno } => write!(f, "making {}: {}", path.display(), writing(*errno)),
             Self::Busy { path } => {
                 write!(f, "{}: another run is writing there; run this again when it has ended", path.display())
@@ -59,7 +59,7 @@ impl fmt::Display for Error {
                     Errno::EPERM | Errno::EACCES => "not permitted".into(),
                     Errno::ENOTSUP => "the file system has no labels".into(),
                     Errno::EINVAL => "SELinux knows no such label".into(),
-                    errno => plain(errno),
+                    errno => errno_text(errno),
                 };
                 let path = path.display();
                 write!(f, "labelling {path} {label}: {cause}; what was there stays; see --selinux-label, also none")
@@ -74,6 +74,6 @@ fn writing(errno: Errno) -> String {
         Errno::EACCES | Errno::EPERM => "not permitted; run as root of the host".into(),
         Errno::ENOTDIR | Errno::EEXIST => "part of the path is no directory".into(),
         Errno::ENOSYS => "this kernel lacks openat2(2), which came with Linux 5.6".into(),
-        _ => plain(errno),
+        _ => errno_text(errno),
     }
 }

@@ -21,8 +21,8 @@ const BEGIN: &str = ".";
 const END: &str = ".registrar-new";
 
 /// How long another run is waited for: copying all emulators to a slow disk takes about a minute.
-const PATIENCE: Duration = Duration::from_secs(300);
-const PAUSE: Duration = Duration::from_millis(20);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(300);
+const RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// Those of a mode that say who may do what.
 const ALL_BITS: u32 = 0o7777;
@@ -31,7 +31,7 @@ const ALL_BITS: u32 = 0o7777;
 const BLOCK: usize = 1 << 16;
 
 /// The folder. As long as it lives, no other run puts anything there.
-pub(crate) struct Place {
+pub(crate) struct StagingDir {
     /// Open, and locked.
     folder: File,
     /// How the open folder is reached.
@@ -42,7 +42,7 @@ pub(crate) struct Place {
     shown: PathBuf,
 }
 
-impl Place {
+impl StagingDir {
     /// Makes the folder, with all above it, if it is not there.
     pub(crate) fn make(path: &Path) -> Result<Self, Error> {
         let failed = |error| Error::Folder { path: path.into(), errno: errno(&error) };
@@ -66,7 +66,7 @@ impl Place {
         loop {
             match folder.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_TIMEOUT => thread::sleep(RETRY_DELAY),
                 Err(TryLockError::WouldBlock) => return Err(Error::Busy { path: shown.into() }),
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
@@ -107,7 +107,13 @@ impl Place {
 
     /// Puts a file in place of what has that name. What a kill leaves is the old file or the new one; after a failure it
     /// is the old one.
-    pub(crate) fn put(&self, name: &str, mode: u32, label: Option<&str>, content: &mut dyn Read) -> Result<(), Error> {
+    pub(crate) fn install(
+        &self,
+        name: &str,
+        mode: u32,
+        label: Option<&str>,
+        content: &mut dyn Read,
+    ) -> Result<(), Error> {
         let new = self.staging.join([BEGIN, name, END].concat());
         let made = self.write(&new, mode, label, content, name);
         let made =

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::plan::Wanted;
+use crate::plan::DesiredState;
 use crate::table::Handler;
 
 /// Begins each file of ours that may have a comment.
@@ -66,8 +66,8 @@ impl Format {
     }
 
     /// Flags that it cannot express.
-    pub(super) fn unknown_flags(self, wanted: &Wanted) -> String {
-        let flags = wanted.flags.as_str();
+    pub(super) fn unknown_flags(self, desired: &DesiredState) -> String {
+        let flags = desired.flags.as_str();
         let is_unknown = |letter: &char| match letter {
             'P' | 'C' | 'F' => false,
             // Implied by `C`.
@@ -82,10 +82,10 @@ impl Format {
 
     /// The files that register these handlers as wanted. Of binfmt.d one whose name comes after those of distributions,
     /// so that ours wins.
-    pub(super) fn files(self, handlers: &[&'static Handler], wanted: &Wanted) -> Vec<File> {
+    pub(super) fn files(self, handlers: &[&'static Handler], desired: &DesiredState) -> Vec<File> {
         match self {
-            Self::Systemd | Self::OpenRc => vec![("registrar.conf", HEADER.to_owned() + &rules(handlers, wanted))],
-            Self::BinfmtSupport => handlers.iter().map(|handler| (handler.name, fields(handler, wanted))).collect(),
+            Self::Systemd | Self::OpenRc => vec![("registrar.conf", HEADER.to_owned() + &rules(handlers, desired))],
+            Self::BinfmtSupport => handlers.iter().map(|handler| (handler.name, fields(handler, desired))).collect(),
         }
     }
 
@@ -122,19 +122,19 @@ impl Format {
     }
 
     /// What `export` prints: rules, or the commands that have the same effect.
-    pub(super) fn exported(self, handlers: &[&'static Handler], wanted: &Wanted) -> String {
+    pub(super) fn exported(self, handlers: &[&'static Handler], desired: &DesiredState) -> String {
         match self {
-            Self::Systemd | Self::OpenRc => rules(handlers, wanted),
-            Self::BinfmtSupport => handlers.iter().map(|handler| command(handler, wanted)).collect(),
+            Self::Systemd | Self::OpenRc => rules(handlers, desired),
+            Self::BinfmtSupport => handlers.iter().map(|handler| command(handler, desired)).collect(),
         }
     }
 }
 
 /// As they are written to `register`.
-fn rules(handlers: &[&'static Handler], wanted: &Wanted) -> String {
+fn rules(handlers: &[&'static Handler], desired: &DesiredState) -> String {
     let mut text = String::new();
     for handler in handlers {
-        text.push_str(&handler.line_in(&wanted.emulators, &wanted.flags));
+        text.push_str(&handler.line_in(&desired.emulators, &desired.flags));
         text.push('\n');
     }
     text
@@ -147,33 +147,33 @@ fn pattern(handler: &Handler) -> [&'static str; 3] {
 }
 
 /// `yes` or nothing for what flags `C`, `P` and `F` mean.
-fn options(wanted: &Wanted) -> [(&'static str, &'static str); 3] {
-    let is_set = |letter| if wanted.flags.as_str().contains(letter) { "yes" } else { "" };
+fn options(desired: &DesiredState) -> [(&'static str, &'static str); 3] {
+    let is_set = |letter| if desired.flags.as_str().contains(letter) { "yes" } else { "" };
     [("credentials", is_set('C')), ("preserve", is_set('P')), ("fix-binary", is_set('F'))]
 }
 
 /// In the order in which update-binfmts reads them; the empty one names no detector.
-fn fields(handler: &Handler, wanted: &Wanted) -> String {
+fn fields(handler: &Handler, desired: &DesiredState) -> String {
     let [offset, magic, mask] = pattern(handler);
     let offset = if offset.is_empty() { "0" } else { offset };
-    let interpreter = handler.interpreter(&wanted.emulators);
+    let interpreter = handler.interpreter(&desired.emulators);
     let mut text = String::new();
     for line in [PACKAGE, "magic", offset, magic, mask, &interpreter, ""] {
         text.push_str(line);
         text.push('\n');
     }
-    for (_, value) in options(wanted) {
+    for (_, value) in options(desired) {
         text.push_str(value);
         text.push('\n');
     }
     text
 }
 
-fn command(handler: &Handler, wanted: &Wanted) -> String {
+fn command(handler: &Handler, desired: &DesiredState) -> String {
     let [offset, magic, mask] = pattern(handler);
     let mut line = format!("update-binfmts --package {PACKAGE} --install {} ", handler.name);
     for (before, value) in [
-        ("", handler.interpreter(&wanted.emulators).as_str()),
+        ("", handler.interpreter(&desired.emulators).as_str()),
         (" --offset ", offset),
         (" --magic ", magic),
         (" --mask ", mask),
@@ -183,7 +183,7 @@ fn command(handler: &Handler, wanted: &Wanted) -> String {
             let _ = write!(line, "{before}'{}'", value.replace('\'', "'\\''"));
         }
     }
-    for (name, value) in options(wanted).iter().filter(|(_, value)| !value.is_empty()) {
+    for (name, value) in options(desired).iter().filter(|(_, value)| !value.is_empty()) {
         let _ = write!(line, " --{name} {value}");
     }
     line + "\n"
@@ -195,15 +195,15 @@ mod tests {
     use crate::flags::Flags;
     use crate::table::TABLE;
 
-    fn wanted(flags: &str) -> Wanted {
-        Wanted { emulators: "/opt/q".into(), flags: Flags::raw(flags).expect("flags"), keep: false }
+    fn desired(flags: &str) -> DesiredState {
+        DesiredState { emulators: "/opt/q".into(), flags: Flags::raw(flags).expect("flags"), keep_foreign: false }
     }
 
     #[test]
     fn what_is_written_is_known_as_ours_with_its_folder() {
         let all: Vec<_> = TABLE.handlers.iter().collect();
         for format in [Format::Systemd, Format::OpenRc, Format::BinfmtSupport] {
-            let files = format.files(&all, &wanted("F"));
+            let files = format.files(&all, &desired("F"));
             for (name, text) in &files {
                 assert_eq!((format.other_owner(text), format.emulator_folders(text)), (None, vec!["/opt/q"]), "{name}");
                 assert!(format.names(TABLE.handlers).contains(name));
@@ -240,8 +240,8 @@ mod tests {
     fn flags_without_a_word() {
         let cases = [("POCF", ""), ("F", ""), ("OF", "O"), ("DFLT", "DLT")];
         for (flags, unknown) in cases {
-            assert_eq!(Format::BinfmtSupport.unknown_flags(&wanted(flags)), unknown, "{flags}");
-            assert_eq!(Format::Systemd.unknown_flags(&wanted(flags)), "", "{flags}");
+            assert_eq!(Format::BinfmtSupport.unknown_flags(&desired(flags)), unknown, "{flags}");
+            assert_eq!(Format::Systemd.unknown_flags(&desired(flags)), "", "{flags}");
         }
     }
 }

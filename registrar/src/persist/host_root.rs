@@ -11,7 +11,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::libc;
 
 use crate::binfmt_misc::errno;
-use crate::emulators::{Error, Place};
+use crate::emulators::{Error, StagingDir};
 
 /// The host's root, open.
 pub(super) struct Root {
@@ -25,16 +25,16 @@ impl Root {
     }
 
     /// A folder, if it is there; files in the making are put into `staging`, seen from it.
-    pub(super) fn find(&self, path: &str, staging: &str) -> Result<Option<Place>, Error> {
+    pub(super) fn find(&self, path: &str, staging: &str) -> Result<Option<StagingDir>, Error> {
         match self.folder(path) {
-            Ok(folder) => Place::lock(folder, Path::new(path), staging).map(Some),
+            Ok(folder) => StagingDir::lock(folder, Path::new(path), staging).map(Some),
             Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(Error::Folder { path: path.into(), errno }),
         }
     }
 
     /// A folder, made with all above it if it is not there.
-    pub(super) fn make(&self, path: &str) -> Result<Place, Error> {
+    pub(super) fn make(&self, path: &str) -> Result<StagingDir, Error> {
         let failed = |errno| Error::Folder { path: path.into(), errno };
         let mut folder = self.folder("/").map_err(failed)?;
         let ends = path.match_indices('/').map(|(end, _)| end).skip(1).chain([path.len()]);
@@ -50,7 +50,7 @@ impl Root {
             }
             .map_err(failed)?;
         }
-        Place::lock(folder, Path::new(path), ".")
+        StagingDir::lock(folder, Path::new(path), ".")
     }
 
     /// Removes a folder if it is empty.

@@ -3,7 +3,7 @@
 
 use std::io::{Cursor, Read};
 
-use crate::emulators::{Error, Place};
+use crate::emulators::{Error, StagingDir};
 
 /// Name of the list.
 const LIST: &str = ".registrar";
@@ -18,21 +18,21 @@ const MODE: u32 = 0o644;
 const LONGEST: u64 = 1 << 16;
 
 /// Text of a regular file, if there is one.
-pub(super) fn text(place: &Place, name: &str) -> Option<String> {
+pub(super) fn text(dir: &StagingDir, name: &str) -> Option<String> {
     let mut text = String::new();
-    place.existing(name)?.take(LONGEST).read_to_string(&mut text).ok().map(|_| text)
+    dir.existing(name)?.take(LONGEST).read_to_string(&mut text).ok().map(|_| text)
 }
 
 /// Names in the list.
-fn names(place: &Place) -> Vec<String> {
-    let text = text(place, LIST).unwrap_or_default();
+fn names(dir: &StagingDir) -> Vec<String> {
+    let text = text(dir, LIST).unwrap_or_default();
     let list = text.strip_prefix(HEADER).unwrap_or_default();
     list.lines().filter(|name| !name.is_empty() && !name.contains('/')).map(String::from).collect()
 }
 
 /// Adds names to the list, before the emulators come.
-pub(super) fn add(place: &Place, new: &[&str]) -> Result<(), Error> {
-    let mut all = names(place);
+pub(super) fn add(dir: &StagingDir, new: &[&str]) -> Result<(), Error> {
+    let mut all = names(dir);
     let before = all.len();
     for name in new {
         if !all.iter().any(|known| known == name) {
@@ -43,18 +43,18 @@ pub(super) fn add(place: &Place, new: &[&str]) -> Result<(), Error> {
         return Ok(());
     }
     let text = HEADER.to_owned() + &all.join("\n") + "\n";
-    place.put(LIST, MODE, None, &mut Cursor::new(text))?;
-    place.sync()
+    dir.install(LIST, MODE, None, &mut Cursor::new(text))?;
+    dir.sync()
 }
 
 /// Removes all that is in the list, and the list; gives the names that were in it.
-pub(super) fn remove_all(place: &Place) -> Result<Vec<String>, Error> {
-    let names = names(place);
+pub(super) fn remove_all(dir: &StagingDir) -> Result<Vec<String>, Error> {
+    let names = names(dir);
     for name in &names {
-        place.remove(name)?;
+        dir.remove(name)?;
     }
     if !names.is_empty() {
-        place.remove(LIST)?;
+        dir.remove(LIST)?;
     }
-    place.sync().map(|()| names)
+    dir.sync().map(|()| names)
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use super::format::HEADER;
 use super::host_root::Root;
 use super::{EMULATORS, Error, MODE, manifest};
-use crate::emulators::{self, Copying, Label, Place};
-use crate::plan::Wanted;
+use crate::emulators::{self, CopyJob, Label, StagingDir};
+use crate::plan::DesiredState;
 use crate::table::Handler;
 
 /// Name of the copy.
@@ -40,14 +40,14 @@ const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
 
 /// The service of a host, which is not there yet, or is ours.
 pub(super) struct Unit {
-    folder: Place,
+    folder: StagingDir,
     text: String,
 }
 
 impl Unit {
     /// The service that keeps these handlers as wanted.
-    pub(super) fn new(root: &Root, handlers: &[&Handler], wanted: &Wanted) -> Result<Self, Error> {
-        let emulators = &wanted.emulators;
+    pub(super) fn new(root: &Root, handlers: &[&Handler], desired: &DesiredState) -> Result<Self, Error> {
+        let emulators = &desired.emulators;
         let is_plain = emulators.bytes().all(|byte| byte.is_ascii_alphanumeric() || PLAIN.contains(&byte));
         let is_hidden = HIDDEN.iter().any(|folder| Path::new(emulators).starts_with(folder));
         if !is_plain || is_hidden {
@@ -58,19 +58,19 @@ impl Unit {
             let path = Path::new(FOLDER).join(NAME);
             return Err(Error::Taken { path, owner: "somebody else".into(), count: 1 });
         }
-        Ok(Self { folder, text: text(handlers, wanted) })
+        Ok(Self { folder, text: text(handlers, desired) })
     }
 
     /// What it starts, which is this program.
-    pub(super) fn program<'a>(&self, label: &Label, place: &'a Place) -> Result<Copying<'a>, emulators::Error> {
-        Copying::new(vec![(PROGRAM, "/proc/self/exe".into())], label, place)
+    pub(super) fn program<'a>(&self, label: &Label, dir: &'a StagingDir) -> Result<CopyJob<'a>, emulators::Error> {
+        CopyJob::new(vec![(PROGRAM, "/proc/self/exe".into())], label, dir)
     }
 
     /// Writes it, and has it started with the host; says what was to be done.
     pub(super) fn put(&self, root: &Root) -> Result<String, emulators::Error> {
         let is_same = manifest::text(&self.folder, NAME).is_some_and(|found| found == self.text);
         if !is_same {
-            self.folder.put(NAME, MODE, None, &mut Cursor::new(&self.text))?;
+            self.folder.install(NAME, MODE, None, &mut Cursor::new(&self.text))?;
         }
         root.make(WANTS)?.link(NAME, LINK)?;
         self.folder.sync()?;
@@ -91,20 +91,20 @@ pub(super) fn remove(root: &Root) -> Result<String, emulators::Error> {
     Ok(format!("service {FOLDER}/{NAME}: removed; if it runs: systemctl stop registrar\n"))
 }
 
-fn is_ours(folder: &Place) -> bool {
+fn is_ours(folder: &StagingDir) -> bool {
     manifest::text(folder, NAME).is_some_and(|text| text.starts_with(HEADER))
 }
 
 /// The unit for these handlers, so that one whose emulator was not copied is no failure at each start.
-fn text(handlers: &[&Handler], wanted: &Wanted) -> String {
-    let (folder, flags) = (&wanted.emulators, wanted.flags.as_str());
-    let mut asked = format!(" --flags={flags}");
+fn text(handlers: &[&Handler], desired: &DesiredState) -> String {
+    let (folder, flags) = (&desired.emulators, desired.flags.as_str());
+    let mut args = format!(" --flags={flags}");
     let mut last = "";
     for handler in handlers {
         // Those of one target stand side by side.
         if handler.target != last {
-            asked.push(' ');
-            asked.push_str(handler.target);
+            args.push(' ');
+            args.push_str(handler.target);
             last = handler.target;
         }
     }
@@ -112,7 +112,7 @@ fn text(handlers: &[&Handler], wanted: &Wanted) -> String {
     for line in TEMPLATE.lines() {
         if line.starts_with(COMMAND) {
             text.push_str(&line.replace(EMULATORS, folder));
-            text.push_str(&asked);
+            text.push_str(&args);
         } else {
             text.push_str(line);
         }
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn commands_are_those_of_what_is_asked() {
         let handlers: Vec<_> = TABLE.handlers.iter().filter(|handler| handler.target.contains("86")).collect();
-        let text = text(&handlers, &Wanted { emulators: "/srv/q".into(), ..Wanted::default() });
+        let text = text(&handlers, &DesiredState { emulators: "/srv/q".into(), ..DesiredState::default() });
         let commands: Vec<_> = text.lines().filter(|line| line.starts_with("Exec")).collect();
         let of = |what| format!("/srv/q/registrar register --{what} --bindir=/srv/q --flags=F i386 x86_64");
         assert_eq!(commands, [format!("ExecStartPre={}", of("verify")), format!("ExecStart={}", of("stay"))]);

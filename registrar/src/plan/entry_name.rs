@@ -1,43 +1,43 @@
 //! The names that a handler's entries may have, and changes of one entry.
 
 use crate::binfmt_misc::Entry;
-use crate::table::{Handler, SPARES};
+use crate::table::{Handler, NAME_SUFFIXES};
 
 /// Under which name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Slot {
-    Own,
+pub(crate) enum EntryName {
+    Primary,
     /// Serves while the own entry is exchanged, and for good where somebody else has the own name; otherwise the
     /// leftover of a run that was killed.
-    Spare,
+    Secondary,
     /// Serves while the entry under the second name is exchanged that is there for good; otherwise a leftover.
-    Third,
+    Tertiary,
 }
 
 /// One write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Add(Slot),
-    Remove(Slot),
+pub(crate) enum Operation {
+    Add(EntryName),
+    Remove(EntryName),
 }
 
-impl Change {
-    pub(super) fn slot(self) -> Slot {
+impl Operation {
+    pub(super) fn slot(self) -> EntryName {
         match self {
             Self::Add(slot) | Self::Remove(slot) => slot,
         }
     }
 }
 
-impl Slot {
-    pub(crate) const ALL: [Self; 3] = [Self::Own, Self::Spare, Self::Third];
+impl EntryName {
+    pub(crate) const ALL: [Self; 3] = [Self::Primary, Self::Secondary, Self::Tertiary];
 
     /// What stands after the handler's name.
     pub(crate) fn suffix(self) -> &'static str {
         match self {
-            Self::Own => "",
-            Self::Spare => SPARES[0],
-            Self::Third => SPARES[1],
+            Self::Primary => "",
+            Self::Secondary => NAME_SUFFIXES[0],
+            Self::Tertiary => NAME_SUFFIXES[1],
         }
     }
 
@@ -53,15 +53,15 @@ impl Slot {
     }
 
     /// Under which name an entry serves while the one of this name is exchanged.
-    pub(super) fn helper(self) -> Self {
+    pub(super) fn standby(self) -> Self {
         match self {
-            Self::Own => Self::Spare,
-            Self::Spare | Self::Third => Self::Third,
+            Self::Primary => Self::Secondary,
+            Self::Secondary | Self::Tertiary => Self::Tertiary,
         }
     }
 }
 
 /// Ours is what has a name of ours and our emulator, in whatever folder.
 pub(crate) fn is_ours(handler: &Handler, name: &str, entry: &Entry) -> bool {
-    Slot::of(handler, name).is_some() && entry.is_of(handler)
+    EntryName::of(handler, name).is_some() && entry.is_of(handler)
 }

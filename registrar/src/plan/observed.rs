@@ -1,52 +1,53 @@
 //! What is there of one handler: under each of its names, and whose entries serve its programs.
 
-use super::{Difference, Slot, Wanted, is_ours, text_difference};
+use super::{DesiredState, Drift, EntryName, is_ours, text_difference};
 use crate::binfmt_misc::{Entries, Entry, Named};
-use crate::elf::header::{Beginning, KINDS};
+use crate::elf::header::{ElfHeader, HEADER_VARIANTS};
 use crate::table::Handler;
 
 /// What an entry of a handler's name is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Holder<'e> {
-    Nobody,
-    Us(&'e Entry),
-    Other(&'e Entry),
+pub(super) enum NameOwner<'e> {
+    Free,
+    Ours(&'e Entry),
+    Foreign(&'e Entry),
 }
 
 /// The entries that have to do with a handler.
-pub(crate) struct Found<'e> {
+pub(crate) struct Observed<'e> {
     pub(super) handler: &'e Handler,
-    /// In the order of [`Slot::ALL`].
-    holders: [Holder<'e>; 3],
+    /// In the order of [`EntryName::ALL`].
+    holders: [NameOwner<'e>; 3],
     /// The kinds of programs that the handler's rule takes.
-    kinds: Vec<Beginning>,
+    kinds: Vec<ElfHeader>,
     /// Which entry runs each of them.
     servers: Vec<Option<Named<'e>>>,
 }
 
 /// An entry of somebody else that serves.
 #[derive(Clone, Copy)]
-pub(crate) struct Server<'e> {
+pub(crate) struct ActiveForeignEntry<'e> {
     pub(crate) name: &'e str,
     pub(crate) entry: &'e Entry,
     /// Entries of others serve all of the handler's programs, and not only some kinds of them.
     pub(crate) is_of_all: bool,
 }
 
-impl<'e> Found<'e> {
+impl<'e> Observed<'e> {
     pub(crate) fn new(handler: &'e Handler, entries: &'e Entries) -> Self {
-        let mut found = Self { handler, holders: [Holder::Nobody; 3], kinds: Vec::new(), servers: Vec::new() };
+        let mut found = Self { handler, holders: [NameOwner::Free; 3], kinds: Vec::new(), servers: Vec::new() };
         // As mostly, and nothing need be compared.
         if entries.names().next().is_none() {
             return found;
         }
         for (name, entry) in entries.iter() {
-            let Some(slot) = Slot::of(handler, name) else { continue };
-            found.holders[slot as usize] = if entry.is_of(handler) { Holder::Us(entry) } else { Holder::Other(entry) };
+            let Some(slot) = EntryName::of(handler, name) else { continue };
+            found.holders[slot as usize] =
+                if entry.is_of(handler) { NameOwner::Ours(entry) } else { NameOwner::Foreign(entry) };
         }
-        let kinds: [_; KINDS] = Beginning::of(&handler.header()).kinds();
+        let kinds: [_; HEADER_VARIANTS] = ElfHeader::of(&handler.header()).kinds();
         for (kind, server) in kinds.into_iter().zip(entries.servers_of(&kinds)) {
-            if handler.takes(kind.bytes()) {
+            if handler.matches(kind.bytes()) {
                 found.kinds.push(kind);
                 found.servers.push(server);
             }
@@ -54,13 +55,13 @@ impl<'e> Found<'e> {
         found
     }
 
-    pub(super) fn holder(&self, slot: Slot) -> Holder<'e> {
+    pub(super) fn holder(&self, slot: EntryName) -> NameOwner<'e> {
         self.holders[slot as usize]
     }
 
     /// Names that entries of ours have.
-    pub(super) fn slots_of_ours(&self) -> impl Iterator<Item = Slot> {
-        Slot::ALL.into_iter().filter(|slot| matches!(self.holder(*slot), Holder::Us(_)))
+    pub(super) fn slots_of_ours(&self) -> impl Iterator<Item = EntryName> {
+        EntryName::ALL.into_iter().filter(|slot| matches!(self.holder(*slot), NameOwner::Ours(_)))
     }
 
     /// The entry of ours that is meant to stay, with its name.
@@ -68,36 +69,36 @@ impl<'e> Found<'e> {
         self.our_slot().map(|(slot, entry)| (slot.name(self.handler), entry))
     }
 
-    fn our_slot(&self) -> Option<(Slot, &'e Entry)> {
-        Slot::ALL.into_iter().find_map(|slot| match self.holder(slot) {
-            Holder::Us(entry) => Some((slot, entry)),
+    fn our_slot(&self) -> Option<(EntryName, &'e Entry)> {
+        EntryName::ALL.into_iter().find_map(|slot| match self.holder(slot) {
+            NameOwner::Ours(entry) => Some((slot, entry)),
             _ => None,
         })
     }
 
     /// The entry of somebody else that serves programs of the handler; of several, that of the first kind.
-    pub(crate) fn server(&self) -> Option<Server<'e>> {
+    pub(crate) fn server(&self) -> Option<ActiveForeignEntry<'e>> {
         let is_theirs = |&&(name, entry): &&Named<'_>| !is_ours(self.handler, name, entry);
         let theirs = || self.servers.iter().flatten().filter(is_theirs);
         let is_of_all = theirs().count() == self.servers.len();
-        theirs().next().map(|&(name, entry)| Server { name, entry, is_of_all })
+        theirs().next().map(|&(name, entry)| ActiveForeignEntry { name, entry, is_of_all })
     }
 
     /// Whether an entry takes all of the handler's programs.
-    pub(super) fn takes_all(&self, entry: &Entry) -> bool {
-        !self.kinds.is_empty() && self.kinds.iter().all(|kind| entry.serves(kind.bytes()))
+    pub(super) fn matches_all(&self, entry: &Entry) -> bool {
+        !self.kinds.is_empty() && self.kinds.iter().all(|kind| entry.is_active_for(kind.bytes()))
     }
 
     /// How the entry of ours that is meant to stay differs from what would be registered.
-    pub(crate) fn difference(&self, wanted: &Wanted) -> Option<Difference> {
+    pub(crate) fn difference(&self, desired: &DesiredState) -> Option<Drift> {
         let (slot, entry) = self.our_slot()?;
-        if let Some(difference) = text_difference(self.handler, wanted, entry) {
+        if let Some(difference) = text_difference(self.handler, desired, entry) {
             Some(difference)
         } else if self.server().is_some() {
-            Some(Difference::Shadowed)
-        } else if self.servers.iter().flatten().any(|(name, _)| Slot::of(self.handler, name) != Some(slot)) {
+            Some(Drift::Shadowed)
+        } else if self.servers.iter().flatten().any(|(name, _)| EntryName::of(self.handler, name) != Some(slot)) {
             // Another one of ours.
-            Some(Difference::Leftover)
+            Some(Drift::Leftover)
         } else {
             None
         }

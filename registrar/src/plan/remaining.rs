@@ -1,14 +1,14 @@
 //! What of ours is there when a step could not be carried out to its end.
 
-use super::Change::{Add, Remove};
-use super::{Change, Outcome, Slot, Step};
+use super::Operation::{Add, Remove};
+use super::{EntryName, HandlerPlan, Operation, PlanOutcome};
 
 /// Entries of one handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
     pub(crate) main: MainEntry,
     /// Under the other names.
-    pub(crate) beside: Vec<Slot>,
+    pub(crate) beside: Vec<EntryName>,
 }
 
 /// What is there under the name of the entry that is meant to stay.
@@ -16,13 +16,13 @@ pub(crate) struct Left {
 pub(crate) enum MainEntry {
     Nothing,
     Before,
-    Wanted,
+    Desired,
 }
 
-impl Step {
+impl HandlerPlan {
     /// What is there after these changes.
-    pub(crate) fn left_after(&self, made: &[Change]) -> Left {
-        let is_there = |slot: Slot| {
+    pub(crate) fn left_after(&self, made: &[Operation]) -> Left {
+        let is_there = |slot: EntryName| {
             // Of those made, the last one says; else the first one to come, which would not remove what is not there.
             let changed = made.iter().rev().find(|change| change.slot() == slot);
             match changed {
@@ -31,12 +31,12 @@ impl Step {
             }
         };
         let main = match self.outcome {
-            Outcome::Unchanged => MainEntry::Wanted,
-            _ if made.contains(&Add(self.main)) && is_there(self.main) => MainEntry::Wanted,
+            PlanOutcome::Unchanged => MainEntry::Desired,
+            _ if made.contains(&Add(self.main)) && is_there(self.main) => MainEntry::Desired,
             _ if is_there(self.main) => MainEntry::Before,
             _ => MainEntry::Nothing,
         };
-        let others = Slot::ALL.into_iter().filter(|slot| *slot != self.main);
+        let others = EntryName::ALL.into_iter().filter(|slot| *slot != self.main);
         Left { main, beside: others.filter(|slot| is_there(*slot)).collect() }
     }
 }
@@ -44,34 +44,36 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Difference;
-    use crate::plan::Slot::{Own, Spare, Third};
+    use crate::plan::Drift;
+    use crate::plan::EntryName::{Primary, Secondary, Tertiary};
     use crate::table::TABLE;
 
     /// The name that is to stay, the changes, how many were made, and what is left.
-    type Case = (Slot, &'static [Change], usize, MainEntry, &'static [Slot]);
+    type Case = (EntryName, &'static [Operation], usize, MainEntry, &'static [EntryName]);
 
     #[test]
     fn what_is_left_of_an_exchange() {
-        const OWN: &[Change] = &[Add(Spare), Remove(Own), Add(Own), Remove(Spare)];
-        const AFTER: &[Change] = &[Remove(Spare), Add(Spare), Remove(Own), Add(Own), Remove(Third), Remove(Spare)];
-        const SPARE: &[Change] = &[Add(Third), Remove(Spare), Add(Spare), Remove(Third)];
+        const OWN: &[Operation] = &[Add(Secondary), Remove(Primary), Add(Primary), Remove(Secondary)];
+        const AFTER: &[Operation] =
+            &[Remove(Secondary), Add(Secondary), Remove(Primary), Add(Primary), Remove(Tertiary), Remove(Secondary)];
+        const SPARE: &[Operation] = &[Add(Tertiary), Remove(Secondary), Add(Secondary), Remove(Tertiary)];
         let cases: [Case; 11] = [
-            (Own, OWN, 0, MainEntry::Before, &[]),
-            (Own, OWN, 1, MainEntry::Before, &[Spare]),
-            (Own, OWN, 2, MainEntry::Nothing, &[Spare]),
-            (Own, OWN, 3, MainEntry::Wanted, &[Spare]),
-            (Own, OWN, 4, MainEntry::Wanted, &[]),
-            (Own, AFTER, 0, MainEntry::Before, &[Spare, Third]),
-            (Own, AFTER, 1, MainEntry::Before, &[Third]),
-            (Own, AFTER, 5, MainEntry::Wanted, &[Spare]),
-            (Spare, SPARE, 0, MainEntry::Before, &[]),
-            (Spare, SPARE, 2, MainEntry::Nothing, &[Third]),
-            (Own, &[Add(Own)], 0, MainEntry::Nothing, &[]),
+            (Primary, OWN, 0, MainEntry::Before, &[]),
+            (Primary, OWN, 1, MainEntry::Before, &[Secondary]),
+            (Primary, OWN, 2, MainEntry::Nothing, &[Secondary]),
+            (Primary, OWN, 3, MainEntry::Desired, &[Secondary]),
+            (Primary, OWN, 4, MainEntry::Desired, &[]),
+            (Primary, AFTER, 0, MainEntry::Before, &[Secondary, Tertiary]),
+            (Primary, AFTER, 1, MainEntry::Before, &[Tertiary]),
+            (Primary, AFTER, 5, MainEntry::Desired, &[Secondary]),
+            (Secondary, SPARE, 0, MainEntry::Before, &[]),
+            (Secondary, SPARE, 2, MainEntry::Nothing, &[Tertiary]),
+            (Primary, &[Add(Primary)], 0, MainEntry::Nothing, &[]),
         ];
         for (main, changes, made, expected, beside) in cases {
-            let outcome = Outcome::Replaced(Difference::Flags);
-            let step = Step { handler: &TABLE.handlers[0], main, outcome, changes: changes.into(), beside: None };
+            let outcome = PlanOutcome::Replaced(Drift::Flags);
+            let step =
+                HandlerPlan { handler: &TABLE.handlers[0], main, outcome, changes: changes.into(), beside: None };
             let expected = Left { main: expected, beside: beside.into() };
             assert_eq!(step.left_after(&changes[..made]), expected, "{made} of {changes:?}");
         }

@@ -1,9 +1,9 @@
 //! What must hold of the generated table, so that look-up may search it and writing may slice it. A table that breaks
 //! one of these does not compile.
 
-use super::{EMULATOR_DIR, FLAGS, Handler, LONGEST_LINE, LONGEST_NAME, SPARES, TABLE};
+use super::{EMULATOR_DIR, FLAGS, Handler, LONGEST_LINE, LONGEST_NAME, NAME_SUFFIXES, TABLE};
 
-const _: () = assert!(SPARES[0].len() <= SPARES[1].len(), "the last one is to be the longest");
+const _: () = assert!(NAME_SUFFIXES[0].len() <= NAME_SUFFIXES[1].len(), "the last one is to be the longest");
 
 const _: () = {
     let mut index = 0;
@@ -13,8 +13,8 @@ const _: () = {
             index == 0 || precedes(TABLE.handlers[index - 1].name, handler.name),
             "handlers unsorted or not unique"
         );
-        assert!(handler.line.len() + SPARES[1].len() <= LONGEST_LINE, "a line is longer than the kernel takes");
-        assert!(handler.name.len() + SPARES[1].len() <= LONGEST_NAME, "a name is longer than the kernel takes");
+        assert!(handler.line.len() + NAME_SUFFIXES[1].len() <= LONGEST_LINE, "a line is longer than the kernel takes");
+        assert!(handler.name.len() + NAME_SUFFIXES[1].len() <= LONGEST_NAME, "a name is longer than the kernel takes");
         assert!(!ends_as_spare(handler.name), "a name looks like another's second or third one");
         assert!(handler.mask.len() == handler.magic.len(), "a mask is not as long as its magic");
         assert!(is_rule_of(handler), "a line is not `:name:M…:EMULATOR_DIR/emulator:FLAGS`");
@@ -39,7 +39,7 @@ const _: () = {
 };
 
 const fn ends_as_spare(name: &str) -> bool {
-    ends_with(name, SPARES[0]) || ends_with(name, SPARES[1])
+    ends_with(name, NAME_SUFFIXES[0]) || ends_with(name, NAME_SUFFIXES[1])
 }
 
 const fn ends_with(name: &str, end: &str) -> bool {

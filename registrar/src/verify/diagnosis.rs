@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use super::protocol::{End, Ran, SetUserId};
+use super::protocol::{ProbeExit, ProbeResult, SetUserId};
 use super::runner::NAME;
-use super::sandbox::Way;
-use crate::binfmt_misc::{Entries, Entry, Named, plain};
+use super::sandbox::Isolation;
+use crate::binfmt_misc::{Entries, Entry, Named, errno_text};
 use crate::elf::{Facts, Unfit};
-use crate::plan::{Found, is_ours};
+use crate::plan::{Observed, is_ours};
 use crate::table::{EMULATOR_DIR, Handler};
 
 /// Exit statuses of a test program whose second one could not be started, and that could do nothing at all.
@@ -23,14 +23,14 @@ const NO_FIRST: i32 = 31;
 
 /// A word for the outcome, and what to say about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(crate) struct Diagnosis {
     pub(crate) result: &'static str,
     pub(crate) detail: Option<String>,
     /// The first line that an emulator wrote to standard error where something is wrong.
     pub(crate) said: Option<String>,
 }
 
-impl Finding {
+impl Diagnosis {
     pub(super) fn of(result: &'static str, detail: Option<String>) -> Self {
         Self { result, detail, said: None }
     }
@@ -42,7 +42,7 @@ impl Finding {
 }
 
 /// What there is of a handler.
-pub(super) struct Chain<'e> {
+pub(super) struct MatchingEntries<'e> {
     pub(super) handler: &'static Handler,
     /// Ours, whether it is in use or not.
     pub(super) ours: Option<(String, &'e Entry)>,
@@ -56,7 +56,7 @@ pub(super) struct Context<'a> {
     pub(super) mount: &'a Path,
     pub(super) is_switched_on: bool,
     /// How programs were run.
-    pub(super) way: Way,
+    pub(super) way: Isolation,
     /// Folder of this image's emulators.
     pub(super) emulators: &'a str,
     /// What a test program exits with.
@@ -67,11 +67,11 @@ pub(super) struct Context<'a> {
     pub(super) real: &'a dyn Fn(&Path) -> Option<PathBuf>,
 }
 
-impl<'e> Chain<'e> {
+impl<'e> MatchingEntries<'e> {
     pub(super) fn of(handler: &'static Handler, entries: &'e Entries) -> Self {
-        let ours = Found::new(handler, entries).ours();
+        let ours = Observed::new(handler, entries).ours();
         let all = entries.names().filter_map(|name| Some((name, entries.get(name)?)));
-        Self { handler, ours, takers: all.filter(|(_, entry)| entry.serves(handler.probe)).collect() }
+        Self { handler, ours, takers: all.filter(|(_, entry)| entry.is_active_for(handler.probe)).collect() }
     }
 
     fn is_ours(&self, (name, entry): Named<'_>) -> bool {
@@ -79,7 +79,7 @@ impl<'e> Chain<'e> {
     }
 
     /// The entry that took the program: the newest of those that what it did speaks for.
-    pub(super) fn server(&self, ran: &Ran, context: &Context<'_>) -> Option<Named<'e>> {
+    pub(super) fn server(&self, ran: &ProbeResult, context: &Context<'_>) -> Option<Named<'e>> {
         let executes = |(_, entry): &Named<'_>| {
             let path = Path::new(&entry.interpreter);
             let seen = ran.emulator.as_deref().map(Path::new);
@@ -96,20 +96,20 @@ impl<'e> Chain<'e> {
     }
 
     /// The beginning of what a program takes for its own name: with flag `P` what it was told, else its path.
-    fn name_with(&self, entry: &Entry, way: Way) -> Vec<u8> {
+    fn name_with(&self, entry: &Entry, way: Isolation) -> Vec<u8> {
         let path = way.path(self.handler.name);
-        let told = if entry.flags.contains('P') { NAME } else { &path };
-        told.bytes().take(NAME.len()).collect()
+        let output = if entry.flags.contains('P') { NAME } else { &path };
+        output.bytes().take(NAME.len()).collect()
     }
 }
 
 /// What the run of a handler's test program says.
-pub(super) fn judge(chain: &Chain<'_>, ran: &Ran, context: &Context<'_>) -> Finding {
+pub(super) fn judge(chain: &MatchingEntries<'_>, ran: &ProbeResult, context: &Context<'_>) -> Diagnosis {
     let server = chain.server(ran, context);
     let fault = fault(chain, server, ran, context).or_else(|| unseen_fault(server?, context));
     if let Some((result, detail)) = fault {
         let said = Some(ran.said.clone()).filter(|said| !said.is_empty());
-        return Finding { result, detail: Some(detail), said };
+        return Diagnosis { result, detail: Some(detail), said };
     }
     let mut notes = Vec::new();
     let result = match server {
@@ -130,7 +130,7 @@ pub(super) fn judge(chain: &Chain<'_>, ran: &Ran, context: &Context<'_>) -> Find
             "served"
         }
     };
-    if let (Way::Memory, Some((_, entry))) = (context.way, server)
+    if let (Isolation::Memory, Some((_, entry))) = (context.way, server)
         && !entry.flags.contains('F')
     {
         notes.push(format!("without flag F: only where {} is", entry.interpreter));
@@ -138,14 +138,14 @@ pub(super) fn judge(chain: &Chain<'_>, ran: &Ran, context: &Context<'_>) -> Find
     if let SetUserId::NotChecked(why) = &ran.set_user_id {
         notes.push(format!("set-user-ID not checked: {why}"));
     }
-    Finding::of(result, if notes.is_empty() { None } else { Some(notes.join("; ")) })
+    Diagnosis::of(result, if notes.is_empty() { None } else { Some(notes.join("; ")) })
 }
 
 /// What is wrong, if anything is.
 fn fault(
-    chain: &Chain<'_>,
+    chain: &MatchingEntries<'_>,
     server: Option<Named<'_>>,
-    ran: &Ran,
+    ran: &ProbeResult,
     context: &Context<'_>,
 ) -> Option<(&'static str, String)> {
     let emulator =
@@ -153,35 +153,41 @@ fn fault(
     let other = "try another build of the emulator";
     let when = if ran.written.is_empty() { "" } else { " after its first words, at fork, exec or wait" };
     let finding = match ran.end {
-        End::Refused(Errno::ENOEXEC) => not_taken(chain, server, context),
-        End::Refused(Errno::ENOENT) => not_found(server, context),
-        End::Refused(Errno::EACCES) => {
+        ProbeExit::Refused(Errno::ENOEXEC) => not_taken(chain, server, context),
+        ProbeExit::Refused(Errno::ENOENT) => not_found(server, context),
+        ProbeExit::Refused(Errno::EACCES) => {
             let cause = "is not executable, on a file system mounted noexec, or forbidden by SELinux or AppArmor";
             ("failed", format!("permission denied: {emulator} {cause}"))
         }
-        End::Refused(Errno::ELOOP) => ("failed", format!("an entry takes {emulator} itself as a foreign program")),
-        End::Refused(errno) => ("failed", format!("starting the program: {}", plain(errno))),
-        End::TimedOut => ("timeout", format!("no end{when} within the time; {other}, or give it more with --timeout")),
-        End::Killed(signal) => ("crashed", format!("{emulator} was killed by {}{when}; {other}", signal_name(signal))),
-        End::Exited(_) if !ran.written.is_empty() && !named_rightly(chain, server, ran, context.way) => {
+        ProbeExit::Refused(Errno::ELOOP) => {
+            ("failed", format!("an entry takes {emulator} itself as a foreign program"))
+        }
+        ProbeExit::Refused(errno) => ("failed", format!("starting the program: {}", errno_text(errno))),
+        ProbeExit::TimedOut => {
+            ("timeout", format!("no end{when} within the time; {other}, or give it more with --timeout"))
+        }
+        ProbeExit::Killed(signal) => {
+            ("crashed", format!("{emulator} was killed by {}{when}; {other}", signal_name(signal)))
+        }
+        ProbeExit::Exited(_) if !ran.written.is_empty() && !named_rightly(chain, server, ran, context.way) => {
             let got = String::from_utf8_lossy(&ran.written).into_owned();
             let flag = server.is_some_and(|(_, entry)| entry.flags.contains('P'));
             let cure = if flag { "flag P takes Linux 5.12 and QEMU 6.0" } else { "its emulator wants flag P" };
             ("wrong-argv0", format!("its name arrived as '{got}': {cure}"))
         }
-        End::Exited(status) if status != context.good => unsuccessful(status, ran, context.good, other),
-        End::Exited(_) if ran.written.is_empty() => ("wrong-argv0", format!("it wrote nothing; {other}")),
-        End::Exited(_) if ran.set_user_id == SetUserId::Ignored => {
+        ProbeExit::Exited(status) if status != context.good => unsuccessful(status, ran, context.good, other),
+        ProbeExit::Exited(_) if ran.written.is_empty() => ("wrong-argv0", format!("it wrote nothing; {other}")),
+        ProbeExit::Exited(_) if ran.set_user_id == SetUserId::Ignored => {
             let cause = "flag C is set, but a program ran as the caller and not as its file's owner";
             ("set-user-id-ignored", cause.into())
         }
-        End::Exited(_) => return None,
+        ProbeExit::Exited(_) => return None,
     };
     Some(finding)
 }
 
-fn unsuccessful(status: i32, ran: &Ran, good: i32, other: &str) -> (&'static str, String) {
-    let alone = ran.alone == Some(End::Exited(good));
+fn unsuccessful(status: i32, ran: &ProbeResult, good: i32, other: &str) -> (&'static str, String) {
+    let alone = ran.alone == Some(ProbeExit::Exited(good));
     match status {
         NO_SECOND if alone => ("no-second-program", format!("a foreign program could not start another; {other}")),
         NO_FIRST if alone => ("no-second-program", format!("a foreign program could not write or fork; {other}")),
@@ -190,12 +196,12 @@ fn unsuccessful(status: i32, ran: &Ran, good: i32, other: &str) -> (&'static str
     }
 }
 
-fn named_rightly(chain: &Chain<'_>, server: Option<Named<'_>>, ran: &Ran, way: Way) -> bool {
+fn named_rightly(chain: &MatchingEntries<'_>, server: Option<Named<'_>>, ran: &ProbeResult, way: Isolation) -> bool {
     server.is_none_or(|(_, entry)| ran.written == chain.name_with(entry, way))
 }
 
 /// The kernel found nobody for the program.
-fn not_taken(chain: &Chain<'_>, server: Option<Named<'_>>, context: &Context<'_>) -> (&'static str, String) {
+fn not_taken(chain: &MatchingEntries<'_>, server: Option<Named<'_>>, context: &Context<'_>) -> (&'static str, String) {
     let Context { mount, .. } = context;
     let mount = mount.display();
     if !context.is_switched_on {
@@ -268,7 +274,7 @@ fn not_found(server: Option<Named<'_>>, context: &Context<'_>) -> (&'static str,
 
 /// What is wrong although all went well where the files of this process could be seen.
 fn unseen_fault((_, entry): Named<'_>, context: &Context<'_>) -> Option<(&'static str, String)> {
-    if context.way != Way::Memory || !entry.flags.contains('F') {
+    if context.way != Isolation::Memory || !entry.flags.contains('F') {
         return None;
     }
     let path = &entry.interpreter;

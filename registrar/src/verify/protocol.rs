@@ -8,11 +8,11 @@ use crate::output::escaped;
 
 /// What the tool knows of one target's test program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ran {
+pub(super) struct ProbeResult {
     /// How the run ended in which it was to start a second program.
-    pub(super) end: End,
+    pub(super) end: ProbeExit,
     /// How one alone ended, where that was tried to find out who was at fault.
-    pub(super) alone: Option<End>,
+    pub(super) alone: Option<ProbeExit>,
     /// What it wrote: the beginning of what it took for its own name.
     pub(super) written: Vec<u8>,
     pub(super) set_user_id: SetUserId,
@@ -23,7 +23,7 @@ pub(super) struct Ran {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum ProbeExit {
     /// The kernel did not start it.
     Refused(Errno),
     Exited(i32),
@@ -41,7 +41,7 @@ pub(super) enum SetUserId {
     NotChecked(String),
 }
 
-impl End {
+impl ProbeExit {
     fn text(self) -> String {
         match self {
             Self::Refused(errno) => format!("refused {}", errno as i32),
@@ -64,7 +64,7 @@ impl End {
     }
 }
 
-impl Ran {
+impl ProbeResult {
     /// Fields between tabs, of which no field has one.
     pub(super) fn line(&self, name: &str) -> String {
         let set_user_id = match &self.set_user_id {
@@ -77,7 +77,7 @@ impl Ran {
         let fields = [
             name.into(),
             self.end.text(),
-            self.alone.map(End::text).unwrap_or_default(),
+            self.alone.map(ProbeExit::text).unwrap_or_default(),
             written,
             set_user_id,
             escaped(self.emulator.as_deref().unwrap_or_default()).into_owned(),
@@ -98,8 +98,8 @@ impl Ran {
         };
         let byte = |at| u8::from_str_radix(written.get(at..at + 2)?, 16).ok();
         let ran = Self {
-            end: End::of_text(end)?,
-            alone: if alone.is_empty() { None } else { Some(End::of_text(alone)?) },
+            end: ProbeExit::of_text(end)?,
+            alone: if alone.is_empty() { None } else { Some(ProbeExit::of_text(alone)?) },
             written: (0..written.len()).step_by(2).map(byte).collect::<Option<_>>()?,
             set_user_id,
             emulator: Some(emulator).filter(|path| !path.is_empty()).map(String::from),
@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn lines_are_read_back() {
-        let fine = Ran {
-            end: End::Exited(29),
+        let fine = ProbeResult {
+            end: ProbeExit::Exited(29),
             alone: None,
             written: b"argv\0\t\n\xff".to_vec(),
             set_user_id: SetUserId::NotAsked,
@@ -125,21 +125,36 @@ mod tests {
         };
         let cases = [
             fine.clone(),
-            Ran { end: End::Refused(Errno::ENOENT), alone: Some(End::TimedOut), emulator: None, ..fine.clone() },
-            Ran { end: End::Killed(11), set_user_id: SetUserId::Honoured, said: "a b".into(), ..fine.clone() },
-            Ran { end: End::TimedOut, set_user_id: SetUserId::Ignored, written: Vec::new(), ..fine.clone() },
-            Ran { set_user_id: SetUserId::NotChecked("so it is".into()), ..fine.clone() },
+            ProbeResult {
+                end: ProbeExit::Refused(Errno::ENOENT),
+                alone: Some(ProbeExit::TimedOut),
+                emulator: None,
+                ..fine.clone()
+            },
+            ProbeResult {
+                end: ProbeExit::Killed(11),
+                set_user_id: SetUserId::Honoured,
+                said: "a b".into(),
+                ..fine.clone()
+            },
+            ProbeResult {
+                end: ProbeExit::TimedOut,
+                set_user_id: SetUserId::Ignored,
+                written: Vec::new(),
+                ..fine.clone()
+            },
+            ProbeResult { set_user_id: SetUserId::NotChecked("so it is".into()), ..fine.clone() },
         ];
         for ran in cases {
             let line = ran.line("qemu-arm");
-            assert_eq!(Ran::of_line(line.trim_end_matches('\n')), Some(("qemu-arm", ran)), "{line}");
+            assert_eq!(ProbeResult::of_line(line.trim_end_matches('\n')), Some(("qemu-arm", ran)), "{line}");
         }
     }
 
     #[test]
     fn no_field_breaks_a_line() {
-        let ran = Ran {
-            end: End::Exited(0),
+        let ran = ProbeResult {
+            end: ProbeExit::Exited(0),
             alone: None,
             written: Vec::new(),
             set_user_id: SetUserId::NotChecked("a\tb".into()),
@@ -155,7 +170,7 @@ mod tests {
         for line in
             ["", "x\texited 29", "x\tdied 1\t\t\t-\t\t", "x\texited 29\t\tzz\t-\t\t", "x\texited 1\t\t\tmaybe\t\t"]
         {
-            assert_eq!(Ran::of_line(line), None, "{line:?}");
+            assert_eq!(ProbeResult::of_line(line), None, "{line:?}");
         }
     }
 }

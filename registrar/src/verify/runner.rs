@@ -18,7 +18,7 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use super::protocol::{End, Ran, SetUserId};
+use super::protocol::{ProbeExit, ProbeResult, SetUserId};
 use super::sandbox::Program;
 use crate::binfmt_misc::errno;
 
@@ -60,13 +60,13 @@ struct Running<'p> {
     /// Of what standard output was filled with.
     unread: usize,
     said: Vec<u8>,
-    ran: Ran,
+    ran: ProbeResult,
     is_alone: bool,
 }
 
 impl Runner<'_> {
     /// Runs each, and hands over what it did as soon as that is known.
-    pub(super) fn all(&self, programs: &[Program], mut done: impl FnMut(usize, Ran)) {
+    pub(super) fn all(&self, programs: &[Program], mut done: impl FnMut(usize, ProbeResult)) {
         let mut waiting = programs.iter().enumerate();
         let mut running: Vec<Running<'_>> = Vec::new();
         loop {
@@ -99,7 +99,9 @@ impl Runner<'_> {
                     if is_unclear(end, self.good) {
                         match self.start(one.index, one.program, true) {
                             Ok(alone) => going_on.push(Running { ran: one.ran, ..alone }),
-                            Err(errno) => done(one.index, Ran { alone: Some(End::Refused(errno)), ..one.ran }),
+                            Err(errno) => {
+                                done(one.index, ProbeResult { alone: Some(ProbeExit::Refused(errno)), ..one.ran })
+                            }
                         }
                         continue;
                     }
@@ -183,7 +185,7 @@ impl Runner<'_> {
     }
 
     /// How a program has ended, if it has. One whose time is up is ended.
-    fn ended(&self, one: &mut Running<'_>) -> Option<End> {
+    fn ended(&self, one: &mut Running<'_>) -> Option<ProbeExit> {
         let pid = Pid::from_raw(one.child.id().try_into().ok()?);
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         let is_alive = waitid(Id::Pid(pid), look) == Ok(WaitStatus::StillAlive);
@@ -193,9 +195,11 @@ impl Runner<'_> {
         }
         let status = one.end();
         Some(match status {
-            _ if is_alive => End::TimedOut,
-            Some(status) => status.signal().map_or(End::Exited(status.code().unwrap_or_default()), End::Killed),
-            None => End::TimedOut,
+            _ if is_alive => ProbeExit::TimedOut,
+            Some(status) => {
+                status.signal().map_or(ProbeExit::Exited(status.code().unwrap_or_default()), ProbeExit::Killed)
+            }
+            None => ProbeExit::TimedOut,
         })
     }
 }
@@ -249,18 +253,18 @@ impl Running<'_> {
 }
 
 /// Whether it takes a second look to tell who was at fault.
-fn is_unclear(end: End, good: i32) -> bool {
+fn is_unclear(end: ProbeExit, good: i32) -> bool {
     match end {
-        End::Exited(status) => status != good,
-        End::Killed(_) => true,
-        End::Refused(_) | End::TimedOut => false,
+        ProbeExit::Exited(status) => status != good,
+        ProbeExit::Killed(_) => true,
+        ProbeExit::Refused(_) | ProbeExit::TimedOut => false,
     }
 }
 
-fn refused(errno: Errno) -> Ran {
+fn refused(errno: Errno) -> ProbeResult {
     let (written, said) = Default::default();
     let set_user_id = SetUserId::NotAsked;
-    Ran { end: End::Refused(errno), alone: None, written, set_user_id, emulator: None, said }
+    ProbeResult { end: ProbeExit::Refused(errno), alone: None, written, set_user_id, emulator: None, said }
 }
 
 fn has_something(file: Option<&impl AsFd>) -> bool {

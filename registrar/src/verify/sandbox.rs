@@ -17,7 +17,7 @@ use nix::sys::prctl::get_no_new_privs;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{UnlinkatFlags, chroot, getegid, geteuid, unlinkat};
 
-use crate::binfmt_misc::{errno, plain};
+use crate::binfmt_misc::{errno, errno_text};
 use crate::sys;
 
 /// The one folder that is certain to be there: this process was started through it.
@@ -31,7 +31,7 @@ const WRITABLE: [&str; 5] = ["/tmp", "/run", "/var/tmp", "/dev/shm", "/"];
 
 /// A way to a place, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Isolation {
     /// A mount namespace, of a user namespace if need be, with a new file system as its root.
     Namespace,
     /// A new folder as the root.
@@ -40,7 +40,7 @@ pub(crate) enum Way {
     Memory,
 }
 
-impl Way {
+impl Isolation {
     pub(crate) const ALL: [Self; 3] = [Self::Namespace, Self::Folder, Self::Memory];
 
     pub(crate) fn word(self) -> &'static str {
@@ -65,8 +65,8 @@ impl Way {
 }
 
 /// A place that this process has gone to.
-pub(super) struct Place {
-    way: Way,
+pub(super) struct Sandbox {
+    way: Isolation,
     /// The folder that is the root now, and its parent, which is not to be seen from here any more.
     folder: Option<(File, String)>,
     /// Files that are open as long as their programs run.
@@ -82,28 +82,28 @@ pub(super) struct Program {
     pub(super) owner: Option<Result<u32, String>>,
 }
 
-impl Place {
+impl Sandbox {
     /// Goes there, or says what was refused.
-    pub(super) fn enter(way: Way) -> Result<Self, String> {
+    pub(super) fn enter(way: Isolation) -> Result<Self, String> {
         let place = |folder, owner| Self { way, folder, memory: Vec::new(), owner };
         Ok(match way {
-            Way::Namespace => {
+            Isolation::Namespace => {
                 let owner = namespace()?;
                 place(None, owner)
             }
-            Way::Folder => {
+            Isolation::Folder => {
                 let owner = other_user();
                 let (folder, is_nosuid) = folder()?;
                 let nosuid = || Err("the file system that can be written to is mounted nosuid".into());
                 place(Some(folder), if is_nosuid { nosuid() } else { owner })
             }
-            Way::Memory => place(None, Err("memory files belong to the caller".into())),
+            Isolation::Memory => place(None, Err("memory files belong to the caller".into())),
         })
     }
 
     /// Puts a program there, owned by another user and marked to run as that one if `set_user_id`.
     pub(super) fn install(&mut self, name: &str, content: &[u8], set_user_id: bool) -> io::Result<Program> {
-        if self.way == Way::Memory {
+        if self.way == Isolation::Memory {
             let file = sys::program(content)?;
             // Without flag O the emulator opens it by its name.
             fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))?;
@@ -134,13 +134,13 @@ impl Place {
 fn give(path: &Path, owner: u32) -> Result<u32, String> {
     match chown(path, Some(owner), None) {
         Ok(()) => Ok(owner),
-        Err(error) => Err(format!("giving a file to another user: {}", plain(errno(&error)))),
+        Err(error) => Err(format!("giving a file to another user: {}", errno_text(errno(&error)))),
     }
 }
 
 /// Makes a file system the root that holds nothing. Returns another user of this namespace.
 fn namespace() -> Result<Result<u32, String>, String> {
-    let refused = |what: &'static str| move |errno: Errno| format!("{what}: {}", plain(errno));
+    let refused = |what: &'static str| move |errno: Errno| format!("{what}: {}", errno_text(errno));
     let owner = match unshare(CloneFlags::CLONE_NEWNS) {
         Ok(()) => other_user(),
         Err(_) => {
@@ -184,7 +184,7 @@ fn folder() -> Result<((File, String), bool), String> {
             Ok(parent) => return Ok(((parent, name), flags.contains(FsFlags::ST_NOSUID))),
             Err(errno) => {
                 let _ = fs::remove_dir(&path);
-                refused = format!("a new root: {}", plain(errno));
+                refused = format!("a new root: {}", errno_text(errno));
             }
         }
     }
@@ -237,8 +237,8 @@ mod tests {
 
     #[test]
     fn ways_have_words() {
-        for way in Way::ALL {
-            assert_eq!(Way::of_word(way.word()), Some(way));
+        for way in Isolation::ALL {
+            assert_eq!(Isolation::of_word(way.word()), Some(way));
         }
     }
 }

@@ -12,10 +12,10 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::Pid;
 
-use super::protocol::Ran;
+use super::protocol::ProbeResult;
 use super::runner::Runner;
-use super::sandbox::{Place, Program, Way};
-use crate::binfmt_misc::{errno, plain};
+use super::sandbox::{Isolation, Program, Sandbox};
+use crate::binfmt_misc::{errno, errno_text};
 use crate::table::{Handler, TABLE};
 
 /// The first argument of such a process. Nothing that a user need know.
@@ -32,26 +32,26 @@ const READY: &str = "ready";
 const ABREAST: (usize, usize) = (2, 8);
 
 /// What is to be run.
-pub(super) struct Wanted {
+pub(super) struct ProbeRun {
     pub(super) handler: &'static Handler,
     /// As a program of another user.
     pub(super) set_user_id: bool,
 }
 
 /// Has the programs run. Those that ended before something went wrong are among the results.
-pub(super) fn run(way: Way, wanted: &[Wanted], limit: Duration) -> Result<Vec<(String, Ran)>, String> {
+pub(super) fn run(way: Isolation, wanted: &[ProbeRun], limit: Duration) -> Result<Vec<(String, ProbeResult)>, String> {
     let mut command = Command::new("/proc/self/exe");
     command.args([INSIDE, way.word(), &limit.as_millis().to_string()]);
-    for Wanted { handler, set_user_id } in wanted {
+    for ProbeRun { handler, set_user_id } in wanted {
         command.arg([if *set_user_id { OF_ANOTHER } else { "" }, handler.name].concat());
     }
     // Not of the terminal's group: an interrupt ends the one who asks, and this one sees that and ends what it runs.
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).process_group(0).output();
-    let output = output.map_err(|error| format!("starting /proc/self/exe: {}", plain(errno(&error))))?;
+    let output = output.map_err(|error| format!("starting /proc/self/exe: {}", errno_text(errno(&error))))?;
     let text = String::from_utf8_lossy(&output.stdout);
     match text.split_once('\n') {
         Some((READY, lines)) => {
-            let results = lines.lines().filter_map(Ran::of_line);
+            let results = lines.lines().filter_map(ProbeResult::of_line);
             Ok(results.map(|(name, ran)| (name.into(), ran)).collect())
         }
         Some((refused, _)) => Err(refused.into()),
@@ -60,30 +60,30 @@ pub(super) fn run(way: Way, wanted: &[Wanted], limit: Duration) -> Result<Vec<(S
 }
 
 /// What that process does, if this is one.
-pub(crate) fn is_meant(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+pub(crate) fn run_if_worker(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     if arguments.nth(1)? != INSIDE {
         return None;
     }
     let words: Option<Vec<_>> = arguments.map(|word| word.into_string().ok()).collect();
-    let Some(job) = words.as_deref().and_then(Job::of) else { return Some(ExitCode::FAILURE) };
+    let Some(job) = words.as_deref().and_then(WorkerJob::of) else { return Some(ExitCode::FAILURE) };
     let mut out = io::stdout();
-    let told = match job.prepare() {
+    let output = match job.prepare() {
         Ok((place, processes, programs)) => writeln!(out, "{READY}").map(|()| {
             job.run(&processes, &programs);
             place.remove(&programs);
         }),
         Err(refused) => writeln!(out, "{refused}"),
     };
-    Some(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Some(if output.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-struct Job {
-    way: Way,
+struct WorkerJob {
+    way: Isolation,
     limit: Duration,
-    wanted: Vec<Wanted>,
+    wanted: Vec<ProbeRun>,
 }
 
-impl Job {
+impl WorkerJob {
     fn of(words: &[String]) -> Option<Self> {
         let [way, limit, names @ ..] = words else { return None };
         let wanted = names.iter().map(|word| {
@@ -91,24 +91,24 @@ impl Job {
             let set_user_id = name.is_some();
             let name = name.unwrap_or(word);
             let handler = TABLE.handlers.iter().find(|handler| handler.name == name)?;
-            Some(Wanted { handler, set_user_id })
+            Some(ProbeRun { handler, set_user_id })
         });
         let limit = Duration::from_millis(limit.parse().ok()?);
-        Some(Self { way: Way::of_word(way)?, limit, wanted: wanted.collect::<Option<_>>()? })
+        Some(Self { way: Isolation::of_word(way)?, limit, wanted: wanted.collect::<Option<_>>()? })
     }
 
-    fn prepare(&self) -> Result<(Place, File, Vec<Program>), String> {
-        let opened = File::open("/proc").map_err(|error| format!("/proc: {}", plain(errno(&error))))?;
+    fn prepare(&self) -> Result<(Sandbox, File, Vec<Program>), String> {
+        let opened = File::open("/proc").map_err(|error| format!("/proc: {}", errno_text(errno(&error))))?;
         // A crash is told of; nobody wants its core.
         let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-        let mut place = Place::enter(self.way)?;
+        let mut place = Sandbox::enter(self.way)?;
         let mut programs = Vec::new();
-        for Wanted { handler, set_user_id } in &self.wanted {
+        for ProbeRun { handler, set_user_id } in &self.wanted {
             match place.install(handler.name, handler.probe, *set_user_id) {
                 Ok(program) => programs.push(program),
                 Err(error) => {
                     place.remove(&programs);
-                    return Err(format!("writing a program: {}", plain(errno(&error))));
+                    return Err(format!("writing a program: {}", errno_text(errno(&error))));
                 }
             }
         }

@@ -3,58 +3,58 @@
 
 use std::path::Path;
 
-use crate::binfmt_misc::{self, Entries, Entry, Error, Mount};
-use crate::cli::Asked;
-use crate::compat::{Dialect, Pattern};
-use crate::output::Told;
+use crate::binfmt_misc::{self, Entries, Entry, Error, MountPolicy};
+use crate::cli::CommonArgs;
+use crate::compat::{CompatMode, EntryGlob};
+use crate::output::Output;
 
-use crate::commands::in_wanted_scope;
+use crate::commands::require_scope;
 
 /// How the pattern of such an entry begins, as the kernel shows it.
 const ELF: &str = "offset 0\nmagic 7f454c46";
 
 /// Removes what the patterns mean, apart from what is spared.
 pub(super) fn remove(
-    asked: &Asked,
-    patterns: &[Pattern],
+    args: &CommonArgs,
+    patterns: &[EntryGlob],
     is_spared: &dyn Fn(&str, &Entry) -> bool,
-) -> Result<Told, Error> {
+) -> Result<Output, Error> {
     // As `unregister`, it makes no instance in a user namespace, where there can be nothing to remove then.
-    let is_namespace = in_wanted_scope(asked)?.is_some();
-    let missing = if is_namespace { Mount::NeverOther } else { Mount::Allowed };
-    let (folder, _lock) = match binfmt_misc::find_and_lock(asked.mount.as_deref(), missing) {
+    let is_namespace = require_scope(args)?.is_some();
+    let missing = if is_namespace { MountPolicy::LookupOwn } else { MountPolicy::IfMissing };
+    let (folder, _lock) = match binfmt_misc::find_and_lock(args.mount.as_deref(), missing) {
         Err(Error::NotMounted { at }) => {
-            binfmt_misc::hides_nothing(&at)?;
-            let nothing = Removal { at: &at, asked, patterns, is_spared, remove: &|_, _| Ok(()) };
+            binfmt_misc::check_mount_point_empty(&at)?;
+            let nothing = Removal { at: &at, args, patterns, is_spared, remove: &|_, _| Ok(()) };
             return Ok(nothing.of(&Entries::default()));
         }
         found => found?,
     };
     let remove = |name: &str, entry: &Entry| folder.remove_listed(name, entry);
-    let removal = Removal { at: folder.path(), asked, patterns, is_spared, remove: &remove };
-    let told = folder.entries().map(|entries| removal.of(&entries));
+    let removal = Removal { at: folder.path(), args, patterns, is_spared, remove: &remove };
+    let output = folder.entries().map(|entries| removal.of(&entries));
     folder.unmount_if_unused();
-    told
+    output
 }
 
 /// What is to be removed, where, and how.
 struct Removal<'a> {
     at: &'a Path,
-    asked: &'a Asked,
-    patterns: &'a [Pattern],
+    args: &'a CommonArgs,
+    patterns: &'a [EntryGlob],
     is_spared: &'a dyn Fn(&str, &Entry) -> bool,
     remove: &'a dyn Fn(&str, &Entry) -> Result<(), Error>,
 }
 
 impl Removal<'_> {
-    fn of(&self, entries: &Entries) -> Told {
-        let Self { at, asked, patterns, is_spared, remove } = *self;
+    fn of(&self, entries: &Entries) -> Output {
+        let Self { at, args, patterns, is_spared, remove } = *self;
         // Only tonistiigi's image tells of what goes well.
-        let is_told = asked.dialect == Some(Dialect::Tonistiigi);
-        let [mut told, mut failures] = [const { Told::success(String::new()) }; 2];
+        let is_told = args.mode == Some(CompatMode::Tonistiigi);
+        let [mut output, mut failures] = [const { Output::success(String::new()) }; 2];
         let mut say = |name: &str, word: &str| {
             if is_told {
-                told.detail(&["uninstalling: ", name, word].concat());
+                output.detail(&["uninstalling: ", name, word].concat());
             }
         };
         let mut names: Vec<_> = entries.names().collect();
@@ -76,18 +76,18 @@ impl Removal<'_> {
                     }
                     Err(error) => error.to_string(),
                 }
-            } else if meaning.all(Pattern::is_wide) {
+            } else if meaning.all(EntryGlob::is_wide) {
                 continue;
             } else {
                 let path = path().to_string_lossy().into_owned();
                 [&entry.owner(), " is not for ELF programs; to remove it: echo -1 > ", &path].concat()
             };
             say(name, " failed");
-            failures = failures.and_failure(&["uninstalling ", name, ": ", &failure].concat());
+            failures = failures.with_error(&["uninstalling ", name, ": ", &failure].concat());
         }
         for pattern in patterns.iter().filter(|pattern| !entries.names().any(|name| pattern.matches(name))) {
             say(pattern.word(), " not found");
         }
-        told.then(failures)
+        output.then(failures)
     }
 }

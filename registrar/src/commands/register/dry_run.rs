@@ -6,37 +6,37 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use super::{Files, of_namespace, plan, steps};
-use crate::apply::{Done, End};
-use crate::binfmt_misc::{self, Entries, Error, Folder, Mount, Namespace};
-use crate::cli::Asked;
+use crate::apply::{PlanResult, PlanStatus};
+use crate::binfmt_misc::{self, BinfmtMount, Entries, Error, MountPolicy, UserNamespace};
+use crate::cli::CommonArgs;
 use crate::commands::handlers;
-use crate::commands::report::{Mode, Report, Verb};
+use crate::commands::report::{Action, DryRun, Report};
 use crate::elf::native_check::Guard;
-use crate::output::Told;
+use crate::output::Output;
 
 /// The capability to mount: `CAP_SYS_ADMIN`.
 const MAY_MOUNT: u64 = 1 << 21;
 
 /// Says what `register` would do.
-pub(super) fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Result<Told, Error> {
-    let handlers = handlers(asked);
+pub(super) fn would_register(args: &CommonArgs, namespace: Option<&UserNamespace>) -> Result<Output, Error> {
+    let handlers = handlers(args);
     let guard = Guard::new().map_err(|errno| Error::Guard { errno })?;
     let emulation = guard.emulation;
-    let originals = asked.copies.as_ref().map(|copies| copies.from.as_str());
+    let originals = args.copies.as_ref().map(|copies| copies.from.as_str());
     let files = Files { originals, ..Files::default() };
-    let found = binfmt_misc::find(asked.mount.as_deref(), Mount::never_in_scope(namespace.is_some()));
+    let found = binfmt_misc::find(args.mount.as_deref(), MountPolicy::never_in_scope(namespace.is_some()));
     let (folder, steps) = match &found {
-        Ok(folder) => (folder.path(), plan(folder, asked, &handlers, guard, &files)?.1),
+        Ok(folder) => (folder.path(), plan(folder, args, &handlers, guard, &files)?.1),
         Err(Error::NotMounted { at }) => {
-            binfmt_misc::hides_nothing(at)?;
+            binfmt_misc::check_mount_point_empty(at)?;
             if !may_mount() {
                 return Err(Error::Mount { at: at.clone(), errno: Errno::EPERM });
             }
-            (at.as_path(), steps(asked, &handlers, guard, &Entries::default(), &files))
+            (at.as_path(), steps(args, &handlers, guard, &Entries::default(), &files))
         }
         Err(other) => return Err(other.clone()),
     };
-    let mut report = Report::new(Verb::Register, Mode::DryRun, folder, asked);
+    let mut report = Report::new(Action::Register, DryRun::Yes, folder, args);
     if found.is_err() {
         report.remark(format!("binfmt_misc to be mounted at {}", folder.display()));
     }
@@ -47,24 +47,24 @@ pub(super) fn would_register(asked: &Asked, namespace: Option<&Namespace>) -> Re
     if let Some(emulation) = emulation {
         report.remark(format!("not to be done here: {emulation}"));
     }
-    if asked.copies.is_some() {
-        report.remark(format!("emulators to be copied to {} first", asked.wanted.emulators));
+    if args.copies.is_some() {
+        report.remark(format!("emulators to be copied to {} first", args.desired.emulators));
     }
     let mut refused = found.as_ref().ok().and_then(not_writable);
     let is_refused = refused.is_some();
     for step in steps {
         let end = match refused.take_if(|_| !step.changes.is_empty()) {
-            Some(cause) => End::Failed(cause, step.left_after(&[])),
-            None if is_refused && !step.changes.is_empty() => End::NotTried,
-            None => End::AsPlanned,
+            Some(cause) => PlanStatus::Failed(cause, step.left_after(&[])),
+            None if is_refused && !step.changes.is_empty() => PlanStatus::NotTried,
+            None => PlanStatus::AsPlanned,
         };
-        report.add(Done { step, end });
+        report.add(PlanResult { plan: step, end });
     }
-    Ok(report.told())
+    Ok(report.output())
 }
 
 /// Why nothing can be registered there, if so.
-fn not_writable(folder: &Folder) -> Option<Error> {
+fn not_writable(folder: &BinfmtMount) -> Option<Error> {
     let path = folder.path().join("register");
     let errno = access(&path, AccessFlags::W_OK).err()?;
     Some(Error::Register { path, errno })

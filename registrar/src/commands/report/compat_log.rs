@@ -4,22 +4,22 @@
 use std::fmt::Write;
 
 use super::{Report, Row};
-use crate::compat::Dialect;
-use crate::output::Told;
+use crate::compat::CompatMode;
+use crate::output::Output;
 use crate::table::{Handler, TABLE};
 
 /// The words for an entry that is there now.
 const DONE: [&str; 3] = ["registered", "replaced", "unchanged"];
 
 /// What went well; of what failed, tonistiigi's log names it, and the cause follows.
-pub(super) fn told(dialect: Dialect, report: &Report<'_>) -> Told {
-    match dialect {
-        Dialect::Tonistiigi => installing(report),
-        Dialect::Multiarch | Dialect::Qus => setting(report),
+pub(super) fn output(mode: CompatMode, report: &Report<'_>) -> Output {
+    match mode {
+        CompatMode::Tonistiigi => installing(report),
+        CompatMode::Multiarch | CompatMode::Qus => setting(report),
     }
 }
 
-fn installing(report: &Report<'_>) -> Told {
+fn installing(report: &Report<'_>) -> Output {
     let line = |row: &Row| match row.word {
         word if DONE.contains(&word) => Some(format!("{} OK", architecture(row.handler))),
         // In the notes, with the cause.
@@ -33,19 +33,19 @@ fn installing(report: &Report<'_>) -> Told {
         let architecture = TABLE.handlers_of(target).next().map_or(*target, architecture);
         format!("{architecture} skipped: {cause}")
     }));
-    let add = |told: Told, line: String| told.and_detail(&format!("installing: {line}"));
-    lines.into_iter().fold(Told::success(String::new()), add)
+    let add = |output: Output, line: String| output.with_detail(&format!("installing: {line}"));
+    lines.into_iter().fold(Output::success(String::new()), add)
 }
 
-fn setting(report: &Report<'_>) -> Told {
+fn setting(report: &Report<'_>) -> Output {
     let mut out = String::new();
     for Row { handler, .. } in report.rows.iter().filter(|row| DONE.contains(&row.word)) {
-        let interpreter = handler.interpreter(&report.words.asked.wanted.emulators);
+        let interpreter = handler.interpreter(&report.context.args.desired.emulators);
         let target = handler.name.strip_prefix("qemu-").unwrap_or(handler.name);
         // Writing to a String cannot fail.
         let _ = writeln!(out, "Setting {interpreter} as binfmt interpreter for {target}");
     }
-    Told::success(out)
+    Output::success(out)
 }
 
 /// As containerd calls it.

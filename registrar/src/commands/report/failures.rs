@@ -1,6 +1,6 @@
 //! Failures, those of one cause told as one.
 
-use crate::output::Told;
+use crate::output::Output;
 
 /// Names that are written out of many.
 const NAMED: usize = 3;
@@ -36,14 +36,14 @@ impl Failures {
     }
 
     /// What was told, and then a line for each cause.
-    pub(crate) fn told_after(&self, told: Told) -> Told {
+    pub(crate) fn told_after(&self, output: Output) -> Output {
         let lines: Vec<_> = self.groups.iter().map(Group::line).collect();
         match lines.as_slice() {
-            [] => told,
-            [only] => told.and_failure(only),
+            [] => output,
+            [only] => output.with_error(only),
             lines => {
-                let told = lines.iter().fold(told, |told, line| told.and_detail(line));
-                told.and_failure(&format!("{} failed, first: {}", self.len(), lines[0]))
+                let output = lines.iter().fold(output, |output, line| output.with_detail(line));
+                output.with_error(&format!("{} failed, first: {}", self.len(), lines[0]))
             }
         }
     }

@@ -2,22 +2,22 @@
 
 use std::path::Path;
 
-use super::{Mode, Verb};
-use crate::binfmt_misc::{Error, plain};
-use crate::cli::Asked;
-use crate::plan::{Beside, Change, Left, MainEntry, Outcome, Skip, Slot, Step};
+use super::{Action, DryRun};
+use crate::binfmt_misc::{Error, errno_text};
+use crate::cli::CommonArgs;
+use crate::plan::{EntryName, ForeignEntry, HandlerPlan, Left, MainEntry, Operation, PlanOutcome, SkipReason};
 use crate::table::Handler;
 
 /// What words depend on: what is done and where, and what was asked for.
-pub(super) struct Words<'a> {
-    pub(super) verb: Verb,
-    pub(super) mode: Mode,
+pub(super) struct MessageContext<'a> {
+    pub(super) verb: Action,
+    pub(super) mode: DryRun,
     pub(super) folder: &'a Path,
-    pub(super) asked: &'a Asked,
+    pub(super) args: &'a CommonArgs,
 }
 
 /// Of one handler.
-pub(super) struct Said {
+pub(super) struct Message {
     pub(super) word: &'static str,
     pub(super) detail: String,
     /// If something will not be as it was asked for.
@@ -34,91 +34,91 @@ pub(super) struct Failure {
     pub(super) common: String,
 }
 
-impl Words<'_> {
+impl MessageContext<'_> {
     pub(super) fn doing(&self) -> &'static str {
         match self.verb {
-            Verb::Register => "registering",
-            Verb::Unregister => "unregistering",
+            Action::Register => "registering",
+            Action::Unregister => "unregistering",
         }
     }
 
     pub(super) fn word(&self, done: &'static str, to_do: &'static str) -> &'static str {
-        if self.mode == Mode::Real { done } else { to_do }
+        if self.mode == DryRun::No { done } else { to_do }
     }
 
     /// Of a step in which nothing failed, unless nothing need be told.
-    pub(super) fn said(&self, step: &Step) -> Option<Said> {
-        let handler = step.handler;
-        let interpreter = || handler.interpreter(&self.asked.wanted.emulators);
-        let is_named = !self.asked.targets.is_empty();
-        let said = |word, detail: String| Said { word, detail: detail + &beside(step), failure: None };
-        Some(match step.outcome.clone() {
-            Outcome::Registered => said(self.word("registered", "to register"), interpreter()),
-            Outcome::Replaced(difference) => {
+    pub(super) fn said(&self, plan: &HandlerPlan) -> Option<Message> {
+        let handler = plan.handler;
+        let interpreter = || handler.interpreter(&self.args.desired.emulators);
+        let is_named = !self.args.targets.is_empty();
+        let said = |word, detail: String| Message { word, detail: detail + &beside(plan), failure: None };
+        Some(match plan.outcome.clone() {
+            PlanOutcome::Registered => said(self.word("registered", "to register"), interpreter()),
+            PlanOutcome::Replaced(difference) => {
                 let detail = format!("{} ({}: {difference})", interpreter(), self.word("before", "now"));
                 said(self.word("replaced", "to replace"), detail)
             }
-            Outcome::Unchanged => said("unchanged", interpreter()),
-            Outcome::Unregistered => said(self.word("unregistered", "to remove"), String::new()),
-            Outcome::Absent if is_named => said("absent", "was not registered".into()),
-            Outcome::Absent => return None,
-            Outcome::Skipped(Skip::Served) => said("left alone", "already".into()),
-            Outcome::Skipped(skip) => said("skipped", skipped(handler.target, &skip)),
+            PlanOutcome::Unchanged => said("unchanged", interpreter()),
+            PlanOutcome::Unregistered => said(self.word("unregistered", "to remove"), String::new()),
+            PlanOutcome::Absent if is_named => said("absent", "was not registered".into()),
+            PlanOutcome::Absent => return None,
+            PlanOutcome::Skipped(SkipReason::Served) => said("left alone", "already".into()),
+            PlanOutcome::Skipped(skip) => said("skipped", skipped(handler.target, &skip)),
             outcome => self.refused(handler, outcome)?,
         })
     }
 
     /// Of what will not be as it was asked for, and of what belongs to somebody else.
-    fn refused(&self, handler: &'static Handler, outcome: Outcome) -> Option<Said> {
+    fn refused(&self, handler: &'static Handler, outcome: PlanOutcome) -> Option<Message> {
         let name = handler.name;
-        let interpreter = handler.interpreter(&self.asked.wanted.emulators);
+        let interpreter = handler.interpreter(&self.args.desired.emulators);
         let failed = |detail, alone, common| {
             let failure = Some(Failure { name, alone, common });
-            Said { word: "failed", detail, failure }
+            Message { word: "failed", detail, failure }
         };
         Some(match outcome {
-            Outcome::TakesNative(native) => {
+            PlanOutcome::TakesNative(native) => {
                 let cause = format!("its rule would take {native} too");
                 let alone =
                     format!("registering {name}: {cause}; nothing is wrong with the machine, but with the table");
                 failed(cause.clone(), alone, cause)
             }
-            Outcome::Unfit(why) => {
+            PlanOutcome::Unfit(why) => {
                 let advice = "flag F needs a static emulator of this machine; or --no-fix-binary";
                 let alone = format!("registering {name}: {interpreter}: {why}; {advice}");
                 failed(format!("{interpreter}: {why}"), alone, format!("{why}; {advice}"))
             }
-            Outcome::NotExecutable(errno) => {
-                let folder = self.asked.wanted.emulators.clone();
+            PlanOutcome::NotExecutable(errno) => {
+                let folder = self.args.desired.emulators.clone();
                 let cause = Error::Add { name, folder, interpreter: interpreter.clone(), errno };
-                failed(interpreter, cause.to_string(), cause.of_many())
+                failed(interpreter, cause.to_string(), cause.grouped_text())
             }
-            Outcome::Undecidable(cause) => {
+            PlanOutcome::Undecidable(cause) => {
                 let cause = format!("cannot tell whether it runs natively: {cause}");
                 let alone = format!("registering {}: {cause}", handler.target);
                 let failure = Failure { name: handler.target, alone, common: cause.clone() };
-                Said { word: "skipped", detail: cause, failure: Some(failure) }
+                Message { word: "skipped", detail: cause, failure: Some(failure) }
             }
-            Outcome::Taken { name: taken, owner } => {
+            PlanOutcome::Taken { name: taken, owner } => {
                 // Of all, only ours are to be removed.
-                let is_failure = self.verb == Verb::Register || !self.asked.targets.is_empty();
+                let is_failure = self.verb == Action::Register || !self.args.targets.is_empty();
                 let failure = is_failure.then(|| self.name_taken(handler, &taken, &owner));
                 let of_which = if taken == name { String::new() } else { format!("{taken} ") };
-                Said { word: "left alone", detail: format!("{of_which}belongs to {owner}"), failure }
+                Message { word: "left alone", detail: format!("{of_which}belongs to {owner}"), failure }
             }
-            Outcome::Blocked { name: taken, owner } => {
+            PlanOutcome::Blocked { name: taken, owner } => {
                 let failure = Some(self.name_taken(handler, &taken, &owner));
                 let detail = format!("the entry that was there stays; {taken} belongs to {owner}");
-                Said { word: "failed", detail, failure }
+                Message { word: "failed", detail, failure }
             }
-            Outcome::Unreadable { name: unread, errno } => {
-                let cause = plain(errno);
+            PlanOutcome::Unreadable { name: unread, errno } => {
+                let cause = errno_text(errno);
                 let whose = if unread == name { "whose entry it is".into() } else { format!("whose {unread} is") };
                 let error = Error::Read { path: self.folder.join(unread), errno };
-                failed(format!("cannot tell {whose}: {cause}"), error.to_string(), error.of_many())
+                failed(format!("cannot tell {whose}: {cause}"), error.to_string(), error.grouped_text())
             }
-            Outcome::Registered | Outcome::Replaced(_) | Outcome::Unchanged => return None,
-            Outcome::Unregistered | Outcome::Absent | Outcome::Skipped(_) => return None,
+            PlanOutcome::Registered | PlanOutcome::Replaced(_) | PlanOutcome::Unchanged => return None,
+            PlanOutcome::Unregistered | PlanOutcome::Absent | PlanOutcome::Skipped(_) => return None,
         })
     }
 
@@ -137,11 +137,11 @@ impl Words<'_> {
     }
 
     /// Of what the kernel refused.
-    pub(super) fn failed(&self, handler: &'static Handler, cause: &Error, left: Left) -> Said {
-        let hint = cause.hint(&self.asked.wanted.flags).map(|hint| format!("; {hint}")).unwrap_or_default();
-        let (alone, common) = (format!("{cause}{hint}"), cause.of_many() + &hint);
+    pub(super) fn failed(&self, handler: &'static Handler, cause: &Error, left: Left) -> Message {
+        let hint = cause.hint(&self.args.desired.flags).map(|hint| format!("; {hint}")).unwrap_or_default();
+        let (alone, common) = (format!("{cause}{hint}"), cause.grouped_text() + &hint);
         let failure = Some(Failure { name: handler.name, alone, common });
-        Said { word: "failed", detail: self.left(handler, &left), failure }
+        Message { word: "failed", detail: self.left(handler, &left), failure }
     }
 
     /// What a failure has left.
@@ -151,47 +151,47 @@ impl Words<'_> {
         let stay = if names.len() == 1 { "stays" } else { "stay" };
         let do_so = if names.len() == 1 { "does" } else { "do" };
         match (left.main, names.is_empty()) {
-            (MainEntry::Nothing, true) => handler.interpreter(&self.asked.wanted.emulators),
+            (MainEntry::Nothing, true) => handler.interpreter(&self.args.desired.emulators),
             (MainEntry::Nothing, false) => format!("served by {beside}"),
             (MainEntry::Before, true) => "the entry that was there stays".into(),
             (MainEntry::Before, false) => format!("the entry that was there stays, and so {do_so} {beside}"),
-            (MainEntry::Wanted, true) => "in place".into(),
-            (MainEntry::Wanted, false) => format!("in place, but {beside} {stay} as well"),
+            (MainEntry::Desired, true) => "in place".into(),
+            (MainEntry::Desired, false) => format!("in place, but {beside} {stay} as well"),
         }
     }
 
     /// A write to the kernel, made or to be made.
-    pub(super) fn change(&self, handler: &Handler, change: Change) -> String {
-        let wanted = &self.asked.wanted;
+    pub(super) fn change(&self, handler: &Handler, change: Operation) -> String {
+        let wanted = &self.args.desired;
         match change {
-            Change::Add(slot) => handler.line_with(slot.suffix(), &wanted.emulators, &wanted.flags).into_owned(),
-            Change::Remove(slot) => format!("-1 to {}", slot.name(handler)),
+            Operation::Add(slot) => handler.line_with(slot.suffix(), &wanted.emulators, &wanted.flags).into_owned(),
+            Operation::Remove(slot) => format!("-1 to {}", slot.name(handler)),
         }
     }
 }
 
 /// Why a target is not registered although nothing failed.
-pub(super) fn skipped(target: &str, skip: &Skip) -> String {
+pub(super) fn skipped(target: &str, skip: &SkipReason) -> String {
     match skip {
-        Skip::Native => "runs natively".into(),
-        Skip::InTheWay => {
+        SkipReason::Native => "runs natively".into(),
+        SkipReason::ShadowsNative => {
             format!("runs natively, but an entry of ours is there; to remove it: registrar unregister {target}")
         }
-        Skip::Unknown(cause) => format!("cannot tell whether it runs natively: {cause}"),
-        Skip::Served => "served by somebody else".into(),
+        SkipReason::Unknown(cause) => format!("cannot tell whether it runs natively: {cause}"),
+        SkipReason::Served => "served by somebody else".into(),
     }
 }
 
 /// The entry of somebody else that has to do with a step, if one has.
-fn beside(step: &Step) -> String {
-    let Some(Beside { name, owner, is_partial }) = &step.beside else { return String::new() };
-    let is_served = matches!(step.outcome, Outcome::Registered | Outcome::Replaced(_) | Outcome::Unchanged);
-    match step.outcome {
-        Outcome::Skipped(Skip::Served) => format!(" served by {name}, {owner}"),
-        _ if is_served && step.main != Slot::Own => {
-            format!(", as {}: the name {name} belongs to {owner}", step.main.name(step.handler))
+fn beside(plan: &HandlerPlan) -> String {
+    let Some(ForeignEntry { name, owner, covers_some }) = &plan.beside else { return String::new() };
+    let is_served = matches!(plan.outcome, PlanOutcome::Registered | PlanOutcome::Replaced(_) | PlanOutcome::Unchanged);
+    match plan.outcome {
+        PlanOutcome::Skipped(SkipReason::Served) => format!(" served by {name}, {owner}"),
+        _ if is_served && plan.main != EntryName::Primary => {
+            format!(", as {}: the name {name} belongs to {owner}", plan.main.name(plan.handler))
         }
-        _ if is_served && *is_partial => format!(", before {name} ({owner}), which takes only some and stays"),
+        _ if is_served && *covers_some => format!(", before {name} ({owner}), which takes only some and stays"),
         _ if is_served => format!(", before {name} ({owner}), which stays"),
         _ => String::new(),
     }

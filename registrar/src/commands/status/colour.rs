@@ -3,7 +3,7 @@
 use std::env;
 use std::io::{IsTerminal, stdout};
 
-use super::State;
+use super::HandlerStatus;
 
 /// Whether standard output is a terminal, and nobody has asked for none: <https://no-color.org>.
 pub(super) fn is_wanted() -> bool {
@@ -12,12 +12,12 @@ pub(super) fn is_wanted() -> bool {
 }
 
 /// Green for what is as it should be, yellow for what is not quite, red for what does not run.
-pub(super) fn painted(state: State, text: &str) -> String {
+pub(super) fn painted(state: HandlerStatus, text: &str) -> String {
     let code = match state {
-        State::Registered => 32,
-        State::Different | State::Shadowed | State::Served => 33,
-        State::Disabled | State::Absent | State::Unknown => 31,
-        State::Native => 2,
+        HandlerStatus::Registered => 32,
+        HandlerStatus::Different | HandlerStatus::Shadowed | HandlerStatus::Served => 33,
+        HandlerStatus::Disabled | HandlerStatus::Absent | HandlerStatus::Unknown => 31,
+        HandlerStatus::Native => 2,
     };
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }

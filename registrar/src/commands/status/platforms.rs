@@ -7,10 +7,10 @@
 mod cpu_variants;
 mod private_mount;
 
-use crate::binfmt_misc::{self, Entries, Error, Mount};
-use crate::cli::Asked;
+use crate::binfmt_misc::{self, Entries, Error, MountPolicy};
+use crate::cli::CommonArgs;
 use crate::native::HOST;
-use crate::output::Told;
+use crate::output::Output;
 use crate::output::json::string;
 use crate::table::TABLE;
 use crate::verify;
@@ -31,14 +31,14 @@ const PLATFORMS: &[(&str, &[&str])] = &[
 ];
 
 /// What runs, and what is registered, as far as that shows.
-pub(crate) fn platforms(asked: &Asked) -> Told {
-    let mut told = Told::success(String::new());
-    let entries = match entries(asked) {
+pub(crate) fn platforms(args: &CommonArgs) -> Output {
+    let mut output = Output::success(String::new());
+    let entries = match entries(args) {
         Ok(entries) => entries,
         // Only who has named a place is answered for that.
-        Err(error) if asked.mount.is_some() => return Told::failure(&error.to_string()),
+        Err(error) if args.mount.is_some() => return Output::failure(&error.to_string()),
         Err(error) => {
-            told.detail(&format!("no entries can be listed: {error}"));
+            output.detail(&format!("no entries can be listed: {error}"));
             Entries::default()
         }
     };
@@ -52,14 +52,14 @@ pub(crate) fn platforms(asked: &Asked) -> Told {
     let running = match verify::running(&handlers, verify::LIMIT) {
         Ok(running) => running,
         Err(error) => {
-            told.detail(&error.to_string());
+            output.detail(&error.to_string());
             Vec::new()
         }
     };
     let mut supported: Vec<_> = [of(HOST), cpu_variants::variants()].concat();
     supported.extend(PLATFORMS.iter().filter(|(target, _)| running.contains(target)).flat_map(|(_, names)| *names));
     let members = [member("supported", &supported), member("emulators", &emulators)].join(",\n");
-    told.then(Told::success(["{\n", &members, "\n}\n"].concat()))
+    output.then(Output::success(["{\n", &members, "\n}\n"].concat()))
 }
 
 /// The platforms of a target.
@@ -76,8 +76,8 @@ fn member(key: &str, names: &[&str]) -> String {
 }
 
 /// All entries, whosever they are.
-fn entries(asked: &Asked) -> Result<Entries, Error> {
-    match binfmt_misc::find(asked.mount.as_deref(), Mount::Never) {
+fn entries(args: &CommonArgs) -> Result<Entries, Error> {
+    match binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup) {
         Err(Error::NotMounted { at }) => private_mount::entries(&at),
         found => found?.entries(),
     }

@@ -7,14 +7,14 @@ use std::path::Path;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use crate::binfmt_misc::{self, Entries, Error, Mount, Namespace};
+use crate::binfmt_misc::{self, Entries, Error, MountPolicy, UserNamespace};
 
 const BINFMT_MISC: &str = "binfmt_misc";
 
 /// Reads the entries.
 pub(super) fn entries(at: &Path) -> Result<Entries, Error> {
     // In a user namespace, an instance of its own would hide the handlers of those above, for good.
-    if Namespace::current().is_some() {
+    if UserNamespace::current().is_some() {
         return Err(Error::NotMounted { at: at.into() });
     }
     let none = None::<&str>;
@@ -22,5 +22,5 @@ pub(super) fn entries(at: &Path) -> Result<Entries, Error> {
         .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
         .and_then(|()| mount(Some(BINFMT_MISC), at, Some(BINFMT_MISC), MsFlags::empty(), none))
         .map_err(|errno| Error::Mount { at: at.into(), errno })?;
-    binfmt_misc::find(Some(at), Mount::Never)?.entries()
+    binfmt_misc::find(Some(at), MountPolicy::Lookup)?.entries()
 }

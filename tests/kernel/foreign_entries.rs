@@ -11,13 +11,13 @@ use crate::sandbox::{Ran, Sandbox, line};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    test("others/ours_wins_and_theirs_comes_back", ours_wins_and_theirs_comes_back),
-    test("others/under_our_name", under_our_name),
-    test("others/a_newer_one_is_outdone", a_newer_one_is_outdone),
-    test("others/keep", keep),
-    test("others/name_that_became_free", name_that_became_free),
-    test("others/what_takes_only_some_programs", what_takes_only_some_programs),
-    test("others/keep_of_what_takes_only_some", keep_of_what_takes_only_some),
+    test("foreign_entries/ours_wins_and_theirs_comes_back", ours_wins_and_theirs_comes_back),
+    test("foreign_entries/under_our_name", under_our_name),
+    test("foreign_entries/a_newer_one_is_outdone", a_newer_one_is_outdone),
+    test("foreign_entries/keep", keep),
+    test("foreign_entries/name_that_became_free", name_that_became_free),
+    test("foreign_entries/what_takes_only_some_programs", what_takes_only_some_programs),
+    test("foreign_entries/keep_of_what_takes_only_some", keep_of_what_takes_only_some),
 ];
 
 /// An interpreter that fails: what it serves does not run.

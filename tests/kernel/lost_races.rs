@@ -9,8 +9,8 @@ use crate::sandbox::{Ran, Sandbox, line, scoped};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    test("hands/changed_before_it_is_opened", changed_before_it_is_opened),
-    test("hands/changed_before_it_is_written", changed_before_it_is_written),
+    test("lost_races/changed_before_it_is_opened", changed_before_it_is_opened),
+    test("lost_races/changed_before_it_is_written", changed_before_it_is_written),
 ];
 
 /// Somebody who asks for no lock replaces an entry of ours by his own, while `registrar`, which has seen ours, is held up

@@ -14,20 +14,20 @@ use crate::sandbox::{Ran, Sandbox, host, line, ran};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    test("contract/setup_qemu_action", setup_qemu_action),
-    test("contract/tonistiigi/nothing_registered", nothing_registered),
-    Test { mounted: false, ..test("contract/tonistiigi/nothing_mounted", nothing_mounted) },
-    Test { mounted: false, ..test("contract/tonistiigi/what_is_not_mounted_here", what_is_not_mounted_here) },
-    test("contract/tonistiigi/spellings", spellings),
-    test("contract/tonistiigi/native_and_unknown", native_and_unknown),
-    test("contract/tonistiigi/uninstall", uninstall),
-    test("contract/tonistiigi/uninstall_never_takes_what_is_not_elf", uninstall_never_takes_what_is_not_elf),
-    test("contract/tonistiigi/an_entry_that_cannot_be_read_stays", an_entry_that_cannot_be_read_stays),
-    test("contract/tonistiigi/environment", environment),
-    test("contract/tonistiigi/what_fails", what_fails),
-    Test { mounted: false, ..test("contract/tonistiigi/what_would_vanish", what_would_vanish) },
-    test("contract/tonistiigi/emulators_that_do_not_run", emulators_that_do_not_run),
-    test("contract/tonistiigi/version_and_help", version_and_help),
+    test("compat_cli/setup_qemu_action", setup_qemu_action),
+    test("compat_cli/tonistiigi/nothing_registered", nothing_registered),
+    Test { mounted: false, ..test("compat_cli/tonistiigi/nothing_mounted", nothing_mounted) },
+    Test { mounted: false, ..test("compat_cli/tonistiigi/what_is_not_mounted_here", what_is_not_mounted_here) },
+    test("compat_cli/tonistiigi/spellings", spellings),
+    test("compat_cli/tonistiigi/native_and_unknown", native_and_unknown),
+    test("compat_cli/tonistiigi/uninstall", uninstall),
+    test("compat_cli/tonistiigi/uninstall_never_takes_what_is_not_elf", uninstall_never_takes_what_is_not_elf),
+    test("compat_cli/tonistiigi/an_entry_that_cannot_be_read_stays", an_entry_that_cannot_be_read_stays),
+    test("compat_cli/tonistiigi/environment", environment),
+    test("compat_cli/tonistiigi/what_fails", what_fails),
+    Test { mounted: false, ..test("compat_cli/tonistiigi/what_would_vanish", what_would_vanish) },
+    test("compat_cli/tonistiigi/emulators_that_do_not_run", emulators_that_do_not_run),
+    test("compat_cli/tonistiigi/version_and_help", version_and_help),
 ];
 
 /// The targets whose programs run as things are now.

@@ -10,14 +10,14 @@ use crate::{Test, test};
 use codegen::targets;
 
 pub(crate) const TESTS: &[Test] = &[
-    test("contract/multiarch/reset", reset),
-    test("contract/multiarch/flags", flags),
-    test("contract/multiarch/paths", paths),
-    test("contract/multiarch/taken_names", taken_names),
-    test("contract/multiarch/help_and_mistakes", help_and_mistakes),
-    test("contract/qus/registers", qus_registers),
-    test("contract/qus/clears", qus_clears),
-    test("contract/qus/shows", qus_shows),
+    test("compat_cli/multiarch/reset", reset),
+    test("compat_cli/multiarch/flags", flags),
+    test("compat_cli/multiarch/paths", paths),
+    test("compat_cli/multiarch/taken_names", taken_names),
+    test("compat_cli/multiarch/help_and_mistakes", help_and_mistakes),
+    test("compat_cli/qus/registers", qus_registers),
+    test("compat_cli/qus/clears", qus_clears),
+    test("compat_cli/qus/shows", qus_shows),
 ];
 
 /// What is printed of entries.

@@ -1,8 +1,8 @@
 //! Command lines of other images, word for word: what each prints, how it ends, and which entries are in the kernel
 //! after it. The lines are those that people type and that docker/setup-qemu-action runs.
 
-mod others;
-mod script;
+mod other_images;
+mod qemu_binfmt_conf;
 mod tonistiigi;
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::register::runs;
 use crate::sandbox::{PYTHON, Ran, Sandbox, entry_names, host, line, ran};
 
 pub(crate) fn tests() -> impl Iterator<Item = &'static Test> {
-    [others::TESTS, script::TESTS, tonistiigi::TESTS].into_iter().flatten()
+    [other_images::TESTS, qemu_binfmt_conf::TESTS, tonistiigi::TESTS].into_iter().flatten()
 }
 
 /// What a private user namespace needs, since handlers for the host's programs are what these lines ask for.

@@ -12,12 +12,12 @@ use crate::sandbox::{SCOPE, Sandbox, line, ran, remark, way_out};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    Test { mounted: false, ..test("lasting/refused_where_nothing_keeps_the_mount", refused) },
-    Test { mounted: false, ..test("lasting/kept_by_another_session", kept_by_another_session) },
-    Test { mounted: false, ..test("lasting/not_kept_by_the_same_session", not_kept_by_the_same_session) },
-    Test { mounted: false, ..test("lasting/not_kept_by_who_waits_for_it", not_kept_by_who_waits_for_it) },
-    Test { mounted: false, ..test("lasting/held_by_another_mount", held_by_another_mount) },
-    Test { mounted: false, ..test("lasting/temporary", temporary) },
+    Test { mounted: false, ..test("mount_lifetime/refused_where_nothing_keeps_the_mount", refused) },
+    Test { mounted: false, ..test("mount_lifetime/kept_by_another_session", kept_by_another_session) },
+    Test { mounted: false, ..test("mount_lifetime/not_kept_by_the_same_session", not_kept_by_the_same_session) },
+    Test { mounted: false, ..test("mount_lifetime/not_kept_by_who_waits_for_it", not_kept_by_who_waits_for_it) },
+    Test { mounted: false, ..test("mount_lifetime/held_by_another_mount", held_by_another_mount) },
+    Test { mounted: false, ..test("mount_lifetime/temporary", temporary) },
     test("scope/must_be_named", scope_must_be_named),
     test("scope/is_told", scope_is_told),
 ];

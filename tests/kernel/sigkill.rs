@@ -15,11 +15,11 @@ use crate::sandbox::{SCOPE, Sandbox, line};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    test("kills/at_random_moments", at_random_moments),
-    test("kills/at_each_system_call", |sandbox| at_each_call(sandbox, "all", &[])),
-    test("kills/at_each_write_beside_others", at_each_write_beside_others),
+    test("sigkill/at_random_moments", at_random_moments),
+    test("sigkill/at_each_system_call", |sandbox| at_each_call(sandbox, "all", &[])),
+    test("sigkill/at_each_write_beside_others", at_each_write_beside_others),
     // Another order of writes.
-    test("kills/at_each_write_of_all_or_none", |sandbox| at_each_call(sandbox, "write", &["--atomic"])),
+    test("sigkill/at_each_write_of_all_or_none", |sandbox| at_each_call(sandbox, "write", &["--atomic"])),
 ];
 
 const RANDOM_KILLS: usize = 200;
@@ -82,7 +82,7 @@ fn target(name: &str) -> &'static Target {
 }
 
 fn at_random_moments(sandbox: &Sandbox) {
-    let mut random = Random::new("kills");
+    let mut random = Random::new("sigkill");
     let wanted = wanted(sandbox, &[]);
     let (mut left, mut killed) = (Left::default(), 0);
     // How long a run may take: other tests run beside.
@@ -114,7 +114,7 @@ fn at_random_moments(sandbox: &Sandbox) {
     }
     let Left { old, new, between, with_spare } = left;
     println!(
-        "kills: {RANDOM_KILLS} at random moments of a run over {} handlers, {killed} before its end: all were served; \
+        "sigkill: {RANDOM_KILLS} at random moments of a run over {} handlers, {killed} before its end: all were served; \
          {old} had done nothing yet, {new} all, {between} some ({with_spare} left a second name); each next run ended \
          clean",
         wanted[0].len()
@@ -159,7 +159,7 @@ fn at_each_call(sandbox: &Sandbox, calls: &str, more: &[&str]) {
     }
     let Left { old, new, between, with_spare } = left;
     println!(
-        "kills: at each of {} system calls ({calls}) of register {}: all were served; {old} had done nothing yet, {new} \
+        "sigkill: at each of {} system calls ({calls}) of register {}: all were served; {old} had done nothing yet, {new} \
          all, {between} some ({with_spare} left a second name); each next run ended clean",
         moments.len(),
         more.concat()

@@ -5,9 +5,9 @@ use crate::sandbox::{SCOPE, Sandbox};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    test("contract/nalind", nalind),
-    test("contract/fkrull", fkrull),
-    test("contract/names_of_one_architecture", names_of_one_architecture),
+    test("compat_cli/nalind", nalind),
+    test("compat_cli/fkrull", fkrull),
+    test("compat_cli/names_of_one_architecture", names_of_one_architecture),
 ];
 
 /// Its two words are ours; where no word is given, it prints how to use it, and we what tonistiigi's image prints.

@@ -7,10 +7,10 @@ use crate::sandbox::{SCOPE, Sandbox, line};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    test("lines/output_that_cannot_be_written", output_that_cannot_be_written),
-    test("lines/reader_that_goes_away", reader_that_goes_away),
-    test("lines/long_paths", long_paths),
-    test("lines/control_characters", control_characters),
+    test("output_format/output_that_cannot_be_written", output_that_cannot_be_written),
+    test("output_format/reader_that_goes_away", reader_that_goes_away),
+    test("output_format/long_paths", long_paths),
+    test("output_format/control_characters", control_characters),
 ];
 
 fn output_that_cannot_be_written(sandbox: &Sandbox) {
