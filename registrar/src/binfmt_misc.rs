@@ -11,8 +11,8 @@ mod mount;
 mod userns;
 
 pub(crate) use entry::{Entries, Entry, Named};
-pub(crate) use error::{Error, errno_text};
+pub(crate) use error::Error;
 pub(crate) use lifetime::{Lifetime, lasting};
 pub(crate) use locate::{MountPolicy, check_mount_point_empty, find, find_and_lock};
-pub(crate) use mount::{BinfmtMount, RegisterFile, errno};
+pub(crate) use mount::{BinfmtMount, RegisterFile};
 pub(crate) use userns::UserNamespace;

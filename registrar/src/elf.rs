@@ -14,8 +14,8 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::libc;
 
-use crate::binfmt_misc::{errno, errno_text};
 use crate::native::HOST;
+use crate::sys::{errno, errno_text};
 
 /// More program headers than any emulator has; real ones have about ten.
 const MOST_SEGMENTS: u16 = 64;

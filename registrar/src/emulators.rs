@@ -7,8 +7,8 @@ mod staging_dir;
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 
+use crate::sys;
 use crate::table::Handler;
 
 pub(crate) use error::Error;
@@ -126,7 +126,7 @@ impl<'a> CopyJob<'a> {
 /// Whether both are one file, or of the same content.
 fn is_same(one: &File, other: &File) -> io::Result<bool> {
     let (first, second) = (one.metadata()?, other.metadata()?);
-    if (first.dev(), first.ino()) == (second.dev(), second.ino()) {
+    if sys::is_same_file(&first, &second) {
         return Ok(true);
     }
     Ok(first.len() == second.len() && staging_dir::have_same_bytes(one, other, first.len())?)

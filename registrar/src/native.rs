@@ -16,10 +16,10 @@ use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::unistd::execveat;
 
-use crate::binfmt_misc::errno_text;
 use crate::elf;
 use crate::elf::header::{BINPRM_BUF_SIZE, ElfHeader};
 use crate::sys;
+use crate::sys::errno_text;
 use crate::table::{Handler, TABLE};
 
 /// QEMU's name of the architecture that this program is compiled for.

@@ -7,7 +7,7 @@ pub(crate) mod json;
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write};
 
-use crate::binfmt_misc::{errno, errno_text};
+use crate::sys::{errno, errno_text};
 
 /// Exit status of what could not be done.
 pub(crate) const FAILURE: u8 = 1;

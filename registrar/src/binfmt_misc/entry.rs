@@ -2,8 +2,8 @@
 
 use nix::errno::Errno;
 
-use super::errno_text;
 use crate::elf::header::{ElfHeader, HEADER_VARIANTS};
+use crate::sys::errno_text;
 use crate::table::Handler;
 
 /// One registered rule. What this program does not understand of a newer kernel's text is left out, not refused.

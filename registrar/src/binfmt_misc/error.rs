@@ -12,6 +12,7 @@ use super::UserNamespace;
 use super::locate::DEFAULT_MOUNT;
 use crate::flags::Flags;
 use crate::native::Emulation;
+use crate::sys::errno_text;
 use crate::table::EMULATOR_OF_ANY;
 
 /// Gives a container the host's folder: the cure for most of what follows.
@@ -242,14 +243,5 @@ fn adding(interpreter: &str, errno: Errno) -> String {
         Errno::EPERM | Errno::EROFS => writing(errno),
         Errno::ENOSPC => "the kernel's limit of entries is reached; remove some, or raise it with sysctl".into(),
         _ => format!("{interpreter}: {}", errno_text(errno)),
-    }
-}
-
-/// The C library's words in this program's style, with advice where it is the same wherever it happens.
-pub(crate) fn errno_text(errno: Errno) -> String {
-    match errno {
-        Errno::EMFILE => "too many open files; raise ulimit -n".into(),
-        Errno::ENFILE => "too many open files on this machine; raise sysctl fs.file-max".into(),
-        errno => errno.desc().to_lowercase(),
     }
 }

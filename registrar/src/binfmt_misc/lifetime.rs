@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use std::{process, thread};
 
@@ -17,16 +17,14 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_gettime};
 
+use super::BinfmtMount;
 use super::locate::{BINFMT_MISC, DEFAULT_MOUNT, FLAGS};
-use super::{BinfmtMount, errno};
+use crate::sys::{self, errno};
 use crate::table::{NAME_SUFFIXES, TABLE};
 
 /// Major and minor version of the first Linux whose entries need a mount, whatever its distribution, and whose user
 /// namespaces have instances of their own.
 const SINCE: (u32, u32) = (6, 7);
-
-/// What `/proc/self/ns/pid` leads to in the first PID namespace: the kernel's `PROC_PID_INIT_INO`.
-const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
 /// A moment, as file systems stamp it: of the coarse clock, or since Linux 6.13 up to a tick later.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -158,12 +156,13 @@ pub(crate) fn lasting(folder: &BinfmtMount) -> Lifetime {
     if !folder.depends_on_our_mount() {
         return Lifetime::Permanent;
     }
+    let mount_namespace = |process| sys::namespace(process, "mnt");
     let (ours, firsts) = (mount_namespace("self"), mount_namespace("1"));
     // PID 1 of a container is not the host's.
-    let is_host_in_sight = fs::read_link("/proc/self/ns/pid").is_ok_and(|ours| ours == Path::new(FIRST_PID_NAMESPACE));
+    let is_host_in_sight = sys::namespace("self", "pid").as_deref() == Some(sys::INITIAL_PID_NAMESPACE);
     if is_host_in_sight && firsts.is_some() && (ours == firsts || mount_for_first_process().is_ok()) {
         Lifetime::Permanent
-    } else if is_kept(ours) {
+    } else if is_kept(ours.as_deref()) {
         Lifetime::MountNamespace
     } else {
         Lifetime::Process
@@ -189,19 +188,15 @@ fn mount_for_first_process() -> Result<(), Errno> {
 
 /// Whether something that does not wait for this process lives in its mount namespace, and keeps what is mounted there.
 /// Who only started this process, or was started beside it by the same shell, is above it or in its session.
-fn is_kept(namespace: Option<PathBuf>) -> bool {
+fn is_kept(namespace: Option<&str>) -> bool {
     let above = ancestors();
     let Some(session) = Stat::of(process::id()).map(|stat| stat.session) else { return false };
     let is_keeper = |id: &u32| {
         !above.contains(id)
-            && mount_namespace(&id.to_string()) == namespace
+            && sys::namespace(&id.to_string(), "mnt").as_deref() == namespace
             && Stat::of(*id).is_some_and(|stat| stat.session != session && stat.is_alive)
     };
     namespace.is_some() && processes().any(|id| is_keeper(&id))
-}
-
-fn mount_namespace(process: &str) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/{process}/ns/mnt")).ok()
 }
 
 fn processes() -> impl Iterator<Item = u32> {

@@ -1,9 +1,8 @@
 //! Where `binfmt_misc` is: a folder bound into the container, the kernel's usual place, or nowhere yet; and the lock
 //! that all runs of this program share, in whatever containers they are.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +13,8 @@ use nix::sys::statfs::{FsType, statfs};
 
 use super::instance_owner;
 use super::lifetime::{self, InstanceAge, Timestamp};
-use super::{BinfmtMount, Error, RegisterFile, errno};
+use super::{BinfmtMount, Error, RegisterFile};
+use crate::sys::{self, errno};
 
 /// A bind mount of the kernel's folder: container engines refuse one inside the container's own `/proc`.
 const BIND_MOUNT: &str = "/binfmt_misc";
@@ -115,7 +115,8 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result
         let path = folder.path().join("register");
         let (seen, pause) = match File::options().write(true).open(&path) {
             Ok(file) => {
-                lock(&file).map_err(|errno| Error::Lock { path: path.clone(), errno })?;
+                sys::lock(&file, LOCK_TIMEOUT, RETRY_DELAY)
+                    .map_err(|errno| Error::Lock { path: path.clone(), errno })?;
                 if folder.creator_may_unmount() {
                     // Without this run's mount it shows whether there is another.
                     folder.unmount();
@@ -143,24 +144,8 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result
     }
 }
 
-/// Takes the lock, which another run may have.
-fn lock(file: &File) -> Result<(), Errno> {
-    let start = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(error)) => return Err(errno(&error)),
-            Err(TryLockError::WouldBlock) if start.elapsed() > LOCK_TIMEOUT => return Err(Errno::EBUSY),
-            Err(TryLockError::WouldBlock) => thread::sleep(RETRY_DELAY),
-        }
-    }
-}
-
 fn is_same(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(file), Ok(found)) => (file.dev(), file.ino()) == (found.dev(), found.ino()),
-        _ => false,
-    }
+    matches!((file.metadata(), fs::metadata(path)), (Ok(file), Ok(found)) if sys::is_same_file(&file, &found))
 }
 
 /// Asks what is mounted, which triggers an automount. What cannot be asked is no place that could be used: mounting

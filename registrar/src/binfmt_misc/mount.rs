@@ -9,6 +9,7 @@ use nix::mount::{MntFlags, umount2};
 
 use super::lifetime::{self, InstanceAge, Timestamp};
 use super::{Entries, Entry, Error, UserNamespace, instance_owner};
+use crate::sys::errno;
 use crate::table::Handler;
 
 /// Longer than any entry's text: a rule has at most 1920 bytes, and its magic and mask are shown as hexadecimal digits.
@@ -197,11 +198,6 @@ impl RegisterFile {
             errno: errno(&error),
         })
     }
-}
-
-/// The kernel's number of an error.
-pub(crate) fn errno(error: &io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
 }
 
 fn read(path: &Path) -> Result<String, Errno> {

@@ -3,27 +3,18 @@
 //! From Linux 6.7 on each user namespace may have an instance of `binfmt_misc`, which says nothing to the host's.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::Path;
 use std::process;
 
 use nix::unistd::geteuid;
 
+use crate::sys::{self, INITIAL_USER_NAMESPACE, IdRange};
+
 /// Files by which container engines mark the inside of a container.
 const CONTAINER_MARKERS: [&str; 2] = ["/run/.containerenv", "/.dockerenv"];
 
-/// Three numbers of ten digits.
-const LONGEST_LINE: usize = 64;
-
-/// Names the user namespace of this process.
-const CURRENT: &str = "/proc/self/ns/user";
-
-/// What that leads to in the first one: the kernel's `PROC_USER_INIT_INO`.
-const FIRST: &str = "user:[4026531837]";
-
 /// Who is who in the first one, and in those that are given all users.
-const ALL: [&str; 3] = ["0", "0", "4294967295"];
+const ALL: IdRange = IdRange { inside: 0, outside: 0, count: u32::MAX };
 
 /// Where ranges of ids begin that are lent to user namespaces, or above: below are people and services, in a container too.
 const SUBUID_MIN: u32 = 1 << 16;
@@ -41,29 +32,21 @@ pub(crate) struct UserNamespace {
 impl UserNamespace {
     /// The one that this process is in, unless it is the first.
     pub(crate) fn current() -> Option<Self> {
-        match fs::read_link(CURRENT) {
-            Ok(name) if name == Path::new(FIRST) => None,
-            Ok(name) => Some(Self { name: name.display().to_string() }),
-            Err(_) => {
-                let map = first_line()?;
-                (!map.split_whitespace().eq(ALL)).then(|| Self { name: NAMELESS.into() })
-            }
+        match sys::namespace("self", "user") {
+            Some(name) if name == INITIAL_USER_NAMESPACE => None,
+            Some(name) => Some(Self { name }),
+            None => (*sys::uid_map().first()? != ALL).then(|| Self { name: NAMELESS.into() }),
         }
     }
 
     /// Whether this process is certainly in the first one.
     pub(crate) fn is_first() -> bool {
-        fs::read_link(CURRENT).is_ok_and(|name| name == Path::new(FIRST))
+        sys::namespace("self", "user").as_deref() == Some(INITIAL_USER_NAMESPACE)
     }
 
     /// Who is root here, as the namespace above numbers its users; nothing if that cannot be told, or nobody is.
     pub(super) fn root_seen_from_above() -> Option<u32> {
-        let map = first_line()?;
-        let mut fields = map.split_whitespace();
-        match fields.next()? {
-            "0" => fields.next()?.parse().ok(),
-            _ => None,
-        }
+        sys::uid_map().first().filter(|range| range.inside == 0).map(|range| range.outside)
     }
 
     /// The one whose root this process is: it may be refused what the host's root is not.
@@ -104,28 +87,19 @@ enum CreatedBy {
 impl CreatedBy {
     fn of_this() -> Self {
         let is_container = process::id() == 1 || CONTAINER_MARKERS.iter().any(|mark| Path::new(mark).exists());
-        Self::told_by(is_container, first_line().as_deref())
+        Self::told_by(is_container, sys::uid_map().first())
     }
 
     /// An ordinary user may map nobody but himself without help, and so is the first line of the helped ones. Where
     /// podman puts a namespace of its own into that one (`--userns=keep_foreign-id`), the ids above are those of a container. An
     /// engine that root runs maps a range of ids that nobody has.
-    fn told_by(is_container: bool, map: Option<&str>) -> Self {
-        let field = |number| map?.split_whitespace().nth(number)?.parse().ok();
-        match (field(1), field(2)) {
+    fn told_by(is_container: bool, map: Option<&IdRange>) -> Self {
+        match map {
             _ if !is_container => Self::Anybody,
-            (_, Some(1)) | (Some(1..SUBUID_MIN), _) => Self::UsersEngine,
+            Some(IdRange { count: 1, .. } | IdRange { outside: 1..SUBUID_MIN, .. }) => Self::UsersEngine,
             _ => Self::RootsEngine,
         }
     }
-}
-
-/// The first line of what is mapped in this process's user namespace: the first id inside, outside, and how many.
-fn first_line() -> Option<String> {
-    let mut text = [0; LONGEST_LINE];
-    let length = File::open("/proc/self/uid_map").and_then(|mut map| map.read(&mut text)).ok()?;
-    let text = String::from_utf8_lossy(&text[..length]);
-    text.lines().next().map(str::to_owned)
 }
 
 impl fmt::Display for UserNamespace {
@@ -137,6 +111,7 @@ impl fmt::Display for UserNamespace {
 #[cfg(test)]
 mod tests {
     use super::CreatedBy::{self, Anybody, RootsEngine, UsersEngine};
+    use super::IdRange;
 
     /// As seen with podman 4.3 and Docker 20.10.
     #[test]
@@ -155,7 +130,7 @@ mod tests {
             ("all users", true, "0 0 4294967295", RootsEngine),
         ];
         for (what, is_container, map, maker) in cases {
-            assert_eq!(CreatedBy::told_by(is_container, Some(map)), maker, "{what}");
+            assert_eq!(CreatedBy::told_by(is_container, IdRange::parse(map).first()), maker, "{what}");
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::held::BlockedPipe;
 use crate::native::{self, HOST, NativeSupport, NativeSupportCache};
 use crate::output::Output;
 use crate::plan::{self, DesiredState, HandlerPlan, PlanOutcome, SkipReason};
+use crate::sys::errno;
 use crate::table::{EMULATOR_DIR, Handler};
 use crate::verify::{self, VerifyRequest};
 
@@ -302,7 +303,7 @@ fn not_executable(step: &HandlerPlan, desired: &DesiredState, files: &Files<'_>)
     }
     let path = files.path(step.handler, desired);
     match fs::metadata(&path) {
-        Err(error) => Some(binfmt_misc::errno(&error)),
+        Err(error) => Some(errno(&error)),
         // Folders are executable too.
         Ok(found) if !found.is_file() => Some(Errno::EACCES),
         Ok(_) => access(path.as_str(), AccessFlags::X_OK).err(),
@@ -320,7 +321,7 @@ fn check_emulators(args: &CommonArgs) -> Result<(), Error> {
     match fs::metadata(folder) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => error(Errno::ENOTDIR),
-        Err(cause) => error(binfmt_misc::errno(&cause)),
+        Err(cause) => error(errno(&cause)),
     }
 }
 

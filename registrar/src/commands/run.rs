@@ -4,19 +4,20 @@
 //! that he was, and the kernel, which looks for handlers in the nearest namespace that has any, finds those of the first.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::{fmt, fs};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
-use crate::binfmt_misc::{self, errno_text};
+use crate::binfmt_misc;
 use crate::cli::{CommonArgs, Verbosity};
 use crate::output::Output;
+use crate::sys::{errno, errno_text, map_ids};
 
 /// Exit statuses of a program that could not be started, as shells give them, and env(1) what is its own fault.
 const NOT_FOUND: u8 = 127;
@@ -68,7 +69,7 @@ pub(crate) fn run(
     let [name, arguments @ ..] = program else { return Output::failure("run: no program").with_code(OUR_OWN) };
     let error = Command::new(name).args(arguments).exec();
     let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_STARTED };
-    let cause = format!("starting {}: {}", name.to_string_lossy(), errno_text(binfmt_misc::errno(&error)));
+    let cause = format!("starting {}: {}", name.to_string_lossy(), errno_text(errno(&error)));
     Output::failure(&cause).with_code(code)
 }
 
@@ -94,7 +95,7 @@ fn prepare(
     if user != 0 {
         unshare(CloneFlags::CLONE_NEWUSER)
             .map_err(Error::Namespace)
-            .and_then(|()| map([user, 0], [group, 0]))
+            .and_then(|()| Ok(map_ids([user, 0], [group, 0])?))
             .map_err(failed)?;
     }
     Ok(())
@@ -103,18 +104,13 @@ fn prepare(
 /// Becomes root of a user namespace, with mounts that the host does not see.
 fn enter(user: u32, group: u32) -> Result<(), Error> {
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).map_err(Error::Namespace)?;
-    map([0, user], [0, group])?;
+    map_ids([0, user], [0, group])?;
     // Mounts of the host still come in: an automount is one of them.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>).map_err(Error::Private)
 }
 
-/// Says who is who in the namespace just made: a user and a group, each inside and outside.
-fn map(user: [u32; 2], group: [u32; 2]) -> Result<(), Error> {
-    let write = |file, text: String| {
-        fs::write(format!("/proc/self/{file}"), text)
-            .map_err(|error| Error::Map { file, errno: binfmt_misc::errno(&error) })
-    };
-    write("setgroups", "deny".into())?;
-    write("uid_map", format!("{} {} 1", user[0], user[1]))?;
-    write("gid_map", format!("{} {} 1", group[0], group[1]))
+impl From<(&'static str, Errno)> for Error {
+    fn from((file, errno): (&'static str, Errno)) -> Self {
+        Self::Map { file, errno }
+    }
 }

@@ -3,9 +3,9 @@
 
 use nix::errno::Errno;
 
-use crate::binfmt_misc::errno;
 use crate::elf::header::ElfHeader;
 use crate::native::{EXECUTED, Emulation, beginning};
+use crate::sys::errno;
 use crate::table::Handler;
 
 /// There on a host, and in most containers.

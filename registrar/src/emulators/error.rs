@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::binfmt_misc::{errno, errno_text};
+use crate::sys::{errno, errno_text};
 
 /// Nothing half-written is ever left under a file's own name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! SELinux labels of copies. A confined container may execute an emulator only if its file's type is one that it may
 //! execute; `bin_t` is. The label is an extended attribute, so that no `chcon` is needed.
 
-use std::fs::{self, File};
+use std::fs::File;
 
 use rustix::fs::{XattrFlags, fgetxattr, fsetxattr};
 use rustix::io::Errno;
+
+use crate::sys;
 
 /// The attribute.
 const ATTRIBUTE: &str = "security.selinux";
@@ -80,8 +82,7 @@ impl Label {
 /// Whether SELinux labels this machine's files. Engines hide `/sys/fs/selinux`, so that libraries in a container think
 /// that it is off; the kernel's list of file systems and this process's own label are there all the same.
 fn is_on() -> bool {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    is_shown(&read("/proc/filesystems"), &read("/proc/self/attr/current"))
+    is_shown(&sys::text("/proc/filesystems"), &sys::text("/proc/self/attr/current"))
 }
 
 /// Without a policy the label is `kernel`; AppArmor's profiles have no colons.

@@ -1,20 +1,19 @@
 //! A folder into which files are put whole or not at all: written under another name, labelled, on the disk, then renamed.
 //! A file that is there is never written to, since the kernel may be using it and then refuses (flag `F`).
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::statvfs::fstatvfs;
 
 use super::{Error, selinux};
-use crate::binfmt_misc::errno;
+use crate::sys::{self, errno};
 
 /// How the name of a file in the making begins and ends. What a killed run has left is known by it.
 const BEGIN: &str = ".";
@@ -62,15 +61,10 @@ impl StagingDir {
     /// the folder; both are of one file system.
     pub(crate) fn lock(folder: File, shown: &Path, staging: &str) -> Result<Self, Error> {
         let failed = |error: io::Error| Error::Folder { path: shown.into(), errno: errno(&error) };
-        let start = Instant::now();
-        loop {
-            match folder.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_TIMEOUT => thread::sleep(RETRY_DELAY),
-                Err(TryLockError::WouldBlock) => return Err(Error::Busy { path: shown.into() }),
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
-            }
-        }
+        sys::lock(&folder, LOCK_TIMEOUT, RETRY_DELAY).map_err(|errno| match errno {
+            Errno::EBUSY => Error::Busy { path: shown.into() },
+            errno => Error::Folder { path: shown.into(), errno },
+        })?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
         let staging = path.join(staging);
         for file in fs::read_dir(&staging).map_err(failed)? {

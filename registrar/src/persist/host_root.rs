@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::libc;
 
-use crate::binfmt_misc::errno;
 use crate::emulators::{Error, StagingDir};
+use crate::sys::errno;
 
 /// The host's root, open.
 pub(super) struct Root {

@@ -12,9 +12,10 @@ use nix::sys::signal::Signal;
 use super::protocol::{ProbeExit, ProbeResult, SetUserId};
 use super::runner::NAME;
 use super::sandbox::Isolation;
-use crate::binfmt_misc::{Entries, Entry, Named, errno_text};
+use crate::binfmt_misc::{Entries, Entry, Named};
 use crate::elf::{Facts, Unfit};
 use crate::plan::{Observed, is_ours};
+use crate::sys::errno_text;
 use crate::table::{EMULATOR_DIR, Handler};
 
 /// Exit statuses of a test program whose second one could not be started, and that could do nothing at all.

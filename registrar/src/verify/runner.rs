@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 
 use super::protocol::{ProbeExit, ProbeResult, SetUserId};
 use super::sandbox::Program;
-use crate::binfmt_misc::errno;
+use crate::sys::errno;
 
 /// What each program is told that its name is: as many characters as it writes, and not those of any path.
 pub(super) const NAME: &str = "argv0 ok";

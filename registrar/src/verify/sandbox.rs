@@ -17,8 +17,7 @@ use nix::sys::prctl::get_no_new_privs;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{UnlinkatFlags, chroot, getegid, geteuid, unlinkat};
 
-use crate::binfmt_misc::{errno, errno_text};
-use crate::sys;
+use crate::sys::{self, IdRange, errno, errno_text};
 
 /// The one folder that is certain to be there: this process was started through it.
 const PROC: &str = "/proc";
@@ -144,15 +143,9 @@ fn namespace() -> Result<Result<u32, String>, String> {
     let owner = match unshare(CloneFlags::CLONE_NEWNS) {
         Ok(()) => other_user(),
         Err(_) => {
-            let (uid, gid) = (geteuid(), getegid());
+            let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
             unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).map_err(refused("a namespace"))?;
-            let tell = |file: &str, text: String| {
-                fs::write(Path::new("/proc/self").join(file), text)
-                    .map_err(|error| refused("a user namespace")(errno(&error)))
-            };
-            tell("setgroups", "deny".into())?;
-            tell("uid_map", format!("{uid} {uid} 1"))?;
-            tell("gid_map", format!("{gid} {gid} 1"))?;
+            sys::map_ids([uid, uid], [gid, gid]).map_err(|(_, errno)| refused("a user namespace")(errno))?;
             // binfmt_misc is looked for in the namespaces above as long as none is mounted in this one.
             other_user()
         }
@@ -201,16 +194,13 @@ fn other_user() -> Result<u32, String> {
     if get_no_new_privs() == Ok(true) {
         return Err("no_new_privs is set, so that no program changes its user".into());
     }
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    another(&map, geteuid().as_raw()).ok_or("no other user is in this user namespace".into())
+    another(&sys::uid_map(), geteuid().as_raw()).ok_or("no other user is in this user namespace".into())
 }
 
-/// The lowest id but `own` in a namespace's map: lines of first id, first id outside, number of ids.
-fn another(map: &str, own: u32) -> Option<u32> {
-    let ids = map.lines().filter_map(|line| {
-        let mut numbers = line.split_whitespace().map(|number| number.parse::<u32>().ok());
-        let (first, _, count) = (numbers.next()??, numbers.next()??, numbers.next()??);
-        [first, first.checked_add(1)?].into_iter().find(|id| *id != own && id - first < count)
+/// The lowest id but `own` in a namespace's map.
+fn another(map: &[IdRange], own: u32) -> Option<u32> {
+    let ids = map.iter().filter_map(|IdRange { inside: first, count, .. }| {
+        [*first, first.checked_add(1)?].into_iter().find(|id| *id != own && id - first < *count)
     });
     ids.min()
 }
@@ -231,7 +221,7 @@ mod tests {
             ("", 0, None),
         ];
         for (map, own, expected) in cases {
-            assert_eq!(another(map, own), expected, "{map:?}");
+            assert_eq!(another(&IdRange::parse(map), own), expected, "{map:?}");
         }
     }
 

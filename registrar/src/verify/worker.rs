@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use super::protocol::ProbeResult;
 use super::runner::Runner;
 use super::sandbox::{Isolation, Program, Sandbox};
-use crate::binfmt_misc::{errno, errno_text};
+use crate::sys::{errno, errno_text};
 use crate::table::{Handler, TABLE};
 
 /// The first argument of such a process. Nothing that a user need know.

@@ -9,6 +9,7 @@ use crate::binfmt_misc::{self, BinfmtMount, Entries, MountPolicy, UserNamespace}
 use crate::cli::CommonArgs;
 use crate::native::{NativeSupport, NativeSupportCache};
 use crate::plan::{self, ActiveForeignEntry, Drift, Observed};
+use crate::sys;
 use crate::table::{Handler, TABLE};
 use crate::verify::{self, VerifyRequest};
 
@@ -68,7 +69,7 @@ fn surroundings(folder: &BinfmtMount) -> [Check; 2] {
             None => Check::new("scope", Unknown, format!("whether programs of {namespace} alone cannot be told")),
         },
     };
-    let mount_namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+    let mount_namespace = |process: &str| sys::namespace(process, "mnt");
     let is_first = namespace.is_none() && mount_namespace("self") == mount_namespace("1");
     let lasting = match mount_namespace("1") {
         Some(_) if is_first && std::process::id() != 1 => {

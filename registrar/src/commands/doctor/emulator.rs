@@ -5,8 +5,9 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use super::{Check, CheckStatus};
-use crate::binfmt_misc::{self, Entry};
+use crate::binfmt_misc::Entry;
 use crate::elf::{self, Facts, Unfit};
+use crate::sys::errno_text;
 use crate::table::Handler;
 
 use CheckStatus::{Broken, Holds, Unknown};
@@ -31,7 +32,7 @@ pub(super) fn emulator(handler: &Handler, entry: &Entry) -> Check {
         Err(Unfit::Unreadable(Errno::ENOENT)) => {
             check(Broken, format!("no {path}, and no flag F; put it there, or register it where it is, with --bindir"))
         }
-        Err(Unfit::Unreadable(errno)) => check(Unknown, format!("{path}: {}", binfmt_misc::errno_text(errno))),
+        Err(Unfit::Unreadable(errno)) => check(Unknown, format!("{path}: {}", errno_text(errno))),
         Err(unfit) => check(Broken, format!("{path} is {unfit}; take a static one of this machine, and register it")),
     }
 }

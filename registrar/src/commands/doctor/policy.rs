@@ -1,21 +1,20 @@
 //! Security modules that may keep an emulator from running. That they are there proves nothing.
 
-use std::fs;
+use crate::sys::text;
 
 /// What to look at, of each that is in force, for an emulator at `path`.
 pub(super) fn hints(path: &str) -> Vec<String> {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let mut hints = Vec::new();
-    if read("/sys/fs/selinux/enforce").trim_end() == "1" {
+    if text("/sys/fs/selinux/enforce").trim_end() == "1" {
         hints.push(format!(
             "SELinux is enforcing; see ausearch -m avc -ts recent; it may help to label the emulator and register it \
              again: chcon -t bin_t {path}"
         ));
     }
-    let profile = read("/proc/self/attr/current");
+    let profile = text("/proc/self/attr/current");
     let profile = profile.trim_matches(['\0', '\n']);
     // SELinux answers in the same place.
-    if read("/sys/module/apparmor/parameters/enabled").trim_end() == "Y" && is_confined(profile) {
+    if text("/sys/module/apparmor/parameters/enabled").trim_end() == "Y" && is_confined(profile) {
         hints.push(format!("AppArmor confines this process ({profile}); dmesg shows what it has denied"));
     }
     hints

@@ -1,7 +1,5 @@
 //! `register --dry-run`: what would be done, and what would be refused at once. Writes and mounts nothing.
 
-use std::fs;
-
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
@@ -13,6 +11,7 @@ use crate::commands::handlers;
 use crate::commands::report::{Action, DryRun, Report};
 use crate::elf::native_check::Guard;
 use crate::output::Output;
+use crate::sys;
 
 /// The capability to mount: `CAP_SYS_ADMIN`.
 const MAY_MOUNT: u64 = 1 << 21;
@@ -72,7 +71,7 @@ fn not_writable(folder: &BinfmtMount) -> Option<Error> {
 
 /// What cannot be told is left to be seen.
 fn may_mount() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = sys::text("/proc/self/status");
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
     effective.is_none_or(|effective| effective & MAY_MOUNT != 0)

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::{Action, DryRun};
-use crate::binfmt_misc::{Error, errno_text};
+use crate::binfmt_misc::Error;
 use crate::cli::CommonArgs;
 use crate::plan::{EntryName, ForeignEntry, HandlerPlan, Left, MainEntry, Operation, PlanOutcome, SkipReason};
+use crate::sys::errno_text;
 use crate::table::Handler;
 
 /// What words depend on: what is done and where, and what was asked for.

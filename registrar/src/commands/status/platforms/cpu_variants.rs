@@ -1,6 +1,6 @@
 //! Variants of this machine's own platform: what its processor can beyond the first amd64 ones, as the psABI counts.
 
-use std::fs;
+use crate::sys;
 
 const PROCESSORS: &str = "/proc/cpuinfo";
 
@@ -14,7 +14,7 @@ const LEVELS: [&str; 3] = [
 /// In ascending order. Other processors' flags are not of these words.
 pub(super) fn variants() -> &'static [&'static str] {
     const ALL: [&str; 3] = ["linux/amd64/v2", "linux/amd64/v3", "linux/amd64/v4"];
-    let text = fs::read_to_string(PROCESSORS).unwrap_or_default();
+    let text = sys::text(PROCESSORS);
     let flags = text.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
     let has_all = |level: &&&str| level.split(' ').all(|flag| flags.split(' ').any(|found| found == flag));
     &ALL[..LEVELS.iter().take_while(has_all).count()]
