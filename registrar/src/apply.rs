@@ -1,13 +1,9 @@
 //! Carries a plan out and says how each step ended. What is wanted was decided before; what is told is decided after.
 
-mod atomic;
-
-use std::path::Path;
-
 use nix::errno::Errno;
 
 use crate::binfmt_misc::{BinfmtMount, Entry, Error, RegisterFile};
-use crate::plan::{self, DesiredState, EntryName, HandlerPlan, Left, Operation, PlanOutcome};
+use crate::plan::{self, DesiredState, EntryName, HandlerPlan, Left, Operation};
 use crate::table::Handler;
 
 /// A step, and how it ended.
@@ -16,25 +12,14 @@ pub(crate) struct PlanResult {
     pub(crate) end: PlanStatus,
 }
 
-impl PlanResult {
-    /// Whether something that was asked for is not so.
-    pub(crate) fn is_failure(&self) -> bool {
-        self.plan.outcome.is_failure() || matches!(self.end, PlanStatus::Failed(..))
-    }
-}
-
 /// How a step ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum PlanStatus {
     AsPlanned,
-    /// As planned: an entry serves; but its emulator's file is gone, of which the kernel keeps what it opened.
-    WithoutFile,
     /// What stopped it first, and what of ours is there now.
     Failed(Error, Left),
     /// Something stopped all changes before.
     NotTried,
-    /// It was done, and undone because of another one's failure.
-    TakenBack,
 }
 
 /// Writes to one folder.
@@ -81,18 +66,7 @@ impl<'a> Writer<'a> {
             }
             return Err((cause, made));
         }
-        Ok(self.end(plan))
-    }
-
-    /// How a step ended of which nothing failed.
-    fn end(&self, plan: &HandlerPlan) -> PlanStatus {
-        let has_file = || Path::new(&plan.handler.interpreter(&self.desired.emulators)).exists();
-        let is_held = self.desired.flags.fixes_binary();
-        if plan.outcome == PlanOutcome::Unchanged && is_held && !has_file() {
-            PlanStatus::WithoutFile
-        } else {
-            PlanStatus::AsPlanned
-        }
+        Ok(PlanStatus::AsPlanned)
     }
 
     fn change(&mut self, handler: &Handler, change: Operation) -> Result<(), Error> {

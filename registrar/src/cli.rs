@@ -57,12 +57,10 @@ pub(crate) enum Command {
     },
     Unpersist {
         args: CommonArgs,
-        format: Format,
         root: PathBuf,
     },
     Export {
         args: CommonArgs,
-        format: Format,
     },
     /// What another image's command line asks for.
     Compat(CompatCommand),
@@ -122,8 +120,6 @@ pub(crate) enum Verbosity {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct RegisterArgs {
     pub(crate) args: CommonArgs,
-    /// All or nothing.
-    pub(crate) atomic: bool,
     pub(crate) dry_run: bool,
     /// Handlers that go with this mount namespace are what is wanted.
     pub(crate) temporary: bool,

@@ -38,11 +38,11 @@ pub(crate) fn run(command: &Command) -> Output {
         Command::Persist { args, format, has_unit, root } => {
             return persisted(persist::persist(args, handlers(args), *format, *has_unit, root));
         }
-        Command::Unpersist { args, format, root } => {
-            return persisted(persist::unpersist(args, *format, root));
+        Command::Unpersist { args, root } => {
+            return persisted(persist::unpersist(args, root));
         }
-        Command::Export { args, format } => {
-            return persisted(persist::export(args, handlers(args), *format));
+        Command::Export { args } => {
+            return persisted(persist::export(args, handlers(args)));
         }
         Command::Run { args, program } => return run::run(args, program, register::register_in_own_namespace),
         Command::Compat(wanted) => return compat::run(wanted),

@@ -6,7 +6,6 @@
 //! | nothing; `--install`, `--uninstall`, `-mount`, `-version`; or the program is called `binfmt` | tonistiigi/binfmt's |
 //! | `--reset`, or an option of QEMU's `qemu-binfmt-conf.sh` | multiarch/qemu-user-static's |
 //! | `--`, `-s`, `-l`, `-r` | dbhi/qus's |
-//! | `enable`, `disable` | fkrull's: `register`, `unregister` |
 //! | anything else | our own, in [`crate::cli`] |
 //!
 //! `--mount DIR` is an option of ours and of tonistiigi's, and is looked past. What is done is not decided here, but
@@ -164,13 +163,9 @@ impl CompatOptions {
 }
 
 /// Reads a command line, the program's own name first, in whatever dialect it is.
-pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) -> Result<Command, Error> {
+pub(crate) fn parse(arguments: Vec<OsString>, environment: Environment<'_>) -> Result<Command, Error> {
     match meant(&arguments) {
         Interpretation::Ours => cli::parse(arguments),
-        Interpretation::OurCommand { at, word } => {
-            arguments[at] = word.into();
-            cli::parse(arguments)
-        }
         Interpretation::Theirs { mode, from } => {
             // A word that is no text is no option or name either.
             let words: Vec<_> = arguments[from..].iter().map(|word| word.to_str().unwrap_or(NO_TEXT)).collect();
@@ -185,11 +180,6 @@ pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) 
 /// Whose a line is.
 enum Interpretation {
     Ours,
-    /// Ours, but for this word.
-    OurCommand {
-        at: usize,
-        word: &'static str,
-    },
     /// From this word on.
     Theirs {
         mode: CompatMode,
@@ -213,11 +203,6 @@ fn meant(arguments: &[OsString]) -> Interpretation {
     let word = |at: usize| arguments.get(at).map(|word| word.to_str().unwrap_or(NO_TEXT));
     let Some(first) = word(at) else { return theirs(CompatMode::Tonistiigi, 1) };
     let (option, value) = first.split_once('=').map_or((first, word(at + 1)), |(option, value)| (option, Some(value)));
-    if option == "enable" {
-        return Interpretation::OurCommand { at, word: "register" };
-    } else if option == "disable" {
-        return Interpretation::OurCommand { at, word: "unregister" };
-    }
     // Ours have no value.
     let mode = match (option, value) {
         ("--preserve-argv0", Some("yes" | "no")) => Some(CompatMode::Multiarch),

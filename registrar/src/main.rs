@@ -13,7 +13,6 @@ mod compat;
 mod elf;
 mod emulators;
 mod flags;
-mod held;
 mod native;
 mod output;
 mod persist;

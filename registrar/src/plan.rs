@@ -64,6 +64,8 @@ pub(crate) struct ForeignEntry {
 pub(crate) enum PlanOutcome {
     Registered,
     Replaced(Drift),
+    /// The same entry, with the emulator's file opened again.
+    Refreshed,
     Unchanged,
     Unregistered,
     Absent,
@@ -98,7 +100,12 @@ impl PlanOutcome {
     /// Whether something that was asked for will not be so.
     pub(crate) fn is_failure(&self) -> bool {
         match self {
-            Self::Registered | Self::Replaced(_) | Self::Unchanged | Self::Unregistered | Self::Absent => false,
+            Self::Registered
+            | Self::Replaced(_)
+            | Self::Refreshed
+            | Self::Unchanged
+            | Self::Unregistered
+            | Self::Absent => false,
             Self::Skipped(_) => false,
             Self::TakesNative(_) | Self::Undecidable(_) | Self::Unfit(_) | Self::NotExecutable(_) => true,
             Self::Taken { .. } | Self::Blocked { .. } | Self::Unreadable { .. } => true,
@@ -125,13 +132,11 @@ pub(crate) enum Drift {
     Disabled,
     Interpreter,
     Flags,
-    EntryGlob,
+    Rule,
     /// A newer entry of somebody else serves all of its programs, or some.
     Shadowed,
     /// A newer entry of ours serves under another name: left by a run that was killed, and perhaps by another file.
     Leftover,
-    /// The kernel holds another file than the one that is there now.
-    File,
 }
 
 impl fmt::Display for Drift {
@@ -140,10 +145,9 @@ impl fmt::Display for Drift {
             Self::Disabled => "disabled",
             Self::Interpreter => "emulator in another folder",
             Self::Flags => "other flags",
-            Self::EntryGlob => "other magic or mask",
+            Self::Rule => "other magic or mask",
             Self::Shadowed => "shadowed by a newer entry",
             Self::Leftover => "served by what a killed run has left",
-            Self::File => "another file",
         })
     }
 }
@@ -151,12 +155,14 @@ impl fmt::Display for Drift {
 use EntryName::{Primary, Secondary};
 use Operation::{Add, Remove};
 
-/// What to do so that `handler` is registered as wanted, if `support` says that it is needed.
+/// What to do so that `handler` is registered as wanted, if `support` says that it is needed. `has_emulator`: whether
+/// the emulator's file is there, for the kernel to open it again.
 pub(crate) fn register(
     handler: &'static Handler,
     desired: &DesiredState,
     entries: &Entries,
     support: NativeSupport,
+    has_emulator: impl Fn() -> bool,
 ) -> HandlerPlan {
     let found = Observed::new(handler, entries);
     let server = found.server();
@@ -189,6 +195,8 @@ pub(crate) fn register(
             HandlerPlan { changes: [Add(main)].into_iter().chain(leftovers).collect(), ..step(PlanOutcome::Registered) }
         }
         NameOwner::Ours(_) => match found.difference(desired) {
+            // The kernel may hold another file than the one that is there now, and does not show which.
+            None if desired.flags.fixes_binary() && has_emulator() => exchange(step(PlanOutcome::Refreshed), &found),
             None => HandlerPlan { changes: leftovers.collect(), ..step(PlanOutcome::Unchanged) },
             Some(difference) => exchange(step(PlanOutcome::Replaced(difference)), &found),
         },
@@ -202,12 +210,6 @@ fn main_slot(found: &Observed<'_>) -> EntryName {
         NameOwner::Foreign(theirs) if theirs.unreadable.is_none() => Secondary,
         _ => Primary,
     }
-}
-
-/// The step that replaces what is there by what was found to be unlike it, though its text is the same.
-pub(crate) fn replace_file(step: HandlerPlan, entries: &Entries) -> HandlerPlan {
-    let found = Observed::new(step.handler, entries);
-    exchange(HandlerPlan { outcome: PlanOutcome::Replaced(Drift::File), ..step }, &found)
 }
 
 /// The step that exchanges the entry that is to stay. At every moment one of ours serves, if one did before: the newest
@@ -272,7 +274,7 @@ pub(crate) fn text_difference(handler: &Handler, desired: &DesiredState, entry: 
     } else if !desired.flags.are(&entry.flags) {
         Some(Drift::Flags)
     } else if entry.pattern != handler.pattern {
-        Some(Drift::EntryGlob)
+        Some(Drift::Rule)
     } else {
         None
     }

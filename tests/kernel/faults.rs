@@ -126,7 +126,6 @@ fn emulator_that_is_opened_later(sandbox: &Sandbox) {
     let refused = format!("registering qemu-s390x: {emulator}: not executable, or on a file system mounted noexec");
     let said = format!("qemu-s390x  failed        {emulator}\n0 registered, 0 replaced, 0 unchanged, 1 failed\n");
     assert_eq!(sandbox.fails(&register, &missing), said);
-    assert_eq!(sandbox.fails(&[&register[..], &["--atomic"]].concat(), &missing), said);
     assert!(sandbox.names().is_empty());
     fs::create_dir(&emulator).expect("a folder");
     sandbox.fails(&register, &refused);

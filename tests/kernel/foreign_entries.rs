@@ -51,7 +51,7 @@ fn under_our_name(sandbox: &Sandbox) {
     assert_eq!(sandbox.succeeds(&["register", "s390x"]), registered);
     assert!(is_ours(sandbox, "s390x"));
     for (arguments, word) in [
-        (&["register", "s390x"][..], "unchanged"),
+        (&["register", "s390x"][..], "refreshed"),
         (&["register", "s390x", "--credentials"], "replaced"),
         (&["register", "s390x"], "replaced"),
     ] {
@@ -72,10 +72,10 @@ fn a_newer_one_is_outdone(sandbox: &Sandbox) {
                     theirs (/bin/false), which stays\n0 registered, 1 replaced, 0 unchanged\n";
     assert_eq!(sandbox.succeeds(&["register", "s390x"]), expected);
     assert!(is_ours(sandbox, "s390x"));
-    assert!(sandbox.succeeds(&["register", "s390x"]).contains("1 unchanged"));
+    assert!(sandbox.succeeds(&["register", "s390x"]).contains("1 refreshed"));
     // Who matches other programs is not in the way.
     sandbox.add(&line("m68k", "theirs-m68k", THEIRS, ""));
-    assert!(sandbox.succeeds(&["register", "s390x"]).contains("1 unchanged"));
+    assert!(sandbox.succeeds(&["register", "s390x"]).contains("1 refreshed"));
 }
 
 fn keep(sandbox: &Sandbox) {

@@ -18,8 +18,6 @@ pub(crate) const TESTS: &[Test] = &[
     test("sigkill/at_random_moments", at_random_moments),
     test("sigkill/at_each_system_call", |sandbox| at_each_call(sandbox, "all", &[])),
     test("sigkill/at_each_write_beside_others", at_each_write_beside_others),
-    // Another order of writes.
-    test("sigkill/at_each_write_of_all_or_none", |sandbox| at_each_call(sandbox, "write", &["--atomic"])),
 ];
 
 const RANDOM_KILLS: usize = 200;

@@ -80,15 +80,6 @@ impl Entry {
         let mask = mask.unwrap_or_else(|| vec![0xff; magic.len()]);
         Some(Rule { offset: offset?, magic, mask }).filter(|rule| rule.mask.len() == rule.magic.len())
     }
-
-    /// The rule that this entry came from, under `name`; nothing if its text does not tell.
-    pub(crate) fn line(&self, name: &str) -> Option<String> {
-        let field = |name: &str| self.pattern.lines().find_map(|line| line.strip_prefix(name));
-        let escaped = |hex: &str| Some(bytes(hex)?.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>());
-        let magic = escaped(field("magic ")?)?;
-        let mask = field("mask ").map_or(Some(String::new()), escaped)?;
-        Some(format!(":{name}:M:{}:{magic}:{mask}:{}:{}", field("offset ")?, self.interpreter, self.flags))
-    }
 }
 
 /// Which programs an entry takes: magic and mask have the same length.
@@ -231,13 +222,6 @@ mod tests {
         assert_eq!(names, [Some("all"), Some("gnu"), Some("dyn"), Some("dyn")]);
         let none = Entries::default();
         assert_eq!(none.servers_of(&ElfHeader::of(handler.probe).kinds()), [None; HEADER_VARIANTS]);
-    }
-
-    #[test]
-    fn a_rule_can_be_written_again() {
-        let text = "enabled\ninterpreter /opt/q\nflags: PF\noffset 1\nmagic 454c\nmask ff0f\n";
-        assert_eq!(Entry::parse(text).line("q").as_deref(), Some(r":q:M:1:\x45\x4c:\xff\x0f:/opt/q:PF"));
-        assert_eq!(Entry::parse("enabled\ninterpreter /opt/q\nflags: \nextension .q\n").line("q"), None);
     }
 
     #[test]

@@ -124,23 +124,18 @@ impl BinfmtMount {
 
     /// Removes an entry of ours. One that is gone already is as good as removed.
     pub(crate) fn remove(&self, name: &str, handler: &Handler) -> Result<(), Error> {
-        self.write_to(name, &|entry| entry.is_of(handler), b"-1")
+        self.remove_if(name, &|entry| entry.is_of(handler))
     }
 
     /// Removes an entry that is as `listed`, whosever it is.
     pub(crate) fn remove_listed(&self, name: &str, listed: &Entry) -> Result<(), Error> {
-        self.write_to(name, &|entry| entry == listed, b"-1")
+        self.remove_if(name, &|entry| entry == listed)
     }
 
-    /// Keeps an entry of ours, but out of use.
-    pub(crate) fn disable(&self, name: &str, handler: &Handler) -> Result<(), Error> {
-        self.write_to(name, &|entry| entry.is_of(handler), b"0")
-    }
-
-    /// Writes to an entry if it is still the one that is meant: who does not ask for the lock may have put another in its
+    /// Removes an entry if it is still the one that is meant: who does not ask for the lock may have put another in its
     /// place. Read and written through one open file, it is one entry: what is written to one that has gone is
     /// lost, whatever has its name now.
-    fn write_to(&self, name: &str, is_meant: &dyn Fn(&Entry) -> bool, text: &[u8]) -> Result<(), Error> {
+    fn remove_if(&self, name: &str, is_meant: &dyn Fn(&Entry) -> bool) -> Result<(), Error> {
         let path = self.path.join(name);
         let failed = |error: io::Error| Error::Remove { path: path.clone(), errno: errno(&error) };
         let mut file = match File::options().read(true).write(true).open(&path) {
@@ -153,7 +148,7 @@ impl BinfmtMount {
         if !is_meant(&entry) {
             return Err(Error::OwnerChanged { path, owner: entry.owner() });
         }
-        file.write_all(text).map_err(failed)
+        file.write_all(b"-1").map_err(failed)
     }
 
     /// Takes back the mount that this run made.

@@ -23,7 +23,6 @@ const COMMANDS: &[&str] =
 /// Options that are for some commands only.
 const OPTIONS: &[(&str, &[&str])] = &[
     ("keep", &["register", "status"]),
-    ("atomic", &["register"]),
     ("dry-run", &["register", "unregister"]),
     ("temporary", &["register"]),
     ("verify", &["register"]),
@@ -135,8 +134,8 @@ impl ParsedArgs {
                 return Err(Error::NotForThis { option, commands });
             }
         }
-        let [stay, temporary, atomic, dry_run, verify] =
-            ["stay", "temporary", "atomic", "dry-run", "verify"].map(|option| self.has(option));
+        let [stay, temporary, dry_run, verify] =
+            ["stay", "temporary", "dry-run", "verify"].map(|option| self.has(option));
         let [unregister_on_exit, has_unit] = ["unregister-on-exit", "unit"].map(|option| self.has(option));
         for (is_given, option, other) in [
             (unregister_on_exit && !stay, "unregister-on-exit", "is for --stay alone"),
@@ -161,17 +160,17 @@ impl ParsedArgs {
         Ok(match command.as_str() {
             "register" => {
                 let stay = stay.then_some(ResidentArgs { unregister_on_exit });
-                Command::Register(RegisterArgs { args, atomic, dry_run, temporary, verify, stay })
+                Command::Register(RegisterArgs { args, dry_run, temporary, verify, stay })
             }
             "unregister" => Command::Unregister { args, dry_run },
             "doctor" => Command::Doctor { args, limit },
             "verify" => Command::Verify { args, json, limit },
-            "export" => Command::Export { args, format: format.unwrap_or(Format::Systemd) },
+            "export" => Command::Export { args },
             "persist" | "unpersist" => match (format, root) {
                 (None, _) => return Err(Error::Lacks { command, option: "--format" }),
                 (_, None) => return Err(Error::Lacks { command, option: "--root" }),
                 (Some(format), Some(root)) if command == "persist" => Command::Persist { args, format, has_unit, root },
-                (Some(format), Some(root)) => Command::Unpersist { args, format, root },
+                (Some(_), Some(root)) => Command::Unpersist { args, root },
             },
             "run" if program.is_empty() => return Err(Error::NoProgram),
             "run" => Command::Run { args, program },

@@ -100,7 +100,7 @@ impl fmt::Display for Error {
             Self::Label { source, word } => {
                 write!(f, "{source} '{word}': not auto, none, a type such as bin_t, or a whole label")
             }
-            Self::Format(word) => write!(f, "--format '{word}': not systemd, openrc or binfmt-support"),
+            Self::Format(word) => write!(f, "--format '{word}': not systemd or openrc"),
             Self::Names => f.write_str("unpersist removes all that persist has written; it takes no architectures"),
             Self::Lacks { command, option } => write!(f, "{command} needs {option}; see registrar --help"),
             Self::OfRun(error) => write!(f, "{error}"),

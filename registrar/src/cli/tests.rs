@@ -41,7 +41,7 @@ fn command_lines() {
         ("registrar register linux/aarch64", Command::Register(register(args(&["aarch64"])))),
         ("registrar --mount /m unregister --bindir=/opt/", Command::Unregister { args: elsewhere(), dry_run: false }),
         (
-            "registrar register -q --keep --atomic --dry-run --temporary --scope=userns --credentials arm64",
+            "registrar register -q --keep --dry-run --temporary --scope=userns --credentials arm64",
             Command::Register(RegisterArgs {
                 args: CommonArgs {
                     desired: desired("OCF", true),
@@ -49,7 +49,6 @@ fn command_lines() {
                     detail: Verbosity::Quiet,
                     ..args(&["aarch64"])
                 },
-                atomic: true,
                 dry_run: true,
                 temporary: true,
                 verify: false,
@@ -107,8 +106,8 @@ fn command_lines() {
             },
         ),
         (
-            "registrar export --bindir /opt --format binfmt-support",
-            Command::Export { args: CommonArgs { mount: None, ..elsewhere() }, format: Format::BinfmtSupport },
+            "registrar export --bindir /opt --format openrc",
+            Command::Export { args: CommonArgs { mount: None, ..elsewhere() } },
         ),
         ("registrar register --version", Command::Version),
         ("registrar -h", Command::Help(None)),
@@ -163,7 +162,7 @@ fn refused_command_lines() {
         ("registrar status --copy-to /q", "--copy-to is for register, persist, unpersist; see registrar --help"),
         ("registrar persist --root /", "persist needs --format; see registrar --help"),
         ("registrar unpersist --format openrc", "unpersist needs --root; see registrar --help"),
-        ("registrar persist --root / --format systemD", "--format 'systemD': not systemd, openrc or binfmt-support"),
+        ("registrar persist --root / --format systemD", "--format 'systemD': not systemd or openrc"),
         (
             "registrar persist --root / --format openrc --unit",
             "--unit is for --format systemd alone; see registrar --help",

@@ -17,7 +17,11 @@ pub(super) fn seconds(word: &OsStr) -> Result<Duration, Error> {
 }
 
 pub(super) fn format(word: &OsStr) -> Result<Format, Error> {
-    word.to_str().and_then(Format::parse).ok_or_else(|| Error::Format(word.to_string_lossy().into_owned()))
+    match word.to_str() {
+        Some("systemd") => Ok(Format::Systemd),
+        Some("openrc") => Ok(Format::OpenRc),
+        _ => Err(Error::Format(word.to_string_lossy().into_owned())),
+    }
 }
 
 /// The one scope that must be named.

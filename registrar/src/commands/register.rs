@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use super::{handlers, require_scope, unregister};
-use crate::apply::{PlanResult, Writer};
+use crate::apply::Writer;
 use crate::binfmt_misc::{self, BinfmtMount, Entries, Error, Lifetime, MountPolicy, UserNamespace};
 use crate::cli::{CommonArgs, RegisterArgs, Verbosity};
 use crate::commands::report::{Action, DryRun, Report};
@@ -18,7 +18,6 @@ use crate::commands::resident;
 use crate::elf;
 use crate::elf::native_check::Guard;
 use crate::emulators::{self, CopyJob, CopyReport, StagingDir};
-use crate::held::BlockedPipe;
 use crate::native::{self, HOST, NativeSupport, NativeSupportCache};
 use crate::output::Output;
 use crate::plan::{self, DesiredState, HandlerPlan, PlanOutcome, SkipReason};
@@ -49,7 +48,7 @@ pub(super) fn register(command: &RegisterArgs) -> Result<Output, Error> {
 pub(super) fn register_in_own_namespace(args: &CommonArgs) -> Result<(Output, bool), Error> {
     let (folder, mut register) = binfmt_misc::find_and_lock(None, MountPolicy::RequireOwn)?;
     let guard = guard()?;
-    let (_, steps) = plan(&folder, args, &handlers(args), guard, &Files::default())?;
+    let steps = plan(&folder, args, &handlers(args), guard, None)?;
     let mut report = Report::new(Action::Register, DryRun::No, folder.path(), args);
     let mut writer = Writer::new(&folder, &args.desired, &mut register);
     steps.into_iter().for_each(|step| report.add(writer.apply(step)));
@@ -86,19 +85,17 @@ fn register_once(
         Some(report) if args.detail != Verbosity::Quiet => Output::success(report.line(&args.desired.emulators)),
         _ => Output::success(String::new()),
     };
-    let files = Files { new: report.unwrap_or_default().new, originals: None };
     let missing = MountPolicy::in_scope(namespace.is_some());
     let (folder, mut register) = binfmt_misc::find_and_lock(args.mount.as_deref(), missing)?;
-    let output =
-        guard.and_then(|guard| register_in(&folder, &mut register, command, handlers, guard, &files, namespace));
+    let output = guard.and_then(|guard| register_in(&folder, &mut register, command, handlers, guard, namespace));
     let output = output.map(|output| copied.then(output));
     if output.as_ref().map_or(true, |output| output.is_failure()) {
         folder.unmount_if_unused();
     }
-    // What programs do takes time that no other run need wait for, unless it may all be taken back.
+    // What programs do takes time that no other run need wait for.
     drop(register);
     match output {
-        Ok(output) if command.verify && !command.atomic && !output.is_failure() => {
+        Ok(output) if command.verify && !output.is_failure() => {
             Ok(output.then(verify_registered(args, handlers, &folder)))
         }
         output => output,
@@ -113,26 +110,15 @@ fn copy_emulators(args: &CommonArgs, handlers: &[&'static Handler]) -> Result<Op
     CopyJob::new(copies.originals(&foreign), &copies.label, &place)?.finish().map(Some)
 }
 
-/// Which of the emulators' files are other ones than the kernel can have opened, and where to look at them.
-#[derive(Default)]
-struct Files<'a> {
-    /// File names of those that this run has copied.
-    new: Vec<&'static str>,
-    /// Folder of those that are to be copied, where nothing is done.
-    originals: Option<&'a str>,
-}
-
-impl Files<'_> {
-    /// The file that will be the emulator.
-    fn path(&self, handler: &Handler, desired: &DesiredState) -> String {
-        let original = self.originals.map(|folder| handler.interpreter(folder));
-        original.filter(|path| Path::new(path).exists()).unwrap_or_else(|| handler.interpreter(&desired.emulators))
-    }
+/// The file that will be the emulator: where nothing is done, the one to be copied from `originals`.
+fn emulator_path(handler: &Handler, desired: &DesiredState, originals: Option<&str>) -> String {
+    let original = originals.map(|folder| handler.interpreter(folder));
+    original.filter(|path| Path::new(path).exists()).unwrap_or_else(|| handler.interpreter(&desired.emulators))
 }
 
 /// What came of running programs of all that was asked for, whoever serves it, in a line; in full if that is wanted.
 fn verify_registered(args: &CommonArgs, handlers: &[&'static Handler], folder: &BinfmtMount) -> Output {
-    let verify_registered = || -> Result<Output, verify::Error> {
+    let run = || -> Result<Output, verify::Error> {
         let entries = folder.entries()?;
         let verified = verify::verify(&VerifyRequest {
             handlers,
@@ -148,7 +134,7 @@ fn verify_registered(args: &CommonArgs, handlers: &[&'static Handler], folder: &
             Verbosity::Verbose => verified.output(false),
         })
     };
-    verify_registered().unwrap_or_else(|error| Output::failure(&error.to_string()))
+    run().unwrap_or_else(|error| Output::failure(&error.to_string()))
 }
 
 fn register_in(
@@ -157,7 +143,6 @@ fn register_in(
     command: &RegisterArgs,
     handlers: &[&'static Handler],
     guard: Guard,
-    files: &Files<'_>,
     namespace: Option<&UserNamespace>,
 ) -> Result<Output, Error> {
     let args = &command.args;
@@ -173,27 +158,10 @@ fn register_in(
     if let Some(namespace) = folder.namespace() {
         report.remark(of_namespace(&namespace));
     }
-    let (entries, steps) = plan(folder, args, handlers, guard, files)?;
+    let steps = plan(folder, args, handlers, guard, None)?;
     let mut writer = Writer::new(folder, &args.desired, register);
-    let mut proven = None;
-    if command.atomic {
-        let mut done = writer.apply_all_or_none(steps, &entries);
-        if command.verify && !done.iter().any(PlanResult::is_failure) {
-            let verify_registered = verify_registered(args, handlers, folder);
-            if verify_registered.is_failure() {
-                done = writer.take_back_all(done, &entries);
-            }
-            proven = Some(verify_registered);
-        }
-        done.into_iter().for_each(|done| report.add(done));
-    } else {
-        steps.into_iter().for_each(|step| report.add(writer.apply(step)));
-    }
-    let output = report.output();
-    Ok(match proven {
-        Some(verify_registered) => output.then(verify_registered),
-        None => output,
-    })
+    steps.into_iter().for_each(|step| report.add(writer.apply(step)));
+    Ok(report.output())
 }
 
 fn of_namespace(namespace: &UserNamespace) -> String {
@@ -206,14 +174,13 @@ fn plan(
     args: &CommonArgs,
     handlers: &[&'static Handler],
     guard: Guard,
-    files: &Files<'_>,
-) -> Result<(Entries, Vec<HandlerPlan>), Error> {
+    originals: Option<&str>,
+) -> Result<Vec<HandlerPlan>, Error> {
     if !folder.is_switched_on()? {
         return Err(Error::SwitchedOff { at: folder.path().into() });
     }
     let entries = folder.entries()?;
-    let steps = steps(args, handlers, guard, &entries, files);
-    Ok((entries, steps))
+    Ok(steps(args, handlers, guard, &entries, originals))
 }
 
 fn steps(
@@ -221,7 +188,7 @@ fn steps(
     handlers: &[&'static Handler],
     mut guard: Guard,
     entries: &Entries,
-    files: &Files<'_>,
+    originals: Option<&str>,
 ) -> Vec<HandlerPlan> {
     let mut native_support = NativeSupportCache::new(guard.emulation);
     let mut wanted = handlers.to_vec();
@@ -232,12 +199,10 @@ fn steps(
             guard.add(handler);
         }
     }
-    // Made when there is an entry to look at.
-    let mut pipe = None;
     let planned = wanted.into_iter().zip(native_support).map(|(handler, support)| {
-        let step = plan::register(handler, &args.desired, entries, support);
-        let step = on_file(step, &args.desired, entries, files, &mut pipe);
-        if let Some(errno) = not_executable(&step, &args.desired, files) {
+        let path = || emulator_path(handler, &args.desired, originals);
+        let step = plan::register(handler, &args.desired, entries, support, || Path::new(&path()).exists());
+        if let Some(errno) = not_executable(&step, &args.desired, path) {
             return HandlerPlan { outcome: PlanOutcome::NotExecutable(errno), changes: Vec::new(), ..step };
         }
         let outcome = match step.outcome {
@@ -245,7 +210,7 @@ fn steps(
                 PlanOutcome::Undecidable(cause)
             }
             _ if step.changes.is_empty() => return step,
-            _ => match (guard.taken_by(handler), static_check(&step, &args.desired, files)) {
+            _ => match (guard.taken_by(handler), static_check(&args.desired, path)) {
                 (Some(native), _) => PlanOutcome::TakesNative(native),
                 (None, Some(why)) => PlanOutcome::Unfit(why),
                 (None, None) => return step,
@@ -256,52 +221,26 @@ fn steps(
     planned.collect()
 }
 
-/// Replaces an entry whose text is as wanted, but which holds another file than the one that is there now.
-fn on_file(
-    step: HandlerPlan,
-    desired: &DesiredState,
-    entries: &Entries,
-    files: &Files<'_>,
-    pipe: &mut Option<BlockedPipe>,
-) -> HandlerPlan {
-    let path = files.path(step.handler, desired);
-    // Where there is none, the kernel's is the only one.
-    if step.outcome != PlanOutcome::Unchanged || !desired.flags.fixes_binary() || !Path::new(&path).exists() {
-        return step;
-    }
-    // What has just been copied may have the same content, and another label.
-    if files.new.contains(&step.handler.emulator) {
-        return plan::replace_file(step, entries);
-    }
-    if pipe.is_none() {
-        *pipe = BlockedPipe::new().ok();
-    }
-    match pipe {
-        Some(pipe) if pipe.is_held(step.handler, &path) => step,
-        _ => plan::replace_file(step, entries),
-    }
-}
-
 /// What keeps the emulator in a folder of the user's from running wherever its entry is used. Those of the image are
 /// known to be static; one that cannot be opened, the kernel will tell.
-fn static_check(step: &HandlerPlan, desired: &DesiredState, files: &Files<'_>) -> Option<String> {
+fn static_check(desired: &DesiredState, path: impl Fn() -> String) -> Option<String> {
     if desired.emulators == EMULATOR_DIR || !desired.flags.fixes_binary() {
         return None;
     }
-    match elf::read(Path::new(&files.path(step.handler, desired))) {
+    match elf::read(Path::new(&path())) {
         Ok(facts) => facts.loader.map(|loader| format!("not static: it needs {loader}")),
         Err(elf::Unfit::Unreadable(_)) => None,
-        Err(static_check) => Some(static_check.to_string()),
+        Err(unfit) => Some(unfit.to_string()),
     }
 }
 
 /// What would keep an emulator from being opened later, as the kernel would have said of one that it opens now.
-fn not_executable(step: &HandlerPlan, desired: &DesiredState, files: &Files<'_>) -> Option<Errno> {
+fn not_executable(step: &HandlerPlan, desired: &DesiredState, path: impl Fn() -> String) -> Option<Errno> {
     let is_meant = matches!(step.outcome, PlanOutcome::Registered | PlanOutcome::Replaced(_) | PlanOutcome::Unchanged);
     if !is_meant || desired.flags.fixes_binary() {
         return None;
     }
-    let path = files.path(step.handler, desired);
+    let path = path();
     match fs::metadata(&path) {
         Err(error) => Some(errno(&error)),
         // Folders are executable too.

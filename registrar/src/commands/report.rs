@@ -60,9 +60,9 @@ struct Row {
 struct Counts {
     registered: usize,
     replaced: usize,
+    refreshed: usize,
     unchanged: usize,
     unregistered: usize,
-    taken_back: usize,
     not_tried: usize,
 }
 
@@ -94,15 +94,6 @@ impl<'a> Report<'a> {
                 said("not tried", String::new())
             }
             PlanStatus::Failed(cause, left) => self.context.failed(handler, &cause, left),
-            PlanStatus::TakenBack => {
-                self.counts.taken_back += 1;
-                said("taken back", String::new())
-            }
-            PlanStatus::WithoutFile => {
-                self.counts.unchanged += 1;
-                let interpreter = handler.interpreter(&self.context.args.desired.emulators);
-                said("unchanged", format!("{interpreter} (no such file here: the kernel uses the one that it opened)"))
-            }
             PlanStatus::AsPlanned => {
                 let Some(said) = self.context.said(&done.plan) else { return };
                 self.count(&done.plan);
@@ -124,6 +115,7 @@ impl<'a> Report<'a> {
         match &plan.outcome {
             PlanOutcome::Registered => self.counts.registered += 1,
             PlanOutcome::Replaced(_) => self.counts.replaced += 1,
+            PlanOutcome::Refreshed => self.counts.refreshed += 1,
             PlanOutcome::Unchanged => self.counts.unchanged += 1,
             PlanOutcome::Unregistered => self.counts.unregistered += 1,
             PlanOutcome::Skipped(skip) if *skip != SkipReason::Served => {
@@ -176,20 +168,27 @@ impl<'a> Report<'a> {
     }
 
     fn sum(&self) -> String {
-        let Counts { registered, replaced, unchanged, unregistered, taken_back, not_tried } = self.counts;
+        let Counts { registered, replaced, refreshed, unchanged, unregistered, not_tried } = self.counts;
         let failed = self.failures.len();
+        let refreshed_of = |word| if refreshed > 0 { format!("{refreshed} {word}, ") } else { String::new() };
         let mut sum = match (self.context.verb, self.context.mode) {
             (Action::Unregister, _) if unregistered == 0 && failed == 0 => "nothing was registered".into(),
             (Action::Register, DryRun::No) => {
-                format!("{registered} registered, {replaced} replaced, {unchanged} unchanged")
+                format!(
+                    "{registered} registered, {replaced} replaced, {}{unchanged} unchanged",
+                    refreshed_of("refreshed")
+                )
             }
             (Action::Unregister, DryRun::No) => format!("{unregistered} unregistered"),
             (Action::Register, DryRun::Yes) => {
-                format!("nothing done: {registered} to register, {replaced} to replace, {unchanged} unchanged")
+                let refreshed = refreshed_of("to refresh");
+                format!(
+                    "nothing done: {registered} to register, {replaced} to replace, {refreshed}{unchanged} unchanged"
+                )
             }
             (Action::Unregister, DryRun::Yes) => format!("nothing done: {unregistered} to remove"),
         };
-        for (count, word) in [(failed, "failed"), (taken_back, "taken back"), (not_tried, "not tried")] {
+        for (count, word) in [(failed, "failed"), (not_tried, "not tried")] {
             if count > 0 {
                 let _ = write!(sum, ", {count} {word}");
             }

@@ -55,7 +55,6 @@ fn watch(
     while !signals.come_within(PERIOD).map_err(|errno| Error::Signals { errno })? {
         let output = match missing(args, &kept, &mut known) {
             Ok(missing) if missing.is_empty() => None,
-            // Of those alone: what file the kernel holds for each of the others takes a start of a program to tell.
             Ok(missing) => Some(register(&missing)),
             Err(error) => Some(Err(error)),
         };

@@ -117,7 +117,7 @@ impl<'a> Status<'a> {
         // To plan, all entries are looked through once more.
         let fit = match state {
             HandlerStatus::Registered => CheckResult::Good,
-            _ => CheckResult::of(&plan::register(handler, self.desired, entries, support)),
+            _ => CheckResult::of(&plan::register(handler, self.desired, entries, support, || false)),
         };
         if detail.is_none() {
             detail = match (&ours, server) {

@@ -75,13 +75,6 @@ fn the_first_words_tell_the_dialect() {
 }
 
 #[test]
-fn words_of_ours_in_other_images() {
-    assert_eq!(parsed("registrar enable"), parsed("registrar register"));
-    assert_eq!(parsed("registrar disable"), parsed("registrar unregister"));
-    assert_eq!(parsed("registrar --mount /m enable"), parsed("registrar --mount /m register"));
-}
-
-#[test]
 fn tonistiigi() {
     let of = |targets: &[&'static str], registers| CompatCommand {
         remove: Vec::new(),

@@ -2,7 +2,7 @@
 //! A file that is there is never written to, since the kernel may be using it and then refuses (flag `F`).
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -26,6 +26,10 @@ const RETRY_DELAY: Duration = Duration::from_millis(20);
 /// Those of a mode that say who may do what.
 const ALL_BITS: u32 = 0o7777;
 
+/// What everybody may do with configuration, and the longest that is read, in bytes.
+const TEXT_MODE: u32 = 0o644;
+const LONGEST_TEXT: u64 = 1 << 16;
+
 /// Compared or copied at once, in bytes.
 const BLOCK: usize = 1 << 16;
 
@@ -35,8 +39,6 @@ pub(crate) struct StagingDir {
     folder: File,
     /// How the open folder is reached.
     path: PathBuf,
-    /// Where files are made.
-    staging: PathBuf,
     /// As it is told.
     shown: PathBuf,
 }
@@ -54,27 +56,25 @@ impl StagingDir {
             }
         }
         let folder = File::options().read(true).custom_flags(libc::O_DIRECTORY).open(path).map_err(failed)?;
-        Self::lock(folder, path, ".")
+        Self::lock(folder, path)
     }
 
-    /// Waits for other runs, and clears away what killed ones have left. `staging`, in which files are made, is seen from
-    /// the folder; both are of one file system.
-    pub(crate) fn lock(folder: File, shown: &Path, staging: &str) -> Result<Self, Error> {
+    /// Waits for other runs, and clears away what killed ones have left.
+    pub(crate) fn lock(folder: File, shown: &Path) -> Result<Self, Error> {
         let failed = |error: io::Error| Error::Folder { path: shown.into(), errno: errno(&error) };
         sys::lock(&folder, LOCK_TIMEOUT, RETRY_DELAY).map_err(|errno| match errno {
             Errno::EBUSY => Error::Busy { path: shown.into() },
             errno => Error::Folder { path: shown.into(), errno },
         })?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
-        let staging = path.join(staging);
-        for file in fs::read_dir(&staging).map_err(failed)? {
+        for file in fs::read_dir(&path).map_err(failed)? {
             let name = file.map_err(failed)?.file_name();
             let is_left = name.to_str().is_some_and(|name| name.starts_with(BEGIN) && name.ends_with(END));
             if is_left {
-                fs::remove_file(staging.join(&name)).map_err(failed)?;
+                fs::remove_file(path.join(&name)).map_err(failed)?;
             }
         }
-        Ok(Self { folder, path, staging, shown: shown.into() })
+        Ok(Self { folder, path, shown: shown.into() })
     }
 
     /// A regular file of that name. A link, or whatever else is there, will be replaced.
@@ -82,6 +82,22 @@ impl StagingDir {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let file = File::options().read(true).custom_flags(flags).open(self.path.join(name)).ok()?;
         file.metadata().is_ok_and(|found| found.is_file()).then_some(file)
+    }
+
+    /// The text of a regular file.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        let mut text = String::new();
+        self.existing(name)?.take(LONGEST_TEXT).read_to_string(&mut text).ok().map(|_| text)
+    }
+
+    /// Puts a text in place, unless it is there already, which is returned.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<bool, Error> {
+        let is_same = self.text(name).is_some_and(|found| found == text);
+        if !is_same {
+            self.install(name, TEXT_MODE, None, &mut Cursor::new(text))?;
+            self.sync()?;
+        }
+        Ok(is_same)
     }
 
     /// Whether anything has that name.
@@ -108,8 +124,8 @@ impl StagingDir {
         label: Option<&str>,
         content: &mut dyn Read,
     ) -> Result<(), Error> {
-        let new = self.staging.join([BEGIN, name, END].concat());
-        let made = self.write(&new, mode, label, content, name);
+        let new = self.path.join([BEGIN, name, END].concat());
+        let made = self.make_file(&new, mode, label, content, name);
         let made =
             made.and_then(|()| fs::rename(&new, self.path.join(name)).map_err(|error| self.failed(name, &error)));
         if made.is_err() {
@@ -119,7 +135,7 @@ impl StagingDir {
         made
     }
 
-    fn write(
+    fn make_file(
         &self,
         new: &Path,
         mode: u32,

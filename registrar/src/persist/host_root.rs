@@ -24,10 +24,10 @@ impl Root {
         folder.map(|folder| Self { folder }).map_err(|error| Error::Folder { path: path.into(), errno: errno(&error) })
     }
 
-    /// A folder, if it is there; files in the making are put into `staging`, seen from it.
-    pub(super) fn find(&self, path: &str, staging: &str) -> Result<Option<StagingDir>, Error> {
+    /// A folder, if it is there.
+    pub(super) fn find(&self, path: &str) -> Result<Option<StagingDir>, Error> {
         match self.folder(path) {
-            Ok(folder) => StagingDir::lock(folder, Path::new(path), staging).map(Some),
+            Ok(folder) => StagingDir::lock(folder, Path::new(path)).map(Some),
             Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(Error::Folder { path: path.into(), errno }),
         }
@@ -50,7 +50,7 @@ impl Root {
             }
             .map_err(failed)?;
         }
-        StagingDir::lock(folder, Path::new(path), ".")
+        StagingDir::lock(folder, Path::new(path))
     }
 
     /// Removes a folder if it is empty.

@@ -1,8 +1,7 @@
 //! Which emulators in a folder of the host, and what else, have been put there by `persist`: a list beside them. What is
 //! not in it is somebody else's, and stays.
 
-use std::io::{Cursor, Read};
-
+use super::binfmt_d;
 use crate::emulators::{Error, StagingDir};
 
 /// Name of the list.
@@ -11,21 +10,18 @@ const LIST: &str = ".registrar";
 /// Begins it.
 const HEADER: &str = "# Files that registrar persist has put here; registrar unpersist removes them.\n";
 
-/// What everybody may do with it.
-const MODE: u32 = 0o644;
+/// Text of a file that [`super::persist`] has written, if there is one.
+pub(super) fn our_text(dir: &StagingDir, name: &str) -> Option<String> {
+    dir.text(name).filter(|text| text.starts_with(binfmt_d::HEADER))
+}
 
-/// Longest list that is read, in bytes: some fifty names.
-const LONGEST: u64 = 1 << 16;
-
-/// Text of a regular file, if there is one.
-pub(super) fn text(dir: &StagingDir, name: &str) -> Option<String> {
-    let mut text = String::new();
-    dir.existing(name)?.take(LONGEST).read_to_string(&mut text).ok().map(|_| text)
+pub(super) fn is_ours(dir: &StagingDir, name: &str) -> bool {
+    our_text(dir, name).is_some()
 }
 
 /// Names in the list.
 fn names(dir: &StagingDir) -> Vec<String> {
-    let text = text(dir, LIST).unwrap_or_default();
+    let text = dir.text(LIST).unwrap_or_default();
     let list = text.strip_prefix(HEADER).unwrap_or_default();
     list.lines().filter(|name| !name.is_empty() && !name.contains('/')).map(String::from).collect()
 }
@@ -43,7 +39,7 @@ pub(super) fn add(dir: &StagingDir, new: &[&str]) -> Result<(), Error> {
         return Ok(());
     }
     let text = HEADER.to_owned() + &all.join("\n") + "\n";
-    dir.install(LIST, MODE, None, &mut Cursor::new(text))?;
+    dir.write(LIST, &text)?;
     dir.sync()
 }
 

@@ -1,12 +1,11 @@
 //! A service of systemd that keeps the handlers in place, where that is wanted: `register --stay`, by a copy of this
 //! program beside the emulators. systemd-binfmt registers once and looks no more.
 
-use std::io::Cursor;
 use std::path::Path;
 
-use super::format::HEADER;
+use super::binfmt_d::HEADER;
 use super::host_root::Root;
-use super::{EMULATORS, Error, MODE, manifest};
+use super::{EMULATORS, Error, manifest};
 use crate::emulators::{self, CopyJob, Label, StagingDir};
 use crate::plan::DesiredState;
 use crate::table::Handler;
@@ -24,7 +23,7 @@ const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 const LINK: &str = "../registrar.service";
 
 /// What has a host that runs start it.
-pub(super) const CURE: &str = "systemctl daemon-reload && systemctl restart registrar";
+pub(super) const START_COMMAND: &str = "systemctl daemon-reload && systemctl restart registrar";
 
 /// The unit of all handlers, with the emulators in [`EMULATORS`].
 const TEMPLATE: &str = include_str!("../../../deploy/systemd/registrar.service");
@@ -53,10 +52,9 @@ impl Unit {
         if !is_plain || is_hidden {
             return Err(Error::NotForUnit { folder: emulators.clone() });
         }
-        let folder = root.find(FOLDER, ".")?.ok_or(Error::NotThere { folder: FOLDER, package: "systemd" })?;
-        if folder.has(NAME) && !is_ours(&folder) {
-            let path = Path::new(FOLDER).join(NAME);
-            return Err(Error::Taken { path, owner: "somebody else".into(), count: 1 });
+        let folder = root.find(FOLDER)?.ok_or(Error::NoSystemd { folder: FOLDER })?;
+        if folder.has(NAME) && !manifest::is_ours(&folder, NAME) {
+            return Err(Error::Taken { path: Path::new(FOLDER).join(NAME) });
         }
         Ok(Self { folder, text: text(handlers, desired) })
     }
@@ -67,11 +65,8 @@ impl Unit {
     }
 
     /// Writes it, and has it started with the host; says what was to be done.
-    pub(super) fn put(&self, root: &Root) -> Result<String, emulators::Error> {
-        let is_same = manifest::text(&self.folder, NAME).is_some_and(|found| found == self.text);
-        if !is_same {
-            self.folder.install(NAME, MODE, None, &mut Cursor::new(&self.text))?;
-        }
+    pub(super) fn install(&self, root: &Root) -> Result<String, emulators::Error> {
+        let is_same = self.folder.write(NAME, &self.text)?;
         root.make(WANTS)?.link(NAME, LINK)?;
         self.folder.sync()?;
         Ok(format!("service {FOLDER}/{NAME}: {}\n", if is_same { "unchanged" } else { "written" }))
@@ -80,19 +75,17 @@ impl Unit {
 
 /// Removes the service if it is ours; says so.
 pub(super) fn remove(root: &Root) -> Result<String, emulators::Error> {
-    let Some(folder) = root.find(FOLDER, ".")?.filter(is_ours) else { return Ok(String::new()) };
+    let Some(folder) = root.find(FOLDER)?.filter(|folder| manifest::is_ours(folder, NAME)) else {
+        return Ok(String::new());
+    };
     // First, since a link that leads nowhere would be told of at each start.
-    if let Some(wants) = root.find(WANTS, ".")? {
+    if let Some(wants) = root.find(WANTS)? {
         wants.remove(NAME)?;
         wants.sync()?;
     }
     folder.remove(NAME)?;
     folder.sync()?;
     Ok(format!("service {FOLDER}/{NAME}: removed; if it runs: systemctl stop registrar\n"))
-}
-
-fn is_ours(folder: &StagingDir) -> bool {
-    manifest::text(folder, NAME).is_some_and(|text| text.starts_with(HEADER))
 }
 
 /// The unit for these handlers, so that one whose emulator was not copied is no failure at each start.

@@ -79,7 +79,7 @@ fn what_register_does() {
         ([Some(disabled(ours())), None, None], replaced(Drift::Disabled), EXCHANGE),
         ([Some(elsewhere()), None, None], replaced(Drift::Interpreter), EXCHANGE),
         ([Some(flags()), None, None], replaced(Drift::Flags), EXCHANGE),
-        ([Some(pattern()), None, None], replaced(Drift::EntryGlob), EXCHANGE),
+        ([Some(pattern()), None, None], replaced(Drift::Rule), EXCHANGE),
         ([Some(elsewhere()), Some(ours()), None], replaced(Drift::Interpreter), EXCHANGE_BESIDE_SPARE),
         ([Some(disabled(ours())), Some(flags()), None], replaced(Drift::Disabled), EXCHANGE_BESIDE_SPARE),
         ([Some(flags()), Some(disabled(ours())), None], replaced(Drift::Flags), EXCHANGE_AFTER_SPARE),
@@ -104,7 +104,7 @@ fn what_register_does() {
     ];
     for (found, outcome, changes) in cases {
         let entries = entries(found);
-        let step = register(handler(), &desired(), &entries, NativeSupport::Needed);
+        let step = register(handler(), &desired(), &entries, NativeSupport::Needed, || false);
         assert_eq!((step.outcome, step.changes.as_slice()), (outcome, changes), "{entries:?}");
     }
 }
@@ -126,7 +126,7 @@ fn what_is_kept_stays_the_winner() {
     ];
     for (found, outcome, changes) in cases {
         let entries = entries(found);
-        let step = register(handler(), &keep_foreign, &entries, NativeSupport::Needed);
+        let step = register(handler(), &keep_foreign, &entries, NativeSupport::Needed, || false);
         assert_eq!((step.outcome, step.changes.as_slice()), (outcome, changes), "{entries:?}");
     }
 }
@@ -143,7 +143,7 @@ fn entries_of_others_are_named() {
         ([None, None, None], None),
     ];
     for (found, expected) in cases {
-        let beside = register(handler(), &desired(), &entries(found), NativeSupport::Needed).beside;
+        let beside = register(handler(), &desired(), &entries(found), NativeSupport::Needed, || false).beside;
         let expected = expected.map(|(name, owner, covers_some)| ForeignEntry {
             name: name.into(),
             owner: owner.clone(),
@@ -160,20 +160,20 @@ fn register_leaves_alone_what_runs_already() {
         (NativeSupport::Unknown("killed".into()), SkipReason::Unknown("killed".into())),
     ];
     for (support, skip) in native_support {
-        let step = register(handler(), &desired(), &Entries::default(), support);
+        let step = register(handler(), &desired(), &Entries::default(), support, || true);
         assert_eq!((step.outcome, step.changes), (PlanOutcome::Skipped(skip), vec![]));
     }
     for found in [[Some(ours()), None, None], [None, Some(ours()), None]] {
-        let step = register(handler(), &desired(), &entries(found), NativeSupport::Native);
+        let step = register(handler(), &desired(), &entries(found), NativeSupport::Native, || true);
         assert_eq!((step.outcome, step.changes), (PlanOutcome::Skipped(SkipReason::ShadowsNative), vec![]));
     }
 }
 
 #[test]
-fn another_file_is_exchanged_where_the_entry_is() {
+fn what_the_kernel_may_open_again_is_exchanged() {
     let cases: [Case; 3] = [
-        ([Some(ours()), None, None], PlanOutcome::Replaced(Drift::File), EXCHANGE),
-        ([Some(other()), Some(ours()), None], PlanOutcome::Replaced(Drift::File), EXCHANGE_SPARE),
+        ([Some(ours()), None, None], PlanOutcome::Refreshed, EXCHANGE),
+        ([Some(other()), Some(ours()), None], PlanOutcome::Refreshed, EXCHANGE_SPARE),
         (
             [Some(ours()), Some(disabled(other())), None],
             PlanOutcome::Blocked { name: Secondary.name(handler()), owner: other().interpreter },
@@ -182,11 +182,13 @@ fn another_file_is_exchanged_where_the_entry_is() {
     ];
     for (found, outcome, changes) in cases {
         let entries = entries(found);
-        let step = register(handler(), &desired(), &entries, NativeSupport::Needed);
-        assert_eq!(step.outcome, PlanOutcome::Unchanged, "{entries:?}");
-        let step = replace_file(step, &entries);
+        let step = register(handler(), &desired(), &entries, NativeSupport::Needed, || true);
         assert_eq!((step.outcome, step.changes.as_slice()), (outcome, changes), "{entries:?}");
     }
+    let without = DesiredState { flags: Flags::new(false, false, false), ..desired() };
+    let entries = entries([Some(Entry { flags: String::new(), ..ours() }), None, None]);
+    let step = register(handler(), &without, &entries, NativeSupport::Needed, || true);
+    assert_eq!((step.outcome, step.changes), (PlanOutcome::Unchanged, vec![]));
 }
 
 #[test]

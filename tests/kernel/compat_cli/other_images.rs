@@ -1,14 +1,11 @@
 //! nalind's image, which this one re-makes, older images, and the names of architectures.
 
 use super::{Line, ours, registered};
-use crate::sandbox::{SCOPE, Sandbox};
+use crate::sandbox::Sandbox;
 use crate::{Test, test};
 
-pub(crate) const TESTS: &[Test] = &[
-    test("compat_cli/nalind", nalind),
-    test("compat_cli/fkrull", fkrull),
-    test("compat_cli/names_of_one_architecture", names_of_one_architecture),
-];
+pub(crate) const TESTS: &[Test] =
+    &[test("compat_cli/nalind", nalind), test("compat_cli/names_of_one_architecture", names_of_one_architecture)];
 
 /// Its two words are ours; where no word is given, it prints how to use it, and we what tonistiigi's image prints.
 fn nalind(sandbox: &Sandbox) {
@@ -16,18 +13,6 @@ fn nalind(sandbox: &Sandbox) {
     sandbox.succeeds(&["register"]);
     assert_eq!(registered(sandbox), ours(&names, "F"));
     sandbox.succeeds(&["unregister"]);
-    assert!(sandbox.names().is_empty());
-}
-
-fn fkrull(sandbox: &Sandbox) {
-    let register = sandbox.run(&["register"]);
-    let before = sandbox.entries();
-    let unregister = sandbox.run(&["unregister"]);
-    // Words of ours have the option of ours.
-    let run = |word| Line::from(&[word, SCOPE][..]).run(sandbox);
-    assert_eq!(run("enable"), register);
-    assert_eq!(sandbox.entries(), before);
-    assert_eq!(run("disable"), unregister);
     assert!(sandbox.names().is_empty());
 }
 

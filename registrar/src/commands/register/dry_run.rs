@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
-use super::{Files, of_namespace, plan, steps};
+use super::{of_namespace, plan, steps};
 use crate::apply::{PlanResult, PlanStatus};
 use crate::binfmt_misc::{self, BinfmtMount, Entries, Error, MountPolicy, UserNamespace};
 use crate::cli::CommonArgs;
@@ -22,16 +22,15 @@ pub(super) fn would_register(args: &CommonArgs, namespace: Option<&UserNamespace
     let guard = Guard::new().map_err(|errno| Error::Guard { errno })?;
     let emulation = guard.emulation;
     let originals = args.copies.as_ref().map(|copies| copies.from.as_str());
-    let files = Files { originals, ..Files::default() };
     let found = binfmt_misc::find(args.mount.as_deref(), MountPolicy::never_in_scope(namespace.is_some()));
     let (folder, steps) = match &found {
-        Ok(folder) => (folder.path(), plan(folder, args, &handlers, guard, &files)?.1),
+        Ok(folder) => (folder.path(), plan(folder, args, &handlers, guard, originals)?),
         Err(Error::NotMounted { at }) => {
             binfmt_misc::check_mount_point_empty(at)?;
             if !may_mount() {
                 return Err(Error::Mount { at: at.clone(), errno: Errno::EPERM });
             }
-            (at.as_path(), steps(args, &handlers, guard, &Entries::default(), &files))
+            (at.as_path(), steps(args, &handlers, guard, &Entries::default(), originals))
         }
         Err(other) => return Err(other.clone()),
     };

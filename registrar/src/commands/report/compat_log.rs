@@ -9,7 +9,7 @@ use crate::output::Output;
 use crate::table::{Handler, TABLE};
 
 /// The words for an entry that is there now.
-const DONE: [&str; 3] = ["registered", "replaced", "unchanged"];
+const DONE: [&str; 4] = ["registered", "replaced", "refreshed", "unchanged"];
 
 /// What went well; of what failed, tonistiigi's log names it, and the cause follows.
 pub(super) fn output(mode: CompatMode, report: &Report<'_>) -> Output {

@@ -59,6 +59,12 @@ impl MessageContext<'_> {
                 let detail = format!("{} ({}: {difference})", interpreter(), self.word("before", "now"));
                 said(self.word("replaced", "to replace"), detail)
             }
+            PlanOutcome::Refreshed => said(self.word("refreshed", "to refresh"), interpreter()),
+            // With flag F an entry is left alone only where there is no file to open again.
+            PlanOutcome::Unchanged if self.args.desired.flags.fixes_binary() => {
+                let note = " (no such file here: the kernel uses the one that it opened)";
+                said("unchanged", interpreter() + note)
+            }
             PlanOutcome::Unchanged => said("unchanged", interpreter()),
             PlanOutcome::Unregistered => said(self.word("unregistered", "to remove"), String::new()),
             PlanOutcome::Absent if is_named => said("absent", "was not registered".into()),
@@ -118,7 +124,8 @@ impl MessageContext<'_> {
                 let error = Error::Read { path: self.folder.join(unread), errno };
                 failed(format!("cannot tell {whose}: {cause}"), error.to_string(), error.grouped_text())
             }
-            PlanOutcome::Registered | PlanOutcome::Replaced(_) | PlanOutcome::Unchanged => return None,
+            PlanOutcome::Registered | PlanOutcome::Replaced(_) => return None,
+            PlanOutcome::Refreshed | PlanOutcome::Unchanged => return None,
             PlanOutcome::Unregistered | PlanOutcome::Absent | PlanOutcome::Skipped(_) => return None,
         })
     }
@@ -186,7 +193,10 @@ pub(super) fn skipped(target: &str, skip: &SkipReason) -> String {
 /// The entry of somebody else that has to do with a step, if one has.
 fn beside(plan: &HandlerPlan) -> String {
     let Some(ForeignEntry { name, owner, covers_some }) = &plan.beside else { return String::new() };
-    let is_served = matches!(plan.outcome, PlanOutcome::Registered | PlanOutcome::Replaced(_) | PlanOutcome::Unchanged);
+    let is_served = matches!(
+        plan.outcome,
+        PlanOutcome::Registered | PlanOutcome::Replaced(_) | PlanOutcome::Refreshed | PlanOutcome::Unchanged
+    );
     match plan.outcome {
         PlanOutcome::Skipped(SkipReason::Served) => format!(" served by {name}, {owner}"),
         _ if is_served && plan.main != EntryName::Primary => {

@@ -115,32 +115,42 @@ fn is_registered(folder: &Folder, main: EntryName) -> bool {
 fn register_leaves_no_gap_and_ends_clean() {
     let mut refused = 0;
     for before in folders() {
-        let step = register(handler(), &desired(), &entries_of(&before), NativeSupport::Needed);
-        if step.outcome.is_failure() {
-            assert!(step.changes.is_empty());
-            refused += 1;
-            continue;
-        }
-        for count in 0..=step.changes.len() {
-            let after = carried_out(&before, &step, count);
-            assert_eq!(theirs(&after), theirs(&before));
-            // Killed at this moment, and run once more.
-            let again = register(handler(), &desired(), &entries_of(&after), NativeSupport::Needed);
-            let end = carried_out(&after, &again, again.changes.len());
-            assert!(is_registered(&end, step.main), "{before:?} {:?} {count}: {end:?}", step.changes);
-            if count == step.changes.len() {
-                assert!(is_registered(&after, step.main), "{before:?} {:?}", step.changes);
+        let plan = |has_emulator| {
+            register(handler(), &desired(), &entries_of(&before), NativeSupport::Needed, || has_emulator)
+        };
+        let (refreshing, step) = (plan(true), plan(false));
+        for step in [Some(&refreshing).filter(|refreshing| **refreshing != step), Some(&step)].into_iter().flatten() {
+            if step.outcome.is_failure() {
+                assert!(step.changes.is_empty());
+                refused += 1;
+                continue;
             }
+            check(&before, step);
         }
     }
     assert!(refused > 0, "names of others stand in the way");
+}
+
+/// Carries a plan out up to each of its changes, and runs once more.
+fn check(before: &Folder, step: &HandlerPlan) {
+    for count in 0..=step.changes.len() {
+        let after = carried_out(before, step, count);
+        assert_eq!(theirs(&after), theirs(before));
+        // Killed at this moment, and run once more.
+        let again = register(handler(), &desired(), &entries_of(&after), NativeSupport::Needed, || false);
+        let end = carried_out(&after, &again, again.changes.len());
+        assert!(is_registered(&end, step.main), "{before:?} {:?} {count}: {end:?}", step.changes);
+        if count == step.changes.len() {
+            assert!(is_registered(&after, step.main), "{before:?} {:?}", step.changes);
+        }
+    }
 }
 
 /// The first change of an exchange adds, so that what cannot be added has cost nothing, unless leftovers serve.
 #[test]
 fn what_cannot_be_added_leaves_what_was_there() {
     for before in folders() {
-        let step = register(handler(), &desired(), &entries_of(&before), NativeSupport::Needed);
+        let step = register(handler(), &desired(), &entries_of(&before), NativeSupport::Needed, || false);
         let is_only_ours = left(&before, &step) == (true, vec![]);
         if is_only_ours && !step.changes.is_empty() {
             assert_eq!(step.changes[0], Add(step.main.standby()), "{before:?}");

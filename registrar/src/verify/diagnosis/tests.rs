@@ -47,7 +47,7 @@ fn expect(found: &Diagnosis, result: &str, detail: &str) {
 
 #[test]
 fn what_the_kernel_says() {
-    let dynamic = || Ok(Facts { loader: Some("/lib/ld.so".into()), build_id: None });
+    let dynamic = || Ok(Facts { loader: Some("/lib/ld.so".into()) });
     let fine = || Ok(Facts::default());
     let gone = || Err(Unfit::Unreadable(Errno::ENOENT));
     let cases: [Case; 12] = [
@@ -108,7 +108,7 @@ fn names_depend_on_flag_and_place() {
 
 #[test]
 fn what_memory_files_hide_is_read_from_the_emulator() {
-    let dynamic = Ok(Facts { loader: Some("/lib/ld.so".into()), build_id: None });
+    let dynamic = Ok(Facts { loader: Some("/lib/ld.so".into()) });
     let run = ran(ProbeExit::Exited(29), "/proc/se");
     let with = |flags| entries(&[("qemu-s390x", entry(flags))]);
     expect(&judged(&with("F"), &dynamic, &run, Isolation::Memory), "dynamic", "/usr/bin/qemu-s390x-static runs only");
