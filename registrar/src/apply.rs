@@ -3,7 +3,8 @@
 use nix::errno::Errno;
 
 use crate::binfmt_misc::{BinfmtMount, Entry, Error, RegisterFile};
-use crate::plan::{self, DesiredState, EntryName, HandlerPlan, Left, Operation};
+use crate::plan::{self, EntryName, HandlerPlan, Left, Operation};
+use crate::request::DesiredState;
 use crate::table::Handler;
 
 /// A step, and how it ended.

@@ -5,7 +5,7 @@ mod doctor;
 mod register;
 mod report;
 mod resident;
-pub(crate) mod run;
+mod run;
 mod status;
 
 use std::path::Path;
@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::binfmt_misc::{self, Entries, Error, MountPolicy, UserNamespace};
-use crate::cli::{Command, CommonArgs, HELP, Verbosity};
+use crate::cli::HELP;
 use crate::commands::report::{Action, DryRun, Report};
 use crate::commands::status::Status;
 use crate::native::NativeSupportCache;
 use crate::output::Output;
 use crate::persist;
 use crate::plan;
+use crate::request::{Command, CommonArgs, Verbosity};
 use crate::table::{Handler, TABLE};
 use crate::verify::{self, VerifyRequest};
 

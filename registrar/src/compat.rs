@@ -14,7 +14,6 @@
 mod binary_name;
 mod glob;
 mod help;
-pub(crate) mod names;
 mod options;
 mod qemu_binfmt_conf;
 mod tonistiigi;
@@ -26,44 +25,10 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 
-use crate::cli::{self, Command, CommonArgs, Error, RegisterArgs, emulator_folder};
+use crate::cli::{self, Error, emulator_folder};
 use crate::flags::Flags;
-use crate::plan::DesiredState;
+use crate::request::{BinaryName, Command, CommonArgs, CompatMode, DesiredState, RegisterArgs};
 use crate::table::EMULATOR_DIR;
-
-pub(crate) use binary_name::BinaryName;
-pub(crate) use glob::EntryGlob;
-
-/// Another image's command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CompatMode {
-    Tonistiigi,
-    Multiarch,
-    Qus,
-}
-
-/// What such a line asks for, in the order in which it is done.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct CompatCommand {
-    /// Entries to remove, whosever they are.
-    pub(crate) remove: Vec<EntryGlob>,
-    /// How to register, if that is asked for; where to look, in any case.
-    pub(crate) request: RegisterArgs,
-    pub(crate) registers: bool,
-    pub(crate) show: StatusKind,
-    /// What is wrong with names that could not be understood, where the others are to be had all the same.
-    pub(crate) warning: Option<String>,
-}
-
-/// What is shown at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StatusKind {
-    Nothing,
-    /// What runs, and which entries there are, as JSON.
-    Platforms,
-    /// Our own table.
-    Status,
-}
 
 /// Where a variable of the environment is asked for.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;

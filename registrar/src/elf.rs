@@ -14,7 +14,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::libc;
 
-use crate::native::HOST;
+use crate::arch;
 use crate::sys::{errno, errno_text};
 
 /// More program headers than any emulator has; real ones have about ten.
@@ -26,16 +26,6 @@ const LONGEST_PART: u64 = 4096;
 const HEADER: usize = 64;
 const SEGMENT: usize = 56;
 const PT_INTERP: u32 = 3;
-
-/// Class, byte order and machine number of programs for this host.
-const OURS: (u8, u8, u16) = match HOST.as_bytes() {
-    b"x86_64" => (2, 1, 62),
-    b"aarch64" => (2, 1, 183),
-    b"ppc64le" => (2, 1, 21),
-    b"s390x" => (2, 2, 22),
-    b"riscv64" => (2, 1, 243),
-    _ => panic!("add the host's numbers here"),
-};
 
 /// An executable for this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,7 +104,7 @@ pub(crate) fn facts(file: &File) -> Result<Facts, Unfit> {
 
 /// Whether a program that begins so is for the machine that this one is compiled for.
 pub(crate) fn is_ours(header: &[u8]) -> bool {
-    let (class, order, machine) = OURS;
+    let (class, order, machine) = arch::ELF;
     let fields = Fields { is_big_endian: order == 2 };
     header.starts_with(b"\x7fELF") && header[4..].starts_with(&[class, order]) && fields.half(header, 18) == machine
 }
@@ -195,7 +185,7 @@ mod tests {
         // Good ones, which say nothing, but too many.
         let mut many = own();
         let (end, count) = (many.len() as u64, MOST_SEGMENTS + 1);
-        let is_big_endian = OURS.1 == 2;
+        let is_big_endian = arch::ELF.1 == 2;
         many[32..40].copy_from_slice(&if is_big_endian { end.to_be_bytes() } else { end.to_le_bytes() });
         many[56..58].copy_from_slice(&if is_big_endian { count.to_be_bytes() } else { count.to_le_bytes() });
         many.resize(many.len() + usize::from(count) * SEGMENT, 0);
@@ -221,14 +211,14 @@ mod tests {
     #[test]
     fn no_part_is_read_beyond_its_limit() {
         let mut long = own();
-        let fields = Fields { is_big_endian: OURS.1 == 2 };
+        let fields = Fields { is_big_endian: arch::ELF.1 == 2 };
         let segments = usize::try_from(fields.word(&long, 32)).expect("small");
         let interpreter = (0..usize::from(fields.half(&long, 56)))
             .map(|index| segments + index * SEGMENT)
             .find(|at| fields.long(&long, *at) == PT_INTERP);
         // A static test program has none to make longer.
         let at = interpreter.unwrap_or(segments);
-        let kind = if OURS.1 == 2 { PT_INTERP.to_be_bytes() } else { PT_INTERP.to_le_bytes() };
+        let kind = if arch::ELF.1 == 2 { PT_INTERP.to_be_bytes() } else { PT_INTERP.to_le_bytes() };
         long[at..at + 4].copy_from_slice(&kind);
         long[at + 32..at + 40].fill(0x11);
         assert_eq!(facts(&file("long", &long)), Err(Unfit::Damaged));

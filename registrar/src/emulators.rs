@@ -8,23 +8,15 @@ mod staging_dir;
 use std::fs::File;
 use std::io;
 
+use crate::request::{CopySpec, Label};
 use crate::sys;
 use crate::table::Handler;
 
 pub(crate) use error::Error;
-pub(crate) use selinux::Label;
 pub(crate) use staging_dir::StagingDir;
 
 /// What everybody may do with an emulator.
 const MODE: u32 = 0o755;
-
-/// From where emulators are copied, and how the copies are labelled.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct CopySpec {
-    /// Folder of the originals, as [`crate::plan::DesiredState::emulators`] is written.
-    pub(crate) from: String,
-    pub(crate) label: Label,
-}
 
 /// A file's name, and where it is.
 pub(crate) type SourceFile = (&'static str, String);

@@ -1,11 +1,12 @@
 //! Tells the kernel's `binfmt_misc` which QEMU emulator runs which programs.
 //!
-//! Modules from the ground up, each of which imports only those before it: [`sys`] and [`output`]; [`flags`] and
-//! [`table`], what can be registered; [`elf`] and [`native`], what programs and this machine are; [`binfmt_misc`], the
+//! Modules from the ground up, each of which imports only those before it: [`sys`] and [`output`]; [`request`], what can be
+//! asked; [`arch`], [`flags`] and [`table`], what can be registered; [`elf`] and [`native`], what programs and this machine are; [`binfmt_misc`], the
 //! kernel's interface; [`plan`] and [`apply`], what must change and the change; [`emulators`] and [`persist`], files on the
 //! host; [`verify`], which runs test programs; [`cli`] and [`compat`], command lines; [`commands`], which ties all together.
 
 mod apply;
+mod arch;
 mod binfmt_misc;
 mod cli;
 mod commands;
@@ -17,6 +18,7 @@ mod native;
 mod output;
 mod persist;
 mod plan;
+mod request;
 mod sys;
 mod table;
 mod verify;

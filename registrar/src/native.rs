@@ -16,39 +16,12 @@ use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::unistd::execveat;
 
+use crate::arch::{FAMILY, HOST};
 use crate::elf;
 use crate::elf::header::{BINPRM_BUF_SIZE, ElfHeader};
 use crate::sys;
 use crate::sys::errno_text;
 use crate::table::{Handler, TABLE};
-
-/// QEMU's name of the architecture that this program is compiled for.
-pub(crate) const HOST: &str = if cfg!(target_arch = "x86_64") {
-    "x86_64"
-} else if cfg!(target_arch = "aarch64") {
-    "aarch64"
-} else if cfg!(all(target_arch = "powerpc64", target_endian = "little")) {
-    "ppc64le"
-} else if cfg!(target_arch = "s390x") {
-    "s390x"
-} else if cfg!(target_arch = "riscv64") {
-    "riscv64"
-} else {
-    panic!("add this architecture here, with its family")
-};
-
-/// Its [`Handler::family`]. Not looked up: the table of an image may hold no handler of its own host.
-const FAMILY: &str = if cfg!(target_arch = "x86_64") {
-    "x86"
-} else if cfg!(target_arch = "aarch64") {
-    "arm"
-} else if cfg!(target_arch = "powerpc64") {
-    "ppcle"
-} else if cfg!(target_arch = "s390x") {
-    "s390x"
-} else {
-    "riscv"
-};
 
 /// The file that the kernel executed. An emulator lets `/proc/self/exe` lead to the program that it runs, and knows nothing
 /// of this name.

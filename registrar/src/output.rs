@@ -12,6 +12,9 @@ use crate::sys::{errno, errno_text};
 /// Exit status of what could not be done.
 pub(crate) const FAILURE: u8 = 1;
 
+/// Exit status of `run` where something failed before the program was started, as env(1) has it.
+pub(crate) const CANNOT_RUN: u8 = 125;
+
 /// Longest last line of standard error, in characters.
 const LONGEST: usize = 200;
 

@@ -9,29 +9,17 @@ mod systemd_unit;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::arch::HOST;
 use crate::binfmt_misc;
-use crate::cli::{CommonArgs, Verbosity};
 use crate::elf::native_check::Guard;
 use crate::emulators::{self, CopyJob};
-use crate::native::{HOST, NativeSupport, NativeSupportCache};
+use crate::native::{NativeSupport, NativeSupportCache};
 use crate::output::Output;
+use crate::request::{CommonArgs, Format, HOST_EMULATOR_DIR, Verbosity};
 use crate::table::Handler;
 
 use host_root::Root;
 use systemd_unit::Unit;
-
-/// Where emulators are put on a host. Distributions leave `/opt` alone, those whose `/usr` is read-only let it be written,
-/// and SELinux's policies label programs in a folder `bin` there as such.
-pub(crate) const EMULATORS: &str = "/opt/registrar/bin";
-
-/// Who reads the rules when the host starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// systemd-binfmt.
-    Systemd,
-    /// The service `binfmt` of OpenRC.
-    OpenRc,
-}
 
 /// Nothing was changed, but for emulators that may have been copied.
 pub(crate) enum Error {
@@ -151,9 +139,9 @@ pub(crate) fn unpersist(args: &CommonArgs, at: &Path) -> Result<Output, Error> {
             text.push_str(&format!("emulators in {folder}: {count} removed\n"));
         }
         // A killed run may have made it, and no more; an empty folder of another name may be somebody else's.
-        if folder == EMULATORS {
-            root.remove_if_empty(EMULATORS);
-            root.remove_if_empty(EMULATORS.trim_end_matches("/bin"));
+        if folder == HOST_EMULATOR_DIR {
+            root.remove_if_empty(HOST_EMULATOR_DIR);
+            root.remove_if_empty(HOST_EMULATOR_DIR.trim_end_matches("/bin"));
         }
     }
     text.push_str("what is registered now stays until the host's next start, or registrar unregister\n");

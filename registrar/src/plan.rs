@@ -10,31 +10,15 @@ use std::fmt;
 use nix::errno::Errno;
 
 use crate::binfmt_misc::{Entries, Entry};
-use crate::flags::Flags;
 use crate::native::NativeSupport;
-use crate::table::{EMULATOR_DIR, Handler};
+use crate::request::DesiredState;
+use crate::table::Handler;
 
 use observed::NameOwner;
 
 pub(crate) use entry_name::{EntryName, Operation, is_ours};
 pub(crate) use observed::{ActiveForeignEntry, Observed};
 pub(crate) use remaining::{Left, MainEntry};
-
-/// How handlers are to be registered.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct DesiredState {
-    /// Folder of the emulators: absolute, without a slash at the end, so that the root folder is empty.
-    pub(crate) emulators: String,
-    pub(crate) flags: Flags,
-    /// Entries of others go on serving what they serve.
-    pub(crate) keep_foreign: bool,
-}
-
-impl Default for DesiredState {
-    fn default() -> Self {
-        Self { emulators: EMULATOR_DIR.into(), flags: Flags::default(), keep_foreign: false }
-    }
-}
 
 /// What becomes of one handler.
 #[derive(Debug, PartialEq, Eq)]

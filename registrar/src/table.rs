@@ -5,6 +5,7 @@
 //! business of [`crate::plan`].
 
 mod assertions;
+pub(crate) mod names;
 
 use std::borrow::Cow;
 

@@ -21,9 +21,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::arch::HOST;
 use crate::binfmt_misc::{self, BinfmtMount, Entries};
 use crate::elf;
-use crate::native::{HOST, NativeSupport, NativeSupportCache};
+use crate::native::{NativeSupport, NativeSupportCache};
 use crate::table::{Handler, TABLE};
 
 use diagnosis::{Context, MatchingEntries};
@@ -34,9 +35,6 @@ use worker::ProbeRun;
 pub(crate) use diagnosis::Diagnosis;
 pub(crate) use report::Verified;
 pub(crate) use worker::run_if_worker;
-
-/// How long a program may take. Real ones take some hundredths of a second, on a busy machine tenths.
-pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 /// What is to be verified.
 pub(crate) struct VerifyRequest<'a> {

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use super::Error;
 use super::values::{emulator_folder, format, scope, seconds, targets};
-use super::{Command, CommonArgs, Error, RegisterArgs, ResidentArgs, Verbosity};
-use crate::emulators::{CopySpec, Label};
 use crate::flags::Flags;
-use crate::persist::{self, Format};
-use crate::plan::DesiredState;
+use crate::request::{
+    Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, Label, PROBE_TIMEOUT, RegisterArgs,
+    ResidentArgs, Verbosity,
+};
 use crate::table::EMULATOR_DIR;
-use crate::verify;
 
 const COMMANDS: &[&str] =
     &["register", "unregister", "status", "verify", "doctor", "run", "persist", "unpersist", "export"];
@@ -154,7 +154,7 @@ impl ParsedArgs {
         if command == "unpersist" && !self.names.is_empty() {
             return Err(Error::Names);
         }
-        let limit = self.limit.unwrap_or(verify::LIMIT);
+        let limit = self.limit.unwrap_or(PROBE_TIMEOUT);
         let command = command.to_owned();
         let args = self.args(&command)?;
         Ok(match command.as_str() {
@@ -192,7 +192,7 @@ impl ParsedArgs {
             (_, folder) => folder.clone().map(|folder| ("--copy-to", folder)),
         };
         // Of these two there is always a folder on the host.
-        let usual = || command.ends_with("persist").then(|| ("--copy-to", persist::EMULATORS.into()));
+        let usual = || command.ends_with("persist").then(|| ("--copy-to", HOST_EMULATOR_DIR.into()));
         let named = named.or_else(usual);
         let mut emulators = match &self.emulators {
             Some(folder) => emulator_folder("--bindir", folder, &flags)?,

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::commands::run;
-use crate::compat::CompatMode;
-use crate::output::FAILURE;
+use crate::output::{CANNOT_RUN, FAILURE};
+use crate::request::CompatMode;
 use crate::table::TABLE;
 
 /// A command line that cannot be meant. Nothing was done.
@@ -54,7 +53,7 @@ pub(crate) enum Error {
 impl Error {
     /// The exit status.
     pub(crate) fn code(&self) -> u8 {
-        if matches!(self, Self::OfRun(_)) { run::OUR_OWN } else { FAILURE }
+        if matches!(self, Self::OfRun(_)) { CANNOT_RUN } else { FAILURE }
     }
 }
 

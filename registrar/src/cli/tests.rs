@@ -4,11 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use super::*;
-use crate::emulators::{CopySpec, Label};
 use crate::flags::Flags;
-use crate::persist::{self, Format};
-use crate::plan::DesiredState;
-use crate::verify;
+use crate::request::{
+    Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, Label, PROBE_TIMEOUT, RegisterArgs,
+    ResidentArgs, Verbosity,
+};
 
 fn parsed(line: &str) -> Result<Command, String> {
     parse(line.split(' ').map(OsString::from)).map_err(|error| error.to_string())
@@ -90,13 +90,13 @@ fn command_lines() {
             "registrar verify --timeout 2 arm64",
             Command::Verify { args: args(&["aarch64"]), json: false, limit: Duration::from_secs(2) },
         ),
-        ("registrar doctor s390x", Command::Doctor { args: args(&["s390x"]), limit: verify::LIMIT }),
-        ("registrar verify --json", Command::Verify { args: args(&[]), json: true, limit: verify::LIMIT }),
+        ("registrar doctor s390x", Command::Doctor { args: args(&["s390x"]), limit: PROBE_TIMEOUT }),
+        ("registrar verify --json", Command::Verify { args: args(&[]), json: true, limit: PROBE_TIMEOUT }),
         (
             "registrar persist --root /host --format systemd arm64",
             Command::Persist {
                 args: CommonArgs {
-                    desired: DesiredState { emulators: persist::EMULATORS.into(), ..desired("F", false) },
+                    desired: DesiredState { emulators: HOST_EMULATOR_DIR.into(), ..desired("F", false) },
                     copies: Some(CopySpec { from: "/usr/bin".into(), label: Label::Auto }),
                     ..args(&["aarch64"])
                 },

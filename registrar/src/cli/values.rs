@@ -4,10 +4,9 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::Error;
-use crate::compat::names;
 use crate::flags::Flags;
-use crate::persist::Format;
-use crate::table::{LONGEST_LINE, NAME_SUFFIXES, TABLE};
+use crate::request::Format;
+use crate::table::{LONGEST_LINE, NAME_SUFFIXES, TABLE, names};
 
 pub(super) fn seconds(word: &OsStr) -> Result<Duration, Error> {
     match word.to_str().and_then(|word| word.parse().ok()) {
@@ -58,7 +57,7 @@ pub(crate) fn known_targets(names: &mut dyn Iterator<Item = &str>) -> (Vec<&'sta
 
 /// The host's own architecture needs no emulator, so no image lacks it.
 fn is_in_image(target: &str) -> bool {
-    target == crate::native::HOST || TABLE.handlers_of(target).next().is_some()
+    target == crate::arch::HOST || TABLE.handlers_of(target).next().is_some()
 }
 
 /// A folder that can stand in a rule, in the one spelling that entries are compared by.

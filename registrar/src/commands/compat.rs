@@ -6,11 +6,10 @@ use remove::remove;
 
 use super::{handlers, register, status};
 use crate::binfmt_misc::{Entry, Error};
-use crate::cli::CommonArgs;
 use crate::commands::status::platforms;
-use crate::compat::{CompatCommand, StatusKind};
 use crate::native;
 use crate::output::Output;
+use crate::request::{CommonArgs, CompatCommand, StatusKind};
 use crate::table::{Handler, NAME_SUFFIXES};
 
 /// Does all of it. What went well is told first, so that the last line is a cause if there is any.

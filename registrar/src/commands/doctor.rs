@@ -13,8 +13,8 @@ mod policy;
 
 use std::time::Duration;
 
-use crate::cli::{CommonArgs, Verbosity};
 use crate::output::{Output, escaped};
+use crate::request::{CommonArgs, Verbosity};
 use crate::table::Handler;
 
 /// Whether a link holds.

@@ -11,16 +11,17 @@ use nix::unistd::{AccessFlags, access};
 
 use super::{handlers, require_scope, unregister};
 use crate::apply::Writer;
+use crate::arch::HOST;
 use crate::binfmt_misc::{self, BinfmtMount, Entries, Error, Lifetime, MountPolicy, UserNamespace};
-use crate::cli::{CommonArgs, RegisterArgs, Verbosity};
 use crate::commands::report::{Action, DryRun, Report};
 use crate::commands::resident;
 use crate::elf;
 use crate::elf::native_check::Guard;
 use crate::emulators::{self, CopyJob, CopyReport, StagingDir};
-use crate::native::{self, HOST, NativeSupport, NativeSupportCache};
+use crate::native::{self, NativeSupport, NativeSupportCache};
 use crate::output::Output;
-use crate::plan::{self, DesiredState, HandlerPlan, PlanOutcome, SkipReason};
+use crate::plan::{self, HandlerPlan, PlanOutcome, SkipReason};
+use crate::request::{CommonArgs, DesiredState, PROBE_TIMEOUT, RegisterArgs, Verbosity};
 use crate::sys::errno;
 use crate::table::{EMULATOR_DIR, Handler};
 use crate::verify::{self, VerifyRequest};
@@ -126,7 +127,7 @@ fn verify_registered(args: &CommonArgs, handlers: &[&'static Handler], folder: &
             entries: &entries,
             emulators: &args.desired.emulators,
             is_fixed: args.desired.flags.fixes_binary(),
-            limit: verify::LIMIT,
+            limit: PROBE_TIMEOUT,
         })?;
         Ok(match args.detail {
             Verbosity::Quiet => verified.summary().without_stdout(),

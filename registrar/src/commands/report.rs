@@ -10,10 +10,10 @@ use std::iter;
 use std::path::Path;
 
 use crate::apply::{PlanResult, PlanStatus};
-use crate::cli::{CommonArgs, Verbosity};
-use crate::native::HOST;
+use crate::arch::HOST;
 use crate::output::{Output, escaped};
 use crate::plan::{HandlerPlan, PlanOutcome, SkipReason};
+use crate::request::{CommonArgs, Verbosity};
 use crate::table::Handler;
 
 use failures::Failures;

@@ -13,10 +13,10 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::binfmt_misc::{self, BinfmtMount, Error, MountPolicy};
-use crate::cli::{CommonArgs, Verbosity};
 use crate::native;
 use crate::output::Output;
 use crate::plan::Observed;
+use crate::request::{CommonArgs, Verbosity};
 use crate::table::Handler;
 
 /// How long a handler may be missing, in milliseconds: a wake-up costs some hundred system calls.

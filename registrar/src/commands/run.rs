@@ -15,14 +15,13 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
 use crate::binfmt_misc;
-use crate::cli::{CommonArgs, Verbosity};
-use crate::output::Output;
+use crate::output::{CANNOT_RUN, Output};
+use crate::request::{CommonArgs, Verbosity};
 use crate::sys::{errno, errno_text, map_ids};
 
 /// Exit statuses of a program that could not be started, as shells give them, and env(1) what is its own fault.
 const NOT_FOUND: u8 = 127;
 const NOT_STARTED: u8 = 126;
-pub(crate) const OUR_OWN: u8 = 125;
 
 /// What it means that the root of a new namespace may not mount.
 const NO_INSTANCE: &str = "a user namespace has no binfmt_misc of its own here: that needs Linux 6.7, and no AppArmor \
@@ -64,9 +63,9 @@ pub(crate) fn run(
     register: impl Fn(&CommonArgs) -> Result<(Output, bool), binfmt_misc::Error>,
 ) -> Output {
     if let Err(output) = prepare(args, register) {
-        return output.last_line_only().with_code(OUR_OWN);
+        return output.last_line_only().with_code(CANNOT_RUN);
     }
-    let [name, arguments @ ..] = program else { return Output::failure("run: no program").with_code(OUR_OWN) };
+    let [name, arguments @ ..] = program else { return Output::failure("run: no program").with_code(CANNOT_RUN) };
     let error = Command::new(name).args(arguments).exec();
     let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_STARTED };
     let cause = format!("starting {}: {}", name.to_string_lossy(), errno_text(errno(&error)));

@@ -9,11 +9,13 @@ pub(crate) mod platforms;
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use crate::arch::HOST;
 use crate::binfmt_misc::{BinfmtMount, Entries, Entry, UserNamespace};
-use crate::native::{HOST, NativeSupport};
+use crate::native::NativeSupport;
 use crate::output::columns;
 use crate::output::escaped;
-use crate::plan::{self, ActiveForeignEntry, DesiredState, Drift, HandlerPlan, Observed, PlanOutcome, SkipReason};
+use crate::plan::{self, ActiveForeignEntry, Drift, HandlerPlan, Observed, PlanOutcome, SkipReason};
+use crate::request::DesiredState;
 use crate::table::Handler;
 
 /// The rows of the table.

@@ -2,16 +2,8 @@
 
 use std::path::Path;
 
+use crate::request::BinaryName;
 use crate::table::Handler;
-
-/// How names are made of QEMU's `qemu-aarch64`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BinaryName {
-    /// Before the entry's and the emulator's.
-    pub(crate) prefix: String,
-    /// After the emulator's; without one, nothing or what is usual, whichever is there.
-    pub(crate) suffix: Option<String>,
-}
 
 impl BinaryName {
     /// How emulators' names end in the image.

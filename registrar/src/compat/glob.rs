@@ -1,16 +1,8 @@
 //! Which entries a word means that names some to be removed: a name, one with `*`, `?` and `[…]`, the end of a name, or
 //! an architecture.
 
-use super::names;
-use crate::table::{NAME_SUFFIXES, TABLE};
-
-/// A word, and what it may mean beside the name that it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct EntryGlob {
-    word: String,
-    /// What may stand at the end of a name after a hyphen.
-    ends: Vec<String>,
-}
+use crate::request::EntryGlob;
+use crate::table::{NAME_SUFFIXES, TABLE, names};
 
 impl EntryGlob {
     /// A word of tonistiigi's `--uninstall`.

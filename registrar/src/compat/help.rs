@@ -1,6 +1,6 @@
 //! What `--help` says in each dialect.
 
-use super::CompatMode;
+use crate::request::CompatMode;
 
 const TONISTIIGI: &str = "\
 Usage: [--uninstall NAME[,NAME...]] [--install all|NAME[,NAME...]] [--mount DIR] [--version]

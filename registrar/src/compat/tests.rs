@@ -3,9 +3,8 @@
 use std::ffi::OsString;
 
 use super::*;
-use crate::cli::CommonArgs;
 use crate::flags::Flags;
-use crate::plan::DesiredState;
+use crate::request::{CommonArgs, CompatCommand, DesiredState, EntryGlob, StatusKind};
 
 fn parsed_in(line: &str, environment: &[(&str, &str)]) -> Result<Command, String> {
     let value = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
@@ -229,6 +228,6 @@ fn names_in_containerds_spelling() {
         ("linux/", None),
     ];
     for (name, expected) in cases {
-        assert_eq!(names::target(name), expected, "{name}");
+        assert_eq!(crate::table::names::target(name), expected, "{name}");
     }
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::options::{Options, ParsedOptions, Takes, unknown};
-use super::{BinaryName, CompatCommand, CompatMode, CompatOptions, EntryGlob, Environment, StatusKind, value};
-use crate::cli::{Command, Error, known_targets};
+use super::{CompatOptions, Environment, value};
+use crate::cli::{Error, known_targets};
+use crate::request::{BinaryName, Command, CompatCommand, CompatMode, EntryGlob, StatusKind};
 
 const OPTIONS: Options = &[
     (&["install"], Takes::Value),

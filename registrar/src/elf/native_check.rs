@@ -43,7 +43,7 @@ impl Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::native::HOST;
+    use crate::arch::HOST;
     use crate::table::TABLE;
 
     #[test]

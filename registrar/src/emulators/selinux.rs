@@ -6,6 +6,7 @@ use std::fs::File;
 use rustix::fs::{XattrFlags, fgetxattr, fsetxattr};
 use rustix::io::Errno;
 
+use crate::request::Label;
 use crate::sys;
 
 /// The attribute.
@@ -16,18 +17,6 @@ const PROGRAM: &str = "bin_t";
 
 /// Longest label that is read back, in bytes; none of ours is near it.
 const LONGEST: usize = 256;
-
-/// How copies are to be labelled.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Label {
-    /// As a program, where SELinux is on.
-    #[default]
-    Auto,
-    /// As the file system does by itself.
-    None,
-    /// In full.
-    Context(String),
-}
 
 impl Label {
     /// What `--selinux-label` takes: `auto`, `none`, a type or a context.

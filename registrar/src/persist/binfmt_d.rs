@@ -1,8 +1,7 @@
 //! The file of rules that a host reads when it starts: systemd-binfmt, or the service `binfmt` of OpenRC. Pure; what is
 //! on the host is read and written by [`super`].
 
-use super::Format;
-use crate::plan::DesiredState;
+use crate::request::{DesiredState, Format};
 use crate::table::Handler;
 
 /// Begins each file of ours.

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::binfmt_d::HEADER;
 use super::host_root::Root;
-use super::{EMULATORS, Error, manifest};
-use crate::emulators::{self, CopyJob, Label, StagingDir};
-use crate::plan::DesiredState;
+use super::{Error, manifest};
+use crate::emulators::{self, CopyJob, StagingDir};
+use crate::request::{DesiredState, HOST_EMULATOR_DIR, Label};
 use crate::table::Handler;
 
 /// Name of the copy.
@@ -25,7 +25,7 @@ const LINK: &str = "../registrar.service";
 /// What has a host that runs start it.
 pub(super) const START_COMMAND: &str = "systemctl daemon-reload && systemctl restart registrar";
 
-/// The unit of all handlers, with the emulators in [`EMULATORS`].
+/// The unit of all handlers, with the emulators in [`HOST_EMULATOR_DIR`].
 const TEMPLATE: &str = include_str!("../../../deploy/systemd/registrar.service");
 
 /// Begins its lines that start this program.
@@ -104,7 +104,7 @@ fn text(handlers: &[&Handler], desired: &DesiredState) -> String {
     let mut text = HEADER.to_owned();
     for line in TEMPLATE.lines() {
         if line.starts_with(COMMAND) {
-            text.push_str(&line.replace(EMULATORS, folder));
+            text.push_str(&line.replace(HOST_EMULATOR_DIR, folder));
             text.push_str(&args);
         } else {
             text.push_str(line);

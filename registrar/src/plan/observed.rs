@@ -1,8 +1,9 @@
 //! What is there of one handler: under each of its names, and whose entries serve its programs.
 
-use super::{DesiredState, Drift, EntryName, is_ours, text_difference};
+use super::{Drift, EntryName, is_ours, text_difference};
 use crate::binfmt_misc::{Entries, Entry, Named};
 use crate::elf::header::{ElfHeader, HEADER_VARIANTS};
+use crate::request::DesiredState;
 use crate::table::Handler;
 
 /// What an entry of a handler's name is.

@@ -4,7 +4,8 @@ mod model;
 
 use super::EntryName::Tertiary;
 use super::*;
-use crate::table::TABLE;
+use crate::flags::Flags;
+use crate::table::{EMULATOR_DIR, TABLE};
 
 /// What is under the own name, the second, and in an entry of somebody else's name; what is to be done.
 type Case = ([Option<Entry>; 3], PlanOutcome, &'static [Operation]);

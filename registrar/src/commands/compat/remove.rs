@@ -4,11 +4,10 @@
 use std::path::Path;
 
 use crate::binfmt_misc::{self, Entries, Entry, Error, MountPolicy};
-use crate::cli::CommonArgs;
-use crate::compat::{CompatMode, EntryGlob};
 use crate::output::Output;
 
 use crate::commands::require_scope;
+use crate::request::{CommonArgs, CompatMode, EntryGlob};
 
 /// How the pattern of such an entry begins, as the kernel shows it.
 const ELF: &str = "offset 0\nmagic 7f454c46";

@@ -6,11 +6,11 @@ use nix::unistd::{AccessFlags, access};
 use super::{of_namespace, plan, steps};
 use crate::apply::{PlanResult, PlanStatus};
 use crate::binfmt_misc::{self, BinfmtMount, Entries, Error, MountPolicy, UserNamespace};
-use crate::cli::CommonArgs;
 use crate::commands::handlers;
 use crate::commands::report::{Action, DryRun, Report};
 use crate::elf::native_check::Guard;
 use crate::output::Output;
+use crate::request::CommonArgs;
 use crate::sys;
 
 /// The capability to mount: `CAP_SYS_ADMIN`.

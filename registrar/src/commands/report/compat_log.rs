@@ -4,8 +4,8 @@
 use std::fmt::Write;
 
 use super::{Report, Row};
-use crate::compat::CompatMode;
 use crate::output::Output;
+use crate::request::CompatMode;
 use crate::table::{Handler, TABLE};
 
 /// The words for an entry that is there now.

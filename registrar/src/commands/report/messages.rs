@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::{Action, DryRun};
 use crate::binfmt_misc::Error;
-use crate::cli::CommonArgs;
 use crate::plan::{EntryName, ForeignEntry, HandlerPlan, Left, MainEntry, Operation, PlanOutcome, SkipReason};
+use crate::request::CommonArgs;
 use crate::sys::errno_text;
 use crate::table::Handler;
 

@@ -7,11 +7,11 @@
 mod cpu_variants;
 mod private_mount;
 
+use crate::arch::HOST;
 use crate::binfmt_misc::{self, Entries, Error, MountPolicy};
-use crate::cli::CommonArgs;
-use crate::native::HOST;
 use crate::output::Output;
 use crate::output::json::string;
+use crate::request::{CommonArgs, PROBE_TIMEOUT};
 use crate::table::TABLE;
 use crate::verify;
 
@@ -49,7 +49,7 @@ pub(crate) fn platforms(args: &CommonArgs) -> Output {
     // One program of each target will do.
     let mut handlers: Vec<_> = TABLE.handlers.iter().filter(|handler| is_asked(handler.target)).collect();
     handlers.dedup_by_key(|handler| handler.target);
-    let running = match verify::running(&handlers, verify::LIMIT) {
+    let running = match verify::running(&handlers, PROBE_TIMEOUT) {
         Ok(running) => running,
         Err(error) => {
             output.detail(&error.to_string());

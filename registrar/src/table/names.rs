@@ -1,7 +1,7 @@
 //! Names of architectures as containerd reads them, where the table does not list them: any name of the table may stand
 //! in a platform, `linux/aarch64` and `linux/x86_64/v2` too.
 
-use crate::table::TABLE;
+use super::TABLE;
 
 /// The only system whose programs are meant.
 const LINUX: &str = "linux/";
