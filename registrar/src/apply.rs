@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use crate::binfmt_misc::{BinfmtMount, Entry, Error, RegisterFile};
-use crate::plan::{self, EntryName, HandlerPlan, Left, Operation};
+use crate::plan::{self, EntryName, HandlerPlan, Operation, Remaining};
 use crate::request::DesiredState;
 use crate::table::Handler;
 
@@ -18,7 +18,7 @@ pub(crate) struct PlanResult {
 pub(crate) enum PlanStatus {
     AsPlanned,
     /// What stopped it first, and what of ours is there now.
-    Failed(Error, Left),
+    Failed(Error, Remaining),
     /// Something stopped all changes before.
     NotTried,
 }
@@ -41,33 +41,36 @@ impl<'a> Writer<'a> {
         let end = if self.is_stopped && !plan.changes.is_empty() {
             PlanStatus::NotTried
         } else {
-            self.change_all(&plan).unwrap_or_else(|(cause, made)| {
-                self.is_stopped = cause.is_fatal();
-                PlanStatus::Failed(cause, plan.left_after(&made))
-            })
+            match self.change_all(&plan) {
+                Ok(()) => PlanStatus::AsPlanned,
+                Err(cause) => {
+                    self.is_stopped = cause.is_fatal();
+                    let remaining = plan.remaining(self.desired, |name| self.folder.entry(name));
+                    PlanStatus::Failed(cause, remaining)
+                }
+            }
         };
         PlanResult { plan, end }
     }
 
-    /// Makes all changes, or as many as can be, which it returns with the first failure.
-    fn change_all(&mut self, plan: &HandlerPlan) -> Result<PlanStatus, (Error, Vec<Operation>)> {
-        for (index, &change) in plan.changes.iter().enumerate() {
-            let Err(cause) = self.change(plan.handler, change) else { continue };
-            let mut made = plan.changes[..index].to_vec();
-            if matches!(cause, Error::OwnerChanged { .. }) {
-                // What was ours is gone.
-                made.push(change);
+    /// Makes all changes, up to the first that fails.
+    fn change_all(&mut self, plan: &HandlerPlan) -> Result<(), Error> {
+        let mut last = None;
+        for &change in &plan.changes {
+            if let Err(cause) = self.change(plan.handler, change) {
+                // What was ours is gone, if its owner has changed: then the standby entry must stay.
+                if let Some(Operation::Add(standby)) = last
+                    && standby != plan.main
+                    && !matches!(cause, Error::OwnerChanged { .. })
+                {
+                    // It shows whether that has failed too.
+                    let _ = self.change(plan.handler, Operation::Remove(standby));
+                }
+                return Err(cause);
             }
-            // The helper stays only if nothing else serves any more.
-            if let Some(&Operation::Add(helper)) = made.last()
-                && helper != plan.main
-                && self.change(plan.handler, Operation::Remove(helper)).is_ok()
-            {
-                made.push(Operation::Remove(helper));
-            }
-            return Err((cause, made));
+            last = Some(change);
         }
-        Ok(PlanStatus::AsPlanned)
+        Ok(())
     }
 
     fn change(&mut self, handler: &Handler, change: Operation) -> Result<(), Error> {

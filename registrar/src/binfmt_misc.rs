@@ -4,15 +4,14 @@
 
 mod entry;
 mod error;
-mod instance_owner;
 mod lifetime;
 mod locate;
 mod mount;
 mod userns;
 
 pub(crate) use entry::{Entries, Entry, Named};
-pub(crate) use error::Error;
+pub(crate) use error::{BIND, Error};
 pub(crate) use lifetime::{Lifetime, lasting};
 pub(crate) use locate::{MountPolicy, check_mount_point_empty, find, find_and_lock};
-pub(crate) use mount::{BinfmtMount, RegisterFile};
+pub(crate) use mount::{BinfmtMount, DEFAULT_MOUNT, FILE_SYSTEM, RegisterFile};
 pub(crate) use userns::UserNamespace;

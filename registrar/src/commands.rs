@@ -2,6 +2,7 @@
 
 mod compat;
 mod doctor;
+mod error;
 mod register;
 mod report;
 mod resident;
@@ -12,10 +13,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::apply::{PlanResult, PlanStatus, Writer};
-use crate::binfmt_misc::{self, Entries, Error, MountPolicy, UserNamespace};
+use crate::binfmt_misc::{self, Entries, MountPolicy, UserNamespace};
 use crate::cli::HELP;
-use crate::commands::report::{Action, DryRun, Report};
-use crate::commands::status::Status;
 use crate::native::NativeSupportCache;
 use crate::output::Output;
 use crate::persist;
@@ -24,38 +23,31 @@ use crate::request::{Command, CommonArgs, Verbosity};
 use crate::table::{Handler, TABLE};
 use crate::verify::{self, VerifyRequest};
 
+use error::Error;
+use report::{Action, DryRun, Report};
+use status::Status;
+
 /// Does what is asked.
 pub(crate) fn run(command: &Command) -> Output {
     let output = match command {
-        Command::Register(wanted) => register::register(wanted),
+        Command::Register(request) => register::register(request),
         Command::Unregister { args, dry_run: false } => unregister(args),
         Command::Unregister { args, dry_run: true } => would_unregister(args),
         Command::Status { args, json, check } => status(args, *json, *check),
-        Command::Verify { args, json, limit } => {
-            let output = verify(args, *json, *limit);
-            return output.unwrap_or_else(|error| Output::failure(&error.to_string()));
-        }
-        Command::Doctor { args, limit } => return doctor::doctor(args, *limit),
+        Command::Verify { args, json, limit } => verify(args, *json, *limit),
+        Command::Doctor { args, limit } => Ok(doctor::doctor(args, *limit)),
         Command::Persist { args, format, has_unit, root } => {
-            return persisted(persist::persist(args, handlers(args), *format, *has_unit, root));
+            persist::persist(args, handlers(args), *format, *has_unit, root).map_err(Error::from)
         }
-        Command::Unpersist { args, root } => {
-            return persisted(persist::unpersist(args, root));
-        }
-        Command::Export { args } => {
-            return persisted(persist::export(args, handlers(args)));
-        }
-        Command::Run { args, program } => return run::run(args, program, register::register_in_own_namespace),
-        Command::Compat(wanted) => return compat::run(wanted),
+        Command::Unpersist { args, root } => persist::unpersist(args, root).map_err(Error::from),
+        Command::Export { args } => persist::export(args, handlers(args)).map_err(Error::from),
+        Command::Run { args, program } => Ok(run::run(args, program)),
+        Command::Compat(command) => Ok(compat::run(command)),
         Command::Help(None) => Ok(Output::success(HELP.into())),
         Command::Help(Some(mode)) => Ok(Output::success(mode.help())),
         Command::Version => Ok(Output::success(version())),
     };
-    output.unwrap_or_else(|error| Output::failure(&error.to_string()))
-}
-
-fn persisted(output: Result<Output, persist::Error>) -> Output {
-    output.unwrap_or_else(|error| Output::failure(&error.to_string()))
+    output.unwrap_or_else(Output::from)
 }
 
 fn unregister(args: &CommonArgs) -> Result<Output, Error> {
@@ -65,25 +57,23 @@ fn unregister(args: &CommonArgs) -> Result<Output, Error> {
     let is_namespace = require_scope(args)?.is_some();
     let missing = if is_namespace { MountPolicy::LookupOwn } else { MountPolicy::IfMissing };
     let (folder, mut register) = match binfmt_misc::find_and_lock(args.mount.as_deref(), missing) {
-        Err(Error::NotMounted { at }) => return nothing_mounted(args, &at, DryRun::No),
+        Err(binfmt_misc::Error::NotMounted { at }) => return nothing_mounted(args, &at, DryRun::No),
         found => found?,
     };
     let output = folder.entries().map(|entries| {
-        let mut report = Report::new(Action::Unregister, DryRun::No, folder.path(), args);
+        let report = Report { action: Action::Unregister, dry_run: DryRun::No, at: folder.path(), args };
         let mut writer = Writer::new(&folder, &args.desired, &mut register);
-        for handler in handlers(args) {
-            report.add(writer.apply(plan::unregister(handler, &entries)));
-        }
-        report.output()
+        let plans = handlers(args).into_iter().map(|handler| plan::unregister(handler, &entries));
+        report.output(plans.map(|plan| writer.apply(plan)).collect(), &[])
     });
     folder.unmount_if_unused();
-    output
+    Ok(output?)
 }
 
 fn would_unregister(args: &CommonArgs) -> Result<Output, Error> {
     let is_namespace = require_scope(args)?.is_some();
     let folder = match binfmt_misc::find(args.mount.as_deref(), MountPolicy::never_in_scope(is_namespace)) {
-        Err(Error::NotMounted { at }) if is_namespace => return nothing_mounted(args, &at, DryRun::Yes),
+        Err(binfmt_misc::Error::NotMounted { at }) if is_namespace => return nothing_mounted(args, &at, DryRun::Yes),
         found => found?,
     };
     Ok(unregistered(args, folder.path(), &folder.entries()?, DryRun::Yes))
@@ -97,11 +87,9 @@ fn nothing_mounted(args: &CommonArgs, at: &Path, mode: DryRun) -> Result<Output,
 
 /// What would be told if all went as planned.
 fn unregistered(args: &CommonArgs, at: &Path, entries: &Entries, mode: DryRun) -> Output {
-    let mut report = Report::new(Action::Unregister, mode, at, args);
-    for handler in handlers(args) {
-        report.add(PlanResult { plan: plan::unregister(handler, entries), end: PlanStatus::AsPlanned });
-    }
-    report.output()
+    let report = Report { action: Action::Unregister, dry_run: mode, at, args };
+    let plans = handlers(args).into_iter().map(|handler| plan::unregister(handler, entries));
+    report.output(plans.map(|plan| PlanResult { plan, end: PlanStatus::AsPlanned }).collect(), &[])
 }
 
 /// The user namespace whose programs alone will be served, if that is what is asked for.
@@ -132,7 +120,7 @@ fn status(args: &CommonArgs, json: bool, check: bool) -> Result<Output, Error> {
     })
 }
 
-fn verify(args: &CommonArgs, json: bool, limit: Duration) -> Result<Output, verify::Error> {
+fn verify(args: &CommonArgs, json: bool, limit: Duration) -> Result<Output, Error> {
     let folder = binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup)?;
     let entries = folder.entries()?;
     let mut handlers = handlers(args);

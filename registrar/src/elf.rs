@@ -3,7 +3,6 @@
 //! Reads a bounded part of the file, whatever is in there. Whether such an emulator will do is judged elsewhere.
 
 pub(crate) mod header;
-pub(crate) mod native_check;
 
 use std::fmt;
 use std::fs::File;

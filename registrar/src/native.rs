@@ -8,8 +8,8 @@
 
 use std::ffi::CStr;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -18,14 +18,16 @@ use nix::unistd::execveat;
 
 use crate::arch::{FAMILY, HOST};
 use crate::elf;
-use crate::elf::header::{BINPRM_BUF_SIZE, ElfHeader};
+use crate::elf::header::BINPRM_BUF_SIZE;
 use crate::sys;
 use crate::sys::errno_text;
 use crate::table::{Handler, TABLE};
 
-/// The file that the kernel executed. An emulator lets `/proc/self/exe` lead to the program that it runs, and knows nothing
-/// of this name.
-pub(crate) const EXECUTED: &str = "/proc/thread-self/exe";
+/// The file that this process executes. An emulator lets this name lead to the program that it runs.
+const OWN: &str = "/proc/self/exe";
+
+/// The same, of which no emulator knows: this name leads to the file that the kernel executed.
+const EXECUTED: &str = "/proc/thread-self/exe";
 
 /// The kernel's names for programs in memory are in here.
 const DESCRIPTORS: &str = "/dev/fd";
@@ -41,18 +43,18 @@ pub(crate) struct Emulation {
 }
 
 impl Emulation {
-    /// Told by what the kernel has executed: [`EXECUTED`].
-    pub(crate) fn of(executed: &ElfHeader) -> Option<Self> {
-        let machine = || TABLE.handlers.iter().find(|handler| handler.matches(executed.bytes()));
-        (!elf::is_ours(executed.bytes())).then(|| Self { machine: machine() })
+    /// That of this process, if it is emulated. Where `/proc` cannot be read, nothing says that it is.
+    pub(crate) fn current() -> Option<Self> {
+        let [own, executed] = [OWN, EXECUTED].map(|path| fs::read_link(path).ok());
+        if own == executed {
+            return None;
+        }
+        let mut header = [0; BINPRM_BUF_SIZE];
+        let length = File::open(EXECUTED).and_then(|mut file| file.read(&mut header)).ok()?;
+        let executed = &header[..length];
+        let machine = || TABLE.handlers.iter().find(|handler| handler.matches(executed));
+        (!elf::is_ours(executed)).then(|| Self { machine: machine() })
     }
-}
-
-/// How a file begins.
-pub(crate) fn beginning(path: &str) -> io::Result<ElfHeader> {
-    let mut bytes = [0; BINPRM_BUF_SIZE];
-    let length = File::open(path)?.read(&mut bytes)?;
-    Ok(ElfHeader::of(&bytes[..length]))
 }
 
 impl fmt::Display for Emulation {
@@ -85,8 +87,7 @@ pub(crate) struct NativeSupportCache {
 
 impl Default for NativeSupportCache {
     fn default() -> Self {
-        // Where that cannot be read, nothing says that this is emulated.
-        Self::new(beginning(EXECUTED).ok().and_then(|executed| Emulation::of(&executed)))
+        Self::new(Emulation::current())
     }
 }
 

@@ -71,7 +71,7 @@ impl Output {
     }
 
     /// Says another thing after it; both must have gone well.
-    pub(crate) fn then(mut self, next: Self) -> Self {
+    pub(crate) fn chain(mut self, next: Self) -> Self {
         self.extend(next);
         self
     }

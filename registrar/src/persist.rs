@@ -10,10 +10,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::arch::HOST;
-use crate::binfmt_misc;
-use crate::elf::native_check::Guard;
 use crate::emulators::{self, CopyJob};
-use crate::native::{NativeSupport, NativeSupportCache};
+use crate::native::{Emulation, NativeSupport, NativeSupportCache};
 use crate::output::Output;
 use crate::request::{CommonArgs, Format, HOST_EMULATOR_DIR, Verbosity};
 use crate::table::Handler;
@@ -23,7 +21,7 @@ use systemd_unit::Unit;
 
 /// Nothing was changed, but for emulators that may have been copied.
 pub(crate) enum Error {
-    Kernel(binfmt_misc::Error),
+    Emulated(Emulation),
     Host(emulators::Error),
     /// A file of another tool, or of the administrator, has the name that is needed.
     Taken {
@@ -49,7 +47,7 @@ impl From<emulators::Error> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Kernel(error) => error.fmt(f),
+            Self::Emulated(emulation) => emulation.fmt(f),
             Self::Host(error) => error.fmt(f),
             Self::Taken { path } => {
                 write!(f, "{} is of somebody else; nothing was changed; remove it first", path.display())
@@ -157,18 +155,12 @@ fn output(args: &CommonArgs, text: String) -> Output {
     Output::success(if args.detail == Verbosity::Quiet { String::new() } else { text })
 }
 
-/// Those of the handlers that `register` would register on this machine. A rule that takes the machine's own programs
-/// would keep it from starting.
+/// Those of the handlers that `register` would register on this machine.
 fn needed(mut handlers: Vec<&'static Handler>) -> Result<Vec<&'static Handler>, Error> {
-    let guard = Guard::new().map_err(|errno| Error::Kernel(binfmt_misc::Error::Guard { errno }))?;
-    if let Some(emulation) = guard.emulation {
-        return Err(Error::Kernel(binfmt_misc::Error::Emulated(emulation)));
+    if let Some(emulation) = Emulation::current() {
+        return Err(Error::Emulated(emulation));
     }
     let mut native_support = NativeSupportCache::new(None);
-    handlers.retain(|handler| {
-        handler.target != HOST
-            && native_support.of(handler) == NativeSupport::Needed
-            && guard.taken_by(handler).is_none()
-    });
+    handlers.retain(|handler| handler.target != HOST && native_support.of(handler) == NativeSupport::Needed);
     if handlers.is_empty() { Err(Error::Nothing) } else { Ok(handlers) }
 }

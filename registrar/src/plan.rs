@@ -3,7 +3,6 @@
 
 mod entry_name;
 mod observed;
-mod remaining;
 
 use std::fmt;
 
@@ -18,7 +17,6 @@ use observed::NameOwner;
 
 pub(crate) use entry_name::{EntryName, Operation, is_ours};
 pub(crate) use observed::{ActiveForeignEntry, Observed};
-pub(crate) use remaining::{Left, MainEntry};
 
 /// What becomes of one handler.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,8 +53,6 @@ pub(crate) enum PlanOutcome {
     Absent,
     /// Not wanted on this machine, or not ours to do.
     Skipped(SkipReason),
-    /// Its rule would take these programs of the machine itself.
-    TakesNative(&'static str),
     /// It is named, and the kernel's answer told nothing of whether it is needed, for this cause.
     Undecidable(String),
     /// Its emulator's file cannot be what flag `F` needs.
@@ -91,7 +87,7 @@ impl PlanOutcome {
             | Self::Unregistered
             | Self::Absent => false,
             Self::Skipped(_) => false,
-            Self::TakesNative(_) | Self::Undecidable(_) | Self::Unfit(_) | Self::NotExecutable(_) => true,
+            Self::Undecidable(_) | Self::Unfit(_) | Self::NotExecutable(_) => true,
             Self::Taken { .. } | Self::Blocked { .. } | Self::Unreadable { .. } => true,
         }
     }
@@ -246,6 +242,36 @@ fn taken(name: String, entry: &Entry) -> PlanOutcome {
 impl From<&ActiveForeignEntry<'_>> for ForeignEntry {
     fn from(server: &ActiveForeignEntry<'_>) -> Self {
         Self { name: server.name.into(), owner: server.entry.owner(), covers_some: !server.is_of_all }
+    }
+}
+
+/// What of ours is there after a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Remaining {
+    pub(crate) main: MainEntry,
+    /// Under the other names.
+    pub(crate) others: Vec<EntryName>,
+}
+
+/// What is there under the name of the entry that is meant to stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MainEntry {
+    Nothing,
+    Before,
+    AsWanted,
+}
+
+impl HandlerPlan {
+    /// What is there now, as `entry` reads it.
+    pub(crate) fn remaining(&self, desired: &DesiredState, entry: impl Fn(&str) -> Option<Entry>) -> Remaining {
+        let ours = |name: EntryName| entry(&name.name(self.handler)).filter(|entry| entry.is_of(self.handler));
+        let main = match ours(self.main) {
+            None => MainEntry::Nothing,
+            Some(entry) if text_difference(self.handler, desired, &entry).is_none() => MainEntry::AsWanted,
+            Some(_) => MainEntry::Before,
+        };
+        let others = EntryName::ALL.into_iter().filter(|name| *name != self.main && ours(*name).is_some());
+        Remaining { main, others: others.collect() }
     }
 }
 

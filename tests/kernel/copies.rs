@@ -195,7 +195,7 @@ fn replace_what_is_in_use(sandbox: &Sandbox) {
     assert!(refused.contains("Text file busy"), "{refused}");
     let out = sandbox.succeeds(&copying(&to, Some(&other), &[]));
     assert!(out.contains(": 2 copied, 0 unchanged\n"), "{out}");
-    assert!(out.contains("qemu-s390x-static \n0 registered, 0 replaced, 2 refreshed"), "{out}");
+    assert!(out.contains("qemu-s390x-static\n0 registered, 0 replaced, 2 refreshed"), "{out}");
     child.wait().expect("it ended");
     for name in NAMES {
         assert!(runs(sandbox, target(name)), "{name}");

@@ -9,14 +9,12 @@ use nix::errno::Errno;
 use nix::unistd::geteuid;
 
 use super::UserNamespace;
-use super::locate::DEFAULT_MOUNT;
 use crate::flags::Flags;
-use crate::native::Emulation;
 use crate::sys::errno_text;
 use crate::table::EMULATOR_OF_ANY;
 
 /// Gives a container the host's folder: the cure for most of what follows.
-const BIND: &str = "-v /proc/sys/fs/binfmt_misc:/binfmt_misc";
+pub(crate) const BIND: &str = "-v /proc/sys/fs/binfmt_misc:/binfmt_misc";
 
 /// Who may refuse what permissions allow, with the cures of podman and Docker.
 const FORBIDDEN: &str = "SELinux or AppArmor may forbid it; in a container: --security-opt label=disable";
@@ -24,8 +22,6 @@ const FORBIDDEN: &str = "SELinux or AppArmor may forbid it; in a container: --se
 /// An operation that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Error {
-    /// The folder of the emulators, which `source` names, cannot be used.
-    Emulators { source: &'static str, folder: PathBuf, errno: Errno },
     /// Nothing is mounted, and this command does not mount.
     NotMounted { at: PathBuf },
     /// A bind mount, made while the host had nothing mounted.
@@ -38,22 +34,8 @@ pub(crate) enum Error {
     Lock { path: PathBuf, errno: Errno },
     /// For 30 s something else was in the way of the lock than another run that has it: what `register` was.
     RegisterUnstable { path: PathBuf, seen: &'static str },
-    /// What is registered by it would be emulated too, or take the machine's own programs.
-    Emulated(Emulation),
-    /// No user namespace's programs could be served alone.
-    FirstNamespace,
-    /// Handlers would serve programs of a user namespace only, and that was not asked for.
-    InUserNamespace(UserNamespace),
-    /// Handlers would go with this process's mount; in a user namespace, if one is given.
-    WouldNotPersist(Option<UserNamespace>),
-    /// The machine's own programs cannot be read, so that no rule can be tried against them.
-    Guard { errno: Errno },
-    /// Signals cannot be waited for.
-    Signals { errno: Errno },
     /// The folder or one of its files cannot be read.
     Read { path: PathBuf, errno: Errno },
-    /// No entry is used, whatever is registered.
-    SwitchedOff { at: PathBuf },
     /// `register` cannot be opened.
     Register { path: PathBuf, errno: Errno },
     /// The file of an entry cannot be written.
@@ -97,14 +79,6 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Emulators { source, folder, errno } => {
-                let cause = match *errno {
-                    Errno::ENOENT => "no such directory".into(),
-                    Errno::ENOTDIR => "not a directory".into(),
-                    errno => errno_text(errno),
-                };
-                write!(f, "{source} {}: {cause}", folder.display())
-            }
             Self::NotMounted { at } => {
                 let at = at.display();
                 write!(
@@ -136,41 +110,7 @@ impl fmt::Display for Error {
                 "{}: {seen}, for 30 s; see what mounts and unmounts binfmt_misc there, then run this again",
                 path.display()
             ),
-            Self::Emulated(emulation) => emulation.fmt(f),
-            Self::FirstNamespace => write!(
-                f,
-                "--scope userns: this is no user namespace with handlers of its own, but the machine's; leave it out, \
-                 or run this by podman unshare"
-            ),
-            Self::InUserNamespace(namespace) => {
-                write!(f, "handlers would serve programs of {namespace} only, not the host's: {}", namespace.advice())
-            }
-            Self::WouldNotPersist(None) => write!(
-                f,
-                "handlers would vanish with this container: use {BIND}, or --stay, or on the host, which has none \
-                 mounted: mount -t binfmt_misc binfmt_misc {DEFAULT_MOUNT}"
-            ),
-            Self::WouldNotPersist(Some(namespace)) => write!(
-                f,
-                "handlers would vanish with this process's mount of binfmt_misc: nothing else keeps that of \
-                 {namespace}; see run, --stay and --temporary in registrar --help"
-            ),
-            Self::Guard { errno } => {
-                write!(
-                    f,
-                    "reading /proc/thread-self/exe, to try rules against: {}; is /proc mounted?",
-                    errno_text(*errno)
-                )
-            }
-            Self::Signals { errno } => write!(f, "waiting for signals: {}", errno_text(*errno)),
             Self::Read { path, errno } => write!(f, "reading {}: {}", path.display(), reading(*errno)),
-            Self::SwitchedOff { at } => {
-                let at = at.display();
-                write!(
-                    f,
-                    "binfmt_misc is switched off, so that no handler would be used; to switch it on: echo 1 > {at}/status"
-                )
-            }
             Self::Register { path, errno } | Self::Remove { path, errno } => {
                 write!(f, "writing {}: {}", path.display(), writing(*errno))
             }

@@ -14,45 +14,12 @@ use std::{process, thread};
 use nix::errno::Errno;
 use nix::mount::{mount, umount};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::utsname::uname;
-use nix::time::{ClockId, clock_gettime};
 
 use super::BinfmtMount;
-use super::locate::{BINFMT_MISC, DEFAULT_MOUNT, FLAGS};
+use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Mounted, Timestamp};
+use super::userns::has_instances;
 use crate::sys::{self, errno};
 use crate::table::{NAME_SUFFIXES, TABLE};
-
-/// Major and minor version of the first Linux whose entries need a mount, whatever its distribution, and whose user
-/// namespaces have instances of their own.
-const SINCE: (u32, u32) = (6, 7);
-
-/// A moment, as file systems stamp it: of the coarse clock, or since Linux 6.13 up to a tick later.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(super) struct Timestamp {
-    seconds: i64,
-    nanoseconds: i64,
-}
-
-impl Timestamp {
-    /// Before all that is stamped from now on.
-    pub(super) fn now() -> Option<Self> {
-        Self::by(ClockId::CLOCK_REALTIME_COARSE)
-    }
-
-    /// After all that has been stamped.
-    fn after_all() -> Option<Self> {
-        Self::by(ClockId::CLOCK_REALTIME)
-    }
-
-    fn by(clock: ClockId) -> Option<Self> {
-        let now = clock_gettime(clock).ok()?;
-        Some(Self { seconds: now.tv_sec(), nanoseconds: now.tv_nsec() })
-    }
-
-    fn plus(self, span: Duration) -> Self {
-        Self { seconds: self.seconds.saturating_add_unsigned(span.as_secs()), ..self }
-    }
-}
 
 /// How long a run may take to decide whether the instance that it has made is to stay, and to end after that: until
 /// then its mount, or the lock, a file there, keeps it. Whole seconds.
@@ -94,6 +61,39 @@ impl InstanceAge {
     }
 }
 
+impl BinfmtMount {
+    /// Whether entries would vanish as soon as this run's mount does. To be asked with the lock: who had it before may
+    /// have held the instance, and have given it up.
+    pub(super) fn depends_on_our_mount(&self) -> bool {
+        self.age_in_need() == Some(InstanceAge::New)
+    }
+
+    /// Whether who made the instance may be about to give it up.
+    pub(super) fn creator_may_unmount(&self) -> bool {
+        self.age_in_need() == Some(InstanceAge::Young)
+    }
+
+    /// How old the instance was, if this run mounted it and entries need a mount.
+    fn age_in_need(&self) -> Option<InstanceAge> {
+        let mounted = self.mounted.as_ref().filter(|mounted| mounted.needs_a_mount)?;
+        Some(InstanceAge::of(self.path(), mounted.before))
+    }
+
+    /// Takes back the mount if this run made it and nothing has been registered since. Whoever calls this has the lock,
+    /// so that nothing can be registered meanwhile by another run.
+    ///
+    /// Entries may go with the last mount. Those that were there at once have another mount, or a kernel
+    /// that needs none; those that came since may have only this one.
+    pub(crate) fn unmount_if_unused(&self) {
+        let Some(Mounted { entries: found, .. }) = &self.mounted else { return };
+        if self.entries().is_ok_and(|entries| entries.names().all(|name| found.get(name).is_some())) {
+            let status = File::open(self.path().join("status")).ok().filter(|_| self.depends_on_our_mount());
+            self.unmount();
+            let _ = status.map(|status| mark_released(&status));
+        }
+    }
+}
+
 /// Makes an instance look new to all who have mounted it while this run held it, and are waiting for the lock.
 pub(super) fn mark_released(status: &File) -> io::Result<()> {
     status.set_permissions(status.metadata()?.permissions())
@@ -103,12 +103,6 @@ pub(super) fn mark_released(status: &File) -> io::Result<()> {
 /// can tell.
 pub(super) fn needs_its_mount(folder: &Path, age: InstanceAge) -> bool {
     has_instances() || (age == InstanceAge::New && trial_vanishes(folder))
-}
-
-/// Whether the kernel has more than one instance, or is of a version that tells nothing.
-pub(super) fn has_instances() -> bool {
-    let release = uname().map(|kernel| kernel.release().to_string_lossy().into_owned()).unwrap_or_default();
-    version(&release).is_none_or(|version| version >= SINCE)
 }
 
 /// The change has come to older kernels too, as a correction (5.10.262 and 6.1.176 have it), so that only a trial tells.
@@ -121,7 +115,7 @@ fn trial_vanishes(folder: &Path) -> bool {
     let trial = || {
         fs::write(folder.join("register"), line)?;
         umount(folder)?;
-        mount(Some(BINFMT_MISC), folder, Some(BINFMT_MISC), FLAGS, None::<&str>)?;
+        mount(Some(FILE_SYSTEM), folder, Some(FILE_SYSTEM), MOUNT_FLAGS, None::<&str>)?;
         io::Result::Ok(entry.exists())
     };
     let is_there = trial().unwrap_or(false);
@@ -130,12 +124,6 @@ fn trial_vanishes(folder: &Path) -> bool {
         let _ = fs::write(&entry, "-1");
     }
     !is_there
-}
-
-/// Major and minor version.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().ok());
-    Some((numbers.next()??, numbers.next()??))
 }
 
 /// How long what is registered now will be there.
@@ -176,7 +164,7 @@ fn mount_for_first_process() -> Result<(), Errno> {
     let mounting = thread::spawn(move || {
         unshare(CloneFlags::CLONE_FS)?;
         setns(namespace, CloneFlags::CLONE_NEWNS)?;
-        mount(Some(BINFMT_MISC), DEFAULT_MOUNT, Some(BINFMT_MISC), FLAGS, None::<&str>)
+        mount(Some(FILE_SYSTEM), DEFAULT_MOUNT, Some(FILE_SYSTEM), MOUNT_FLAGS, None::<&str>)
     });
     match mounting.join() {
         // An automount was faster.
@@ -243,16 +231,6 @@ impl Stat {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions() {
-        let cases =
-            [("6.6.99-1-amd64", false), ("6.7.0", true), ("6.18.44-fc", true), ("10.0", true), ("5.10.0-30", false)];
-        for (release, vanishing) in cases {
-            assert_eq!(version(release).map(|version| version >= SINCE), Some(vanishing), "{release}");
-        }
-        assert_eq!(version("linux"), None);
-    }
 
     #[test]
     fn ages() {

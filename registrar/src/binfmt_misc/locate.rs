@@ -8,23 +8,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::mount::{MsFlags, mount};
+use nix::mount::mount;
 use nix::sys::statfs::{FsType, statfs};
 
-use super::instance_owner;
-use super::lifetime::{self, InstanceAge, Timestamp};
+use super::lifetime::{self, InstanceAge};
+use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Timestamp};
+use super::userns;
 use super::{BinfmtMount, Error, RegisterFile};
 use crate::sys::{self, errno};
 
 /// A bind mount of the kernel's folder: container engines refuse one inside the container's own `/proc`.
 const BIND_MOUNT: &str = "/binfmt_misc";
 
-/// The kernel's own mount point.
-pub(super) const DEFAULT_MOUNT: &str = "/proc/sys/fs/binfmt_misc";
-
-pub(super) const BINFMT_MISC: &str = "binfmt_misc";
-/// As systemd mounts it.
-pub(super) const FLAGS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 const BINFMTFS_MAGIC: FsType = FsType(0x4249_4e4d);
 
 /// How long another run may take. A run takes milliseconds, one that looks at emulators tens of them.
@@ -82,14 +77,14 @@ pub(crate) fn find(only: Option<&Path>, missing: MountPolicy) -> Result<BinfmtMo
     match missing {
         MountPolicy::IfMissing | MountPolicy::Lookup if was_mounted => return Ok(BinfmtMount::found(at)),
         MountPolicy::LookupOwn if was_mounted => {
-            return if instance_owner::is_own(at) == Some(false) { not_mounted } else { Ok(BinfmtMount::found(at)) };
+            return if userns::is_own(at) == Some(false) { not_mounted } else { Ok(BinfmtMount::found(at)) };
         }
         MountPolicy::Lookup | MountPolicy::LookupOwn => return not_mounted,
         MountPolicy::IfMissing | MountPolicy::PreferOwn | MountPolicy::RequireOwn => {}
     }
     check_mount_point_empty(at)?;
     let before = Timestamp::now();
-    match mount(Some(BINFMT_MISC), at, Some(BINFMT_MISC), FLAGS, None::<&str>) {
+    match mount(Some(FILE_SYSTEM), at, Some(FILE_SYSTEM), MOUNT_FLAGS, None::<&str>) {
         Ok(()) => {
             let needs_it = lifetime::needs_its_mount(at, InstanceAge::of(at, before));
             Ok(BinfmtMount::mounted(at, before, needs_it))
@@ -98,7 +93,7 @@ pub(crate) fn find(only: Option<&Path>, missing: MountPolicy) -> Result<BinfmtMo
         Err(Errno::EBUSY) if is_mounted() => Ok(BinfmtMount::own(at)),
         // Without the capability to mount. On a kernel with but one instance, that one is not what is asked for.
         Err(Errno::EPERM | Errno::EACCES)
-            if missing == MountPolicy::PreferOwn && was_mounted && lifetime::has_instances() =>
+            if missing == MountPolicy::PreferOwn && was_mounted && userns::has_instances() =>
         {
             Ok(BinfmtMount::found(at))
         }

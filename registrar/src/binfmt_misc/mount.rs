@@ -3,34 +3,71 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::mount::{MntFlags, umount2};
+use nix::mount::{MntFlags, MsFlags, umount2};
+use nix::time::{ClockId, clock_gettime};
 
-use super::lifetime::{self, InstanceAge, Timestamp};
-use super::{Entries, Entry, Error, UserNamespace, instance_owner};
+use super::{Entries, Entry, Error, UserNamespace, userns};
 use crate::sys::errno;
 use crate::table::Handler;
 
 /// Longer than any entry's text: a rule has at most 1920 bytes, and its magic and mask are shown as hexadecimal digits.
 const LONGEST_ENTRY: usize = 4096;
 
+/// The kernel's own mount point.
+pub(crate) const DEFAULT_MOUNT: &str = "/proc/sys/fs/binfmt_misc";
+
+/// Its name.
+pub(crate) const FILE_SYSTEM: &str = "binfmt_misc";
+/// As systemd mounts it.
+pub(super) const MOUNT_FLAGS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
+
 /// A mounted `binfmt_misc`.
 pub(crate) struct BinfmtMount {
     path: PathBuf,
     /// If this run mounted it.
-    mounted: Option<Mounted>,
+    pub(super) mounted: Option<Mounted>,
     /// The kernel has said that it is this user namespace's own instance.
     is_own: bool,
 }
 
 /// What showed when this run mounted it.
-struct Mounted {
-    entries: Entries,
+pub(super) struct Mounted {
+    pub(super) entries: Entries,
     /// When that was, at the earliest.
-    before: Option<Timestamp>,
+    pub(super) before: Option<Timestamp>,
     /// With the last mount the entries go.
-    needs_a_mount: bool,
+    pub(super) needs_a_mount: bool,
+}
+
+/// A moment, as file systems stamp it: of the coarse clock, or since Linux 6.13 up to a tick later.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub(super) struct Timestamp {
+    pub(super) seconds: i64,
+    pub(super) nanoseconds: i64,
+}
+
+impl Timestamp {
+    /// Before all that is stamped from now on.
+    pub(super) fn now() -> Option<Self> {
+        Self::by(ClockId::CLOCK_REALTIME_COARSE)
+    }
+
+    /// After all that has been stamped.
+    pub(super) fn after_all() -> Option<Self> {
+        Self::by(ClockId::CLOCK_REALTIME)
+    }
+
+    fn by(clock: ClockId) -> Option<Self> {
+        let now = clock_gettime(clock).ok()?;
+        Some(Self { seconds: now.tv_sec(), nanoseconds: now.tv_nsec() })
+    }
+
+    pub(super) fn plus(self, span: Duration) -> Self {
+        Self { seconds: self.seconds.saturating_add_unsigned(span.as_secs()), ..self }
+    }
 }
 
 /// The `register` file, if it could be opened; open, it holds the lock of all runs.
@@ -55,23 +92,6 @@ impl BinfmtMount {
         Self { mounted: Some(Mounted { entries, before, needs_a_mount }), ..folder }
     }
 
-    /// Whether entries would vanish as soon as this run's mount does. To be asked with the lock: who had it before may
-    /// have held the instance, and have given it up.
-    pub(super) fn depends_on_our_mount(&self) -> bool {
-        self.age_in_need() == Some(InstanceAge::New)
-    }
-
-    /// Whether who made the instance may be about to give it up.
-    pub(super) fn creator_may_unmount(&self) -> bool {
-        self.age_in_need() == Some(InstanceAge::Young)
-    }
-
-    /// How old the instance was, if this run mounted it and entries need a mount.
-    fn age_in_need(&self) -> Option<InstanceAge> {
-        let mounted = self.mounted.as_ref().filter(|mounted| mounted.needs_a_mount)?;
-        Some(InstanceAge::of(&self.path, mounted.before))
-    }
-
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -79,7 +99,7 @@ impl BinfmtMount {
     /// Whether it is the instance of this process's user namespace, so that it serves that one's programs alone; nothing
     /// if that cannot be told. Only of interest where the namespace is not the first.
     pub(crate) fn is_own(&self) -> Option<bool> {
-        if self.is_own { Some(true) } else { instance_owner::is_own(&self.path) }
+        if self.is_own { Some(true) } else { userns::is_own(&self.path) }
     }
 
     /// The user namespace whose programs alone it serves, if that is certain.
@@ -156,20 +176,6 @@ impl BinfmtMount {
         // If it fails, a folder too many is mounted: no reason to hide what the user is to be told. Lazily, since the
         // lock is a file there.
         let _ = umount2(&self.path, MntFlags::MNT_DETACH);
-    }
-
-    /// Takes back the mount if this run made it and nothing has been registered since. Whoever calls this has the lock,
-    /// so that nothing can be registered meanwhile by another run.
-    ///
-    /// Entries may go with the last mount. Those that were there at once have another mount, or a kernel
-    /// that needs none; those that came since may have only this one.
-    pub(crate) fn unmount_if_unused(&self) {
-        let Some(Mounted { entries: found, .. }) = &self.mounted else { return };
-        if self.entries().is_ok_and(|entries| entries.names().all(|name| found.get(name).is_some())) {
-            let status = File::open(self.path.join("status")).ok().filter(|_| self.depends_on_our_mount());
-            self.unmount();
-            let _ = status.map(|status| lifetime::mark_released(&status));
-        }
     }
 }
 

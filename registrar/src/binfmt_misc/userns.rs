@@ -1,14 +1,25 @@
 //! Whose programs the handlers serve: the host's, or only those of the user namespace that this process is in.
 //!
-//! From Linux 6.7 on each user namespace may have an instance of `binfmt_misc`, which says nothing to the host's.
+//! From Linux 6.7 on each user namespace may have an instance of `binfmt_misc`, which says nothing to the host's. A new
+//! mount namespace shows the instance above it; which one it is must be told without mounting: once a namespace has had an
+//! instance, the kernel looks no more for its programs' handlers above, whether it is mounted or not.
 
-use std::fmt;
-use std::path::Path;
-use std::process;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs, process, thread};
 
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::sys::utsname::uname;
 use nix::unistd::geteuid;
 
 use crate::sys::{self, INITIAL_USER_NAMESPACE, IdRange};
+
+/// Major and minor version of the first Linux whose entries need a mount, whatever its distribution, and whose user
+/// namespaces have instances of their own.
+const SINCE: (u32, u32) = (6, 7);
 
 /// Files by which container engines mark the inside of a container.
 const CONTAINER_MARKERS: [&str; 2] = ["/run/.containerenv", "/.dockerenv"];
@@ -108,10 +119,67 @@ impl fmt::Display for UserNamespace {
     }
 }
 
+/// Whether what is mounted at a place is this user namespace's own; nothing if that cannot be told. Only of interest
+/// where the namespace is not the first.
+pub(super) fn is_own(at: &Path) -> Option<bool> {
+    if !has_instances() {
+        return Some(false);
+    }
+    // An instance belongs to the root of its namespace.
+    let is_of_our_root = fs::metadata(at.join("status")).ok()?.uid() == 0;
+    let root = UserNamespace::root_seen_from_above();
+    if root.is_some() && !is_of_our_root {
+        return Some(false);
+    }
+    // Where the root is the same user above, one that may change the instance's options tells; else the owner.
+    may_change(at).or_else(|| root.filter(|root| *root != 0).map(|_| true))
+}
+
+/// Whether the kernel lets this process change the instance, which takes the capability in the instance's own user
+/// namespace. It is asked to leave all as it is, in a mount namespace that goes at once; nothing if it cannot be asked.
+fn may_change(at: &Path) -> Option<bool> {
+    let options = statvfs(at).ok()?.flags();
+    // Then it does not show whether the instance is read-only or this mount of it, and the one would become the other.
+    if options.contains(FsFlags::ST_RDONLY) {
+        return None;
+    }
+    let kept = [
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_SYNCHRONOUS, MsFlags::MS_SYNCHRONOUS),
+    ];
+    let flags = kept.into_iter().filter(|(option, _)| options.contains(*option)).map(|(_, flag)| flag);
+    let flags = flags.fold(MsFlags::MS_REMOUNT, MsFlags::union);
+    let at = PathBuf::from(at);
+    // A thread of its own has a mount namespace of its own.
+    let asking = thread::spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNS).ok()?;
+        match mount(None::<&str>, &at, None::<&str>, flags, None::<&str>) {
+            Ok(()) => Some(true),
+            Err(Errno::EPERM) => Some(false),
+            Err(_) => None,
+        }
+    });
+    asking.join().ok().flatten()
+}
+
+/// Whether the kernel has more than one instance, or is of a version that tells nothing.
+pub(super) fn has_instances() -> bool {
+    let release = uname().map(|kernel| kernel.release().to_string_lossy().into_owned()).unwrap_or_default();
+    version(&release).is_none_or(|version| version >= SINCE)
+}
+
+/// Major and minor version.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
 #[cfg(test)]
 mod tests {
     use super::CreatedBy::{self, Anybody, RootsEngine, UsersEngine};
-    use super::IdRange;
+    use super::{IdRange, SINCE, version};
 
     /// As seen with podman 4.3 and Docker 20.10.
     #[test]
@@ -132,5 +200,15 @@ mod tests {
         for (what, is_container, map, maker) in cases {
             assert_eq!(CreatedBy::told_by(is_container, IdRange::parse(map).first()), maker, "{what}");
         }
+    }
+
+    #[test]
+    fn versions() {
+        let cases =
+            [("6.6.99-1-amd64", false), ("6.7.0", true), ("6.18.44-fc", true), ("10.0", true), ("5.10.0-30", false)];
+        for (release, vanishing) in cases {
+            assert_eq!(version(release).map(|version| version >= SINCE), Some(vanishing), "{release}");
+        }
+        assert_eq!(version("linux"), None);
     }
 }

@@ -4,8 +4,9 @@ mod remove;
 
 use remove::remove;
 
+use super::error::Error;
 use super::{handlers, register, status};
-use crate::binfmt_misc::{Entry, Error};
+use crate::binfmt_misc::Entry;
 use crate::commands::status::platforms;
 use crate::native;
 use crate::output::Output;
@@ -17,7 +18,7 @@ pub(super) fn run(foreign: &CompatCommand) -> Output {
     let args = &foreign.request.args;
     let [mut good, mut bad] = [const { Output::success(String::new()) }; 2];
     let mut add = |part: Result<Output, Error>| {
-        let part = part.unwrap_or_else(|error| Output::failure(&error.to_string()));
+        let part = part.unwrap_or_else(Output::from);
         let output = if part.is_failure() { &mut bad } else { &mut good };
         output.extend(part);
     };
@@ -34,7 +35,7 @@ pub(super) fn run(foreign: &CompatCommand) -> Output {
     }
     if foreign.registers {
         add(match nothing_to_register(args) {
-            Some(cause) => Ok(Output::failure(&cause)),
+            Some(cause) => Err(Error::NothingThere(cause)),
             None => register::register(&foreign.request),
         });
     }
@@ -46,7 +47,7 @@ pub(super) fn run(foreign: &CompatCommand) -> Output {
     if let Some(warning) = &foreign.warning {
         add(Ok(Output::failure(warning)));
     }
-    good.then(bad)
+    good.chain(bad)
 }
 
 /// Why it would be nothing of all, where the user has said where emulators are, or how they are called.

@@ -12,7 +12,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use crate::binfmt_misc::{self, BinfmtMount, Error, MountPolicy};
+use super::error::Error;
+use crate::binfmt_misc::{self, BinfmtMount, MountPolicy};
 use crate::native;
 use crate::output::Output;
 use crate::plan::Observed;
@@ -37,7 +38,7 @@ pub(crate) fn stay(
     }
     output.print();
     let ended = watch(args, handlers, &signals, register);
-    Ok(ended.map_or_else(|error| Output::failure(&error.to_string()), |()| Output::success(String::new())))
+    Ok(ended.map_or_else(Output::from, |()| Output::success(String::new())))
 }
 
 /// Looks until a signal comes.
@@ -58,7 +59,7 @@ fn watch(
             Ok(missing) => Some(register(&missing)),
             Err(error) => Some(Err(error)),
         };
-        let output = output.map(|output| output.unwrap_or_else(|error| Output::failure(&error.to_string())));
+        let output = output.map(|output| output.unwrap_or_else(Output::from));
         match &output {
             // Somebody else has put it right.
             None if last.as_ref().is_some_and(Output::is_failure) && args.detail != Verbosity::Quiet => {
@@ -83,8 +84,8 @@ fn missing(
 ) -> Result<Vec<&'static Handler>, Error> {
     let folder = match find(args, known) {
         Ok(folder) => folder,
-        Err(Error::NotMounted { .. }) => return Ok(kept.to_vec()),
-        Err(error) => return Err(error),
+        Err(binfmt_misc::Error::NotMounted { .. }) => return Ok(kept.to_vec()),
+        Err(error) => return Err(error.into()),
     };
     if !folder.is_switched_on()? {
         return Ok(kept.to_vec());
@@ -104,7 +105,7 @@ type Instance = (PathBuf, u64);
 
 /// Finds the folder. Whose it is takes a thread and a mount namespace to tell where this is a user namespace, so that is
 /// asked only of another one than the last.
-fn find(args: &CommonArgs, known: &mut Option<Instance>) -> Result<BinfmtMount, Error> {
+fn find(args: &CommonArgs, known: &mut Option<Instance>) -> Result<BinfmtMount, binfmt_misc::Error> {
     let number = |path: &Path| fs::metadata(path).ok().map(|folder| folder.dev());
     let is_there = known.as_ref().is_some_and(|(path, last)| number(path) == Some(*last));
     let other = if is_there { MountPolicy::Lookup } else { MountPolicy::never_in_scope(args.in_user_namespace) };

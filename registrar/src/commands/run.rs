@@ -14,6 +14,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
+use super::register;
 use crate::binfmt_misc;
 use crate::output::{CANNOT_RUN, Output};
 use crate::request::{CommonArgs, Verbosity};
@@ -55,14 +56,10 @@ impl fmt::Display for Error {
     }
 }
 
-/// Registers in a namespace of its own by `register`, which says too whether anything is registered then, and turns into
+/// Registers in a namespace of its own and turns into
 /// the program; comes back only if that failed. What could not be registered hinders only who needs it.
-pub(crate) fn run(
-    args: &CommonArgs,
-    program: &[OsString],
-    register: impl Fn(&CommonArgs) -> Result<(Output, bool), binfmt_misc::Error>,
-) -> Output {
-    if let Err(output) = prepare(args, register) {
+pub(super) fn run(args: &CommonArgs, program: &[OsString]) -> Output {
+    if let Err(output) = prepare(args) {
         return output.last_line_only().with_code(CANNOT_RUN);
     }
     let [name, arguments @ ..] = program else { return Output::failure("run: no program").with_code(CANNOT_RUN) };
@@ -73,23 +70,20 @@ pub(crate) fn run(
 }
 
 /// Makes the namespaces and registers in the first. Says what failed, if the program can run all the same.
-fn prepare(
-    args: &CommonArgs,
-    register: impl Fn(&CommonArgs) -> Result<(Output, bool), binfmt_misc::Error>,
-) -> Result<(), Output> {
+fn prepare(args: &CommonArgs) -> Result<(), Output> {
     let failed = |error: Error| Output::failure(&error.to_string());
     let (user, group) = (geteuid().as_raw(), getegid().as_raw());
     enter(user, group).map_err(failed)?;
-    match register(args) {
+    match register::register_in_own_namespace(args) {
         Ok((output, false)) if output.is_failure() => return Err(output),
         Ok((output, _)) if output.is_failure() && args.detail != Verbosity::Quiet => {
             output.last_line_only().print();
         }
         Ok(_) => {}
-        Err(binfmt_misc::Error::Mount { errno: Errno::EPERM | Errno::EACCES, .. }) => {
+        Err(super::error::Error::Kernel(binfmt_misc::Error::Mount { errno: Errno::EPERM | Errno::EACCES, .. })) => {
             return Err(Output::failure(NO_INSTANCE));
         }
-        Err(error) => return Err(Output::failure(&error.to_string())),
+        Err(error) => return Err(error.into()),
     }
     if user != 0 {
         unshare(CloneFlags::CLONE_NEWUSER)

@@ -21,14 +21,6 @@ pub(crate) enum Operation {
     Remove(EntryName),
 }
 
-impl Operation {
-    pub(super) fn slot(self) -> EntryName {
-        match self {
-            Self::Add(slot) | Self::Remove(slot) => slot,
-        }
-    }
-}
-
 impl EntryName {
     pub(crate) const ALL: [Self; 3] = [Self::Primary, Self::Secondary, Self::Tertiary];
 

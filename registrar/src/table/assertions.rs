@@ -2,6 +2,7 @@
 //! one of these does not compile.
 
 use super::{EMULATOR_DIR, FLAGS, Handler, LONGEST_LINE, LONGEST_NAME, NAME_SUFFIXES, TABLE};
+use crate::arch::{ELF, HOST};
 
 const _: () = assert!(NAME_SUFFIXES[0].len() <= NAME_SUFFIXES[1].len(), "the last one is to be the longest");
 
@@ -37,6 +38,65 @@ const _: () = {
         index += 1;
     }
 };
+
+/// No rule takes programs of this machine: it would start an emulator for each of them, or fail every exec with ELOOP, and
+/// only a process that is already running could undo it. No two rules take the same programs, so that none takes those of
+/// another target that turn out to run natively either.
+const _: () = {
+    let mut index = 0;
+    while index < TABLE.handlers.len() {
+        let handler = &TABLE.handlers[index];
+        let is_host = equal(handler.target, HOST);
+        assert!(is_host || !overlap(handler, &HOST_PROGRAM), "a rule takes programs of this machine");
+        let mut other = index + 1;
+        while other < TABLE.handlers.len() {
+            assert!(!overlap(handler, &TABLE.handlers[other]), "two rules take the same programs");
+            other += 1;
+        }
+        index += 1;
+    }
+};
+
+/// The bytes that all programs of this machine have in common, as a rule.
+const HOST_PROGRAM: Handler = Handler {
+    name: HOST,
+    target: HOST,
+    platform: "",
+    family: "",
+    emulator: "",
+    line: "",
+    pattern: "",
+    offset: 0,
+    magic: &{
+        let (class, order, [low, high]) = (ELF.0, ELF.1, ELF.2.to_le_bytes());
+        let [first, second] = if order == 1 { [low, high] } else { [high, low] };
+        let mut magic = *b"\x7fELF\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        (magic[4], magic[5], magic[18], magic[19]) = (class, order, first, second);
+        magic
+    },
+    mask: b"\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\xff\xff",
+    probe: b"",
+};
+
+/// Whether some program is taken by both rules.
+const fn overlap(one: &Handler, other: &Handler) -> bool {
+    let mut at = 0;
+    while at < one.offset + one.magic.len() {
+        if at >= one.offset && at >= other.offset && at < other.offset + other.magic.len() {
+            let (one, other) = ((one, at - one.offset), (other, at - other.offset));
+            let differing = one.0.magic[one.1] ^ other.0.magic[other.1];
+            if differing & one.0.mask[one.1] & other.0.mask[other.1] != 0 {
+                return false;
+            }
+        }
+        at += 1;
+    }
+    !one.magic.is_empty() && !other.magic.is_empty()
+}
+
+const fn equal(one: &str, other: &str) -> bool {
+    one.len() == other.len() && stands_at(one.as_bytes(), 0, other.as_bytes())
+}
 
 const fn ends_as_spare(name: &str) -> bool {
     ends_with(name, NAME_SUFFIXES[0]) || ends_with(name, NAME_SUFFIXES[1])
@@ -100,4 +160,32 @@ const fn precedes(one: &str, other: &str) -> bool {
         index += 1;
     }
     one.len() < other.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_that_are_too_wide_are_noticed() {
+        const WIDE: [(&[u8], &[u8], bool); 5] = [
+            (b"\x7fELF", b"\xff\xff\xff\xff", true),
+            (b"\x7fELF\x00", b"\xff\xff\xff\xff\x00", true),
+            (b"\0\0", b"\0\0", true),
+            (b"\x7fELG", b"\xff\xff\xff\xff", false),
+            (b"", b"", false),
+        ];
+        let some = TABLE.handlers.iter().find(|handler| handler.target != HOST).expect("a handler");
+        for (magic, mask, expected) in WIDE {
+            let handler = Handler { offset: 0, magic, mask, ..*some };
+            assert_eq!(overlap(&handler, &HOST_PROGRAM), expected, "{magic:?}");
+            assert_eq!(overlap(&HOST_PROGRAM, &handler), expected, "{magic:?}");
+            assert_eq!(overlap(&handler, some), expected, "{magic:?}");
+        }
+        // What a rule compares beyond the header of another still tells programs apart only where both look.
+        let behind = Handler { offset: 64, magic: b"x", mask: b"\xff", ..*some };
+        assert!(overlap(&behind, some) && overlap(some, &behind));
+        let own = TABLE.handlers.iter().find(|handler| handler.target == HOST).expect("all targets");
+        assert!(overlap(own, &HOST_PROGRAM));
+    }
 }

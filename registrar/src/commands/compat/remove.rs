@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use crate::binfmt_misc::{self, Entries, Entry, Error, MountPolicy};
+use crate::binfmt_misc::{self, Entries, Entry, MountPolicy};
+use crate::commands::error::Error;
 use crate::output::Output;
 
 use crate::commands::require_scope;
@@ -22,7 +23,7 @@ pub(super) fn remove(
     let is_namespace = require_scope(args)?.is_some();
     let missing = if is_namespace { MountPolicy::LookupOwn } else { MountPolicy::IfMissing };
     let (folder, _lock) = match binfmt_misc::find_and_lock(args.mount.as_deref(), missing) {
-        Err(Error::NotMounted { at }) => {
+        Err(binfmt_misc::Error::NotMounted { at }) => {
             binfmt_misc::check_mount_point_empty(&at)?;
             let nothing = Removal { at: &at, args, patterns, is_spared, remove: &|_, _| Ok(()) };
             return Ok(nothing.of(&Entries::default()));
@@ -33,7 +34,7 @@ pub(super) fn remove(
     let removal = Removal { at: folder.path(), args, patterns, is_spared, remove: &remove };
     let output = folder.entries().map(|entries| removal.of(&entries));
     folder.unmount_if_unused();
-    output
+    Ok(output?)
 }
 
 /// What is to be removed, where, and how.
@@ -42,7 +43,7 @@ struct Removal<'a> {
     args: &'a CommonArgs,
     patterns: &'a [EntryGlob],
     is_spared: &'a dyn Fn(&str, &Entry) -> bool,
-    remove: &'a dyn Fn(&str, &Entry) -> Result<(), Error>,
+    remove: &'a dyn Fn(&str, &Entry) -> Result<(), binfmt_misc::Error>,
 }
 
 impl Removal<'_> {
@@ -66,7 +67,7 @@ impl Removal<'_> {
             }
             let path = || at.join(name);
             let failure = if let Some(errno) = entry.unreadable {
-                Error::Read { path: path(), errno }.to_string()
+                binfmt_misc::Error::Read { path: path(), errno }.to_string()
             } else if entry.pattern.starts_with(ELF) {
                 match remove(name, entry) {
                     Ok(()) => {
@@ -87,6 +88,6 @@ impl Removal<'_> {
         for pattern in patterns.iter().filter(|pattern| !entries.names().any(|name| pattern.matches(name))) {
             say(pattern.word(), " not found");
         }
-        output.then(failures)
+        output.chain(failures)
     }
 }

@@ -3,33 +3,42 @@
 
 use std::fmt::Write;
 
-use super::{Report, Row};
+use super::{Notes, Report, Row};
+use crate::apply::{PlanResult, PlanStatus};
 use crate::output::Output;
+use crate::plan::{PlanOutcome, SkipReason};
 use crate::request::CompatMode;
 use crate::table::{Handler, TABLE};
 
-/// The words for an entry that is there now.
-const DONE: [&str; 4] = ["registered", "replaced", "refreshed", "unchanged"];
-
 /// What went well; of what failed, tonistiigi's log names it, and the cause follows.
-pub(super) fn output(mode: CompatMode, report: &Report<'_>) -> Output {
+pub(super) fn output(mode: CompatMode, report: &Report<'_>, rows: &[Row<'_>], notes: &Notes) -> Output {
     match mode {
-        CompatMode::Tonistiigi => installing(report),
-        CompatMode::Multiarch | CompatMode::Qus => setting(report),
+        CompatMode::Tonistiigi => installing(rows, notes),
+        CompatMode::Multiarch | CompatMode::Qus => setting(report, rows),
     }
 }
 
-fn installing(report: &Report<'_>) -> Output {
-    let line = |row: &Row| match row.word {
-        word if DONE.contains(&word) => Some(format!("{} OK", architecture(row.handler))),
-        // In the notes, with the cause.
-        "skipped" => None,
-        word => Some(format!("{} {word}", architecture(row.handler))),
+/// Whether the entry is there now.
+fn is_in_place(result: &PlanResult) -> bool {
+    let is_wanted = matches!(
+        result.plan.outcome,
+        PlanOutcome::Registered | PlanOutcome::Replaced(_) | PlanOutcome::Refreshed | PlanOutcome::Unchanged
+    );
+    is_wanted && result.end == PlanStatus::AsPlanned
+}
+
+fn installing(rows: &[Row<'_>], notes: &Notes) -> Output {
+    let line = |(result, message): &Row<'_>| match &result.plan.outcome {
+        _ if is_in_place(result) => Some(format!("{} OK", architecture(result.plan.handler))),
+        // In the notes, or among the failures, with the cause.
+        PlanOutcome::Skipped(reason) if *reason != SkipReason::Served => None,
+        PlanOutcome::Undecidable(_) => None,
+        _ => Some(format!("{} {}", architecture(result.plan.handler), message.word)),
     };
-    let mut lines: Vec<_> = report.rows.iter().filter_map(line).collect();
+    let mut lines: Vec<_> = rows.iter().filter_map(line).collect();
     // Of one architecture there may be two entries.
     lines.dedup();
-    lines.extend(report.notes.iter().map(|(target, cause)| {
+    lines.extend(notes.iter().map(|(target, cause)| {
         let architecture = TABLE.handlers_of(target).next().map_or(*target, architecture);
         format!("{architecture} skipped: {cause}")
     }));
@@ -37,11 +46,11 @@ fn installing(report: &Report<'_>) -> Output {
     lines.into_iter().fold(Output::success(String::new()), add)
 }
 
-fn setting(report: &Report<'_>) -> Output {
+fn setting(report: &Report<'_>, rows: &[Row<'_>]) -> Output {
     let mut out = String::new();
-    for Row { handler, .. } in report.rows.iter().filter(|row| DONE.contains(&row.word)) {
-        let interpreter = handler.interpreter(&report.context.args.desired.emulators);
-        let target = handler.name.strip_prefix("qemu-").unwrap_or(handler.name);
+    for (PlanResult { plan, .. }, _) in rows.iter().filter(|(result, _)| is_in_place(result)) {
+        let interpreter = plan.handler.interpreter(&report.args.desired.emulators);
+        let target = plan.handler.name.strip_prefix("qemu-").unwrap_or(plan.handler.name);
         // Writing to a String cannot fail.
         let _ = writeln!(out, "Setting {interpreter} as binfmt interpreter for {target}");
     }

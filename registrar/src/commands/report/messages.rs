@@ -1,21 +1,11 @@
 //! What is said of one handler. What all of it adds up to is [`super`]'s business.
 
-use std::path::Path;
-
-use super::{Action, DryRun};
+use super::{Action, DryRun, Report};
+use crate::apply::{PlanResult, PlanStatus};
 use crate::binfmt_misc::Error;
-use crate::plan::{EntryName, ForeignEntry, HandlerPlan, Left, MainEntry, Operation, PlanOutcome, SkipReason};
-use crate::request::CommonArgs;
+use crate::plan::{EntryName, ForeignEntry, HandlerPlan, MainEntry, Operation, PlanOutcome, Remaining, SkipReason};
 use crate::sys::errno_text;
 use crate::table::Handler;
-
-/// What words depend on: what is done and where, and what was asked for.
-pub(super) struct MessageContext<'a> {
-    pub(super) verb: Action,
-    pub(super) mode: DryRun,
-    pub(super) folder: &'a Path,
-    pub(super) args: &'a CommonArgs,
-}
 
 /// Of one handler.
 pub(super) struct Message {
@@ -35,20 +25,28 @@ pub(super) struct Failure {
     pub(super) common: String,
 }
 
-impl MessageContext<'_> {
+impl Report<'_> {
     pub(super) fn doing(&self) -> &'static str {
-        match self.verb {
+        match self.action {
             Action::Register => "registering",
             Action::Unregister => "unregistering",
         }
     }
 
     pub(super) fn word(&self, done: &'static str, to_do: &'static str) -> &'static str {
-        if self.mode == DryRun::No { done } else { to_do }
+        if self.dry_run == DryRun::No { done } else { to_do }
     }
 
-    /// Of a step in which nothing failed, unless nothing need be told.
-    pub(super) fn said(&self, plan: &HandlerPlan) -> Option<Message> {
+    /// Of one result, unless nothing need be said.
+    pub(super) fn message(&self, result: &PlanResult) -> Option<Message> {
+        match &result.end {
+            PlanStatus::NotTried => Some(Message { word: "not tried", detail: String::new(), failure: None }),
+            PlanStatus::Failed(cause, remaining) => Some(self.failed(result.plan.handler, cause, remaining)),
+            PlanStatus::AsPlanned => self.as_planned(&result.plan),
+        }
+    }
+
+    fn as_planned(&self, plan: &HandlerPlan) -> Option<Message> {
         let handler = plan.handler;
         let interpreter = || handler.interpreter(&self.args.desired.emulators);
         let is_named = !self.args.targets.is_empty();
@@ -84,12 +82,6 @@ impl MessageContext<'_> {
             Message { word: "failed", detail, failure }
         };
         Some(match outcome {
-            PlanOutcome::TakesNative(native) => {
-                let cause = format!("its rule would take {native} too");
-                let alone =
-                    format!("registering {name}: {cause}; nothing is wrong with the machine, but with the table");
-                failed(cause.clone(), alone, cause)
-            }
             PlanOutcome::Unfit(why) => {
                 let advice = "flag F needs a static emulator of this machine; or --no-fix-binary";
                 let alone = format!("registering {name}: {interpreter}: {why}; {advice}");
@@ -108,7 +100,7 @@ impl MessageContext<'_> {
             }
             PlanOutcome::Taken { name: taken, owner } => {
                 // Of all, only ours are to be removed.
-                let is_failure = self.verb == Action::Register || !self.args.targets.is_empty();
+                let is_failure = self.action == Action::Register || !self.args.targets.is_empty();
                 let failure = is_failure.then(|| self.name_taken(handler, &taken, &owner));
                 let of_which = if taken == name { String::new() } else { format!("{taken} ") };
                 Message { word: "left alone", detail: format!("{of_which}belongs to {owner}"), failure }
@@ -121,7 +113,7 @@ impl MessageContext<'_> {
             PlanOutcome::Unreadable { name: unread, errno } => {
                 let cause = errno_text(errno);
                 let whose = if unread == name { "whose entry it is".into() } else { format!("whose {unread} is") };
-                let error = Error::Read { path: self.folder.join(unread), errno };
+                let error = Error::Read { path: self.at.join(unread), errno };
                 failed(format!("cannot tell {whose}: {cause}"), error.to_string(), error.grouped_text())
             }
             PlanOutcome::Registered | PlanOutcome::Replaced(_) => return None,
@@ -132,7 +124,7 @@ impl MessageContext<'_> {
 
     /// A name that is needed for `handler` belongs to somebody else.
     fn name_taken(&self, handler: &'static Handler, name: &str, owner: &str) -> Failure {
-        let (doing, folder) = (self.doing(), self.folder.display());
+        let (doing, folder) = (self.doing(), self.at.display());
         let suffix = &name[handler.name.len()..];
         let what = if suffix.is_empty() { "the name".into() } else { format!("the name {name}") };
         let alone =
@@ -145,26 +137,26 @@ impl MessageContext<'_> {
     }
 
     /// Of what the kernel refused.
-    pub(super) fn failed(&self, handler: &'static Handler, cause: &Error, left: Left) -> Message {
+    pub(super) fn failed(&self, handler: &'static Handler, cause: &Error, remaining: &Remaining) -> Message {
         let hint = cause.hint(&self.args.desired.flags).map(|hint| format!("; {hint}")).unwrap_or_default();
         let (alone, common) = (format!("{cause}{hint}"), cause.grouped_text() + &hint);
         let failure = Some(Failure { name: handler.name, alone, common });
-        Message { word: "failed", detail: self.left(handler, &left), failure }
+        Message { word: "failed", detail: self.remaining(handler, remaining), failure }
     }
 
     /// What a failure has left.
-    fn left(&self, handler: &Handler, left: &Left) -> String {
-        let names: Vec<_> = left.beside.iter().map(|slot| slot.name(handler)).collect();
+    fn remaining(&self, handler: &Handler, remaining: &Remaining) -> String {
+        let names: Vec<_> = remaining.others.iter().map(|slot| slot.name(handler)).collect();
         let beside = names.join(" and ");
         let stay = if names.len() == 1 { "stays" } else { "stay" };
         let do_so = if names.len() == 1 { "does" } else { "do" };
-        match (left.main, names.is_empty()) {
+        match (remaining.main, names.is_empty()) {
             (MainEntry::Nothing, true) => handler.interpreter(&self.args.desired.emulators),
             (MainEntry::Nothing, false) => format!("served by {beside}"),
             (MainEntry::Before, true) => "the entry that was there stays".into(),
             (MainEntry::Before, false) => format!("the entry that was there stays, and so {do_so} {beside}"),
-            (MainEntry::Desired, true) => "in place".into(),
-            (MainEntry::Desired, false) => format!("in place, but {beside} {stay} as well"),
+            (MainEntry::AsWanted, true) => "in place".into(),
+            (MainEntry::AsWanted, false) => format!("in place, but {beside} {stay} as well"),
         }
     }
 

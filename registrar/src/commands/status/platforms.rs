@@ -59,7 +59,7 @@ pub(crate) fn platforms(args: &CommonArgs) -> Output {
     let mut supported: Vec<_> = [of(HOST), cpu_variants::variants()].concat();
     supported.extend(PLATFORMS.iter().filter(|(target, _)| running.contains(target)).flat_map(|(_, names)| *names));
     let members = [member("supported", &supported), member("emulators", &emulators)].join(",\n");
-    output.then(Output::success(["{\n", &members, "\n}\n"].concat()))
+    output.chain(Output::success(["{\n", &members, "\n}\n"].concat()))
 }
 
 /// The platforms of a target.

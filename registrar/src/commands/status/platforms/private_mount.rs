@@ -9,8 +9,6 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::binfmt_misc::{self, Entries, Error, MountPolicy, UserNamespace};
 
-const BINFMT_MISC: &str = "binfmt_misc";
-
 /// Reads the entries.
 pub(super) fn entries(at: &Path) -> Result<Entries, Error> {
     // In a user namespace, an instance of its own would hide the handlers of those above, for good.
@@ -20,7 +18,9 @@ pub(super) fn entries(at: &Path) -> Result<Entries, Error> {
     let none = None::<&str>;
     unshare(CloneFlags::CLONE_NEWNS)
         .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
-        .and_then(|()| mount(Some(BINFMT_MISC), at, Some(BINFMT_MISC), MsFlags::empty(), none))
+        .and_then(|()| {
+            mount(Some(binfmt_misc::FILE_SYSTEM), at, Some(binfmt_misc::FILE_SYSTEM), MsFlags::empty(), none)
+        })
         .map_err(|errno| Error::Mount { at: at.into(), errno })?;
     binfmt_misc::find(Some(at), MountPolicy::Lookup)?.entries()
 }
