@@ -1,160 +1,151 @@
 //! Each command from what is asked to what is told: finds the folder, has the plan made, has it carried out.
 
-mod foreign;
+mod compat;
+mod doctor;
+mod error;
 mod register;
-mod remove;
+mod report;
+mod resident;
+mod run;
+mod status;
 
 use std::path::Path;
 use std::time::Duration;
 
-use crate::apply::{Done, End, Writer};
-use crate::cli::{Asked, Command, Detail, HELP};
-use crate::doctor;
-use crate::kernel::{self, Entries, Error, Mount, Namespace};
-use crate::native::Verdicts;
+use crate::apply::{PlanResult, PlanStatus, Writer};
+use crate::binfmt_misc::{self, Entries, MountPolicy, UserNamespace};
+use crate::cli::HELP;
+use crate::native::NativeSupportCache;
+use crate::output::Output;
 use crate::persist;
 use crate::plan;
-use crate::report::{Mode, Report, Verb};
-use crate::run;
-use crate::status::Status;
+use crate::request::{Command, CommonArgs, Verbosity};
 use crate::table::{Handler, TABLE};
-use crate::told::Told;
-use crate::verify::{self, Question};
+use crate::verify::{self, VerifyRequest};
+
+use error::Error;
+use report::{Action, DryRun, Report};
+use status::Status;
 
 /// Does what is asked.
-pub(crate) fn run(command: &Command) -> Told {
-    let told = match command {
-        Command::Register(wanted) => register::register(wanted),
-        Command::Unregister { asked, dry_run: false } => unregister(asked),
-        Command::Unregister { asked, dry_run: true } => would_unregister(asked),
-        Command::Status { asked, json, check } => status(asked, *json, *check),
-        Command::Verify { asked, json, limit } => {
-            let told = verify(asked, *json, *limit);
-            return told.unwrap_or_else(|error| Told::failure(&error.to_string()));
+pub(crate) fn run(command: &Command) -> Output {
+    let output = match command {
+        Command::Register(request) => register::register(request),
+        Command::Unregister { args, dry_run: false } => unregister(args),
+        Command::Unregister { args, dry_run: true } => would_unregister(args),
+        Command::Status { args, json, check } => status(args, *json, *check),
+        Command::Verify { args, json, limit } => verify(args, *json, *limit),
+        Command::Doctor { args, limit } => Ok(doctor::doctor(args, *limit)),
+        Command::Persist { args, format, has_unit, root } => {
+            persist::persist(args, handlers(args), *format, *has_unit, root).map_err(Error::from)
         }
-        Command::Doctor { asked, limit } => return doctor::doctor(asked, *limit),
-        Command::Persist { asked, format, has_unit, root } => {
-            return persisted(persist::persist(asked, handlers(asked), *format, *has_unit, root));
-        }
-        Command::Unpersist { asked, format, root } => {
-            return persisted(persist::unpersist(asked, *format, root));
-        }
-        Command::Export { asked, format } => {
-            return persisted(persist::export(asked, handlers(asked), *format));
-        }
-        Command::Run { asked, program } => return run::run(asked, program, register::register_in_own_namespace),
-        Command::Foreign(wanted) => return foreign::run(wanted),
-        Command::Help(None) => Ok(Told::success(HELP.into())),
-        Command::Help(Some(dialect)) => Ok(Told::success(dialect.help())),
-        Command::Version => Ok(Told::success(version())),
+        Command::Unpersist { args, root } => persist::unpersist(args, root).map_err(Error::from),
+        Command::Export { args } => persist::export(args, handlers(args)).map_err(Error::from),
+        Command::Run { args, program } => Ok(run::run(args, program)),
+        Command::Compat(command) => Ok(compat::run(command)),
+        Command::Help(None) => Ok(Output::success(HELP.into())),
+        Command::Help(Some(mode)) => Ok(Output::success(mode.help())),
+        Command::Version => Ok(Output::success(version())),
     };
-    told.unwrap_or_else(|error| Told::failure(&error.to_string()))
+    output.unwrap_or_else(Output::from)
 }
 
-fn persisted(told: Result<Told, persist::Error>) -> Told {
-    told.unwrap_or_else(|error| Told::failure(&error.to_string()))
-}
-
-fn unregister(asked: &Asked) -> Result<Told, Error> {
+fn unregister(args: &CommonArgs) -> Result<Output, Error> {
     // Mounted if need be: entries may be there all the same, since on older kernels they outlive the last mount, and on
     // others the host may hold the mount that a container lacks. Not in a user namespace, whose new instance would take
     // the handlers of those above from its programs.
-    let is_namespace = in_wanted_scope(asked)?.is_some();
-    let missing = if is_namespace { Mount::NeverOther } else { Mount::Allowed };
-    let (folder, mut register) = match kernel::find_and_lock(asked.mount.as_deref(), missing) {
-        Err(Error::NotMounted { at }) => return nothing_mounted(asked, &at, Mode::Real),
+    let is_namespace = require_scope(args)?.is_some();
+    let missing = if is_namespace { MountPolicy::LookupOwn } else { MountPolicy::IfMissing };
+    let (folder, mut register) = match binfmt_misc::find_and_lock(args.mount.as_deref(), missing) {
+        Err(binfmt_misc::Error::NotMounted { at }) => return nothing_mounted(args, &at, DryRun::No),
         found => found?,
     };
-    let told = folder.entries().map(|entries| {
-        let mut report = Report::new(Verb::Unregister, Mode::Real, folder.path(), asked);
-        let mut writer = Writer::new(&folder, &asked.wanted, &mut register);
-        for handler in handlers(asked) {
-            report.add(writer.apply(plan::unregister(handler, &entries)));
-        }
-        report.told()
+    let output = folder.entries().map(|entries| {
+        let report = Report { action: Action::Unregister, dry_run: DryRun::No, at: folder.path(), args };
+        let mut writer = Writer::new(&folder, &args.desired, &mut register);
+        let plans = handlers(args).into_iter().map(|handler| plan::unregister(handler, &entries));
+        report.output(plans.map(|plan| writer.apply(plan)).collect(), &[])
     });
     folder.unmount_if_unused();
-    told
+    Ok(output?)
 }
 
-fn would_unregister(asked: &Asked) -> Result<Told, Error> {
-    let is_namespace = in_wanted_scope(asked)?.is_some();
-    let folder = match kernel::find(asked.mount.as_deref(), Mount::never_in_scope(is_namespace)) {
-        Err(Error::NotMounted { at }) if is_namespace => return nothing_mounted(asked, &at, Mode::DryRun),
+fn would_unregister(args: &CommonArgs) -> Result<Output, Error> {
+    let is_namespace = require_scope(args)?.is_some();
+    let folder = match binfmt_misc::find(args.mount.as_deref(), MountPolicy::never_in_scope(is_namespace)) {
+        Err(binfmt_misc::Error::NotMounted { at }) if is_namespace => return nothing_mounted(args, &at, DryRun::Yes),
         found => found?,
     };
-    Ok(unregistered(asked, folder.path(), &folder.entries()?, Mode::DryRun))
+    Ok(unregistered(args, folder.path(), &folder.entries()?, DryRun::Yes))
 }
 
 /// In a user namespace without an instance nothing can be registered.
-fn nothing_mounted(asked: &Asked, at: &Path, mode: Mode) -> Result<Told, Error> {
-    kernel::hides_nothing(at)?;
-    Ok(unregistered(asked, at, &Entries::default(), mode))
+fn nothing_mounted(args: &CommonArgs, at: &Path, mode: DryRun) -> Result<Output, Error> {
+    binfmt_misc::check_mount_point_empty(at)?;
+    Ok(unregistered(args, at, &Entries::default(), mode))
 }
 
 /// What would be told if all went as planned.
-fn unregistered(asked: &Asked, at: &Path, entries: &Entries, mode: Mode) -> Told {
-    let mut report = Report::new(Verb::Unregister, mode, at, asked);
-    for handler in handlers(asked) {
-        report.add(Done { step: plan::unregister(handler, entries), end: End::AsPlanned });
-    }
-    report.told()
+fn unregistered(args: &CommonArgs, at: &Path, entries: &Entries, mode: DryRun) -> Output {
+    let report = Report { action: Action::Unregister, dry_run: mode, at, args };
+    let plans = handlers(args).into_iter().map(|handler| plan::unregister(handler, entries));
+    report.output(plans.map(|plan| PlanResult { plan, end: PlanStatus::AsPlanned }).collect(), &[])
 }
 
 /// The user namespace whose programs alone will be served, if that is what is asked for.
-fn in_wanted_scope(asked: &Asked) -> Result<Option<Namespace>, Error> {
-    match Namespace::current() {
-        Some(namespace) if !asked.in_user_namespace => Err(Error::Scope(namespace)),
-        None if asked.in_user_namespace && Namespace::is_first() => Err(Error::FirstNamespace),
+fn require_scope(args: &CommonArgs) -> Result<Option<UserNamespace>, Error> {
+    match UserNamespace::current() {
+        Some(namespace) if !args.in_user_namespace => Err(Error::InUserNamespace(namespace)),
+        None if args.in_user_namespace && UserNamespace::is_first() => Err(Error::FirstNamespace),
         namespace => Ok(namespace),
     }
 }
 
-fn status(asked: &Asked, json: bool, check: bool) -> Result<Told, Error> {
-    let folder = kernel::find(asked.mount.as_deref(), Mount::Never)?;
+fn status(args: &CommonArgs, json: bool, check: bool) -> Result<Output, Error> {
+    let folder = binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup)?;
     let entries = folder.entries()?;
-    let mut status = Status::new(&folder, folder.is_switched_on()?, &asked.wanted);
-    let mut verdicts = Verdicts::default();
-    for handler in handlers(asked) {
-        status.add(handler, &entries, verdicts.of(handler));
+    let mut status = Status::new(&folder, folder.is_switched_on()?, &args.desired);
+    let mut native_support = NativeSupportCache::default();
+    for handler in handlers(args) {
+        status.add(handler, &entries, native_support.of(handler));
     }
-    let told = Told::success(match asked.detail {
-        Detail::Quiet => String::new(),
+    let output = Output::success(match args.detail {
+        Verbosity::Quiet => String::new(),
         _ if json => status.json(),
         _ => status.text(),
     });
     Ok(match status.failure().filter(|_| check) {
-        Some(failure) => told.and_failure(&failure),
-        None => told,
+        Some(failure) => output.with_error(&failure),
+        None => output,
     })
 }
 
-fn verify(asked: &Asked, json: bool, limit: Duration) -> Result<Told, verify::Error> {
-    let folder = kernel::find(asked.mount.as_deref(), Mount::Never)?;
+fn verify(args: &CommonArgs, json: bool, limit: Duration) -> Result<Output, Error> {
+    let folder = binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup)?;
     let entries = folder.entries()?;
-    let mut handlers = handlers(asked);
-    if asked.targets.is_empty() {
+    let mut handlers = handlers(args);
+    if args.targets.is_empty() {
         handlers = verify::registered(&handlers, &entries);
     }
-    let told = if handlers.is_empty() {
-        Told::failure("nothing of ours is registered, so there is nothing to verify; registrar register")
+    let output = if handlers.is_empty() {
+        Output::failure("nothing of ours is registered, so there is nothing to verify; registrar register")
     } else {
-        let emulators = &asked.wanted.emulators;
-        let is_fixed = asked.wanted.flags.fixes_binary();
+        let emulators = &args.desired.emulators;
+        let is_fixed = args.desired.flags.fixes_binary();
         let (handlers, folder, entries) = (&handlers, &folder, &entries);
-        verify::verify(&Question { handlers, folder, entries, emulators, is_fixed, limit })?.told(json)
+        verify::verify(&VerifyRequest { handlers, folder, entries, emulators, is_fixed, limit })?.output(json)
     };
-    Ok(if asked.detail == Detail::Quiet { told.without_out() } else { told })
+    Ok(if args.detail == Verbosity::Quiet { output.without_stdout() } else { output })
 }
 
 /// The handlers of the targets that are named, or all.
-fn handlers(asked: &Asked) -> Vec<&'static Handler> {
-    let is_named = |handler: &&Handler| asked.targets.is_empty() || asked.targets.contains(&handler.target);
+fn handlers(args: &CommonArgs) -> Vec<&'static Handler> {
+    let is_named = |handler: &&Handler| args.targets.is_empty() || args.targets.contains(&handler.target);
     let named = TABLE.handlers.iter().filter(is_named).collect();
-    match &asked.naming {
+    match &args.naming {
         None => named,
         // Who asks for all asks for what is there.
-        Some(naming) => naming.of(named, &asked.wanted.emulators, asked.targets.is_empty()),
+        Some(naming) => naming.of(named, &args.desired.emulators, args.targets.is_empty()),
     }
 }
 

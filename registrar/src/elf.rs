@@ -1,6 +1,8 @@
-//! What an emulator's file says of itself: for which machine it is, what loads it, which build it is.
+//! What an emulator's file says of itself: for which machine it is, and what loads it.
 //!
 //! Reads a bounded part of the file, whatever is in there. Whether such an emulator will do is judged elsewhere.
+
+pub(crate) mod header;
 
 use std::fmt;
 use std::fs::File;
@@ -11,38 +13,24 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::libc;
 
-use crate::kernel::{errno, plain};
-use crate::native::HOST;
+use crate::arch;
+use crate::sys::{errno, errno_text};
 
 /// More program headers than any emulator has; real ones have about ten.
 const MOST_SEGMENTS: u16 = 64;
 
-/// Of the name of a loader and of notes, in bytes: what Linux allows for a path.
+/// Of the name of a loader, in bytes: what Linux allows for a path.
 const LONGEST_PART: u64 = 4096;
 
 const HEADER: usize = 64;
 const SEGMENT: usize = 56;
 const PT_INTERP: u32 = 3;
-const PT_NOTE: u32 = 4;
-const NT_GNU_BUILD_ID: u32 = 3;
-
-/// Class, byte order and machine number of programs for this host.
-const OURS: (u8, u8, u16) = match HOST.as_bytes() {
-    b"x86_64" => (2, 1, 62),
-    b"aarch64" => (2, 1, 183),
-    b"ppc64le" => (2, 1, 21),
-    b"s390x" => (2, 2, 22),
-    b"riscv64" => (2, 1, 243),
-    _ => panic!("add the host's numbers here"),
-};
 
 /// An executable for this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// The program that loads it, of one that is not static.
     pub(crate) loader: Option<String>,
-    /// What its linker called this build, in hexadecimal digits.
-    pub(crate) build_id: Option<String>,
 }
 
 /// Why a file tells nothing, or is nothing that this machine runs.
@@ -61,7 +49,7 @@ pub(crate) enum Unfit {
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(errno) => f.write_str(&plain(*errno)),
+            Self::Unreadable(errno) => f.write_str(&errno_text(*errno)),
             Self::Script => f.write_str("a script"),
             Self::NotElf => f.write_str("no ELF file"),
             Self::Foreign(machine) => write!(f, "for another machine (e_machine {machine})"),
@@ -104,17 +92,10 @@ pub(crate) fn facts(file: &File) -> Result<Facts, Unfit> {
         let at = start.checked_add(index * SEGMENT as u64).ok_or(Unfit::Damaged)?;
         let segment = part(file, at, SEGMENT as u64)?;
         let content = || part(file, fields.word(&segment, 8), fields.word(&segment, 32));
-        match fields.long(&segment, 0) {
-            PT_INTERP => {
-                let name = content()?;
-                let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-                facts.loader = Some(String::from_utf8_lossy(name).into_owned());
-            }
-            // Of a build without an identity nothing is wrong.
-            PT_NOTE if facts.build_id.is_none() => {
-                facts.build_id = content().ok().and_then(|notes| fields.build_id(&notes));
-            }
-            _ => {}
+        if fields.long(&segment, 0) == PT_INTERP {
+            let name = content()?;
+            let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+            facts.loader = Some(String::from_utf8_lossy(name).into_owned());
         }
     }
     Ok(facts)
@@ -122,7 +103,7 @@ pub(crate) fn facts(file: &File) -> Result<Facts, Unfit> {
 
 /// Whether a program that begins so is for the machine that this one is compiled for.
 pub(crate) fn is_ours(header: &[u8]) -> bool {
-    let (class, order, machine) = OURS;
+    let (class, order, machine) = arch::ELF;
     let fields = Fields { is_big_endian: order == 2 };
     header.starts_with(b"\x7fELF") && header[4..].starts_with(&[class, order]) && fields.half(header, 18) == machine
 }
@@ -168,22 +149,6 @@ impl Fields {
     fn word(&self, bytes: &[u8], start: usize) -> u64 {
         self.number(bytes, start, 8)
     }
-
-    /// Goes through notes: length of the name, of the content, the type; then both, padded to whole words of four.
-    fn build_id(&self, mut notes: &[u8]) -> Option<String> {
-        while notes.len() >= 12 {
-            let length = |start| usize::try_from(self.long(notes, start)).ok();
-            let (name, content) = (length(0)?, length(4)?);
-            let content_start = 12_usize.checked_add(name)?.checked_next_multiple_of(4)?;
-            let content_end = content_start.checked_add(content)?;
-            if self.long(notes, 8) == NT_GNU_BUILD_ID && notes.get(12..16) == Some(b"GNU\0") {
-                let digits = notes.get(content_start..content_end)?.iter().map(|byte| format!("{byte:02x}"));
-                return Some(digits.collect());
-            }
-            notes = notes.get(content_end.checked_next_multiple_of(4)?..)?;
-        }
-        None
-    }
 }
 
 #[cfg(test)]
@@ -206,28 +171,11 @@ mod tests {
     }
 
     #[test]
-    fn a_program_of_this_machine_tells_its_loader_and_build() {
+    fn a_program_of_this_machine_tells_its_loader() {
         let facts = facts(&file("own", &own())).expect("facts");
         assert!(facts.loader.as_deref().is_none_or(|loader| loader.starts_with('/')), "{facts:?}");
         let emulator = read(Path::new("/usr/bin/env")).expect("/usr/bin/env is no script");
         assert!(emulator.loader.is_some_and(|loader| loader.contains("/ld")), "dynamic on every machine that tests");
-    }
-
-    #[test]
-    fn notes_are_walked_to_the_build() {
-        let fields = Fields { is_big_endian: false };
-        let other = b"\x04\0\0\0\x05\0\0\0\x01\0\0\0GNU\0abcde\0\0\0";
-        let build = b"\x04\0\0\0\x03\0\0\0\x03\0\0\0GNU\0\x01\xab\xff\0";
-        let cases: [(Vec<u8>, Option<&str>); 5] = [
-            ([&other[..], build].concat(), Some("01abff")),
-            (build.to_vec(), Some("01abff")),
-            (other.to_vec(), None),
-            (build[..18].to_vec(), None),
-            ([b"\xff\xff\xff\xff\xff\xff\xff\xff\x01\0\0\0".to_vec(), build.to_vec()].concat(), None),
-        ];
-        for (notes, expected) in cases {
-            assert_eq!(fields.build_id(&notes).as_deref(), expected, "{notes:x?}");
-        }
     }
 
     #[test]
@@ -236,7 +184,7 @@ mod tests {
         // Good ones, which say nothing, but too many.
         let mut many = own();
         let (end, count) = (many.len() as u64, MOST_SEGMENTS + 1);
-        let is_big_endian = OURS.1 == 2;
+        let is_big_endian = arch::ELF.1 == 2;
         many[32..40].copy_from_slice(&if is_big_endian { end.to_be_bytes() } else { end.to_le_bytes() });
         many[56..58].copy_from_slice(&if is_big_endian { count.to_be_bytes() } else { count.to_le_bytes() });
         many.resize(many.len() + usize::from(count) * SEGMENT, 0);
@@ -262,14 +210,14 @@ mod tests {
     #[test]
     fn no_part_is_read_beyond_its_limit() {
         let mut long = own();
-        let fields = Fields { is_big_endian: OURS.1 == 2 };
+        let fields = Fields { is_big_endian: arch::ELF.1 == 2 };
         let segments = usize::try_from(fields.word(&long, 32)).expect("small");
         let interpreter = (0..usize::from(fields.half(&long, 56)))
             .map(|index| segments + index * SEGMENT)
             .find(|at| fields.long(&long, *at) == PT_INTERP);
         // A static test program has none to make longer.
         let at = interpreter.unwrap_or(segments);
-        let kind = if OURS.1 == 2 { PT_INTERP.to_be_bytes() } else { PT_INTERP.to_le_bytes() };
+        let kind = if arch::ELF.1 == 2 { PT_INTERP.to_be_bytes() } else { PT_INTERP.to_le_bytes() };
         long[at..at + 4].copy_from_slice(&kind);
         long[at + 32..at + 40].fill(0x11);
         assert_eq!(facts(&file("long", &long)), Err(Unfit::Damaged));

@@ -1,36 +1,26 @@
 //! Tells the kernel's `binfmt_misc` which QEMU emulator runs which programs.
 //!
-//! In the order of the data's way: [`dialects`] and [`cli`] read the command line, [`table`] knows the handlers,
-//! [`kernel`] reads and writes `binfmt_misc`, [`native`] asks what this machine runs itself, [`plan`] says what must
-//! change, of the kinds of programs in [`beginning`], [`guard`], [`held`] and [`elf`] whether it may and need, [`apply`]
-//! carries it out, [`report`] puts it into words, [`told`] into the form for the two outputs. [`host`] brings emulators to
-//! the host, [`persist`] has it register them by itself. [`commands`] ties all together; [`stay`] and [`run`] are long
-//! ones, [`status`] only looks, [`verify`] runs test programs, [`doctor`] goes along the whole chain.
+//! Modules from the ground up, each of which imports only those before it: [`sys`] and [`output`]; [`request`], what can be
+//! asked; [`arch`], [`flags`] and [`table`], what can be registered; [`elf`] and [`native`], what programs and this machine are; [`binfmt_misc`], the
+//! kernel's interface; [`plan`] and [`apply`], what must change and the change; [`emulators`] and [`persist`], files on the
+//! host; [`verify`], which runs test programs; [`cli`] and [`compat`], command lines; [`commands`], which ties all together.
 
 mod apply;
-mod beginning;
+mod arch;
+mod binfmt_misc;
 mod cli;
-mod columns;
 mod commands;
-mod dialects;
-mod doctor;
+mod compat;
 mod elf;
+mod emulators;
 mod flags;
-mod guard;
-mod held;
-mod host;
-mod json;
-mod kernel;
-mod memory;
 mod native;
+mod output;
 mod persist;
 mod plan;
-mod report;
-mod run;
-mod status;
-mod stay;
+mod request;
+mod sys;
 mod table;
-mod told;
 mod verify;
 
 use std::env;
@@ -38,7 +28,7 @@ use std::process::ExitCode;
 
 use dlmalloc::GlobalDlmalloc;
 
-use told::Told;
+use output::Output;
 
 /// Takes memory from the kernel once; musl's own allocator asks a dozen times in a run this short.
 #[global_allocator]
@@ -46,12 +36,12 @@ static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 fn main() -> ExitCode {
     // Before anything else is read: this may be a process of ours that only runs programs.
-    if let Some(code) = verify::is_meant(env::args_os()) {
+    if let Some(code) = verify::run_if_worker(env::args_os()) {
         return code;
     }
-    let told = match dialects::parse(env::args_os().collect(), &|name| env::var_os(name)) {
+    let output = match compat::parse(env::args_os().collect(), &|name| env::var_os(name)) {
         Ok(command) => commands::run(&command),
-        Err(error) => Told::failure(&error.to_string()).with_code(error.code()),
+        Err(error) => Output::failure(&error.to_string()).with_code(error.code()),
     };
-    ExitCode::from(told.print())
+    ExitCode::from(output.print())
 }

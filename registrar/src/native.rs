@@ -8,51 +8,26 @@
 
 use std::ffi::CStr;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::unistd::execveat;
 
-use crate::beginning::{Beginning, COMPARED};
+use crate::arch::{FAMILY, HOST};
 use crate::elf;
-use crate::kernel::plain;
-use crate::memory;
+use crate::elf::header::BINPRM_BUF_SIZE;
+use crate::sys;
+use crate::sys::errno_text;
 use crate::table::{Handler, TABLE};
 
-/// QEMU's name of the architecture that this program is compiled for.
-pub(crate) const HOST: &str = if cfg!(target_arch = "x86_64") {
-    "x86_64"
-} else if cfg!(target_arch = "aarch64") {
-    "aarch64"
-} else if cfg!(all(target_arch = "powerpc64", target_endian = "little")) {
-    "ppc64le"
-} else if cfg!(target_arch = "s390x") {
-    "s390x"
-} else if cfg!(target_arch = "riscv64") {
-    "riscv64"
-} else {
-    panic!("add this architecture here, with its family")
-};
+/// The file that this process executes. An emulator lets this name lead to the program that it runs.
+const OWN: &str = "/proc/self/exe";
 
-/// Its [`Handler::family`]. Not looked up: the table of an image may hold no handler of its own host.
-const FAMILY: &str = if cfg!(target_arch = "x86_64") {
-    "x86"
-} else if cfg!(target_arch = "aarch64") {
-    "arm"
-} else if cfg!(target_arch = "powerpc64") {
-    "ppcle"
-} else if cfg!(target_arch = "s390x") {
-    "s390x"
-} else {
-    "riscv"
-};
-
-/// The file that the kernel executed. An emulator lets `/proc/self/exe` lead to the program that it runs, and knows nothing
-/// of this name.
-pub(crate) const EXECUTED: &str = "/proc/thread-self/exe";
+/// The same, of which no emulator knows: this name leads to the file that the kernel executed.
+const EXECUTED: &str = "/proc/thread-self/exe";
 
 /// The kernel's names for programs in memory are in here.
 const DESCRIPTORS: &str = "/dev/fd";
@@ -68,18 +43,18 @@ pub(crate) struct Emulation {
 }
 
 impl Emulation {
-    /// Told by what the kernel has executed: [`EXECUTED`].
-    pub(crate) fn of(executed: &Beginning) -> Option<Self> {
-        let machine = || TABLE.handlers.iter().find(|handler| handler.takes(executed.bytes()));
-        (!elf::is_ours(executed.bytes())).then(|| Self { machine: machine() })
+    /// That of this process, if it is emulated. Where `/proc` cannot be read, nothing says that it is.
+    pub(crate) fn current() -> Option<Self> {
+        let [own, executed] = [OWN, EXECUTED].map(|path| fs::read_link(path).ok());
+        if own == executed {
+            return None;
+        }
+        let mut header = [0; BINPRM_BUF_SIZE];
+        let length = File::open(EXECUTED).and_then(|mut file| file.read(&mut header)).ok()?;
+        let executed = &header[..length];
+        let machine = || TABLE.handlers.iter().find(|handler| handler.matches(executed));
+        (!elf::is_ours(executed)).then(|| Self { machine: machine() })
     }
-}
-
-/// How a file begins.
-pub(crate) fn beginning(path: &str) -> io::Result<Beginning> {
-    let mut bytes = [0; COMPARED];
-    let length = File::open(path)?.read(&mut bytes)?;
-    Ok(Beginning::of(&bytes[..length]))
 }
 
 impl fmt::Display for Emulation {
@@ -94,7 +69,7 @@ impl fmt::Display for Emulation {
 
 /// Whether programs of a target need a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum NativeSupport {
     /// They do not run by themselves.
     Needed,
     /// They run natively, were there no entry.
@@ -104,20 +79,19 @@ pub(crate) enum Verdict {
 }
 
 /// What is known of each target; the kernel is asked once for each.
-pub(crate) struct Verdicts {
+pub(crate) struct NativeSupportCache {
     /// Of the machine: the target that is its own, and its family.
     own: (&'static str, &'static str),
-    known: Vec<(&'static str, Verdict)>,
+    known: Vec<(&'static str, NativeSupport)>,
 }
 
-impl Default for Verdicts {
+impl Default for NativeSupportCache {
     fn default() -> Self {
-        // Where that cannot be read, nothing says that this is emulated.
-        Self::new(beginning(EXECUTED).ok().and_then(|executed| Emulation::of(&executed)))
+        Self::new(Emulation::current())
     }
 }
 
-impl Verdicts {
+impl NativeSupportCache {
     /// On a machine that runs this program by itself, or by emulation.
     pub(crate) fn new(emulation: Option<Emulation>) -> Self {
         let own = match emulation {
@@ -128,37 +102,37 @@ impl Verdicts {
     }
 
     /// Whether programs of the handler's target need it.
-    pub(crate) fn of(&mut self, handler: &Handler) -> Verdict {
+    pub(crate) fn of(&mut self, handler: &Handler) -> NativeSupport {
         let (own, family) = self.own;
         if handler.target == own {
-            return Verdict::Native;
+            return NativeSupport::Native;
         }
         if handler.family != family {
-            return Verdict::Needed;
+            return NativeSupport::Needed;
         }
-        if let Some((_, verdict)) = self.known.iter().find(|(target, _)| *target == handler.target) {
-            return verdict.clone();
+        if let Some((_, support)) = self.known.iter().find(|(target, _)| *target == handler.target) {
+            return support.clone();
         }
-        let verdict = match ask_kernel(&unfinished(handler.probe)) {
-            Ok(Errno::EIO) => Verdict::Native,
-            Ok(Errno::ENOEXEC) => Verdict::Needed,
+        let support = match ask_kernel(&unfinished(handler.probe)) {
+            Ok(Errno::EIO) => NativeSupport::Native,
+            Ok(Errno::ENOEXEC) => NativeSupport::Needed,
             // Linux 5.10 with TOMOYO looks up the name that it has for a program in memory.
             Ok(Errno::ENOENT) if !Path::new(DESCRIPTORS).exists() => {
-                Verdict::Unknown(format!("no {DESCRIPTORS} here; ln -s /proc/self/fd {DESCRIPTORS}"))
+                NativeSupport::Unknown(format!("no {DESCRIPTORS} here; ln -s /proc/self/fd {DESCRIPTORS}"))
             }
-            Ok(Errno::ENOENT) => Verdict::Unknown("an entry takes any program of this kind".into()),
-            Ok(errno) => Verdict::Unknown(plain(errno)),
-            Err(errno) => Verdict::Unknown(format!("making a program in memory: {}", plain(errno))),
+            Ok(Errno::ENOENT) => NativeSupport::Unknown("an entry takes any program of this kind".into()),
+            Ok(errno) => NativeSupport::Unknown(errno_text(errno)),
+            Err(errno) => NativeSupport::Unknown(format!("making a program in memory: {}", errno_text(errno))),
         };
-        self.known.push((handler.target, verdict.clone()));
-        verdict
+        self.known.push((handler.target, support.clone()));
+        support
     }
 }
 
 /// Those of the handlers that are for programs which this machine does not run itself.
-pub(crate) fn needed(handlers: impl IntoIterator<Item = &'static Handler>) -> Vec<&'static Handler> {
-    let mut verdicts = Verdicts::default();
-    let is_needed = |handler: &&Handler| handler.target != HOST && verdicts.of(handler) == Verdict::Needed;
+pub(crate) fn foreign_handlers(handlers: impl IntoIterator<Item = &'static Handler>) -> Vec<&'static Handler> {
+    let mut native_support = NativeSupportCache::default();
+    let is_needed = |handler: &&Handler| handler.target != HOST && native_support.of(handler) == NativeSupport::Needed;
     handlers.into_iter().filter(is_needed).collect()
 }
 
@@ -193,7 +167,7 @@ fn segment_kind(probe: &[u8]) -> usize {
 /// Close-on-exec keeps an entry that takes it all the same from replacing this process by an emulator: `binfmt_misc`
 /// answers ENOENT where the emulator could not open the program.
 fn ask_kernel(program: &[u8]) -> Result<Errno, Errno> {
-    let memory = memory::program(program)?;
+    let memory = sys::program(program)?;
     match execveat(&memory, c"", &[c"probe"], &[] as &[&CStr], AtFlags::AT_EMPTY_PATH) {
         Err(errno) => Ok(errno),
         Ok(never) => match never {},
@@ -203,7 +177,7 @@ fn ask_kernel(program: &[u8]) -> Result<Errno, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Entry;
+    use crate::binfmt_misc::Entry;
     use crate::table::TABLE;
 
     #[test]
@@ -235,8 +209,8 @@ mod tests {
             let upstream = [&handler.pattern[..mask], "fe", &handler.pattern[mask + 2..]].concat();
             for pattern in [handler.pattern.to_owned(), upstream] {
                 let entry = Entry { enabled: true, pattern, ..Entry::default() };
-                assert!(entry.serves(handler.probe));
-                assert!(!entry.serves(&unfinished(handler.probe)), "{}", handler.name);
+                assert!(entry.is_active_for(handler.probe));
+                assert!(!entry.is_active_for(&unfinished(handler.probe)), "{}", handler.name);
             }
         }
     }

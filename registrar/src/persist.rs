@@ -1,61 +1,45 @@
 //! Handlers that a host registers by itself each time it starts: emulators copied to it, and configuration for what it
 //! has for that. Written whole, removed again, and printed. Only files of ours are changed.
 
-mod format;
-mod kept;
-mod root;
-mod unit;
+mod binfmt_d;
+mod host_root;
+mod manifest;
+mod systemd_unit;
 
 use std::fmt;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use crate::cli::{Asked, Detail};
-use crate::guard::Guard;
-use crate::host::{self, Copying, Place};
-use crate::kernel;
-use crate::native::{HOST, Verdict, Verdicts};
-use crate::table::{Handler, TABLE};
-use crate::told::Told;
+use crate::arch::HOST;
+use crate::emulators::{self, CopyJob};
+use crate::native::{Emulation, NativeSupport, NativeSupportCache};
+use crate::output::Output;
+use crate::request::{CommonArgs, Format, HOST_EMULATOR_DIR, Verbosity};
+use crate::table::Handler;
 
-pub(crate) use format::Format;
-use root::Root;
-use unit::Unit;
-
-/// Where emulators are put on a host. Distributions leave `/opt` alone, those whose `/usr` is read-only let it be written,
-/// and SELinux's policies label programs in a folder `bin` there as such.
-pub(crate) const EMULATORS: &str = "/opt/registrar/bin";
-
-/// What everybody may do with configuration.
-const MODE: u32 = 0o644;
+use host_root::Root;
+use systemd_unit::Unit;
 
 /// Nothing was changed, but for emulators that may have been copied.
 pub(crate) enum Error {
-    Kernel(kernel::Error),
-    Host(host::Error),
-    /// Files of somebody else have the names that are needed: so many, of which this is the first.
+    Emulated(Emulation),
+    Host(emulators::Error),
+    /// A file of another tool, or of the administrator, has the name that is needed.
     Taken {
         path: PathBuf,
-        owner: String,
-        count: usize,
     },
-    /// There is no such thing on this host.
-    NotThere {
+    /// There is no systemd on this host.
+    NoSystemd {
         folder: &'static str,
-        /// What would have made it.
-        package: &'static str,
     },
     /// It cannot stand in a service.
     NotForUnit {
         folder: String,
     },
-    /// This format has no word for these flags.
-    Flags(String),
     Nothing,
 }
 
-impl From<host::Error> for Error {
-    fn from(error: host::Error) -> Self {
+impl From<emulators::Error> for Error {
+    fn from(error: emulators::Error) -> Self {
         Self::Host(error)
     }
 }
@@ -63,19 +47,13 @@ impl From<host::Error> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Kernel(error) => error.fmt(f),
+            Self::Emulated(emulation) => emulation.fmt(f),
             Self::Host(error) => error.fmt(f),
-            Self::Taken { path, owner, count } => {
-                write!(f, "{} is of {owner}", path.display())?;
-                if *count > 1 {
-                    write!(f, ", and so are {} more files", count - 1)?;
-                }
-                f.write_str(
-                    "; nothing was changed; remove what has brought it, or choose other architectures or --format",
-                )
+            Self::Taken { path } => {
+                write!(f, "{} is of somebody else; nothing was changed; remove it first", path.display())
             }
-            Self::NotThere { folder, package } => {
-                write!(f, "{folder} is not on that host: is {package} installed, and is --root the host's root?")
+            Self::NoSystemd { folder } => {
+                write!(f, "{folder} is not on that host: is systemd installed, and is --root the host's root?")
             }
             Self::NotForUnit { folder } => {
                 write!(
@@ -84,7 +62,6 @@ impl fmt::Display for Error {
                      temporary one"
                 )
             }
-            Self::Flags(letters) => write!(f, "binfmt-support knows no flag {letters}; choose another --format"),
             Self::Nothing => f.write_str("no architecture that is asked for needs a handler on this machine"),
         }
     }
@@ -92,168 +69,98 @@ impl fmt::Display for Error {
 
 /// Copies the emulators and writes the configuration, with a service that keeps the handlers in place if that is wanted.
 pub(crate) fn persist(
-    asked: &Asked,
+    args: &CommonArgs,
     all: Vec<&'static Handler>,
     format: Format,
     has_unit: bool,
     at: &Path,
-) -> Result<Told, Error> {
+) -> Result<Output, Error> {
     let handlers = needed(all)?;
-    let unknown = format.unknown_flags(&asked.wanted);
-    if !unknown.is_empty() {
-        return Err(Error::Flags(unknown));
-    }
     let root = Root::open(at)?;
-    let files = format.files(&handlers, &asked.wanted);
-    let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
     // First, since it makes nothing yet.
-    let unit = if has_unit { Some(Unit::new(&root, &handlers, &asked.wanted)?) } else { None };
-    let configuration = match format {
-        Format::Systemd | Format::OpenRc => root.make(format.folder())?,
-        Format::BinfmtSupport => {
-            find(&root, format)?.ok_or(Error::NotThere { folder: format.folder(), package: "binfmt-support" })?
-        }
-    };
-    refuse_others(format, &configuration, &names)?;
-    let mut said = String::new();
-    if let Some(copies) = &asked.copies {
-        let folder = &asked.wanted.emulators;
-        let place = root.make(folder)?;
-        let copying = Copying::new(copies.originals(&handlers), &copies.label, &place)?;
-        let program = unit.as_ref().map(|unit| unit.program(&copies.label, &place)).transpose()?;
-        let names = copying.names().into_iter().chain(program.iter().flat_map(Copying::names));
-        kept::add(&place, &names.collect::<Vec<_>>())?;
-        said.push_str(&copying.finish()?.line(folder));
-        program.map(Copying::finish).transpose()?;
+    let unit = if has_unit { Some(Unit::new(&root, &handlers, &args.desired)?) } else { None };
+    let configuration = root.make(binfmt_d::FOLDER)?;
+    if configuration.has(binfmt_d::NAME) && !manifest::is_ours(&configuration, binfmt_d::NAME) {
+        return Err(Error::Taken { path: Path::new(binfmt_d::FOLDER).join(binfmt_d::NAME) });
     }
-    let (mut written, mut unchanged) = (0, 0);
-    for (name, text) in files {
-        if kept::text(&configuration, name).is_some_and(|found| found == text) {
-            unchanged += 1;
-        } else {
-            configuration.put(name, MODE, None, &mut Cursor::new(text))?;
-            written += 1;
-        }
+    let mut text = String::new();
+    if let Some(copies) = &args.copies {
+        let folder = &args.desired.emulators;
+        let dir = root.make(folder)?;
+        let copying = CopyJob::new(copies.originals(&handlers), &copies.label, &dir)?;
+        let program = unit.as_ref().map(|unit| unit.program(&copies.label, &dir)).transpose()?;
+        let names = copying.names().into_iter().chain(program.iter().flat_map(CopyJob::names));
+        manifest::add(&dir, &names.collect::<Vec<_>>())?;
+        text.push_str(&copying.finish()?.line(folder));
+        program.map(CopyJob::finish).transpose()?;
     }
-    let removed = remove(format, &configuration, |name| !names.contains(&name))?;
-    configuration.sync()?;
-    let (folder, count) = (format.folder(), handlers.len());
-    said.push_str(&format!("files in {folder}: {written} written, {unchanged} unchanged, {removed} removed\n"));
-    let (service, cure) = match &unit {
-        Some(unit) => (unit.put(&root)?, unit::CURE),
-        None if format == Format::BinfmtSupport => (String::new(), format.cure()),
-        None => (unit::remove(&root)?, format.cure()),
+    let is_same = configuration.write(binfmt_d::NAME, &binfmt_d::file(&handlers, &args.desired))?;
+    let (written, unchanged) = if is_same { (0, 1) } else { (1, 0) };
+    text.push_str(&format!("files in {}: {written} written, {unchanged} unchanged, 0 removed\n", binfmt_d::FOLDER));
+    let (service, command) = match &unit {
+        Some(unit) => (unit.install(&root)?, systemd_unit::START_COMMAND),
+        None => (systemd_unit::remove(&root)?, binfmt_d::reload_command(format)),
     };
-    said.push_str(&format!("{service}{count} handlers from the next start of the host on; at once: {cure}\n"));
-    Ok(told(asked, said))
+    let count = handlers.len();
+    text.push_str(&format!("{service}{count} handlers from the next start of the host on; at once: {command}\n"));
+    Ok(output(args, text))
 }
 
-/// Removes what [`persist`] has written, and the emulators, unless the other format's configuration names their folder.
-pub(crate) fn unpersist(asked: &Asked, format: Format, at: &Path) -> Result<Told, Error> {
+/// Removes what [`persist`] has written, and the emulators.
+pub(crate) fn unpersist(args: &CommonArgs, at: &Path) -> Result<Output, Error> {
     let root = Root::open(at)?;
     // A killed run may have left emulators and no configuration.
-    let mut folders = vec![asked.wanted.emulators.clone()];
+    let mut folders = vec![args.desired.emulators.clone()];
     let mut removed = 0;
-    if let Some(place) = find(&root, format)? {
-        for folder in emulator_folders(format, &place) {
-            if !folders.contains(&folder) {
-                folders.push(folder);
+    if let Some(dir) = root.find(binfmt_d::FOLDER)?
+        && let Some(text) = manifest::our_text(&dir, binfmt_d::NAME)
+    {
+        for folder in binfmt_d::emulator_folders(&text) {
+            if !folders.iter().any(|known| known == folder) {
+                folders.push(folder.into());
             }
         }
-        removed = remove(format, &place, |_| true)?;
-        place.sync()?;
+        dir.remove(binfmt_d::NAME)?;
+        dir.sync()?;
+        removed = 1;
     }
-    let others = find(&root, format.other())?;
-    let in_use = others.map(|place| emulator_folders(format.other(), &place)).unwrap_or_default();
-    let mut said = format!("files in {}: {removed} removed\n", format.folder());
-    if format != Format::BinfmtSupport {
-        said.push_str(&unit::remove(&root)?);
-    }
+    let mut text = format!("files in {}: {removed} removed\n", binfmt_d::FOLDER);
+    text.push_str(&systemd_unit::remove(&root)?);
     for folder in folders {
-        if in_use.contains(&folder) {
-            said.push_str(&format!("emulators in {folder}: still named in {}\n", format.other().folder()));
-        } else {
-            if let Some(place) = root.find(&folder, ".")? {
-                let removed = kept::remove_all(&place)?;
-                drop(place);
-                if !removed.is_empty() {
-                    root.remove_if_empty(&folder);
-                }
-                let count = removed.iter().filter(|name| *name != unit::PROGRAM).count();
-                said.push_str(&format!("emulators in {folder}: {count} removed\n"));
+        if let Some(dir) = root.find(&folder)? {
+            let removed = manifest::remove_all(&dir)?;
+            drop(dir);
+            if !removed.is_empty() {
+                root.remove_if_empty(&folder);
             }
-            // A killed run may have made it, and no more; an empty folder of another name may be somebody else's.
-            if folder == EMULATORS {
-                root.remove_if_empty(EMULATORS);
-                root.remove_if_empty(EMULATORS.trim_end_matches("/bin"));
-            }
+            let count = removed.iter().filter(|name| *name != systemd_unit::PROGRAM).count();
+            text.push_str(&format!("emulators in {folder}: {count} removed\n"));
+        }
+        // A killed run may have made it, and no more; an empty folder of another name may be somebody else's.
+        if folder == HOST_EMULATOR_DIR {
+            root.remove_if_empty(HOST_EMULATOR_DIR);
+            root.remove_if_empty(HOST_EMULATOR_DIR.trim_end_matches("/bin"));
         }
     }
-    said.push_str("what is registered now stays until the host's next start, or registrar unregister\n");
-    Ok(told(asked, said))
+    text.push_str("what is registered now stays until the host's next start, or registrar unregister\n");
+    Ok(output(args, text))
 }
 
 /// The rules alone, on standard output.
-pub(crate) fn export(asked: &Asked, all: Vec<&'static Handler>, format: Format) -> Result<Told, Error> {
-    let unknown = format.unknown_flags(&asked.wanted);
-    if !unknown.is_empty() {
-        return Err(Error::Flags(unknown));
-    }
-    Ok(Told::success(format.exported(&needed(all)?, &asked.wanted)))
+pub(crate) fn export(args: &CommonArgs, all: Vec<&'static Handler>) -> Result<Output, Error> {
+    Ok(Output::success(binfmt_d::rules(&needed(all)?, &args.desired)))
 }
 
-fn told(asked: &Asked, said: String) -> Told {
-    Told::success(if asked.detail == Detail::Quiet { String::new() } else { said })
+fn output(args: &CommonArgs, text: String) -> Output {
+    Output::success(if args.detail == Verbosity::Quiet { String::new() } else { text })
 }
 
-/// Those of the handlers that `register` would register on this machine. A rule that takes the machine's own programs
-/// would keep it from starting.
+/// Those of the handlers that `register` would register on this machine.
 fn needed(mut handlers: Vec<&'static Handler>) -> Result<Vec<&'static Handler>, Error> {
-    let guard = Guard::new().map_err(|errno| Error::Kernel(kernel::Error::Guard { errno }))?;
-    if let Some(emulation) = guard.emulation {
-        return Err(Error::Kernel(kernel::Error::Emulated(emulation)));
+    if let Some(emulation) = Emulation::current() {
+        return Err(Error::Emulated(emulation));
     }
-    let mut verdicts = Verdicts::new(None);
-    handlers.retain(|handler| {
-        handler.target != HOST && verdicts.of(handler) == Verdict::Needed && guard.taken_by(handler).is_none()
-    });
+    let mut native_support = NativeSupportCache::new(None);
+    handlers.retain(|handler| handler.target != HOST && native_support.of(handler) == NativeSupport::Needed);
     if handlers.is_empty() { Err(Error::Nothing) } else { Ok(handlers) }
-}
-
-/// The folder of configuration, if it is there. update-binfmts reads whatever is in its own, so that a file in the making
-/// would stop it: they are made beside the folder.
-fn find(root: &Root, format: Format) -> Result<Option<Place>, host::Error> {
-    root.find(format.folder(), if format == Format::BinfmtSupport { ".." } else { "." })
-}
-
-/// Refuses to replace what is not ours.
-fn refuse_others(format: Format, place: &Place, names: &[&str]) -> Result<(), Error> {
-    let mut taken = names.iter().filter_map(|name| {
-        let text = kept::text(place, name).or_else(|| place.has(name).then(String::new))?;
-        Some((*name, format.other_owner(&text)?.to_owned()))
-    });
-    let Some((name, owner)) = taken.next() else { return Ok(()) };
-    Err(Error::Taken { path: Path::new(format.folder()).join(name), owner, count: 1 + taken.count() })
-}
-
-/// Removes those files of ours whose name is meant, and says how many they were.
-fn remove(format: Format, place: &Place, is_meant: impl Fn(&str) -> bool) -> Result<usize, host::Error> {
-    let mut removed = 0;
-    for (name, _) in ours(format, place).into_iter().filter(|(name, _)| is_meant(name)) {
-        place.remove(name)?;
-        removed += 1;
-    }
-    Ok(removed)
-}
-
-fn emulator_folders(format: Format, place: &Place) -> Vec<String> {
-    let files = ours(format, place);
-    files.iter().flat_map(|(_, text)| format.emulator_folders(text)).map(String::from).collect()
-}
-
-/// Names and texts of the files of ours.
-fn ours(format: Format, place: &Place) -> Vec<(&'static str, String)> {
-    let named = format.names(TABLE.handlers).into_iter();
-    let files = named.filter_map(|name| Some((name, kept::text(place, name)?)));
-    files.filter(|(_, text)| format.other_owner(text).is_none()).collect()
 }

@@ -1,76 +1,58 @@
 //! What must change for what is asked: the table's handlers and the kernel's entries in, steps out. Pure; carrying
 //! them out is the business of [`crate::apply`].
 
-mod found;
-mod left;
-mod slot;
+mod entry_name;
+mod observed;
 
 use std::fmt;
 
 use nix::errno::Errno;
 
-use crate::flags::Flags;
-use crate::kernel::{Entries, Entry};
-use crate::native::Verdict;
-use crate::table::{EMULATOR_DIR, Handler};
+use crate::binfmt_misc::{Entries, Entry};
+use crate::native::NativeSupport;
+use crate::request::DesiredState;
+use crate::table::Handler;
 
-use found::Holder;
+use observed::NameOwner;
 
-pub(crate) use found::{Found, Server};
-pub(crate) use left::{Left, MainEntry};
-pub(crate) use slot::{Change, Slot, is_ours};
-
-/// How handlers are to be registered.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    /// Folder of the emulators: absolute, without a slash at the end, so that the root folder is empty.
-    pub(crate) emulators: String,
-    pub(crate) flags: Flags,
-    /// Entries of others go on serving what they serve.
-    pub(crate) keep: bool,
-}
-
-impl Default for Wanted {
-    fn default() -> Self {
-        Self { emulators: EMULATOR_DIR.into(), flags: Flags::default(), keep: false }
-    }
-}
+pub(crate) use entry_name::{EntryName, Operation, is_ours};
+pub(crate) use observed::{ActiveForeignEntry, Observed};
 
 /// What becomes of one handler.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Step {
+pub(crate) struct HandlerPlan {
     pub(crate) handler: &'static Handler,
     /// The name of the entry that is meant to stay: the own one, or the second where somebody else has that.
-    pub(crate) main: Slot,
-    pub(crate) outcome: Outcome,
+    pub(crate) main: EntryName,
+    pub(crate) outcome: PlanOutcome,
     /// In this order; the first that fails is the last.
-    pub(crate) changes: Vec<Change>,
+    pub(crate) changes: Vec<Operation>,
     /// The entry of somebody else that serves the same programs, or has the name, and stays.
-    pub(crate) beside: Option<Beside>,
+    pub(crate) beside: Option<ForeignEntry>,
 }
 
 /// An entry of somebody else.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Beside {
+pub(crate) struct ForeignEntry {
     pub(crate) name: String,
     /// Whose it is.
     pub(crate) owner: String,
     /// It serves some kinds of the programs, or none of them.
-    pub(crate) is_partial: bool,
+    pub(crate) covers_some: bool,
 }
 
 /// What is so when the changes are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum PlanOutcome {
     Registered,
-    Replaced(Difference),
+    Replaced(Drift),
+    /// The same entry, with the emulator's file opened again.
+    Refreshed,
     Unchanged,
     Unregistered,
     Absent,
     /// Not wanted on this machine, or not ours to do.
-    Skipped(Skip),
-    /// Its rule would take these programs of the machine itself.
-    TakesNative(&'static str),
+    Skipped(SkipReason),
     /// It is named, and the kernel's answer told nothing of whether it is needed, for this cause.
     Undecidable(String),
     /// Its emulator's file cannot be what flag `F` needs.
@@ -94,13 +76,18 @@ pub(crate) enum Outcome {
     },
 }
 
-impl Outcome {
+impl PlanOutcome {
     /// Whether something that was asked for will not be so.
     pub(crate) fn is_failure(&self) -> bool {
         match self {
-            Self::Registered | Self::Replaced(_) | Self::Unchanged | Self::Unregistered | Self::Absent => false,
+            Self::Registered
+            | Self::Replaced(_)
+            | Self::Refreshed
+            | Self::Unchanged
+            | Self::Unregistered
+            | Self::Absent => false,
             Self::Skipped(_) => false,
-            Self::TakesNative(_) | Self::Undecidable(_) | Self::Unfit(_) | Self::NotExecutable(_) => true,
+            Self::Undecidable(_) | Self::Unfit(_) | Self::NotExecutable(_) => true,
             Self::Taken { .. } | Self::Blocked { .. } | Self::Unreadable { .. } => true,
         }
     }
@@ -108,11 +95,11 @@ impl Outcome {
 
 /// Why a handler is not registered although nothing failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Skip {
+pub(crate) enum SkipReason {
     Native,
     /// It would run natively if an entry of ours were not there. That is left to `unregister`: nobody expects
     /// `register` to take something away.
-    InTheWay,
+    ShadowsNative,
     /// Why the kernel's answer told nothing.
     Unknown(String),
     /// Entries of others serve all of its programs, and are to be kept.
@@ -121,145 +108,183 @@ pub(crate) enum Skip {
 
 /// The first difference between an entry of ours and what it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Difference {
+pub(crate) enum Drift {
     Disabled,
     Interpreter,
     Flags,
-    Pattern,
+    Rule,
     /// A newer entry of somebody else serves all of its programs, or some.
     Shadowed,
     /// A newer entry of ours serves under another name: left by a run that was killed, and perhaps by another file.
     Leftover,
-    /// The kernel holds another file than the one that is there now.
-    File,
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for Drift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disabled => "disabled",
             Self::Interpreter => "emulator in another folder",
             Self::Flags => "other flags",
-            Self::Pattern => "other magic or mask",
+            Self::Rule => "other magic or mask",
             Self::Shadowed => "shadowed by a newer entry",
             Self::Leftover => "served by what a killed run has left",
-            Self::File => "another file",
         })
     }
 }
 
-use Change::{Add, Remove};
-use Slot::{Own, Spare};
+use EntryName::{Primary, Secondary};
+use Operation::{Add, Remove};
 
-/// What to do so that `handler` is registered as wanted, if `verdict` says that it is needed.
-pub(crate) fn register(handler: &'static Handler, wanted: &Wanted, entries: &Entries, verdict: Verdict) -> Step {
-    let found = Found::new(handler, entries);
+/// What to do so that `handler` is registered as wanted, if `support` says that it is needed. `has_emulator`: whether
+/// the emulator's file is there, for the kernel to open it again.
+pub(crate) fn register(
+    handler: &'static Handler,
+    desired: &DesiredState,
+    entries: &Entries,
+    support: NativeSupport,
+    has_emulator: impl Fn() -> bool,
+) -> HandlerPlan {
+    let found = Observed::new(handler, entries);
     let server = found.server();
     let main = main_slot(&found);
-    let beside = match found.holder(Own) {
+    let beside = match found.holder(Primary) {
         // It need not serve what ours will, and is named all the same.
-        Holder::Other(theirs) => Some(Beside { name: handler.name.into(), owner: theirs.owner(), is_partial: true }),
-        _ => server.as_ref().map(Beside::from),
+        NameOwner::Foreign(theirs) => {
+            Some(ForeignEntry { name: handler.name.into(), owner: theirs.owner(), covers_some: true })
+        }
+        _ => server.as_ref().map(ForeignEntry::from),
     };
-    let step = |outcome| Step { handler, main, outcome, changes: Vec::new(), beside };
-    match verdict {
-        Verdict::Needed => {}
-        Verdict::Native if found.ours().is_some() => return step(Outcome::Skipped(Skip::InTheWay)),
-        Verdict::Native => return step(Outcome::Skipped(Skip::Native)),
-        Verdict::Unknown(cause) => return step(Outcome::Skipped(Skip::Unknown(cause))),
+    let step = |outcome| HandlerPlan { handler, main, outcome, changes: Vec::new(), beside };
+    match support {
+        NativeSupport::Needed => {}
+        NativeSupport::Native if found.ours().is_some() => {
+            return step(PlanOutcome::Skipped(SkipReason::ShadowsNative));
+        }
+        NativeSupport::Native => return step(PlanOutcome::Skipped(SkipReason::Native)),
+        NativeSupport::Unknown(cause) => return step(PlanOutcome::Skipped(SkipReason::Unknown(cause))),
     }
-    if let Some(server) = server.filter(|server| wanted.keep && server.is_of_all) {
-        return Step { beside: Some(Beside::from(&server)), ..step(Outcome::Skipped(Skip::Served)) };
+    if let Some(server) = server.filter(|server| desired.keep_foreign && server.is_of_all) {
+        return HandlerPlan {
+            beside: Some(ForeignEntry::from(&server)),
+            ..step(PlanOutcome::Skipped(SkipReason::Served))
+        };
     }
     let leftovers = found.slots_of_ours().filter(|slot| *slot != main).map(Remove);
     match found.holder(main) {
-        Holder::Nobody => {
-            Step { changes: [Add(main)].into_iter().chain(leftovers).collect(), ..step(Outcome::Registered) }
+        NameOwner::Free => {
+            HandlerPlan { changes: [Add(main)].into_iter().chain(leftovers).collect(), ..step(PlanOutcome::Registered) }
         }
-        Holder::Us(_) => match found.difference(wanted) {
-            None => Step { changes: leftovers.collect(), ..step(Outcome::Unchanged) },
-            Some(difference) => exchange(step(Outcome::Replaced(difference)), &found),
+        NameOwner::Ours(_) => match found.difference(desired) {
+            // The kernel may hold another file than the one that is there now, and does not show which.
+            None if desired.flags.fixes_binary() && has_emulator() => exchange(step(PlanOutcome::Refreshed), &found),
+            None => HandlerPlan { changes: leftovers.collect(), ..step(PlanOutcome::Unchanged) },
+            Some(difference) => exchange(step(PlanOutcome::Replaced(difference)), &found),
         },
-        Holder::Other(theirs) => step(taken(main.name(handler), theirs)),
+        NameOwner::Foreign(theirs) => step(taken(main.name(handler), theirs)),
     }
 }
 
 /// The name of the entry that is to stay. One that cannot be read may be ours.
-fn main_slot(found: &Found<'_>) -> Slot {
-    match found.holder(Own) {
-        Holder::Other(theirs) if theirs.unreadable.is_none() => Spare,
-        _ => Own,
+fn main_slot(found: &Observed<'_>) -> EntryName {
+    match found.holder(Primary) {
+        NameOwner::Foreign(theirs) if theirs.unreadable.is_none() => Secondary,
+        _ => Primary,
     }
-}
-
-/// The step that replaces what is there by what was found to be unlike it, though its text is the same.
-pub(crate) fn replace_file(step: Step, entries: &Entries) -> Step {
-    let found = Found::new(step.handler, entries);
-    exchange(Step { outcome: Outcome::Replaced(Difference::File), ..step }, &found)
 }
 
 /// The step that exchanges the entry that is to stay. At every moment one of ours serves, if one did before: the newest
 /// that matches wins, and the same rule may stand under several names.
-fn exchange(step: Step, found: &Found<'_>) -> Step {
-    let (main, helper) = (step.main, step.main.helper());
-    let is_covered = |slot: Slot| slot != main && matches!(found.holder(slot), Holder::Us(it) if found.takes_all(it));
+fn exchange(step: HandlerPlan, found: &Observed<'_>) -> HandlerPlan {
+    let (main, standby) = (step.main, step.main.standby());
+    let is_covered =
+        |slot: EntryName| slot != main && matches!(found.holder(slot), NameOwner::Ours(it) if found.matches_all(it));
     let mut changes = Vec::new();
     let mut others: Vec<_> = found.slots_of_ours().filter(|slot| *slot != main).collect();
     if !others.iter().copied().any(is_covered) {
-        match found.holder(helper) {
-            Holder::Nobody => {}
-            Holder::Us(_) => changes.push(Remove(helper)),
-            Holder::Other(theirs) => {
-                let (name, owner) = (helper.name(step.handler), theirs.owner());
-                return Step { outcome: Outcome::Blocked { name, owner }, changes, ..step };
+        match found.holder(standby) {
+            NameOwner::Free => {}
+            NameOwner::Ours(_) => changes.push(Remove(standby)),
+            NameOwner::Foreign(theirs) => {
+                let (name, owner) = (standby.name(step.handler), theirs.owner());
+                return HandlerPlan { outcome: PlanOutcome::Blocked { name, owner }, changes, ..step };
             }
         }
-        changes.push(Add(helper));
+        changes.push(Add(standby));
         // The last to go: what is taken back goes the same way, and needs it first.
-        others.retain(|slot| *slot != helper);
-        others.push(helper);
+        others.retain(|slot| *slot != standby);
+        others.push(standby);
     }
     changes.extend([Remove(main), Add(main)]);
     changes.extend(others.into_iter().map(Remove));
-    Step { changes, ..step }
+    HandlerPlan { changes, ..step }
 }
 
 /// What to do so that no entry of ours is there for `handler`.
-pub(crate) fn unregister(handler: &'static Handler, entries: &Entries) -> Step {
-    let found = Found::new(handler, entries);
+pub(crate) fn unregister(handler: &'static Handler, entries: &Entries) -> HandlerPlan {
+    let found = Observed::new(handler, entries);
     let changes: Vec<_> = found.slots_of_ours().map(Remove).collect();
-    let outcome = match found.holder(Own) {
-        _ if !changes.is_empty() => Outcome::Unregistered,
-        Holder::Other(theirs) => taken(handler.name.into(), theirs),
-        _ => Outcome::Absent,
+    let outcome = match found.holder(Primary) {
+        _ if !changes.is_empty() => PlanOutcome::Unregistered,
+        NameOwner::Foreign(theirs) => taken(handler.name.into(), theirs),
+        _ => PlanOutcome::Absent,
     };
-    Step { handler, main: main_slot(&found), outcome, changes, beside: None }
+    HandlerPlan { handler, main: main_slot(&found), outcome, changes, beside: None }
 }
 
 /// An entry of somebody else, or perhaps so, has a name that is needed.
-fn taken(name: String, entry: &Entry) -> Outcome {
+fn taken(name: String, entry: &Entry) -> PlanOutcome {
     match entry.unreadable {
-        None => Outcome::Taken { name, owner: entry.owner() },
-        Some(errno) => Outcome::Unreadable { name, errno },
+        None => PlanOutcome::Taken { name, owner: entry.owner() },
+        Some(errno) => PlanOutcome::Unreadable { name, errno },
     }
 }
 
-impl From<&Server<'_>> for Beside {
-    fn from(server: &Server<'_>) -> Self {
-        Self { name: server.name.into(), owner: server.entry.owner(), is_partial: !server.is_of_all }
+impl From<&ActiveForeignEntry<'_>> for ForeignEntry {
+    fn from(server: &ActiveForeignEntry<'_>) -> Self {
+        Self { name: server.name.into(), owner: server.entry.owner(), covers_some: !server.is_of_all }
+    }
+}
+
+/// What of ours is there after a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Remaining {
+    pub(crate) main: MainEntry,
+    /// Under the other names.
+    pub(crate) others: Vec<EntryName>,
+}
+
+/// What is there under the name of the entry that is meant to stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MainEntry {
+    Nothing,
+    Before,
+    AsWanted,
+}
+
+impl HandlerPlan {
+    /// What is there now, as `entry` reads it.
+    pub(crate) fn remaining(&self, desired: &DesiredState, entry: impl Fn(&str) -> Option<Entry>) -> Remaining {
+        let ours = |name: EntryName| entry(&name.name(self.handler)).filter(|entry| entry.is_of(self.handler));
+        let main = match ours(self.main) {
+            None => MainEntry::Nothing,
+            Some(entry) if text_difference(self.handler, desired, &entry).is_none() => MainEntry::AsWanted,
+            Some(_) => MainEntry::Before,
+        };
+        let others = EntryName::ALL.into_iter().filter(|name| *name != self.main && ours(*name).is_some());
+        Remaining { main, others: others.collect() }
     }
 }
 
 /// How the text of an entry of ours differs from what would be registered.
-pub(crate) fn text_difference(handler: &Handler, wanted: &Wanted, entry: &Entry) -> Option<Difference> {
+pub(crate) fn text_difference(handler: &Handler, desired: &DesiredState, entry: &Entry) -> Option<Drift> {
     if !entry.enabled {
-        Some(Difference::Disabled)
-    } else if entry.interpreter != handler.interpreter(&wanted.emulators) {
-        Some(Difference::Interpreter)
-    } else if !wanted.flags.are(&entry.flags) {
-        Some(Difference::Flags)
+        Some(Drift::Disabled)
+    } else if entry.interpreter != handler.interpreter(&desired.emulators) {
+        Some(Drift::Interpreter)
+    } else if !desired.flags.are(&entry.flags) {
+        Some(Drift::Flags)
     } else if entry.pattern != handler.pattern {
-        Some(Difference::Pattern)
+        Some(Drift::Rule)
     } else {
         None
     }

@@ -1,10 +1,11 @@
 //! What can be registered: the generated table, its types, and look-up by any name. What must hold of it is asserted
-//! by the compiler, in `check`.
+//! by the compiler, in `assertions`.
 //!
 //! Nothing here is parsed or formatted at run time. Which handlers are wanted, and whether they are in place, is the
 //! business of [`crate::plan`].
 
-mod check;
+mod assertions;
+pub(crate) mod names;
 
 use std::borrow::Cow;
 
@@ -26,7 +27,7 @@ pub(crate) const LONGEST_LINE: usize = 1920;
 const LONGEST_NAME: usize = 255;
 
 /// End the names of a handler's second and third entry; the longer one is the last.
-pub(crate) const SPARES: [&str; 2] = [".registrar", ".registrar2"];
+pub(crate) const NAME_SUFFIXES: [&str; 2] = [".registrar", ".registrar2"];
 
 /// All that a build of `registrar` knows.
 pub(crate) struct Table {
@@ -102,7 +103,7 @@ impl Handler {
         Self { name: name.leak(), emulator: emulator.leak(), line: line.leak(), ..*self }
     }
 
-    /// Name of an entry that is not the first: one of [`SPARES`] ends it.
+    /// Name of an entry that is not the first: one of [`NAME_SUFFIXES`] ends it.
     pub(crate) fn name_with(&self, suffix: &str) -> String {
         [self.name, suffix].concat()
     }
@@ -134,7 +135,7 @@ impl Handler {
     }
 
     /// Whether its rule takes programs that begin with `header`.
-    pub(crate) fn takes(&self, header: &[u8]) -> bool {
+    pub(crate) fn matches(&self, header: &[u8]) -> bool {
         let compared = header.get(self.offset..).and_then(|rest| rest.get(..self.magic.len()));
         let is_equal = |compared: &[u8]| {
             compared.iter().zip(self.magic).zip(self.mask).all(|((byte, magic), mask)| (byte ^ magic) & mask == 0)
@@ -177,7 +178,7 @@ mod tests {
                 format!("offset {}\nmagic {}\nmask {}\n", handler.offset, hex(handler.magic), hex(handler.mask));
             assert_eq!(handler.pattern, pattern);
             for other in TABLE.handlers {
-                assert_eq!(handler.takes(other.probe), handler.name == other.name);
+                assert_eq!(handler.matches(other.probe), handler.name == other.name);
             }
         }
     }
@@ -188,7 +189,7 @@ mod tests {
             let usual = Flags::default();
             assert_eq!(handler.line_in(EMULATOR_DIR, &usual), handler.line);
             assert_eq!(handler.line_in("/opt/q", &usual), handler.line.replace("/usr/bin/", "/opt/q/"));
-            for suffix in ["", SPARES[0], SPARES[1]] {
+            for suffix in ["", NAME_SUFFIXES[0], NAME_SUFFIXES[1]] {
                 let line = handler.line.replacen(handler.name, &handler.name_with(suffix), 1);
                 assert_eq!(handler.line_with(suffix, EMULATOR_DIR, &usual), line);
             }

@@ -9,40 +9,38 @@
 //! program, the same, and ends as that one does. So it proves loading, the name (flag `P`), writing, fork, exec of
 //! one foreign program by another, wait, and, as another user's program where flag `C` is set, whose user it runs as.
 
-mod inside;
-mod judge;
-mod place;
+mod diagnosis;
+mod protocol;
 mod report;
-mod run;
-mod wire;
+mod runner;
+mod sandbox;
+mod worker;
 
 use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::arch::HOST;
+use crate::binfmt_misc::{self, BinfmtMount, Entries};
 use crate::elf;
-use crate::kernel::{self, Entries, Folder};
-use crate::native::{HOST, Verdict, Verdicts};
+use crate::native::{NativeSupport, NativeSupportCache};
 use crate::table::{Handler, TABLE};
 
-use inside::Wanted;
-use judge::{Chain, Context};
-use place::Way;
-use wire::End;
+use diagnosis::{Context, MatchingEntries};
+use protocol::ProbeExit;
+use sandbox::Isolation;
+use worker::ProbeRun;
 
-pub(crate) use inside::is_meant;
-pub(crate) use judge::Finding;
+pub(crate) use diagnosis::Diagnosis;
 pub(crate) use report::Verified;
-
-/// How long a program may take. Real ones take some hundredths of a second, on a busy machine tenths.
-pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) use worker::run_if_worker;
 
 /// What is to be verified.
-pub(crate) struct Question<'a> {
+pub(crate) struct VerifyRequest<'a> {
     pub(crate) handlers: &'a [&'static Handler],
     /// Where the handlers are registered.
-    pub(crate) folder: &'a Folder,
+    pub(crate) folder: &'a BinfmtMount,
     /// What is registered there now.
     pub(crate) entries: &'a Entries,
     /// Folder of this image's emulators, for advice about what is not registered.
@@ -56,13 +54,13 @@ pub(crate) struct Question<'a> {
 /// Nothing could be verified.
 #[derive(Debug)]
 pub(crate) enum Error {
-    Kernel(kernel::Error),
+    Kernel(binfmt_misc::Error),
     /// No way to run programs.
-    NoPlace(Vec<(Way, String)>),
+    NoPlace(Vec<(Isolation, String)>),
 }
 
-impl From<kernel::Error> for Error {
-    fn from(error: kernel::Error) -> Self {
+impl From<binfmt_misc::Error> for Error {
+    fn from(error: binfmt_misc::Error) -> Self {
         Self::Kernel(error)
     }
 }
@@ -78,17 +76,19 @@ impl fmt::Display for Error {
 
 /// The handlers that have an entry of ours, in order or not.
 pub(crate) fn registered(handlers: &[&'static Handler], entries: &Entries) -> Vec<&'static Handler> {
-    handlers.iter().copied().filter(|handler| Chain::of(handler, entries).ours.is_some()).collect()
+    handlers.iter().copied().filter(|handler| MatchingEntries::of(handler, entries).ours.is_some()).collect()
 }
 
 /// Runs the test programs and says what each means, in the order of the handlers.
-pub(crate) fn verify(question: &Question<'_>) -> Result<Verified, Error> {
-    let Question { handlers, folder, entries, emulators, is_fixed, limit } = *question;
-    let ways = if is_fixed { &Way::ALL[..] } else { &[Way::Memory] };
+pub(crate) fn verify(question: &VerifyRequest<'_>) -> Result<Verified, Error> {
+    let VerifyRequest { handlers, folder, entries, emulators, is_fixed, limit } = *question;
+    let ways = if is_fixed { &Isolation::ALL[..] } else { &[Isolation::Memory] };
     let is_switched_on = folder.is_switched_on()?;
-    let mut verdicts = Verdicts::default();
-    let chains: Vec<_> = handlers.iter().map(|handler| Chain::of(handler, entries)).collect();
-    let mut is_native = |chain: &Chain<'_>| chain.takers.is_empty() && verdicts.of(chain.handler) == Verdict::Native;
+    let mut native_support = NativeSupportCache::default();
+    let chains: Vec<_> = handlers.iter().map(|handler| MatchingEntries::of(handler, entries)).collect();
+    let mut is_native = |chain: &MatchingEntries<'_>| {
+        chain.takers.is_empty() && native_support.of(chain.handler) == NativeSupport::Native
+    };
     let natives: Vec<_> = chains.iter().map(&mut is_native).collect();
     let wanted = chains.iter().zip(&natives).filter(|(chain, is_native)| !**is_native && has_program(chain.handler));
     let wanted: Vec<_> = wanted.map(|(chain, _)| wanted_of(chain)).collect();
@@ -96,7 +96,7 @@ pub(crate) fn verify(question: &Question<'_>) -> Result<Verified, Error> {
     let context = Context {
         mount: folder.path(),
         is_switched_on,
-        way: way.unwrap_or(Way::Memory),
+        way: way.unwrap_or(Isolation::Memory),
         emulators,
         good: TABLE.probe_status.into(),
         look: &elf::read,
@@ -106,7 +106,7 @@ pub(crate) fn verify(question: &Question<'_>) -> Result<Verified, Error> {
     for (chain, is_native) in chains.iter().zip(natives) {
         let result = results.iter().find(|(name, _)| name == chain.handler.name).map(|(_, ran)| ran);
         let (finding, server) = match result {
-            Some(ran) => (judge::judge(chain, ran, &context), chain.server(ran, &context)),
+            Some(ran) => (diagnosis::judge(chain, ran, &context), chain.server(ran, &context)),
             None => (without_run(chain, is_native), None),
         };
         let ours = chain.ours.as_ref().map(|(name, entry)| (name.as_str(), *entry));
@@ -119,38 +119,38 @@ fn has_program(handler: &Handler) -> bool {
     !handler.probe.is_empty()
 }
 
-fn wanted_of(chain: &Chain<'_>) -> Wanted {
+fn wanted_of(chain: &MatchingEntries<'_>) -> ProbeRun {
     let set_user_id = chain.takers.iter().any(|(_, entry)| entry.flags.contains('C'));
-    Wanted { handler: chain.handler, set_user_id }
+    ProbeRun { handler: chain.handler, set_user_id }
 }
 
-fn without_run(chain: &Chain<'_>, is_native: bool) -> Finding {
+fn without_run(chain: &MatchingEntries<'_>, is_native: bool) -> Diagnosis {
     let (result, detail) = match chain.handler {
         Handler { target: HOST, .. } if is_native => ("native", "this machine's own"),
         _ if is_native => ("native", "this machine runs it without a handler"),
         handler if !has_program(handler) => ("unknown", "this build has no test program of this target"),
         _ => ("unknown", "its test program was not run to an end: the process that runs them was ended"),
     };
-    Finding::of(result, Some(detail.into()))
+    Diagnosis::of(result, Some(detail.into()))
 }
 
 /// The targets of those handlers whose test programs run here, through whatever entry, or natively.
 pub(crate) fn running(handlers: &[&'static Handler], limit: Duration) -> Result<Vec<&'static str>, Error> {
     let with_program = handlers.iter().copied().filter(|handler| has_program(handler));
-    let wanted: Vec<_> = with_program.map(|handler| Wanted { handler, set_user_id: false }).collect();
-    let (_, _, results) = if wanted.is_empty() { Default::default() } else { run(&wanted, limit, &Way::ALL)? };
-    let good = End::Exited(TABLE.probe_status.into());
+    let wanted: Vec<_> = with_program.map(|handler| ProbeRun { handler, set_user_id: false }).collect();
+    let (_, _, results) = if wanted.is_empty() { Default::default() } else { run(&wanted, limit, &Isolation::ALL)? };
+    let good = ProbeExit::Exited(TABLE.probe_status.into());
     let is_good = |handler: &Handler| results.iter().any(|(name, ran)| name == handler.name && ran.end == good);
     Ok(handlers.iter().filter(|handler| is_good(handler)).map(|handler| handler.target).collect())
 }
 
 /// What came of the best of some ways, with those that were refused.
-type Tried = (Option<Way>, Vec<(Way, String)>, Vec<(String, wire::Ran)>);
+type Tried = (Option<Isolation>, Vec<(Isolation, String)>, Vec<(String, protocol::ProbeResult)>);
 
-fn run(wanted: &[Wanted], limit: Duration, ways: &[Way]) -> Result<Tried, Error> {
+fn run(wanted: &[ProbeRun], limit: Duration, ways: &[Isolation]) -> Result<Tried, Error> {
     let mut refused = Vec::new();
     for &way in ways {
-        match inside::run(way, wanted, limit) {
+        match worker::run(way, wanted, limit) {
             Ok(results) => return Ok((Some(way), refused, results)),
             Err(why) => refused.push((way, why)),
         }

@@ -49,7 +49,6 @@ struct Asked {
     targets: BTreeSet<&'static str>,
     /// To be registered with these, or unregistered.
     flags: Option<&'static str>,
-    is_atomic: bool,
 }
 
 impl Asked {
@@ -57,7 +56,7 @@ impl Asked {
         let count = 1 + random.below(TARGETS_OF_ONE);
         let targets = (0..count).map(|_| *random.one_of(targets)).collect();
         let flags = (random.below(3) > 0).then(|| *random.one_of(&FLAGS));
-        Self { targets, flags, is_atomic: flags.is_some() && random.below(2) > 0 }
+        Self { targets, flags }
     }
 
     fn command(&self, sandbox: &Sandbox) -> Command {
@@ -66,7 +65,7 @@ impl Asked {
             Some(flags) => command.args(["register", "--flags", flags]),
             None => command.arg("unregister"),
         };
-        command.args(self.is_atomic.then_some("--atomic")).args(&self.targets).arg(SCOPE);
+        command.args(&self.targets).arg(SCOPE);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -226,7 +225,7 @@ fn two_that_would_vanish(sandbox: &Sandbox) {
          see run, --stay and --temporary in registrar --help\n",
         fs::read_link("/proc/self/ns/user").expect("a namespace").display()
     );
-    let asked = Asked { targets: ["s390x"].into(), flags: Some("F"), is_atomic: false };
+    let asked = Asked { targets: ["s390x"].into(), flags: Some("F") };
     for HeldUp { what, inject, later, rounds } in HELD_UP {
         for round in 0..*rounds {
             let first = inject.map_or_else(|| asked.command(sandbox), |inject| asked.held_up(sandbox, inject));

@@ -9,7 +9,6 @@ pub(crate) const TESTS: &[Test] = &[
     test("exchange/any_step_fails", |sandbox| any_step_fails(sandbox, false)),
     test("exchange/any_step_fails_beside_others", |sandbox| any_step_fails(sandbox, true)),
     test("exchange/of_leftovers_fails", of_leftovers_fails),
-    test("exchange/all_or_nothing_beside_others", all_or_nothing_beside_others),
 ];
 
 /// Which writes fail and how, what is told, and which entries are left.
@@ -112,31 +111,4 @@ fn of_leftovers_fails(sandbox: &Sandbox) {
         sandbox.succeeds(&["register", "s390x"]);
         assert_eq!(sandbox.entries(), wanted, "{when}");
     }
-}
-
-/// Whatever fails, and also what does not run in the end, is taken back under the second name as under the first.
-fn all_or_nothing_beside_others(sandbox: &Sandbox) {
-    let s390x = targets::by_qemu_name("s390x").expect("known");
-    sandbox.add(&line("s390x", "qemu-s390x", "/bin/false", "P"));
-    sandbox.succeeds(&["register", "s390x", "m68k"]);
-    let before = sandbox.entries();
-    let register = ["register", "--atomic", "--credentials", "s390x", "m68k"];
-    for when in 1..=8 {
-        let (ran, _) = sandbox.run_injected(&format!("write:error=EIO:when={when}"), None, &register);
-        assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 1), "{when}: {}", ran.err);
-        assert_eq!(sandbox.entries(), before, "{when}: {}", ran.out);
-        assert!(runs(sandbox, s390x), "{when}");
-    }
-    // Theirs serves m68k and fails.
-    sandbox.add(&line("m68k", "theirs", "/bin/false", "P"));
-    let before = sandbox.entries();
-    let verified = ["register", "--atomic", "--verify", "--keep", "--credentials", "s390x", "m68k"];
-    let (ran, log) = sandbox.run_injected("write:error=EIO:when=65535", None, &verified);
-    assert_eq!((ran.code, sandbox.entries()), (Some(1), before), "{}", ran.out);
-    assert!(runs(sandbox, s390x));
-    let written = log.lines().filter_map(|line| line.split('"').nth(1));
-    let written = written.filter_map(|text| text.strip_prefix(':').or(Some(text).filter(|text| *text == "-1")));
-    let written: Vec<_> = written.map(|text| text.split(':').next().unwrap_or_default()).collect();
-    let exchange = ["qemu-s390x.registrar2", "-1", "qemu-s390x.registrar", "-1"];
-    assert_eq!(written, [exchange, exchange].concat(), "to and back, with no gap");
 }

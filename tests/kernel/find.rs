@@ -224,7 +224,7 @@ fn mount_option(sandbox: &Sandbox) {
     let here = sandbox.scratch().join("here");
     fs::create_dir(&here).expect("created");
     let option = here.to_str().expect("text");
-    for expected in ["registered", "unchanged"] {
+    for expected in ["registered", "refreshed"] {
         let out = sandbox.succeeds(&["--mount", option, "register", "s390x"]);
         assert!(out.contains(expected), "{out}");
         assert!(binfmt_misc::entries(&here).expect("read").contains_key("qemu-s390x"));

@@ -1,8 +1,8 @@
 //! `registrar` against the real kernel. Each test runs in a process of its own, in a user and mount namespace of its
 //! own, so that it needs no root, disturbs nobody and runs beside the others. One that cannot run fails.
 
+mod compat_cli;
 mod concurrent;
-mod contract;
 mod copies;
 mod doctor;
 mod exchange;
@@ -10,14 +10,13 @@ mod fault_table;
 mod faults;
 mod find;
 mod fleet;
-mod hands;
-mod kills;
-mod lasting;
-mod lines;
+mod foreign_entries;
 mod load;
+mod lost_races;
+mod mount_lifetime;
 mod names;
 mod options;
-mod others;
+mod output_format;
 mod persist;
 mod probes;
 mod random;
@@ -25,6 +24,7 @@ mod register;
 mod resident;
 mod sandbox;
 mod scope;
+mod sigkill;
 mod status;
 mod unregister;
 mod verify;
@@ -75,14 +75,14 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         faults::TESTS,
         find::TESTS,
         fleet::TESTS,
-        hands::TESTS,
-        kills::TESTS,
-        lasting::TESTS,
-        lines::TESTS,
+        lost_races::TESTS,
+        sigkill::TESTS,
+        mount_lifetime::TESTS,
+        output_format::TESTS,
         load::TESTS,
         names::TESTS,
         options::TESTS,
-        others::TESTS,
+        foreign_entries::TESTS,
         probes::TESTS,
         register::TESTS,
         resident::TESTS,
@@ -91,7 +91,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         unregister::TESTS,
         verify::TESTS,
     ];
-    kinds.into_iter().flatten().chain(contract::tests()).chain(persist::tests())
+    kinds.into_iter().flatten().chain(compat_cli::tests()).chain(persist::tests())
 }
 
 fn main() -> ExitCode {

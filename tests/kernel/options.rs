@@ -1,17 +1,14 @@
-//! Options of `register`: flags, all or nothing, only looking, how much is told.
+//! Options of `register`: flags, only looking, how much is told.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use codegen::targets;
 
 use crate::register::runs;
-use crate::sandbox::{Ran, Sandbox, entry_names, host, line};
-use crate::verify::stand_ins;
+use crate::sandbox::{Ran, Sandbox, host, line};
 use crate::{Test, test};
 
 /// A user who is not root in the namespace either.
@@ -30,17 +27,8 @@ pub(crate) const TESTS: &[Test] = &[
         ..test("options/dry_run_of_who_may_not_mount", dry_run_of_who_may_not_mount)
     },
     test("options/quiet_and_verbose", quiet_and_verbose),
-    test("options/atomic_takes_back_what_it_added", atomic_takes_back_what_it_added),
-    test("options/atomic_restores_what_it_removed", atomic_restores_what_it_removed),
-    test("options/atomic_starts_nothing_that_must_fail", atomic_starts_nothing_that_must_fail),
-    test("options/atomic_that_succeeds", atomic_that_succeeds),
-    test("options/another_file_is_replaced", another_file_is_replaced),
-    test("options/a_copy_of_the_same_build_is_unchanged", a_copy_of_the_same_build_is_unchanged),
-    test("options/without_a_build_id_each_byte_counts", without_a_build_id_each_byte_counts),
-    test(
-        "options/emulators_that_are_looked_at_leave_nothing_running",
-        emulators_that_are_looked_at_leave_nothing_running,
-    ),
+    test("options/the_file_that_is_there_now_is_opened_again", refreshed),
+    test("options/a_dry_run_starts_nothing", a_dry_run_starts_nothing),
     test("options/emulators_that_cannot_be_held", emulators_that_cannot_be_held),
 ];
 
@@ -58,7 +46,8 @@ fn flags(sandbox: &Sandbox) {
         let register = [&["register", "s390x"], options].concat();
         sandbox.succeeds(&register);
         assert!(sandbox.entries()["qemu-s390x"].contains(&format!("\nflags: {shown}\n")), "{options:?}");
-        assert!(sandbox.succeeds(&register).contains("1 unchanged"), "{options:?}");
+        let again = if shown.contains('F') { "1 refreshed, 0 unchanged" } else { "1 unchanged" };
+        assert!(sandbox.succeeds(&register).contains(again), "{options:?}");
         assert!(runs(sandbox, targets::by_qemu_name("s390x").expect("known")), "{options:?}");
     }
     let refused = "registering qemu-s390x: the kernel does not take this rule";
@@ -171,156 +160,44 @@ fn quiet_and_verbose(sandbox: &Sandbox) {
     assert_eq!((code, out.as_str(), err.lines().count()), (Some(1), "", 1));
 }
 
-/// Emulators of all but one target.
-fn all_but(sandbox: &Sandbox, missing: &str) -> String {
-    let targets: Vec<_> = targets::TARGETS.iter().map(|target| target.qemu).filter(|qemu| *qemu != missing).collect();
-    sandbox.emulators(&targets).to_str().expect("text").into()
-}
-
-fn atomic_takes_back_what_it_added(sandbox: &Sandbox) {
-    let folder = all_but(sandbox, "s390x");
-    sandbox.succeeds(&["register", "m68k", "s390x", "sh4"]);
-    let err = format!(
-        "registering qemu-s390x: {folder}/qemu-s390x-static: no such file; --bindir names the folder of the emulators"
-    );
-    let arguments = ["register", "--atomic", "m68k,s390x,sh4,hppa", "--bindir", &folder];
-    let expected = "qemu-hppa   taken back\nqemu-m68k   taken back\nqemu-s390x  failed        the entry that was there \
-                    stays\nqemu-sh4    not tried\n0 registered, 0 replaced, 0 unchanged, 1 failed, 2 taken back, 1 not \
-                    tried\n";
-    assert_eq!(sandbox.fails(&arguments, &err), expected);
-    // Without it, what can be done is done.
-    sandbox.run(&["register", "m68k,s390x,sh4,hppa", "--bindir", &folder]);
-    assert_eq!(sandbox.names(), ["qemu-hppa", "qemu-m68k", "qemu-s390x", "qemu-sh4"]);
-}
-
-/// What fails only after something has been removed.
-fn atomic_restores_what_it_removed(sandbox: &Sandbox) {
-    sandbox.succeeds(&["register", "m68k", "s390x", "--credentials"]);
-    sandbox.add(&line("sh4", "qemu-sh4", "/usr/bin/qemu-sh4-static", "F"));
-    sandbox.write("qemu-sh4", "0");
-    let before = sandbox.entries();
-    // Three second entries are written, then each own one is removed, written, and the second removed.
-    for failing in 4..=12 {
-        let inject = format!("write:error=ENOMEM:when={failing}");
-        let (ran, _) = sandbox.run_injected(&inject, None, &["register", "--atomic", "m68k", "s390x", "sh4"]);
-        assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 1), "{failing}: {}", ran.err);
-        assert!(ran.out.contains("1 failed") && !ran.out.contains(", 1 replaced"), "{}", ran.out);
-        assert_eq!(sandbox.entries(), before, "{failing}");
-    }
-    sandbox.succeeds(&["register", "--atomic", "m68k", "s390x", "sh4"]);
-    assert_ne!(sandbox.entries(), before);
-}
-
-fn atomic_starts_nothing_that_must_fail(sandbox: &Sandbox) {
-    for name in ["qemu-s390x", "qemu-s390x.registrar"] {
-        sandbox.add(&line("s390x", name, "/opt/theirs", ""));
-    }
-    let before = sandbox.entries();
-    let ran = sandbox.run(&["register", "--atomic", "m68k", "s390x"]);
-    assert_eq!((ran.code, sandbox.entries() == before), (Some(1), true));
-    assert!(ran.out.starts_with("qemu-m68k   not tried\n"), "{}", ran.out);
-}
-
-fn atomic_that_succeeds(sandbox: &Sandbox) {
-    let others = entry_names(|target| ["m68k", "s390x"].contains(&target.qemu));
-    sandbox.succeeds(&["register", "m68k", "--credentials"]);
-    let out = sandbox.succeeds(&["register", "--atomic", "m68k", "s390x"]);
-    assert!(out.ends_with("1 registered, 1 replaced, 0 unchanged\n"), "{out}");
-    assert_eq!(sandbox.names(), others);
-}
-
-/// As after an upgrade: another file at the same path, which the kernel does not show.
-fn another_file_is_replaced(sandbox: &Sandbox) {
-    let folder = sandbox.emulators(&["s390x"]);
+/// As after an upgrade: another file at the same path, which the kernel does not show. What serves is the file that is
+/// there now, and at every moment something does.
+fn refreshed(sandbox: &Sandbox) {
+    let folder = sandbox.emulators(&[]);
     let option = folder.to_str().expect("text");
     let register = ["register", "s390x", "--bindir", option];
     let emulator = folder.join("qemu-s390x-static");
+    let s390x = targets::by_qemu_name("s390x").expect("known");
+    fs::copy("/usr/bin/qemu-m68k-static", &emulator).expect("copied");
     sandbox.succeeds(&register);
-    assert!(sandbox.succeeds(&register).contains("1 unchanged"));
-    // The same program with another build ID, and then none.
-    let mut program = fs::read("/usr/bin/qemu-s390x-static").expect("an emulator");
-    let note = b"\x03\0\0\0GNU\0";
-    let at = program.windows(note.len()).position(|part| part == note).expect("a build ID") + note.len();
-    for byte in [program[at] ^ 1, program[at]] {
-        program[at] = byte;
-        let new = folder.join("new");
-        fs::write(&new, &program).expect("written");
-        fs::set_permissions(&new, fs::metadata("/usr/bin/qemu-s390x-static").expect("it").permissions()).expect("set");
-        fs::rename(&new, &emulator).expect("renamed");
-        let out = sandbox.succeeds(&register);
-        assert!(out.contains("(before: another file)"), "{out}");
-        assert!(sandbox.succeeds(&register).contains("1 unchanged"));
-        assert!(runs(sandbox, targets::by_qemu_name("s390x").expect("known")));
-    }
-}
-
-/// As in another container of the same image: another inode, the same program.
-fn a_copy_of_the_same_build_is_unchanged(sandbox: &Sandbox) {
-    let folder = sandbox.emulators(&[]);
-    let emulator = folder.join("qemu-s390x-static");
-    fs::copy("/usr/bin/qemu-s390x-static", &emulator).expect("copied");
-    let register = ["register", "s390x", "--bindir", folder.to_str().expect("text")];
-    sandbox.succeeds(&register);
+    assert!(!runs(sandbox, s390x));
     fs::remove_file(&emulator).expect("removed");
     fs::copy("/usr/bin/qemu-s390x-static", &emulator).expect("copied");
-    assert!(sandbox.succeeds(&register).contains("1 unchanged"));
+    let before = sandbox.entries();
+    let dry = sandbox.succeeds(&[&register[..], &["--dry-run"]].concat());
+    let path = emulator.display();
+    let expected = "nothing done: 0 to register, 0 to replace, 1 to refresh, 0 unchanged\n";
+    assert_eq!(dry, format!("qemu-s390x  to refresh    {path}\n{expected}"));
+    assert!(!runs(sandbox, s390x), "nothing was done");
+    // Nothing is made to fail; the writes are seen.
+    let (ran, log) = sandbox.run_injected("write:error=EIO:when=65535", None, &register);
+    let expected = format!("qemu-s390x  refreshed     {path}\n0 registered, 0 replaced, 1 refreshed, 0 unchanged\n");
+    assert_eq!((ran.code, ran.err.as_str(), ran.out), (Some(0), "", expected));
+    assert!(runs(sandbox, s390x));
+    assert_eq!(sandbox.entries(), before);
+    let written = log.lines().filter_map(|line| line.split('"').nth(1));
+    let written = written.filter_map(|text| text.strip_prefix(':').or(Some(text).filter(|text| *text == "-1")));
+    let written: Vec<_> = written.map(|text| text.split(':').next().unwrap_or_default()).collect();
+    assert_eq!(written, ["qemu-s390x.registrar", "-1", "qemu-s390x", "-1"]);
 }
 
-/// In a copy with a build ID only its length counts besides.
-fn without_a_build_id_each_byte_counts(sandbox: &Sandbox) {
-    let folder = sandbox.emulators(&[]);
-    let emulator = folder.join("qemu-s390x-static");
-    let register = ["register", "s390x", "--bindir", folder.to_str().expect("text")];
-    let put = |program: &[u8]| {
-        let new = folder.join("new");
-        fs::write(&new, program).expect("written");
-        fs::set_permissions(&new, Permissions::from_mode(0o755)).expect("executable");
-        fs::rename(&new, &emulator).expect("renamed");
-    };
-    let with_id = fs::read("/usr/bin/qemu-s390x-static").expect("an emulator");
-    let note = b"\x03\0\0\0GNU\0";
-    let at = with_id.windows(note.len()).position(|part| part == note).expect("a build ID");
-    // A note of another type.
-    let mut without_id = with_id.clone();
-    without_id[at] = 99;
-    let mut with_last_byte_changed = without_id.clone();
-    *with_last_byte_changed.last_mut().expect("a byte") ^= 1;
-    let and_a_byte = |program: &[u8]| [program, b"\0"].concat();
-    let cases = [
-        ("another inode, no build ID", &without_id, without_id.clone(), true),
-        ("another last byte, no build ID", &without_id, with_last_byte_changed, false),
-        ("a byte more, no build ID", &without_id, and_a_byte(&without_id), false),
-        ("the build ID of another length", &with_id, and_a_byte(&with_id), false),
-        ("a build ID instead of none", &without_id, with_id.clone(), false),
-    ];
-    for (what, old, new, is_unchanged) in cases {
-        put(old);
-        sandbox.succeeds(&register);
-        put(&new);
-        let out = sandbox.succeeds(&register);
-        assert_eq!(out.contains("(before: another file)"), !is_unchanged, "{what}: {out}");
-        assert_eq!(out.contains("1 unchanged"), is_unchanged, "{what}: {out}");
-    }
-}
-
-/// One that starts another process before it waits.
-fn emulators_that_are_looked_at_leave_nothing_running(sandbox: &Sandbox) {
-    let folder = stand_ins(sandbox, &["hppa"]);
-    let program = fs::canonicalize(folder.join("qemu-hppa-static")).expect("a program");
-    let register = ["register", "hppa", "--bindir", folder.to_str().expect("text")];
-    sandbox.succeeds(&register);
-    // It is looked at, and has started the other, when it is killed.
-    let late = "kill,?pidfd_send_signal:delay_enter=500000";
-    let (ran, calls) = sandbox.run_injected(late, None, &register);
-    assert!(ran.out.contains("1 unchanged") && calls.contains("(DELAYED)"), "{ran:?} {calls}");
-    let processes = || fs::read_dir("/proc").expect("processes").flatten();
-    let runs = || processes().any(|process| fs::read_link(process.path().join("exe")).is_ok_and(|exe| exe == program));
-    // A killed process is there a little longer.
-    let start = Instant::now();
-    while runs() {
-        assert!(start.elapsed() < Duration::from_secs(5), "it is still running");
-        thread::sleep(Duration::from_millis(10));
-    }
+fn a_dry_run_starts_nothing(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x", "m68k"]);
+    let calls = "execve:error=EPERM:when=65535";
+    let (ran, log) = sandbox.run_injected(calls, None, &["register", "--dry-run", "s390x", "m68k"]);
+    assert!(ran.out.contains("2 to refresh"), "{ran:?}");
+    // The program itself is the only one.
+    assert_eq!(log.lines().filter(|line| line.contains('(')).count(), 1, "{log}");
 }
 
 /// In a folder of the user's.

@@ -27,11 +27,10 @@ pub(crate) fn tests() -> impl Iterator<Item = &'static Test> {
 const TESTS: &[Test] = &[
     test("persist/read_by_systemd_binfmt", read_by_systemd),
     test("persist/read_by_openrc", read_by_openrc),
-    test("persist/read_by_update_binfmts", read_by_update_binfmts),
     test("persist/again_changes_nothing", again_changes_nothing),
     test("persist/leaves_what_is_of_others", leaves_what_is_of_others),
     test("persist/links_of_the_host_stay_in_it", links_stay_inside),
-    test("persist/emulators_stay_while_a_format_names_them", emulators_stay),
+    test("persist/emulators_in_a_folder_of_the_users", emulators_elsewhere),
     test("persist/killed_at_random_moments", killed),
     test("persist/folders_that_a_killed_run_has_made", folders_of_a_killed_run),
     test("persist/export", export),
@@ -57,7 +56,7 @@ impl<'a> Host<'a> {
         let root = sandbox.scratch().join("root");
         fs::create_dir(&root).expect("a folder");
         in_memory(&root);
-        for folder in ["etc", "opt", "var/lib/binfmts"] {
+        for folder in ["etc", "opt"] {
             fs::create_dir_all(root.join(folder)).expect("a folder");
         }
         Self { sandbox, root }
@@ -176,46 +175,9 @@ fn read_by_openrc(sandbox: &Sandbox) {
     assert!(runs_programs(sandbox, "s390x"));
 }
 
-fn read_by_update_binfmts(sandbox: &Sandbox) {
-    let package = packages::unpacked(&["binfmt-support", "libpipeline1"]).expect("binfmt-support");
-    let host = Host::new(sandbox);
-    let (folder, theirs) = (host.root.join("var/lib/binfmts"), sandbox.scratch().join("theirs"));
-    fs::create_dir(&theirs).expect("a folder");
-    let update = |action: &str| {
-        let mut command = Command::new(package.join("usr/sbin/update-binfmts"));
-        command.env("LD_LIBRARY_PATH", libraries(&package));
-        command.arg("--admindir").arg(&folder).arg("--importdir").arg(&theirs).arg(action);
-        command
-    };
-    host.succeeds("persist", "binfmt-support", &[]);
-    host.show_emulators();
-    for options in [&[][..], &["--credentials", "--preserve-argv0", "s390x,m68k"], &["--no-fix-binary", "s390x"]] {
-        host.succeeds("persist", "binfmt-support", options);
-        let expected = registered(sandbox, EMULATORS, options);
-        host_runs(&mut update("--enable"));
-        assert_eq!(sandbox.entries(), expected, "{options:?}");
-        assert!(runs_programs(sandbox, "s390x"));
-        sandbox.succeeds(&["unregister"]);
-    }
-    // A package that comes later has the same name, and gives way.
-    let text = "package qemu-user-static\ninterpreter /bin/false\nmagic \\x7fELF\n";
-    fs::write(theirs.join("qemu-s390x"), text).expect("written");
-    let said = ran(&mut update("--import"));
-    assert!(said.err.contains("already installed by registrar"), "{said:?}");
-    host.succeeds("unpersist", "binfmt-support", &[]);
-    assert_eq!(host_runs(&mut update("--display")), "");
-}
-
-/// Folders of libraries in a package that is not installed.
-fn libraries(package: &Path) -> String {
-    let folders = fs::read_dir(package.join("usr/lib")).expect("libraries").map(|file| file.expect("a file").path());
-    folders.map(|path| path.display().to_string()).collect::<Vec<_>>().join(":")
-}
-
 fn again_changes_nothing(sandbox: &Sandbox) {
-    for (format, folder) in
-        [("systemd", "/etc/binfmt.d"), ("openrc", "/etc/binfmt.d"), ("binfmt-support", "/var/lib/binfmts")]
-    {
+    let folder = "/etc/binfmt.d";
+    for format in ["systemd", "openrc"] {
         let sandbox_root = sandbox.scratch().join("root");
         if sandbox_root.exists() {
             nix::mount::umount(&sandbox_root).expect("unmounted");
@@ -223,26 +185,24 @@ fn again_changes_nothing(sandbox: &Sandbox) {
         }
         let host = Host::new(sandbox);
         let before = host.files();
-        let files = if format == "binfmt-support" { 2 } else { 1 };
         let out = host.succeeds("persist", format, &["s390x,m68k"]);
         let cure = out.rsplit_once("; at once: ").expect("a cure").1;
         assert_eq!(
             out,
             format!(
                 "emulators in {EMULATORS}: 2 copied, 0 unchanged\n\
-                 files in {folder}: {files} written, 0 unchanged, 0 removed\n\
+                 files in {folder}: 1 written, 0 unchanged, 0 removed\n\
                  2 handlers from the next start of the host on; at once: {cure}"
             )
         );
         let after = host.files();
         let again = host.succeeds("persist", format, &["s390x,m68k"]);
         assert!(again.contains(": 0 copied, 2 unchanged\n"), "{again}");
-        assert!(again.contains(&format!(": 0 written, {files} unchanged, 0 removed\n")), "{again}");
+        assert!(again.contains(": 0 written, 1 unchanged, 0 removed\n"), "{again}");
         assert_eq!(host.files(), after);
         // What is asked for now is all that is there.
         let less = host.succeeds("persist", format, &["s390x"]);
-        let expected =
-            if files == 2 { "0 written, 1 unchanged, 1 removed" } else { "1 written, 0 unchanged, 0 removed" };
+        let expected = "1 written, 0 unchanged, 0 removed";
         assert!(less.contains(expected) && less.contains("\n1 handlers "), "{less}");
         let out = host.succeeds("unpersist", format, &[]);
         let expected = format!("files in {folder}: 1 removed\nemulators in {EMULATORS}: 2 removed\nwhat is registered");
@@ -261,27 +221,17 @@ fn leaves_what_is_of_others(sandbox: &Sandbox) {
     let host = Host::new(sandbox);
     host.write(CONF, "# mine\n");
     host.write("etc/binfmt.d/qemu-arm.conf", "theirs");
-    let advice = "nothing was changed; remove what has brought it, or choose other architectures or --format";
+    let advice = "nothing was changed; remove it first";
     host.fails("persist", "systemd", &["arm"], &format!("/{CONF} is of somebody else; {advice}"));
     assert_eq!(host.succeeds("unpersist", "systemd", &[]).lines().next(), Some("files in /etc/binfmt.d: 0 removed"));
-    let theirs = "qemu-user-static\nmagic\n0\n\\x7fELF\n\n/bin/false\n\n\n\n\n";
-    host.write("var/lib/binfmts/qemu-arm", theirs);
-    host.write("var/lib/binfmts/qemu-m68k", theirs);
-    host.write("var/lib/binfmts/python3.11", "python3.11\n");
-    let err = format!("/var/lib/binfmts/qemu-arm is of qemu-user-static, and so are 1 more files; {advice}");
-    host.fails("persist", "binfmt-support", &["arm,m68k,s390x"], &err);
+    fs::remove_file(host.root.join(CONF)).expect("removed");
     // An emulator of the administrator's own in the same folder, and one that is as ours would be.
     host.write("opt/registrar/bin/qemu-mine", "mine");
     fs::copy("/usr/bin/qemu-m68k-static", host.root.join("opt/registrar/bin/qemu-m68k-static")).expect("copied");
     let before = host.files();
-    host.succeeds("persist", "binfmt-support", &["s390x"]);
-    host.succeeds("unpersist", "binfmt-support", &[]);
+    host.succeeds("persist", "systemd", &["s390x"]);
+    host.succeeds("unpersist", "systemd", &[]);
     assert_eq!(host.files(), before);
-    fs::remove_dir_all(host.root.join("var/lib/binfmts")).expect("removed");
-    let err = "/var/lib/binfmts is not on that host: is binfmt-support installed, and is --root the host's root?";
-    host.fails("persist", "binfmt-support", &["s390x"], err);
-    let err = "binfmt-support knows no flag O; choose another --format";
-    host.fails("persist", "binfmt-support", &["--flags", "OF", "s390x"], err);
     let err = "no architecture that is asked for needs a handler on this machine";
     host.fails("persist", "openrc", &[std::env::consts::ARCH], err);
 }
@@ -303,16 +253,8 @@ fn links_stay_inside(sandbox: &Sandbox) {
     }
 }
 
-fn emulators_stay(sandbox: &Sandbox) {
+fn emulators_elsewhere(sandbox: &Sandbox) {
     let host = Host::new(sandbox);
-    host.succeeds("persist", "systemd", &["s390x"]);
-    host.succeeds("persist", "binfmt-support", &["s390x"]);
-    let out = host.succeeds("unpersist", "systemd", &[]);
-    assert!(out.contains(&format!("emulators in {EMULATORS}: still named in /var/lib/binfmts\n")), "{out}");
-    assert!(host.root.join("opt/registrar/bin/qemu-s390x-static").exists());
-    host.succeeds("unpersist", "binfmt-support", &[]);
-    assert!(!host.root.join("opt/registrar").exists());
-    // In a folder of the user's, which the configuration names.
     host.succeeds("persist", "openrc", &["s390x", "--copy-to", "/opt/mine"]);
     assert!(host.succeeds("unpersist", "openrc", &[]).contains("emulators in /opt/mine: 1 removed\n"));
     assert!(!host.root.join("opt/mine").exists());
@@ -395,16 +337,4 @@ fn export(sandbox: &Sandbox) {
         sandbox.add(rule);
     }
     assert_eq!(sandbox.entries(), expected);
-    sandbox.succeeds(&["unregister"]);
-    let package = packages::unpacked(&["binfmt-support", "libpipeline1"]).expect("binfmt-support");
-    let commands = sandbox.succeeds(&["export", "--format", "binfmt-support", "s390x,mipsel"]);
-    let folder = sandbox.scratch().join("binfmts");
-    fs::create_dir(&folder).expect("a folder");
-    let update = package.join("usr/sbin/update-binfmts");
-    let update = format!("{} --admindir {}", update.display(), folder.display());
-    let script = commands.replace("update-binfmts", &update);
-    host_runs(Command::new("sh").args(["-ec", &script]).env("LD_LIBRARY_PATH", libraries(&package)));
-    for name in ["qemu-s390x", "qemu-mipsel"] {
-        assert_eq!(sandbox.entries()[name], expected[name]);
-    }
 }

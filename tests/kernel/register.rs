@@ -74,7 +74,7 @@ fn again_changes_nothing(sandbox: &Sandbox) {
     let before = sandbox.entries();
     let out = sandbox.succeeds(&["register"]);
     assert_eq!(sandbox.entries(), before);
-    let sum = format!("0 registered, 0 replaced, {} unchanged", before.len());
+    let sum = format!("0 registered, 0 replaced, {} refreshed, 0 unchanged", before.len());
     assert!(out.lines().last().is_some_and(|line| line.starts_with(&sum)), "{out}");
 }
 
@@ -173,8 +173,8 @@ fn leftovers_are_cleaned(sandbox: &Sandbox) {
     let cases: [(&[&String], &str); 7] = [
         (&[&own, &leftover], left),
         (&[&own, &third], left),
-        (&[&leftover, &own], "unchanged "),
-        (&[&third, &leftover, &own], "unchanged "),
+        (&[&leftover, &own], "refreshed "),
+        (&[&third, &leftover, &own], "refreshed "),
         (&[&other, &leftover, &third], "(before: other flags)"),
         (&[&leftover], "registered "),
         (&[&leftover, &third], "registered "),
@@ -204,7 +204,7 @@ fn leftover_of_another_file(sandbox: &Sandbox) {
     assert!(register().contains("(before: served by what a killed run has left)"));
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
     assert!(runs(sandbox, s390x), "the entry that stayed holds the file of before");
-    assert!(register().contains("1 unchanged"));
+    assert!(register().contains("1 refreshed"));
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -248,8 +248,9 @@ fn ours_in_the_way_of_native(sandbox: &Sandbox) {
         "qemu-i386  skipped       {in_the_way}\nqemu-i486  skipped       runs natively\n\
          0 registered, 0 replaced, 0 unchanged; i386 skipped: {in_the_way}\n"
     );
-    let needed = "qemu-i386  unchanged     /usr/bin/qemu-i386-static\n\
-                  qemu-i486  registered    /usr/bin/qemu-i386-static\n1 registered, 0 replaced, 1 unchanged\n";
+    let needed = "qemu-i386  refreshed     /usr/bin/qemu-i386-static\n\
+                  qemu-i486  registered    /usr/bin/qemu-i386-static\n\
+                  1 registered, 0 replaced, 1 refreshed, 0 unchanged\n";
     assert_eq!(out, if is_native { native.as_str() } else { needed });
     let out = sandbox.succeeds(&["register"]);
     assert_eq!(out.contains(in_the_way), is_native);
@@ -282,7 +283,7 @@ fn file_is_gone(sandbox: &Sandbox) {
 fn spellings_of_a_folder(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
     for folder in ["/usr/bin/", "//usr/./bin", "/usr//bin/."] {
-        assert!(sandbox.succeeds(&["register", "s390x", "--bindir", folder]).contains("unchanged     /usr/bin/qemu"));
+        assert!(sandbox.succeeds(&["register", "s390x", "--bindir", folder]).contains("refreshed     /usr/bin/qemu"));
     }
     sandbox.fails(
         &["register", "s390x", "--bindir", "/"],

@@ -57,7 +57,7 @@ const SAID: [&str; 7] = [
     "29\n1 registered, 0 replaced, 0 unchanged; for programs of user:[] alone\n\
      binfmt_misc at /proc/sys/fs/binfmt_misc, for programs of user:[] alone\n\
      scope     ok       programs of user:[] alone\nqemu-aarch64 register status\n",
-    "126\n0 registered, 0 replaced, 1 unchanged; for programs of user:[] alone\n",
+    "126\n0 registered, 0 replaced, 1 refreshed, 0 unchanged; for programs of user:[] alone\n",
     "nothing done: 1 to remove\n1 unregistered\n",
     "binfmt_misc at /proc/sys/fs/binfmt_misc, for programs of user:[] alone\n\
      scope     ok       programs of user:[] alone\nregister status\n",

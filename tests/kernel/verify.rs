@@ -37,7 +37,6 @@ pub(crate) const TESTS: &[Test] = &[
     test("verify/mounts_show_nowhere", mounts_show_nowhere),
     test("verify/nobody_waits_any_more", nobody_waits_any_more),
     test("verify/with_register", with_register),
-    test("verify/with_register_all_or_nothing", with_register_all_or_nothing),
     test("verify/with_register_without_flag_f", with_register_without_flag_f),
 ];
 
@@ -484,32 +483,6 @@ fn with_register(sandbox: &Sandbox) {
     assert!(ran.out.contains("1 replaced"), "{}", ran.out);
 }
 
-/// `register --atomic --verify`: what does not run is taken back, with what does.
-fn with_register_all_or_nothing(sandbox: &Sandbox) {
-    let folder = stand_ins(sandbox, &["arm"]);
-    let folder = folder.to_str().expect("text");
-    symlink("/usr/bin/qemu-s390x-static", format!("{folder}/qemu-s390x-static")).expect("a link");
-    sandbox.succeeds(&["register", "s390x", "--credentials"]);
-    let before = sandbox.entries();
-    let register = ["register", "--atomic", "--verify", "--bindir", folder];
-    // Nothing is made to fail; the writes are seen.
-    let (ran, log) =
-        sandbox.run_injected("write:error=EIO:when=65535", None, &[&register[..], &["arm,s390x"]].concat());
-    assert_eq!((ran.code, sandbox.entries()), (Some(1), before), "{}", ran.err);
-    assert!(ran.err.starts_with("verifying qemu-arm: crashed: ") && ran.err.lines().count() == 1, "{}", ran.err);
-    let expected = "qemu-arm    taken back\nqemu-s390x  taken back\n\
-                    0 registered, 0 replaced, 0 unchanged, 2 taken back\nverified: 1 ok, 1 crashed; in an empty root\n";
-    assert_eq!(ran.out, expected);
-    // At every moment an entry serves what was served before.
-    let written = log.lines().filter_map(|line| line.split('"').nth(1));
-    let written = written.filter_map(|text| text.strip_prefix(':').or(Some(text).filter(|text| *text == "-1")));
-    let written: Vec<_> = written.map(|text| text.split(':').next().unwrap_or_default()).collect();
-    let exchange = ["qemu-s390x.registrar", "-1", "qemu-s390x", "-1"];
-    assert_eq!(written, [&["qemu-arm"][..], &exchange, &exchange, &["-1"]].concat());
-    let out = sandbox.succeeds(&[&register[..], &["s390x"]].concat());
-    assert!(out.ends_with("\n0 registered, 1 replaced, 0 unchanged\nverified: 1 ok; in an empty root\n"), "{out}");
-}
-
 /// What is to be opened at each start is run where it can be.
 fn with_register_without_flag_f(sandbox: &Sandbox) {
     let out = sandbox.succeeds(&["register", "--no-fix-binary", "--verify", "s390x", "m68k"]);
@@ -520,10 +493,8 @@ fn with_register_without_flag_f(sandbox: &Sandbox) {
     assert!(out.contains("without flag F: only where /usr/bin/qemu-s390x-static is"), "{out}");
     let folder = stand_ins(sandbox, &["arm"]);
     let broken = ["register", "--no-fix-binary", "--verify", "arm", "--bindir", folder.to_str().expect("text")];
-    for arguments in [&broken[..], &[&broken[..], &["--atomic"]].concat()] {
-        let ran = sandbox.run(arguments);
-        assert!(ran.code == Some(1) && ran.err.starts_with("verifying qemu-arm: crashed: "), "{}", ran.err);
-    }
+    let ran = sandbox.run(&broken);
+    assert!(ran.code == Some(1) && ran.err.starts_with("verifying qemu-arm: crashed: "), "{}", ran.err);
     // Who asks for no more than whether programs run anywhere is told why they do not.
     let ran = sandbox.run(&["verify", "s390x"]);
     let err = "verifying qemu-s390x: no-emulator: qemu-s390x has no flag F, so that /usr/bin/qemu-s390x-static must be \

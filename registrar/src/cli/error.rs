@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use crate::dialects::Dialect;
-use crate::run;
+use crate::output::{CANNOT_RUN, FAILURE};
+use crate::request::CompatMode;
 use crate::table::TABLE;
-use crate::told::FAILURE;
 
 /// A command line that cannot be meant. Nothing was done.
 #[derive(Debug)]
@@ -43,8 +42,8 @@ pub(crate) enum Error {
     },
     Mount,
     /// Of another image's command line.
-    Foreign {
-        dialect: Dialect,
+    Compat {
+        mode: CompatMode,
         cause: String,
     },
     /// Of the command `run`, whose exit statuses are a program's.
@@ -54,7 +53,7 @@ pub(crate) enum Error {
 impl Error {
     /// The exit status.
     pub(crate) fn code(&self) -> u8 {
-        if matches!(self, Self::OfRun(_)) { run::OUR_OWN } else { FAILURE }
+        if matches!(self, Self::OfRun(_)) { CANNOT_RUN } else { FAILURE }
     }
 }
 
@@ -100,12 +99,12 @@ impl fmt::Display for Error {
             Self::Label { source, word } => {
                 write!(f, "{source} '{word}': not auto, none, a type such as bin_t, or a whole label")
             }
-            Self::Format(word) => write!(f, "--format '{word}': not systemd, openrc or binfmt-support"),
+            Self::Format(word) => write!(f, "--format '{word}': not systemd or openrc"),
             Self::Names => f.write_str("unpersist removes all that persist has written; it takes no architectures"),
             Self::Lacks { command, option } => write!(f, "{command} needs {option}; see registrar --help"),
             Self::OfRun(error) => write!(f, "{error}"),
-            Self::Foreign { dialect, cause } => {
-                write!(f, "{cause}; this was read as {dialect}'s command line, see {}", dialect.help_line())
+            Self::Compat { mode, cause } => {
+                write!(f, "{cause}; this was read as {mode}'s command line, see {}", mode.help_line())
             }
             Self::Mount => f.write_str("--mount '': no folder"),
         }

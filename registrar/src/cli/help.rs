@@ -26,7 +26,6 @@ ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; several 
 Options of register:
       --verify            fail unless foreign programs then really run, as verify tells
       --keep              what an entry of somebody else serves, it goes on serving
-      --atomic            all or nothing: a failure, with --verify also of a program, takes back what this run did
       --credentials       set-user-ID programs get their rights, which the emulator then has (flags OC)
       --preserve-argv0    programs see the argv[0] that they were started with (flag P)
       --no-fix-binary     open the emulator at each start, wherever that is, instead of once now (no flag F)
@@ -41,7 +40,7 @@ Options of register:
       --dry-run           say what would be done, and do nothing
 
 Options of persist, beside those from --credentials to --flags, --copy-to [/opt/registrar/bin] and --selinux-label:
-      --format NAME  who reads it: systemd, openrc or binfmt-support; also of unpersist and export
+      --format NAME  who reads it: systemd or openrc; also of unpersist and export
       --root DIR     where the host's root is mounted; also of unpersist
       --unit         systemd: also a service that puts back what others remove, with registrar beside the emulators
 

@@ -5,47 +5,50 @@ use std::time::Duration;
 
 use super::*;
 use crate::flags::Flags;
-use crate::host::{Copies, Label};
-use crate::persist::{self, Format};
-use crate::plan::Wanted;
-use crate::verify;
+use crate::request::{
+    Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, Label, PROBE_TIMEOUT, RegisterArgs,
+    ResidentArgs, Verbosity,
+};
 
 fn parsed(line: &str) -> Result<Command, String> {
     parse(line.split(' ').map(OsString::from)).map_err(|error| error.to_string())
 }
 
-fn asked(targets: &[&'static str]) -> Asked {
-    Asked { targets: targets.into(), ..Asked::default() }
+fn args(targets: &[&'static str]) -> CommonArgs {
+    CommonArgs { targets: targets.into(), ..CommonArgs::default() }
 }
 
 #[test]
 fn command_lines() {
-    let register = |asked| Register { asked, ..Register::default() };
-    let status = |targets, json| Command::Status { asked: asked(targets), json, check: false };
-    let wanted = |flags, keep| Wanted { flags: Flags::raw(flags).expect("flags"), keep, emulators: "/usr/bin".into() };
-    let elsewhere = || Asked {
+    let register = |args| RegisterArgs { args, ..RegisterArgs::default() };
+    let status = |targets, json| Command::Status { args: args(targets), json, check: false };
+    let desired = |flags, keep_foreign| DesiredState {
+        flags: Flags::raw(flags).expect("flags"),
+        keep_foreign,
+        emulators: "/usr/bin".into(),
+    };
+    let elsewhere = || CommonArgs {
         mount: Some("/m".into()),
-        wanted: Wanted { emulators: "/opt".into(), ..wanted("F", false) },
-        ..asked(&[])
+        desired: DesiredState { emulators: "/opt".into(), ..desired("F", false) },
+        ..args(&[])
     };
     let cases = [
         ("registrar", status(&[], false)),
         ("registrar --json", status(&[], true)),
         ("registrar status arm64", status(&["aarch64"], false)),
-        ("registrar register", Command::Register(register(asked(&[])))),
-        ("registrar register arm64,S390X linux/arm64", Command::Register(register(asked(&["aarch64", "s390x"])))),
-        ("registrar register linux/aarch64", Command::Register(register(asked(&["aarch64"])))),
-        ("registrar --mount /m unregister --bindir=/opt/", Command::Unregister { asked: elsewhere(), dry_run: false }),
+        ("registrar register", Command::Register(register(args(&[])))),
+        ("registrar register arm64,S390X linux/arm64", Command::Register(register(args(&["aarch64", "s390x"])))),
+        ("registrar register linux/aarch64", Command::Register(register(args(&["aarch64"])))),
+        ("registrar --mount /m unregister --bindir=/opt/", Command::Unregister { args: elsewhere(), dry_run: false }),
         (
-            "registrar register -q --keep --atomic --dry-run --temporary --scope=userns --credentials arm64",
-            Command::Register(Register {
-                asked: Asked {
-                    wanted: wanted("OCF", true),
+            "registrar register -q --keep --dry-run --temporary --scope=userns --credentials arm64",
+            Command::Register(RegisterArgs {
+                args: CommonArgs {
+                    desired: desired("OCF", true),
                     in_user_namespace: true,
-                    detail: Detail::Quiet,
-                    ..asked(&["aarch64"])
+                    detail: Verbosity::Quiet,
+                    ..args(&["aarch64"])
                 },
-                atomic: true,
                 dry_run: true,
                 temporary: true,
                 verify: false,
@@ -54,44 +57,48 @@ fn command_lines() {
         ),
         (
             "registrar register --bindir /opt --copy-to=/host//q/ --selinux-label lib_t",
-            Command::Register(register(Asked {
-                wanted: Wanted { emulators: "/host/q".into(), ..wanted("F", false) },
-                copies: Some(Copies { from: "/opt".into(), label: Label::parse("lib_t").expect("a label") }),
-                ..asked(&[])
+            Command::Register(register(CommonArgs {
+                desired: DesiredState { emulators: "/host/q".into(), ..desired("F", false) },
+                copies: Some(CopySpec { from: "/opt".into(), label: Label::parse("lib_t").expect("a label") }),
+                ..args(&[])
             })),
         ),
         (
             "registrar register --stay --unregister-on-exit --preserve-argv0 --no-fix-binary -v",
-            Command::Register(Register {
-                stay: Some(Stay { unregister_on_exit: true }),
-                ..register(Asked { wanted: wanted("P", false), detail: Detail::Verbose, ..asked(&[]) })
+            Command::Register(RegisterArgs {
+                stay: Some(ResidentArgs { unregister_on_exit: true }),
+                ..register(CommonArgs { desired: desired("P", false), detail: Verbosity::Verbose, ..args(&[]) })
             }),
         ),
         (
             "registrar status --check --flags FP",
-            Command::Status { asked: Asked { wanted: wanted("PF", false), ..asked(&[]) }, json: false, check: true },
+            Command::Status {
+                args: CommonArgs { desired: desired("PF", false), ..args(&[]) },
+                json: false,
+                check: true,
+            },
         ),
         (
             "registrar run --bindir /opt ls -l --mount x",
             Command::Run {
-                asked: Asked { mount: None, ..elsewhere() },
+                args: CommonArgs { mount: None, ..elsewhere() },
                 program: ["ls", "-l", "--mount", "x"].map(OsString::from).into(),
             },
         ),
-        ("registrar run -- -x", Command::Run { asked: asked(&[]), program: vec!["-x".into()] }),
+        ("registrar run -- -x", Command::Run { args: args(&[]), program: vec!["-x".into()] }),
         (
             "registrar verify --timeout 2 arm64",
-            Command::Verify { asked: asked(&["aarch64"]), json: false, limit: Duration::from_secs(2) },
+            Command::Verify { args: args(&["aarch64"]), json: false, limit: Duration::from_secs(2) },
         ),
-        ("registrar doctor s390x", Command::Doctor { asked: asked(&["s390x"]), limit: verify::LIMIT }),
-        ("registrar verify --json", Command::Verify { asked: asked(&[]), json: true, limit: verify::LIMIT }),
+        ("registrar doctor s390x", Command::Doctor { args: args(&["s390x"]), limit: PROBE_TIMEOUT }),
+        ("registrar verify --json", Command::Verify { args: args(&[]), json: true, limit: PROBE_TIMEOUT }),
         (
             "registrar persist --root /host --format systemd arm64",
             Command::Persist {
-                asked: Asked {
-                    wanted: Wanted { emulators: persist::EMULATORS.into(), ..wanted("F", false) },
-                    copies: Some(Copies { from: "/usr/bin".into(), label: Label::Auto }),
-                    ..asked(&["aarch64"])
+                args: CommonArgs {
+                    desired: DesiredState { emulators: HOST_EMULATOR_DIR.into(), ..desired("F", false) },
+                    copies: Some(CopySpec { from: "/usr/bin".into(), label: Label::Auto }),
+                    ..args(&["aarch64"])
                 },
                 format: Format::Systemd,
                 has_unit: false,
@@ -99,8 +106,8 @@ fn command_lines() {
             },
         ),
         (
-            "registrar export --bindir /opt --format binfmt-support",
-            Command::Export { asked: Asked { mount: None, ..elsewhere() }, format: Format::BinfmtSupport },
+            "registrar export --bindir /opt --format openrc",
+            Command::Export { args: CommonArgs { mount: None, ..elsewhere() } },
         ),
         ("registrar register --version", Command::Version),
         ("registrar -h", Command::Help(None)),
@@ -155,7 +162,7 @@ fn refused_command_lines() {
         ("registrar status --copy-to /q", "--copy-to is for register, persist, unpersist; see registrar --help"),
         ("registrar persist --root /", "persist needs --format; see registrar --help"),
         ("registrar unpersist --format openrc", "unpersist needs --root; see registrar --help"),
-        ("registrar persist --root / --format systemD", "--format 'systemD': not systemd, openrc or binfmt-support"),
+        ("registrar persist --root / --format systemD", "--format 'systemD': not systemd or openrc"),
         (
             "registrar persist --root / --format openrc --unit",
             "--unit is for --format systemd alone; see registrar --help",

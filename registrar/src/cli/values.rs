@@ -4,10 +4,9 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::Error;
-use crate::dialects::names;
 use crate::flags::Flags;
-use crate::persist::Format;
-use crate::table::{LONGEST_LINE, SPARES, TABLE};
+use crate::request::Format;
+use crate::table::{LONGEST_LINE, NAME_SUFFIXES, TABLE, names};
 
 pub(super) fn seconds(word: &OsStr) -> Result<Duration, Error> {
     match word.to_str().and_then(|word| word.parse().ok()) {
@@ -17,7 +16,11 @@ pub(super) fn seconds(word: &OsStr) -> Result<Duration, Error> {
 }
 
 pub(super) fn format(word: &OsStr) -> Result<Format, Error> {
-    word.to_str().and_then(Format::parse).ok_or_else(|| Error::Format(word.to_string_lossy().into_owned()))
+    match word.to_str() {
+        Some("systemd") => Ok(Format::Systemd),
+        Some("openrc") => Ok(Format::OpenRc),
+        _ => Err(Error::Format(word.to_string_lossy().into_owned())),
+    }
 }
 
 /// The one scope that must be named.
@@ -54,7 +57,7 @@ pub(crate) fn known_targets(names: &mut dyn Iterator<Item = &str>) -> (Vec<&'sta
 
 /// The host's own architecture needs no emulator, so no image lacks it.
 fn is_in_image(target: &str) -> bool {
-    target == crate::native::HOST || TABLE.handlers_of(target).next().is_some()
+    target == crate::arch::HOST || TABLE.handlers_of(target).next().is_some()
 }
 
 /// A folder that can stand in a rule, in the one spelling that entries are compared by.
@@ -64,7 +67,7 @@ pub(crate) fn emulator_folder(source: &'static str, folder: &OsStr, flags: &Flag
     let parts = folder.split('/').filter(|part| !matches!(*part, "" | "."));
     let plain: String = parts.flat_map(|part| ["/", part]).collect();
     let too_long =
-        || TABLE.handlers.iter().any(|handler| handler.line_with(SPARES[1], &plain, flags).len() > LONGEST_LINE);
+        || TABLE.handlers.iter().any(|handler| handler.line_with(NAME_SUFFIXES[1], &plain, flags).len() > LONGEST_LINE);
     if !folder.starts_with('/') {
         refused("not an absolute path")
     } else if folder.contains(|letter: char| letter == ':' || letter.is_control()) {

@@ -1,321 +1,335 @@
-//! `register`: looks whether it may and whether it will last, plans each handler, and has the plan carried out, once or
-//! as long as this process stays.
-
-mod dry_run;
+//! `register`, stage by stage: check the emulators, copy them, locate and lock `binfmt_misc`, its lifetime, observe, plan,
+//! apply, verify, report. `run` enters at the second half, a resident goes through all of it as often as needed.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
-use super::{handlers, in_wanted_scope, unregister};
-use crate::apply::{Done, Writer};
-use crate::cli::{Asked, Detail, Register};
-use crate::elf;
-use crate::guard::Guard;
-use crate::held::FullPipe;
-use crate::host::{self, Brought, Copying, Place};
-use crate::kernel::{self, Entries, Error, Folder, Lasting, Mount, Namespace};
-use crate::native::{self, HOST, Verdict, Verdicts};
-use crate::plan::{self, Outcome, Skip, Step, Wanted};
-use crate::report::{Mode, Report, Verb};
-use crate::stay;
+use super::error::Error;
+use super::report::{Action, DryRun, Report};
+use super::{handlers, require_scope, resident, unregister};
+use crate::apply::{PlanResult, PlanStatus, Writer};
+use crate::arch::HOST;
+use crate::binfmt_misc::{self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace};
+use crate::elf::{self, Unfit};
+use crate::emulators::{CopyJob, StagingDir};
+use crate::native::{self, Emulation, NativeSupportCache};
+use crate::output::Output;
+use crate::plan::{self, HandlerPlan, PlanOutcome, SkipReason};
+use crate::request::{CommonArgs, PROBE_TIMEOUT, RegisterArgs, Verbosity};
+use crate::sys::{self, errno};
 use crate::table::{EMULATOR_DIR, Handler};
-use crate::told::Told;
-use crate::verify::{self, Question};
+use crate::verify::{self, VerifyRequest};
 
-/// Registers what is asked for.
-pub(super) fn register(command: &Register) -> Result<Told, Error> {
-    let asked = &command.asked;
-    check_emulators(asked)?;
-    let namespace = in_wanted_scope(asked)?;
-    if command.dry_run {
-        return dry_run::would_register(asked, namespace.as_ref());
-    }
-    let (all, namespace) = (handlers(asked), namespace.as_ref());
-    let Some(stay) = command.stay else { return register_once(command, &all, namespace) };
-    let told = stay::stay(asked, &all, |handlers| register_once(command, handlers, namespace))?;
-    match stay.unregister_on_exit.then(|| unregister(asked)) {
-        None => Ok(told),
-        Some(Ok(gone)) => Ok(told.then(gone)),
-        Some(Err(error)) => Ok(told.and_failure(&error.to_string())),
-    }
+/// `CAP_SYS_ADMIN`, which mount(2) asks for.
+const MAY_MOUNT: u64 = 1 << 21;
+
+/// Registers what is asked for, once or as long as this process stays.
+pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
+    let args = &request.args;
+    check_emulators(args)?;
+    let registration = Registration {
+        args,
+        namespace: require_scope(args)?,
+        emulation: Emulation::current(),
+        is_dry_run: request.dry_run,
+        must_last: request.stay.is_none() && !request.temporary,
+        verify: request.verify,
+    };
+    let all = handlers(args);
+    let Some(resident) = request.stay else { return registration.run(&all) };
+    let output = resident::stay(args, &all, |handlers| registration.run(handlers))?;
+    Ok(match resident.unregister_on_exit.then(|| unregister(args)) {
+        None => output,
+        Some(Ok(gone)) => output.chain(gone),
+        Some(Err(error)) => output.with_error(&error.to_string()),
+    })
 }
 
 /// Registers all in the namespace that this process has made, and will be the last of. Says too whether anything is
 /// registered now.
-pub(super) fn register_in_own_namespace(asked: &Asked) -> Result<(Told, bool), Error> {
-    let (folder, mut register) = kernel::find_and_lock(None, Mount::OwnAlone)?;
-    let guard = guard()?;
-    let (_, steps) = plan(&folder, asked, &handlers(asked), guard, &Files::default())?;
-    let mut report = Report::new(Verb::Register, Mode::Real, folder.path(), asked);
-    let mut writer = Writer::new(&folder, &asked.wanted, &mut register);
-    steps.into_iter().for_each(|step| report.add(writer.apply(step)));
-    Ok((report.told(), folder.entries()?.names().next().is_some()))
+pub(super) fn register_in_own_namespace(args: &CommonArgs) -> Result<(Output, bool), Error> {
+    let emulation = Emulation::current();
+    let registration =
+        Registration { args, namespace: None, emulation, is_dry_run: false, must_last: false, verify: false };
+    registration.refuse_emulation()?;
+    let mut location = Location::locked(binfmt_misc::find_and_lock(None, MountPolicy::RequireOwn)?);
+    let output = registration.register_at(&mut location, &handlers(args))?;
+    Ok((output, location.entries()?.names().next().is_some()))
 }
 
-/// What no rule may take; an error where there is nothing to be registered for.
-fn guard() -> Result<Guard, Error> {
-    let guard = Guard::new().map_err(|errno| Error::Guard { errno })?;
-    match guard.emulation {
-        None => Ok(guard),
-        Some(emulation) => Err(Error::Emulated(emulation)),
+/// What is asked for, and what this process is.
+struct Registration<'a> {
+    args: &'a CommonArgs,
+    namespace: Option<UserNamespace>,
+    emulation: Option<Emulation>,
+    is_dry_run: bool,
+    /// Handlers that go with this process's mount are not what is asked for.
+    must_last: bool,
+    verify: bool,
+}
+
+/// Where `binfmt_misc` is, or, for a dry run, is to be mounted.
+struct Location {
+    at: PathBuf,
+    mount: Option<BinfmtMount>,
+    register: Option<RegisterFile>,
+}
+
+impl Location {
+    fn locked((mount, register): (BinfmtMount, RegisterFile)) -> Self {
+        Self { at: mount.path().into(), mount: Some(mount), register: Some(register) }
+    }
+
+    fn entries(&self) -> Result<Entries, binfmt_misc::Error> {
+        self.mount.as_ref().map_or_else(|| Ok(Entries::default()), BinfmtMount::entries)
     }
 }
 
-/// Registers some of what is asked for.
-fn register_once(
-    command: &Register,
-    handlers: &[&'static Handler],
-    namespace: Option<&Namespace>,
-) -> Result<Told, Error> {
-    let asked = &command.asked;
-    let guard = match guard() {
-        Err(error @ Error::Emulated(_)) => return Err(error),
-        // Where there is no /proc, what cannot be mounted there says more.
-        guard => guard,
-    };
-    // Before the lock: no other run need wait for a slow disk.
-    let brought = match bring(asked, handlers) {
-        Ok(brought) => brought,
-        Err(error) => return Ok(Told::failure(&error.to_string())),
-    };
-    let copied = match &brought {
-        Some(brought) if asked.detail != Detail::Quiet => Told::success(brought.line(&asked.wanted.emulators)),
-        _ => Told::success(String::new()),
-    };
-    let files = Files { new: brought.unwrap_or_default().new, originals: None };
-    let missing = Mount::in_scope(namespace.is_some());
-    let (folder, mut register) = kernel::find_and_lock(asked.mount.as_deref(), missing)?;
-    let told = guard.and_then(|guard| register_in(&folder, &mut register, command, handlers, guard, &files, namespace));
-    let told = told.map(|told| copied.then(told));
-    if told.as_ref().map_or(true, |told| told.is_failure()) {
-        folder.unmount_if_unused();
-    }
-    // What programs do takes time that no other run need wait for, unless it may all be taken back.
-    drop(register);
-    match told {
-        Ok(told) if command.verify && !command.atomic && !told.is_failure() => {
-            Ok(told.then(proof(asked, handlers, &folder)))
+impl Registration<'_> {
+    /// All stages, for some of the handlers that are asked for.
+    fn run(&self, handlers: &[&'static Handler]) -> Result<Output, Error> {
+        self.refuse_emulation()?;
+        // Before the lock: no other run need wait for a slow disk.
+        let copied = self.copy_emulators(handlers)?;
+        let mut location = self.locate()?;
+        let output = self.register_at(&mut location, handlers).map(|output| copied.chain(output));
+        let is_good = output.as_ref().is_ok_and(|output| !output.is_failure());
+        if let Some(mount) = location.mount.as_ref().filter(|_| !is_good && !self.is_dry_run) {
+            mount.unmount_if_unused();
         }
-        told => told,
-    }
-}
-
-/// Copies the emulators of all that needs a handler, if they are to be copied.
-fn bring(asked: &Asked, handlers: &[&'static Handler]) -> Result<Option<Brought>, host::Error> {
-    let Some(copies) = &asked.copies else { return Ok(None) };
-    let wanted = native::needed(handlers.iter().copied());
-    let place = Place::make(Path::new(slashed(&asked.wanted.emulators)))?;
-    Copying::new(copies.originals(&wanted), &copies.label, &place)?.finish().map(Some)
-}
-
-/// Which of the emulators' files are other ones than the kernel can have opened, and where to look at them.
-#[derive(Default)]
-struct Files<'a> {
-    /// File names of those that this run has copied.
-    new: Vec<&'static str>,
-    /// Folder of those that are to be copied, where nothing is done.
-    originals: Option<&'a str>,
-}
-
-impl Files<'_> {
-    /// The file that will be the emulator.
-    fn path(&self, handler: &Handler, wanted: &Wanted) -> String {
-        let original = self.originals.map(|folder| handler.interpreter(folder));
-        original.filter(|path| Path::new(path).exists()).unwrap_or_else(|| handler.interpreter(&wanted.emulators))
-    }
-}
-
-/// What came of running programs of all that was asked for, whoever serves it, in a line; in full if that is wanted.
-fn proof(asked: &Asked, handlers: &[&'static Handler], folder: &Folder) -> Told {
-    let proof = || -> Result<Told, verify::Error> {
-        let entries = folder.entries()?;
-        let verified = verify::verify(&Question {
-            handlers,
-            folder,
-            entries: &entries,
-            emulators: &asked.wanted.emulators,
-            is_fixed: asked.wanted.flags.fixes_binary(),
-            limit: verify::LIMIT,
-        })?;
-        Ok(match asked.detail {
-            Detail::Quiet => verified.told_in_short().without_out(),
-            Detail::Normal => verified.told_in_short(),
-            Detail::Verbose => verified.told(false),
-        })
-    };
-    proof().unwrap_or_else(|error| Told::failure(&error.to_string()))
-}
-
-fn register_in(
-    folder: &Folder,
-    register: &mut kernel::Register,
-    command: &Register,
-    handlers: &[&'static Handler],
-    guard: Guard,
-    files: &Files<'_>,
-    namespace: Option<&Namespace>,
-) -> Result<Told, Error> {
-    let asked = &command.asked;
-    let is_lasting_asked = command.stay.is_none() && !command.temporary;
-    let lasting = if is_lasting_asked { kernel::lasting(folder) } else { Lasting::Always };
-    if lasting == Lasting::No {
-        return Err(Error::Vanishing(namespace.cloned()));
-    }
-    let mut report = Report::new(Verb::Register, Mode::Real, folder.path(), asked);
-    if lasting == Lasting::AsThisMountNamespace {
-        report.remark("as long as this mount namespace".into());
-    }
-    if let Some(namespace) = folder.namespace() {
-        report.remark(of_namespace(&namespace));
-    }
-    let (entries, steps) = plan(folder, asked, handlers, guard, files)?;
-    let mut writer = Writer::new(folder, &asked.wanted, register);
-    let mut proven = None;
-    if command.atomic {
-        let mut done = writer.apply_all_or_none(steps, &entries);
-        if command.verify && !done.iter().any(Done::is_failure) {
-            let proof = proof(asked, handlers, folder);
-            if proof.is_failure() {
-                done = writer.take_back_all(done, &entries);
+        // What programs do takes time that no other run need wait for.
+        drop(location.register);
+        match location.mount {
+            Some(mount) if is_good && self.verify => {
+                output.map(|output| output.chain(self.verify_registered(handlers, &mount)))
             }
-            proven = Some(proof);
+            _ => output,
         }
-        done.into_iter().for_each(|done| report.add(done));
-    } else {
-        steps.into_iter().for_each(|step| report.add(writer.apply(step)));
     }
-    let told = report.told();
-    Ok(match proven {
-        Some(proof) => told.then(proof),
-        None => told,
-    })
+
+    /// From the lifetime to the report.
+    fn register_at(&self, location: &mut Location, handlers: &[&'static Handler]) -> Result<Output, Error> {
+        let remarks = if self.is_dry_run { self.dry_run_remarks(location) } else { self.lifetime(location)? };
+        let entries = observe(location)?;
+        let plans = self.plan(handlers, &entries);
+        let results = if self.is_dry_run { self.preview(location, plans) } else { self.apply(location, plans) };
+        let dry_run = if self.is_dry_run { DryRun::Yes } else { DryRun::No };
+        let report = Report { action: Action::Register, dry_run, at: &location.at, args: self.args };
+        Ok(report.output(results, &remarks))
+    }
+
+    fn refuse_emulation(&self) -> Result<(), Error> {
+        match self.emulation {
+            Some(emulation) if !self.is_dry_run => Err(Error::Emulated(emulation)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies the emulators of all that needs a handler, if they are to be copied.
+    fn copy_emulators(&self, handlers: &[&'static Handler]) -> Result<Output, Error> {
+        let nothing = Output::success(String::new());
+        let Some(copies) = self.args.copies.as_ref().filter(|_| !self.is_dry_run) else { return Ok(nothing) };
+        let folder = &self.args.desired.emulators;
+        let foreign = native::foreign_handlers(handlers.iter().copied());
+        let dir = StagingDir::make(Path::new(slashed(folder)))?;
+        let report = CopyJob::new(copies.originals(&foreign), &copies.label, &dir)?.finish()?;
+        Ok(if self.args.detail == Verbosity::Quiet { nothing } else { Output::success(report.line(folder)) })
+    }
+
+    fn locate(&self) -> Result<Location, Error> {
+        let (only, is_namespace) = (self.args.mount.as_deref(), self.namespace.is_some());
+        if !self.is_dry_run {
+            return Ok(Location::locked(binfmt_misc::find_and_lock(only, MountPolicy::in_scope(is_namespace))?));
+        }
+        match binfmt_misc::find(only, MountPolicy::never_in_scope(is_namespace)) {
+            Ok(mount) => Ok(Location { at: mount.path().into(), mount: Some(mount), register: None }),
+            Err(binfmt_misc::Error::NotMounted { at }) => {
+                binfmt_misc::check_mount_point_empty(&at)?;
+                if !may_mount() {
+                    return Err(binfmt_misc::Error::Mount { at, errno: Errno::EPERM }.into());
+                }
+                Ok(Location { at, mount: None, register: None })
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Refuses what would go with this process, unless that is asked for; says what else goes with what.
+    fn lifetime(&self, location: &Location) -> Result<Vec<String>, Error> {
+        let Some(mount) = &location.mount else { return Ok(Vec::new()) };
+        let mut remarks = Vec::new();
+        match if self.must_last { binfmt_misc::lasting(mount) } else { Lifetime::Permanent } {
+            Lifetime::Process => return Err(Error::WouldNotPersist(self.namespace.clone())),
+            Lifetime::MountNamespace => remarks.push("as long as this mount namespace".into()),
+            Lifetime::Permanent => {}
+        }
+        remarks.extend(mount.namespace().map(|namespace| of_namespace(&namespace)));
+        Ok(remarks)
+    }
+
+    fn dry_run_remarks(&self, location: &Location) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if location.mount.is_none() {
+            remarks.push(format!("binfmt_misc to be mounted at {}", location.at.display()));
+        }
+        let is_alone = || location.mount.as_ref().is_none_or(|mount| mount.namespace().is_some());
+        remarks.extend(self.namespace.as_ref().filter(|_| is_alone()).map(of_namespace));
+        remarks.extend(self.emulation.map(|emulation| format!("not to be done here: {emulation}")));
+        if self.args.copies.is_some() {
+            remarks.push(format!("emulators to be copied to {} first", self.args.desired.emulators));
+        }
+        remarks
+    }
+
+    fn plan(&self, handlers: &[&'static Handler], entries: &Entries) -> Vec<HandlerPlan> {
+        let mut native_support = NativeSupportCache::new(self.emulation);
+        let foreign = handlers.iter().filter(|handler| handler.target != HOST);
+        let plan = |handler: &&'static Handler| {
+            let support = native_support.of(handler);
+            let has_emulator = || Path::new(&self.emulator_path(handler)).exists();
+            let mut plan = plan::register(handler, &self.args.desired, entries, support, has_emulator);
+            if let Some(refused) = self.refused(&plan) {
+                (plan.outcome, plan.changes) = (refused, Vec::new());
+            }
+            plan
+        };
+        foreign.map(plan).collect()
+    }
+
+    /// What keeps a plan from being carried out although the kernel might take it.
+    fn refused(&self, plan: &HandlerPlan) -> Option<PlanOutcome> {
+        match &plan.outcome {
+            PlanOutcome::Skipped(SkipReason::Unknown(cause)) if !self.args.targets.is_empty() => {
+                Some(PlanOutcome::Undecidable(cause.clone()))
+            }
+            PlanOutcome::Registered | PlanOutcome::Replaced(_) | PlanOutcome::Refreshed | PlanOutcome::Unchanged
+                if !self.args.desired.flags.fixes_binary() =>
+            {
+                not_executable(&self.emulator_path(plan.handler)).map(PlanOutcome::NotExecutable)
+            }
+            _ if plan.changes.is_empty() || self.args.desired.emulators == EMULATOR_DIR => None,
+            _ => not_static(&self.emulator_path(plan.handler)).map(PlanOutcome::Unfit),
+        }
+    }
+
+    /// The file that will be the emulator: for a dry run the one to be copied, if it is there.
+    fn emulator_path(&self, handler: &Handler) -> String {
+        let copies = self.args.copies.as_ref().filter(|_| self.is_dry_run);
+        let original = copies.map(|copies| handler.interpreter(&copies.from)).filter(|path| Path::new(path).exists());
+        original.unwrap_or_else(|| handler.interpreter(&self.args.desired.emulators))
+    }
+
+    fn apply(&self, location: &mut Location, plans: Vec<HandlerPlan>) -> Vec<PlanResult> {
+        let Location { mount: Some(mount), register: Some(register), .. } = location else { return Vec::new() };
+        let mut writer = Writer::new(mount, &self.args.desired, register);
+        plans.into_iter().map(|plan| writer.apply(plan)).collect()
+    }
+
+    /// What would be refused at once, and else what is planned.
+    fn preview(&self, location: &Location, plans: Vec<HandlerPlan>) -> Vec<PlanResult> {
+        let mut refused = location.mount.as_ref().and_then(not_writable);
+        let is_refused = refused.is_some();
+        let result = |plan: HandlerPlan| {
+            let end = match refused.take_if(|_| !plan.changes.is_empty()) {
+                Some(cause) => {
+                    let entry = |name: &str| location.mount.as_ref().and_then(|mount| mount.entry(name));
+                    PlanStatus::Failed(cause, plan.remaining(&self.args.desired, entry))
+                }
+                None if is_refused && !plan.changes.is_empty() => PlanStatus::NotTried,
+                None => PlanStatus::AsPlanned,
+            };
+            PlanResult { plan, end }
+        };
+        plans.into_iter().map(result).collect()
+    }
+
+    /// What came of running programs of all that was asked for, whoever serves it, in a line; in full if that is wanted.
+    fn verify_registered(&self, handlers: &[&'static Handler], mount: &BinfmtMount) -> Output {
+        let verify = || -> Result<Output, verify::Error> {
+            let verified = verify::verify(&VerifyRequest {
+                handlers,
+                folder: mount,
+                entries: &mount.entries()?,
+                emulators: &self.args.desired.emulators,
+                is_fixed: self.args.desired.flags.fixes_binary(),
+                limit: PROBE_TIMEOUT,
+            })?;
+            Ok(match self.args.detail {
+                Verbosity::Quiet => verified.summary().without_stdout(),
+                Verbosity::Normal => verified.summary(),
+                Verbosity::Verbose => verified.output(false),
+            })
+        };
+        verify().unwrap_or_else(|error| Error::from(error).into())
+    }
 }
 
-fn of_namespace(namespace: &Namespace) -> String {
+fn of_namespace(namespace: &UserNamespace) -> String {
     format!("for programs of {namespace} alone")
 }
 
-/// What is there, and what is to be done.
-fn plan(
-    folder: &Folder,
-    asked: &Asked,
-    handlers: &[&'static Handler],
-    guard: Guard,
-    files: &Files<'_>,
-) -> Result<(Entries, Vec<Step>), Error> {
-    if !folder.is_switched_on()? {
-        return Err(Error::SwitchedOff { at: folder.path().into() });
-    }
-    let entries = folder.entries()?;
-    let steps = steps(asked, handlers, guard, &entries, files);
-    Ok((entries, steps))
-}
-
-fn steps(
-    asked: &Asked,
-    handlers: &[&'static Handler],
-    mut guard: Guard,
-    entries: &Entries,
-    files: &Files<'_>,
-) -> Vec<Step> {
-    let mut verdicts = Verdicts::new(guard.emulation);
-    let mut wanted = handlers.to_vec();
-    wanted.retain(|handler| handler.target != HOST);
-    let verdicts: Vec<_> = wanted.iter().map(|handler| verdicts.of(handler)).collect();
-    for (handler, verdict) in wanted.iter().zip(&verdicts) {
-        if *verdict == Verdict::Native {
-            guard.add(handler);
-        }
-    }
-    // Made when there is an entry to look at.
-    let mut pipe = None;
-    let planned = wanted.into_iter().zip(verdicts).map(|(handler, verdict)| {
-        let step = plan::register(handler, &asked.wanted, entries, verdict);
-        let step = on_file(step, &asked.wanted, entries, files, &mut pipe);
-        if let Some(errno) = not_executable(&step, &asked.wanted, files) {
-            return Step { outcome: Outcome::NotExecutable(errno), changes: Vec::new(), ..step };
-        }
-        let outcome = match step.outcome {
-            Outcome::Skipped(Skip::Unknown(cause)) if !asked.targets.is_empty() => Outcome::Undecidable(cause),
-            _ if step.changes.is_empty() => return step,
-            _ => match (guard.taken_by(handler), unfit(&step, &asked.wanted, files)) {
-                (Some(native), _) => Outcome::TakesNative(native),
-                (None, Some(why)) => Outcome::Unfit(why),
-                (None, None) => return step,
-            },
-        };
-        Step { outcome, changes: Vec::new(), ..step }
-    });
-    planned.collect()
-}
-
-/// Replaces an entry whose text is as wanted, but which holds another file than the one that is there now.
-fn on_file(step: Step, wanted: &Wanted, entries: &Entries, files: &Files<'_>, pipe: &mut Option<FullPipe>) -> Step {
-    let path = files.path(step.handler, wanted);
-    // Where there is none, the kernel's is the only one.
-    if step.outcome != Outcome::Unchanged || !wanted.flags.fixes_binary() || !Path::new(&path).exists() {
-        return step;
-    }
-    // What has just been copied may have the same content, and another label.
-    if files.new.contains(&step.handler.emulator) {
-        return plan::replace_file(step, entries);
-    }
-    if pipe.is_none() {
-        *pipe = FullPipe::new().ok();
-    }
-    match pipe {
-        Some(pipe) if pipe.is_held(step.handler, &path) => step,
-        _ => plan::replace_file(step, entries),
+/// What is there.
+fn observe(location: &Location) -> Result<Entries, Error> {
+    match &location.mount {
+        Some(mount) if !mount.is_switched_on()? => Err(Error::SwitchedOff { at: mount.path().into() }),
+        _ => Ok(location.entries()?),
     }
 }
 
-/// What keeps the emulator in a folder of the user's from running wherever its entry is used. Those of the image are
-/// known to be static; one that cannot be opened, the kernel will tell.
-fn unfit(step: &Step, wanted: &Wanted, files: &Files<'_>) -> Option<String> {
-    if wanted.emulators == EMULATOR_DIR || !wanted.flags.fixes_binary() {
-        return None;
-    }
-    match elf::read(Path::new(&files.path(step.handler, wanted))) {
+/// What keeps an emulator in a folder of the user's from running wherever its entry is used. Those of the image are known
+/// to be static; one that cannot be opened, the kernel will tell.
+fn not_static(path: &str) -> Option<String> {
+    match elf::read(Path::new(path)) {
         Ok(facts) => facts.loader.map(|loader| format!("not static: it needs {loader}")),
-        Err(elf::Unfit::Unreadable(_)) => None,
+        Err(Unfit::Unreadable(_)) => None,
         Err(unfit) => Some(unfit.to_string()),
     }
 }
 
 /// What would keep an emulator from being opened later, as the kernel would have said of one that it opens now.
-fn not_executable(step: &Step, wanted: &Wanted, files: &Files<'_>) -> Option<Errno> {
-    let is_meant = matches!(step.outcome, Outcome::Registered | Outcome::Replaced(_) | Outcome::Unchanged);
-    if !is_meant || wanted.flags.fixes_binary() {
-        return None;
-    }
-    let path = files.path(step.handler, wanted);
-    match fs::metadata(&path) {
-        Err(error) => Some(kernel::errno(&error)),
+fn not_executable(path: &str) -> Option<Errno> {
+    match fs::metadata(path) {
+        Err(error) => Some(errno(&error)),
         // Folders are executable too.
         Ok(found) if !found.is_file() => Some(Errno::EACCES),
-        Ok(_) => access(path.as_str(), AccessFlags::X_OK).err(),
+        Ok(_) => access(path, AccessFlags::X_OK).err(),
     }
 }
 
 /// A folder that is not there is one mistake, not one of each handler. The image's own is not asked for.
-fn check_emulators(asked: &Asked) -> Result<(), Error> {
-    let emulators = asked.copies.as_ref().map_or(&asked.wanted.emulators, |copies| &copies.from);
+fn check_emulators(args: &CommonArgs) -> Result<(), Error> {
+    let emulators = args.copies.as_ref().map_or(&args.desired.emulators, |copies| &copies.from);
     if emulators == EMULATOR_DIR {
         return Ok(());
     }
     let folder = Path::new(slashed(emulators));
-    let error = |errno| Err(Error::Emulators { source: asked.emulators_from, folder: folder.into(), errno });
+    let error = |errno| Err(Error::Emulators { source: args.emulators_from, folder: folder.into(), errno });
     match fs::metadata(folder) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => error(Errno::ENOTDIR),
-        Err(cause) => error(kernel::errno(&cause)),
+        Err(cause) => error(errno(&cause)),
     }
 }
 
 /// The root folder's path is empty, so that a slash may follow it.
 fn slashed(folder: &str) -> &str {
     if folder.is_empty() { "/" } else { folder }
+}
+
+/// Why nothing can be registered there, if so.
+fn not_writable(mount: &BinfmtMount) -> Option<binfmt_misc::Error> {
+    let path = mount.path().join("register");
+    let errno = access(&path, AccessFlags::W_OK).err()?;
+    Some(binfmt_misc::Error::Register { path, errno })
+}
+
+/// What cannot be told is left to be seen.
+fn may_mount() -> bool {
+    let status = sys::text("/proc/self/status");
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    effective.is_none_or(|effective| effective & MAY_MOUNT != 0)
 }

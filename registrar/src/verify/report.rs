@@ -4,13 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::judge::Finding;
-use super::place::Way;
-use crate::columns;
-use crate::json::{self, members, optional, string};
-use crate::kernel::Named;
+use super::diagnosis::Diagnosis;
+use super::sandbox::Isolation;
+use crate::binfmt_misc::Named;
+use crate::output::columns;
+use crate::output::json::{self, members, optional, string};
+use crate::output::{Output, escaped};
 use crate::table::Handler;
-use crate::told::{Told, escaped};
 
 /// Names that are written out of many.
 const NAMED: usize = 3;
@@ -19,14 +19,14 @@ const NAMED: usize = 3;
 pub(crate) struct Verified {
     folder: PathBuf,
     is_switched_on: bool,
-    way: Option<Way>,
-    refused: Vec<(Way, String)>,
+    way: Option<Isolation>,
+    refused: Vec<(Isolation, String)>,
     rows: Vec<Row>,
 }
 
 struct Row {
     handler: &'static Handler,
-    finding: Finding,
+    finding: Diagnosis,
     entry: Option<Taker>,
 }
 
@@ -37,11 +37,16 @@ struct Taker {
 }
 
 impl Verified {
-    pub(super) fn new(folder: &Path, is_switched_on: bool, way: Option<Way>, refused: Vec<(Way, String)>) -> Self {
+    pub(super) fn new(
+        folder: &Path,
+        is_switched_on: bool,
+        way: Option<Isolation>,
+        refused: Vec<(Isolation, String)>,
+    ) -> Self {
         Self { folder: folder.into(), is_switched_on, way, refused, rows: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, handler: &'static Handler, finding: Finding, entry: Option<Named<'_>>) {
+    pub(super) fn add(&mut self, handler: &'static Handler, finding: Diagnosis, entry: Option<Named<'_>>) {
         let entry = entry.map(|(name, entry)| Taker {
             name: name.into(),
             interpreter: entry.interpreter.clone(),
@@ -51,29 +56,29 @@ impl Verified {
     }
 
     /// All that was found.
-    pub(crate) fn findings(&self) -> impl Iterator<Item = (&'static Handler, &Finding)> {
+    pub(crate) fn findings(&self) -> impl Iterator<Item = (&'static Handler, &Diagnosis)> {
         self.rows.iter().map(|row| (row.handler, &row.finding))
     }
 
     /// All that is not as it should be.
-    pub(crate) fn failures(&self) -> impl Iterator<Item = (&'static Handler, &Finding)> {
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (&'static Handler, &Diagnosis)> {
         self.findings().filter(|(_, finding)| !finding.is_good())
     }
 
     /// What was found, and as a failure what is wrong.
-    pub(crate) fn told(&self, json: bool) -> Told {
-        self.and_failure(Told::success(if json { self.json() } else { self.text() }))
+    pub(crate) fn output(&self, json: bool) -> Output {
+        self.with_error(Output::success(if json { self.json() } else { self.text() }))
     }
 
     /// The same with the sum alone.
-    pub(crate) fn told_in_short(&self) -> Told {
-        self.and_failure(Told::success(format!("verified: {}\n", escaped(&self.sum()))))
+    pub(crate) fn summary(&self) -> Output {
+        self.with_error(Output::success(format!("verified: {}\n", escaped(&self.sum()))))
     }
 
-    fn and_failure(&self, told: Told) -> Told {
+    fn with_error(&self, output: Output) -> Output {
         match self.failures_in_short() {
-            None => told,
-            Some(line) => told.and_failure(&line),
+            None => output,
+            Some(line) => output.with_error(&line),
         }
     }
 
@@ -94,7 +99,7 @@ impl Verified {
 
     fn text(&self) -> String {
         let cells = |row: &Row| {
-            let Finding { result, detail, said } = &row.finding;
+            let Diagnosis { result, detail, said } = &row.finding;
             let mut detail = detail.clone().unwrap_or_default();
             if let Some(said) = said {
                 detail.push_str(&format!("; it said: {said}"));
@@ -115,12 +120,12 @@ impl Verified {
             }
         }
         // Good ones first.
-        results.sort_by_key(|(result, _)| !Finding::of(result, None).is_good());
+        results.sort_by_key(|(result, _)| !Diagnosis::of(result, None).is_good());
         let counts: Vec<_> = results.iter().map(|(result, count)| format!("{count} {result}")).collect();
         let proven = match self.way {
             None => "",
-            Some(Way::Namespace | Way::Folder) => "; in an empty root",
-            Some(Way::Memory) => "; from memory files",
+            Some(Isolation::Namespace | Isolation::Folder) => "; in an empty root",
+            Some(Isolation::Memory) => "; from memory files",
         };
         let caveat = self.caveat().map(|caveat| format!(", which proves less: {caveat}"));
         counts.join(", ") + proven + &caveat.unwrap_or_default()
@@ -128,7 +133,7 @@ impl Verified {
 
     /// What is left unproven.
     fn caveat(&self) -> Option<String> {
-        if self.way != Some(Way::Memory) {
+        if self.way != Some(Isolation::Memory) {
             return None;
         }
         if self.refused.is_empty() {
@@ -141,7 +146,7 @@ impl Verified {
 
     fn json(&self) -> String {
         let more = [
-            ("proven", optional(self.way.map(Way::word))),
+            ("proven", optional(self.way.map(Isolation::word))),
             ("caveat", optional(self.caveat().as_deref())),
             ("good", self.failures().next().is_none().to_string()),
         ];
@@ -169,7 +174,7 @@ impl Verified {
 }
 
 /// Why there was no better way.
-pub(super) fn refusals(refused: &[(Way, String)]) -> String {
+pub(super) fn refusals(refused: &[(Isolation, String)]) -> String {
     let refused: Vec<_> = refused.iter().map(|(way, why)| format!("{}: {why}", way.word())).collect();
     refused.join("; ")
 }

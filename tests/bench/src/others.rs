@@ -17,7 +17,7 @@ const SCRIPT: &str = "for rule in \"$0\"/*; do cat \"$rule\" >\"$1\" || exit; do
 
 /// Programs by their names, each registering the rules that `registrar export` prints. Files go to `scratch`.
 pub(super) fn programs(registrar: &Program, scratch: &Path, register: &Path) -> Result<Vec<(&'static str, Program)>> {
-    let rules = exported(registrar, &[])?;
+    let rules = exported(registrar)?;
     let conf = scratch.join("rules.conf");
     fs::write(&conf, &rules)?;
     let folder = scratch.join("rules");
@@ -44,7 +44,7 @@ fn update_binfmts(registrar: &Program, scratch: &Path) -> Result<Program> {
     let libraries = libraries.collect::<std::io::Result<Vec<_>>>()?.join(":");
     let path = package.join("usr/sbin/update-binfmts");
     let program = format!("{} --admindir {}", path.display(), database.display());
-    let commands = exported(registrar, &["--format", "binfmt-support"])?.replace("update-binfmts", &program);
+    let commands: String = exported(registrar)?.lines().map(|rule| installing(&program, rule)).collect();
     let environment = vec![("LD_LIBRARY_PATH", libraries)];
     let arguments = vec!["-ec".into(), commands];
     let filled =
@@ -56,7 +56,19 @@ fn update_binfmts(registrar: &Program, scratch: &Path) -> Result<Program> {
     Ok(Program { environment, ..Program::new(path, arguments) })
 }
 
-fn exported(registrar: &Program, options: &[&str]) -> Result<String> {
+/// The command that fills the database with a rule: name, type, offset, magic, mask, interpreter, flags.
+fn installing(program: &str, rule: &str) -> String {
+    let fields: Vec<_> = rule.split(':').collect();
+    let &[_, name, _, offset, magic, mask, interpreter, flags] = fields.as_slice() else { return String::new() };
+    let offset = if offset.is_empty() { "0" } else { offset };
+    let fixed = if flags.contains('F') { " --fix-binary yes" } else { "" };
+    format!(
+        "{program} --package registrar --install {name} '{interpreter}' --offset {offset} --magic '{magic}' \
+         --mask '{mask}'{fixed}\n"
+    )
+}
+
+fn exported(registrar: &Program) -> Result<String> {
     let mut command = Program::new(&registrar.path, vec!["export".into()]).command();
-    Ok(String::from_utf8(command.args(options).stdout(std::process::Stdio::piped()).output()?.stdout)?)
+    Ok(String::from_utf8(command.stdout(std::process::Stdio::piped()).output()?.stdout)?)
 }

@@ -119,7 +119,7 @@ fn that_cannot_be_written(sandbox: &Sandbox) {
     let err = "/etc/systemd/system is not on that host: is systemd installed, and is --root the host's root?";
     host.fails("persist", "systemd", &asked, err);
     host.write(UNIT, "[Unit]\n");
-    let advice = "nothing was changed; remove what has brought it, or choose other architectures or --format";
+    let advice = "nothing was changed; remove it first";
     host.fails("persist", "systemd", &asked, &format!("/{UNIT} is of somebody else; {advice}"));
     host.succeeds("persist", "systemd", &["s390x"]);
     host.succeeds("unpersist", "systemd", &[]);

@@ -37,7 +37,7 @@ fn folders() -> Vec<Folder> {
         for spare in named() {
             for third in named() {
                 for theirs in beside() {
-                    let all = [Own, Spare, Third].map(|slot| slot.name(handler()));
+                    let all = [Primary, Secondary, Tertiary].map(|slot| slot.name(handler()));
                     let names = all.into_iter().chain([THEIRS.to_owned()]);
                     let entries = [own.clone(), spare.clone(), third.clone(), theirs];
                     let folder = names.zip(entries).filter_map(|(name, entry)| Some((name, entry?))).collect();
@@ -56,8 +56,8 @@ fn entries_of(folder: &Folder) -> Entries {
 /// Whether an entry of ours takes all of the programs, though perhaps another one does it first.
 fn is_covered(folder: &Folder) -> bool {
     let entries = entries_of(folder);
-    let found = Found::new(handler(), &entries);
-    folder.iter().any(|(name, entry)| is_ours(handler(), name, entry) && found.takes_all(entry))
+    let found = Observed::new(handler(), &entries);
+    folder.iter().any(|(name, entry)| is_ours(handler(), name, entry) && found.matches_all(entry))
 }
 
 fn theirs(folder: &Folder) -> Folder {
@@ -65,8 +65,9 @@ fn theirs(folder: &Folder) -> Folder {
 }
 
 /// One write, as the kernel takes it.
-fn make(folder: &mut Folder, change: Change) {
-    let name = change.slot().name(handler());
+fn make(folder: &mut Folder, change: Operation) {
+    let (Add(slot) | Remove(slot)) = change;
+    let name = slot.name(handler());
     let at = folder.iter().position(|(known, _)| *known == name);
     match (change, at) {
         (Add(_), None) => folder.insert(0, (name, ours())),
@@ -78,72 +79,69 @@ fn make(folder: &mut Folder, change: Change) {
     }
 }
 
-/// What is there as `Left` says it.
-fn left(folder: &Folder, step: &Step) -> (bool, Vec<Slot>) {
-    let is_there = |slot: Slot| {
-        let name = slot.name(handler());
-        folder.iter().any(|(known, entry)| *known == name && is_ours(handler(), known, entry))
-    };
-    (is_there(step.main), Slot::ALL.into_iter().filter(|slot| *slot != step.main && is_there(*slot)).collect())
-}
-
 /// Carries a step out up to `count` changes.
-fn carried_out(before: &Folder, step: &Step, count: usize) -> Folder {
+fn carried_out(before: &Folder, step: &HandlerPlan, count: usize) -> Folder {
     let mut folder = before.clone();
     let was_covered = is_covered(before);
     for &change in &step.changes[..count] {
         make(&mut folder, change);
         assert!(!was_covered || is_covered(&folder), "a gap in {:?} after {change:?} of {before:?}", step.changes);
     }
-    let said = step.left_after(&step.changes[..count]);
-    if step.outcome != Outcome::Unchanged && !step.outcome.is_failure() {
-        let (has_main, beside) = left(&folder, step);
-        assert_eq!((said.main != MainEntry::Nothing, said.beside), (has_main, beside), "{before:?} {:?}", step.changes);
-    }
     folder
 }
 
 /// Whether all is as it should be: one entry of ours, and the newest.
-fn is_registered(folder: &Folder, main: Slot) -> bool {
+fn is_registered(folder: &Folder, main: EntryName) -> bool {
     let (name, entry) = (main.name(handler()), ours());
     let ours: Vec<_> = folder.iter().filter(|(name, entry)| is_ours(handler(), name, entry)).collect();
     let entries = entries_of(folder);
-    ours == [&(name, entry)] && Found::new(handler(), &entries).difference(&wanted()).is_none()
+    ours == [&(name, entry)] && Observed::new(handler(), &entries).difference(&desired()).is_none()
 }
 
 #[test]
 fn register_leaves_no_gap_and_ends_clean() {
     let mut refused = 0;
     for before in folders() {
-        let step = register(handler(), &wanted(), &entries_of(&before), Verdict::Needed);
-        if step.outcome.is_failure() {
-            assert!(step.changes.is_empty());
-            refused += 1;
-            continue;
-        }
-        for count in 0..=step.changes.len() {
-            let after = carried_out(&before, &step, count);
-            assert_eq!(theirs(&after), theirs(&before));
-            // Killed at this moment, and run once more.
-            let again = register(handler(), &wanted(), &entries_of(&after), Verdict::Needed);
-            let end = carried_out(&after, &again, again.changes.len());
-            assert!(is_registered(&end, step.main), "{before:?} {:?} {count}: {end:?}", step.changes);
-            if count == step.changes.len() {
-                assert!(is_registered(&after, step.main), "{before:?} {:?}", step.changes);
+        let plan = |has_emulator| {
+            register(handler(), &desired(), &entries_of(&before), NativeSupport::Needed, || has_emulator)
+        };
+        let (refreshing, step) = (plan(true), plan(false));
+        for step in [Some(&refreshing).filter(|refreshing| **refreshing != step), Some(&step)].into_iter().flatten() {
+            if step.outcome.is_failure() {
+                assert!(step.changes.is_empty());
+                refused += 1;
+                continue;
             }
+            check(&before, step);
         }
     }
     assert!(refused > 0, "names of others stand in the way");
+}
+
+/// Carries a plan out up to each of its changes, and runs once more.
+fn check(before: &Folder, step: &HandlerPlan) {
+    for count in 0..=step.changes.len() {
+        let after = carried_out(before, step, count);
+        assert_eq!(theirs(&after), theirs(before));
+        // Killed at this moment, and run once more.
+        let again = register(handler(), &desired(), &entries_of(&after), NativeSupport::Needed, || false);
+        let end = carried_out(&after, &again, again.changes.len());
+        assert!(is_registered(&end, step.main), "{before:?} {:?} {count}: {end:?}", step.changes);
+        if count == step.changes.len() {
+            assert!(is_registered(&after, step.main), "{before:?} {:?}", step.changes);
+        }
+    }
 }
 
 /// The first change of an exchange adds, so that what cannot be added has cost nothing, unless leftovers serve.
 #[test]
 fn what_cannot_be_added_leaves_what_was_there() {
     for before in folders() {
-        let step = register(handler(), &wanted(), &entries_of(&before), Verdict::Needed);
-        let is_only_ours = left(&before, &step) == (true, vec![]);
+        let step = register(handler(), &desired(), &entries_of(&before), NativeSupport::Needed, || false);
+        let ours: Vec<_> = before.iter().filter(|(name, entry)| is_ours(handler(), name, entry)).collect();
+        let is_only_ours = matches!(ours[..], [(name, _)] if *name == step.main.name(handler()));
         if is_only_ours && !step.changes.is_empty() {
-            assert_eq!(step.changes[0], Add(step.main.helper()), "{before:?}");
+            assert_eq!(step.changes[0], Add(step.main.standby()), "{before:?}");
         }
     }
 }

@@ -1,0 +1,260 @@
+//! How long entries live: whether an instance is new, so that nothing but this process's mount holds it, and whether
+//! that mount outlives this process.
+//!
+//! Entries used to keep their file system alive. Since Linux 6.7 they vanish with its last mount, and so with a container
+//! that has mounted it for itself.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+use std::{process, thread};
+
+use nix::errno::Errno;
+use nix::mount::{mount, umount};
+use nix::sched::{CloneFlags, setns, unshare};
+
+use super::BinfmtMount;
+use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Mounted, Timestamp};
+use super::userns::has_instances;
+use crate::sys::{self, errno};
+use crate::table::{NAME_SUFFIXES, TABLE};
+
+/// How long a run may take to decide whether the instance that it has made is to stay, and to end after that: until
+/// then its mount, or the lock, a file there, keeps it. Whole seconds.
+const DECIDING: Duration = Duration::from_secs(1);
+
+/// How old an instance was when this run mounted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InstanceAge {
+    /// Nobody else holds it: it was not there, or who made it has given it up since.
+    New,
+    /// Who made it may be about to give it up, or to end after that.
+    Young,
+    Old,
+}
+
+impl InstanceAge {
+    /// Of the instance at `folder`, mounted after `before`. Its `status` is as old as itself; the folder is younger where
+    /// a kernel notes there that entries came and went.
+    pub(super) fn of(folder: &Path, before: Option<Timestamp>) -> Self {
+        // Reading it will say better why.
+        let Ok(status) = fs::metadata(folder.join("status")) else { return Self::Old };
+        let (Some(before), Some(now)) = (before, Timestamp::after_all()) else { return Self::New };
+        let made = Timestamp { seconds: status.ctime(), nanoseconds: status.ctime_nsec() };
+        Self::between(made, before, now)
+    }
+
+    /// Of an instance made at that time, mounted after `before`, and looked at `now`.
+    fn between(made: Timestamp, before: Timestamp, now: Timestamp) -> Self {
+        // Nothing is made in the future: the clock has been set back since.
+        if made > now {
+            Self::Old
+        } else if made >= before {
+            Self::New
+        } else if made.plus(DECIDING) >= before {
+            Self::Young
+        } else {
+            Self::Old
+        }
+    }
+}
+
+impl BinfmtMount {
+    /// Whether entries would vanish as soon as this run's mount does. To be asked with the lock: who had it before may
+    /// have held the instance, and have given it up.
+    pub(super) fn depends_on_our_mount(&self) -> bool {
+        self.age_in_need() == Some(InstanceAge::New)
+    }
+
+    /// Whether who made the instance may be about to give it up.
+    pub(super) fn creator_may_unmount(&self) -> bool {
+        self.age_in_need() == Some(InstanceAge::Young)
+    }
+
+    /// How old the instance was, if this run mounted it and entries need a mount.
+    fn age_in_need(&self) -> Option<InstanceAge> {
+        let mounted = self.mounted.as_ref().filter(|mounted| mounted.needs_a_mount)?;
+        Some(InstanceAge::of(self.path(), mounted.before))
+    }
+
+    /// Takes back the mount if this run made it and nothing has been registered since. Whoever calls this has the lock,
+    /// so that nothing can be registered meanwhile by another run.
+    ///
+    /// Entries may go with the last mount. Those that were there at once have another mount, or a kernel
+    /// that needs none; those that came since may have only this one.
+    pub(crate) fn unmount_if_unused(&self) {
+        let Some(Mounted { entries: found, .. }) = &self.mounted else { return };
+        if self.entries().is_ok_and(|entries| entries.names().all(|name| found.get(name).is_some())) {
+            let status = File::open(self.path().join("status")).ok().filter(|_| self.depends_on_our_mount());
+            self.unmount();
+            let _ = status.map(|status| mark_released(&status));
+        }
+    }
+}
+
+/// Makes an instance look new to all who have mounted it while this run held it, and are waiting for the lock.
+pub(super) fn mark_released(status: &File) -> io::Result<()> {
+    status.set_permissions(status.metadata()?.permissions())
+}
+
+/// Whether entries of the instance just mounted at `folder` vanish with its last mount. Only of one that is new, a trial
+/// can tell.
+pub(super) fn needs_its_mount(folder: &Path, age: InstanceAge) -> bool {
+    has_instances() || (age == InstanceAge::New && trial_vanishes(folder))
+}
+
+/// The change has come to older kernels too, as a correction (5.10.262 and 6.1.176 have it), so that only a trial tells.
+/// It is made with an entry that no program matches, under a name that the next run would clear up.
+fn trial_vanishes(folder: &Path) -> bool {
+    let Some(handler) = TABLE.handlers.first() else { return true };
+    let name = handler.name_with(NAME_SUFFIXES[0]);
+    let entry = folder.join(&name);
+    let line = format!(":{name}:M::trial of registrar::/nonexistent/{}:", handler.emulator);
+    let trial = || {
+        fs::write(folder.join("register"), line)?;
+        umount(folder)?;
+        mount(Some(FILE_SYSTEM), folder, Some(FILE_SYSTEM), MOUNT_FLAGS, None::<&str>)?;
+        io::Result::Ok(entry.exists())
+    };
+    let is_there = trial().unwrap_or(false);
+    if is_there {
+        // It is the next run's if that fails.
+        let _ = fs::write(&entry, "-1");
+    }
+    !is_there
+}
+
+/// How long what is registered now will be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// Until somebody removes it.
+    Permanent,
+    /// As long as this process's mount namespace: in `podman unshare` that of podman's pause process, in a container
+    /// that runs something else that of its PID 1.
+    MountNamespace,
+    /// Not longer than this process.
+    Process,
+}
+
+/// How long entries in the folder will be there. If they need it, and the host's first process can be seen from here,
+/// mounts `binfmt_misc` for that one too.
+pub(crate) fn lasting(folder: &BinfmtMount) -> Lifetime {
+    if !folder.depends_on_our_mount() {
+        return Lifetime::Permanent;
+    }
+    let mount_namespace = |process| sys::namespace(process, "mnt");
+    let (ours, firsts) = (mount_namespace("self"), mount_namespace("1"));
+    // PID 1 of a container is not the host's.
+    let is_host_in_sight = sys::namespace("self", "pid").as_deref() == Some(sys::INITIAL_PID_NAMESPACE);
+    if is_host_in_sight && firsts.is_some() && (ours == firsts || mount_for_first_process().is_ok()) {
+        Lifetime::Permanent
+    } else if is_kept(ours.as_deref()) {
+        Lifetime::MountNamespace
+    } else {
+        Lifetime::Process
+    }
+}
+
+/// Mounts `binfmt_misc` at the usual place of PID 1's mount namespace.
+fn mount_for_first_process() -> Result<(), Errno> {
+    let namespace = File::open("/proc/1/ns/mnt").map_err(|error| errno(&error))?;
+    // A thread of its own has a root and a mount namespace of its own, which go when it ends.
+    let mounting = thread::spawn(move || {
+        unshare(CloneFlags::CLONE_FS)?;
+        setns(namespace, CloneFlags::CLONE_NEWNS)?;
+        mount(Some(FILE_SYSTEM), DEFAULT_MOUNT, Some(FILE_SYSTEM), MOUNT_FLAGS, None::<&str>)
+    });
+    match mounting.join() {
+        // An automount was faster.
+        Ok(Err(Errno::EBUSY)) => Ok(()),
+        Ok(mounted) => mounted,
+        Err(_) => Err(Errno::UnknownErrno),
+    }
+}
+
+/// Whether something that does not wait for this process lives in its mount namespace, and keeps what is mounted there.
+/// Who only started this process, or was started beside it by the same shell, is above it or in its session.
+fn is_kept(namespace: Option<&str>) -> bool {
+    let above = ancestors();
+    let Some(session) = Stat::of(process::id()).map(|stat| stat.session) else { return false };
+    let is_keeper = |id: &u32| {
+        !above.contains(id)
+            && sys::namespace(&id.to_string(), "mnt").as_deref() == namespace
+            && Stat::of(*id).is_some_and(|stat| stat.session != session && stat.is_alive)
+    };
+    namespace.is_some() && processes().any(|id| is_keeper(&id))
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let numbers = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(numbers)
+}
+
+/// This process, its parent, and so on.
+fn ancestors() -> Vec<u32> {
+    let mut above = vec![process::id()];
+    while let Some(stat) = above.last().and_then(|&id| Stat::of(id)) {
+        if stat.parent == 0 || above.contains(&stat.parent) {
+            break;
+        }
+        above.push(stat.parent);
+    }
+    above
+}
+
+/// Of a process.
+struct Stat {
+    is_alive: bool,
+    parent: u32,
+    session: u32,
+}
+
+impl Stat {
+    fn of(process: u32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+    }
+
+    /// Number, name in parentheses (of any characters), state, parent, process group, session.
+    fn parse(text: &str) -> Option<Self> {
+        let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        let [state, parent, _, session, ..] = fields[..] else { return None };
+        Some(Self {
+            is_alive: !matches!(state, "Z" | "X"),
+            parent: parent.parse().ok()?,
+            session: session.parse().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages() {
+        let at = |seconds, nanoseconds| Timestamp { seconds, nanoseconds };
+        let (before, now) = (at(100, 500), at(100, 900));
+        let cases = [
+            (at(100, 500), InstanceAge::New),
+            (at(100, 900), InstanceAge::New),
+            (at(100, 901), InstanceAge::Old),
+            (at(5_000, 0), InstanceAge::Old),
+            (at(100, 499), InstanceAge::Young),
+            (at(99, 500), InstanceAge::Young),
+            (at(99, 499), InstanceAge::Old),
+        ];
+        for (made, age) in cases {
+            assert_eq!(InstanceAge::between(made, before, now), age, "{made:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_processes_may_be_anything() {
+        let stat = Stat::parse("17 (a) R 9 (b)) S 5 17 4 0 -1").expect("a line");
+        assert_eq!((stat.is_alive, stat.parent, stat.session), (true, 5, 4));
+        assert!(Stat::parse("17 (a) Z 1 17 17 0 -1").is_some_and(|stat| !stat.is_alive));
+        assert!(Stat::parse("").is_none());
+    }
+}

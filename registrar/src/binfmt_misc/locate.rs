@@ -1,0 +1,163 @@
+//! Where `binfmt_misc` is: a folder bound into the container, the kernel's usual place, or nowhere yet; and the lock
+//! that all runs of this program share, in whatever containers they are.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::mount::mount;
+use nix::sys::statfs::{FsType, statfs};
+
+use super::lifetime::{self, InstanceAge};
+use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Timestamp};
+use super::userns;
+use super::{BinfmtMount, Error, RegisterFile};
+use crate::sys::{self, errno};
+
+/// A bind mount of the kernel's folder: container engines refuse one inside the container's own `/proc`.
+const BIND_MOUNT: &str = "/binfmt_misc";
+
+const BINFMTFS_MAGIC: FsType = FsType(0x4249_4e4d);
+
+/// How long another run may take. A run takes milliseconds, one that looks at emulators tens of them.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often it is asked whether the other run is done.
+const RETRY_DELAY: Duration = Duration::from_millis(2);
+
+/// How long to leave an instance to who made it, before looking whether it is still there.
+const RELEASE_DELAY: Duration = Duration::from_millis(20);
+
+/// What to do where it is not mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MountPolicy {
+    /// Mount it.
+    IfMissing,
+    /// Mount the instance of this user namespace, also over that of another one, which shows in a new mount namespace
+    /// too. What is there will do where that is not permitted.
+    PreferOwn,
+    /// The same at the usual place, or fail, in a namespace just made.
+    RequireOwn,
+    /// Only look.
+    Lookup,
+    /// Only look; what is certainly of another user namespace does not count, unless it was bound on purpose.
+    LookupOwn,
+}
+
+impl MountPolicy {
+    /// What it is to see the programs of this user namespace alone served, or those of all.
+    pub(crate) fn in_scope(is_namespace: bool) -> Self {
+        if is_namespace { Self::PreferOwn } else { Self::IfMissing }
+    }
+
+    /// The same for who only looks.
+    pub(crate) fn never_in_scope(is_namespace: bool) -> Self {
+        if is_namespace { Self::LookupOwn } else { Self::Lookup }
+    }
+}
+
+/// Finds the folder: `only` if it is given, else the bind mount, else the usual place.
+pub(crate) fn find(only: Option<&Path>, missing: MountPolicy) -> Result<BinfmtMount, Error> {
+    // What an engine has bound into a container says nothing of a namespace made in there.
+    if only.is_none() && missing != MountPolicy::RequireOwn {
+        match file_system(Path::new(BIND_MOUNT)) {
+            Some(BINFMTFS_MAGIC) => return Ok(BinfmtMount::found(BIND_MOUNT)),
+            // Somebody meant to bring the host's folder: to mount one in the container instead would help nobody.
+            Some(_) => return Err(Error::StaleBindMount { at: BIND_MOUNT.into() }),
+            None => {}
+        }
+    }
+    let at = only.unwrap_or(Path::new(DEFAULT_MOUNT));
+    let is_mounted = || file_system(at) == Some(BINFMTFS_MAGIC);
+    let was_mounted = is_mounted();
+    let not_mounted = Err(Error::NotMounted { at: at.into() });
+    match missing {
+        MountPolicy::IfMissing | MountPolicy::Lookup if was_mounted => return Ok(BinfmtMount::found(at)),
+        MountPolicy::LookupOwn if was_mounted => {
+            return if userns::is_own(at) == Some(false) { not_mounted } else { Ok(BinfmtMount::found(at)) };
+        }
+        MountPolicy::Lookup | MountPolicy::LookupOwn => return not_mounted,
+        MountPolicy::IfMissing | MountPolicy::PreferOwn | MountPolicy::RequireOwn => {}
+    }
+    check_mount_point_empty(at)?;
+    let before = Timestamp::now();
+    match mount(Some(FILE_SYSTEM), at, Some(FILE_SYSTEM), MOUNT_FLAGS, None::<&str>) {
+        Ok(()) => {
+            let needs_it = lifetime::needs_its_mount(at, InstanceAge::of(at, before));
+            Ok(BinfmtMount::mounted(at, before, needs_it))
+        }
+        // It is there already, or another run was faster. Over another instance than its own the kernel would mount.
+        Err(Errno::EBUSY) if is_mounted() => Ok(BinfmtMount::own(at)),
+        // Without the capability to mount. On a kernel with but one instance, that one is not what is asked for.
+        Err(Errno::EPERM | Errno::EACCES)
+            if missing == MountPolicy::PreferOwn && was_mounted && userns::has_instances() =>
+        {
+            Ok(BinfmtMount::found(at))
+        }
+        Err(errno) => Err(Error::Mount { at: at.into(), errno }),
+    }
+}
+
+/// Finds the folder, mounting it if need be, and keeps all other runs from changing it as long as what is returned
+/// lives. Where `register` may not be written there is no lock, and nothing that could be changed.
+pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result<(BinfmtMount, RegisterFile), Error> {
+    let start = Instant::now();
+    loop {
+        let folder = find(only, missing)?;
+        let path = folder.path().join("register");
+        let (seen, pause) = match File::options().write(true).open(&path) {
+            Ok(file) => {
+                sys::lock(&file, LOCK_TIMEOUT, RETRY_DELAY)
+                    .map_err(|errno| Error::Lock { path: path.clone(), errno })?;
+                if folder.creator_may_unmount() {
+                    // Without this run's mount it shows whether there is another.
+                    folder.unmount();
+                    ("given up by others, time and again", RELEASE_DELAY)
+                } else if is_same(&file, &path) {
+                    return Ok((folder, RegisterFile::open(file)));
+                } else {
+                    // Who had the lock has taken the mount back.
+                    ("another one, time and again", RETRY_DELAY)
+                }
+            }
+            Err(error) => match errno(&error) {
+                // Unmounted since it was found.
+                Errno::ENOENT => ("not there", RETRY_DELAY),
+                errno @ (Errno::EACCES | Errno::EPERM | Errno::EROFS) => {
+                    return Ok((folder, RegisterFile::closed(Error::Register { path, errno })));
+                }
+                errno => return Err(Error::Register { path, errno }),
+            },
+        };
+        if start.elapsed() > LOCK_TIMEOUT {
+            return Err(Error::RegisterUnstable { path, seen });
+        }
+        thread::sleep(pause);
+    }
+}
+
+fn is_same(file: &File, path: &Path) -> bool {
+    matches!((file.metadata(), fs::metadata(path)), (Ok(file), Ok(found)) if sys::is_same_file(&file, &found))
+}
+
+/// Asks what is mounted, which triggers an automount. What cannot be asked is no place that could be used: mounting
+/// there says better why.
+fn file_system(path: &Path) -> Option<FsType> {
+    statfs(path).ok().map(|found| found.filesystem_type())
+}
+
+/// Refuses a place with anything in it, the kernel's own apart, and another `binfmt_misc`.
+pub(crate) fn check_mount_point_empty(at: &Path) -> Result<(), Error> {
+    if at == Path::new(DEFAULT_MOUNT) || file_system(at) == Some(BINFMTFS_MAGIC) {
+        return Ok(());
+    }
+    match fs::read_dir(at).map(|mut files| files.next().is_none()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::MountPointNotEmpty { at: at.into() }),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => Err(Error::MountPointNotEmpty { at: at.into() }),
+        Err(error) => Err(Error::Mount { at: at.into(), errno: errno(&error) }),
+    }
+}

@@ -1,0 +1,212 @@
+//! The folder: lists and reads entries, adds and removes them, and is unmounted again.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, umount2};
+use nix::time::{ClockId, clock_gettime};
+
+use super::{Entries, Entry, Error, UserNamespace, userns};
+use crate::sys::errno;
+use crate::table::Handler;
+
+/// Longer than any entry's text: a rule has at most 1920 bytes, and its magic and mask are shown as hexadecimal digits.
+const LONGEST_ENTRY: usize = 4096;
+
+/// The kernel's own mount point.
+pub(crate) const DEFAULT_MOUNT: &str = "/proc/sys/fs/binfmt_misc";
+
+/// Its name.
+pub(crate) const FILE_SYSTEM: &str = "binfmt_misc";
+/// As systemd mounts it.
+pub(super) const MOUNT_FLAGS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
+
+/// A mounted `binfmt_misc`.
+pub(crate) struct BinfmtMount {
+    path: PathBuf,
+    /// If this run mounted it.
+    pub(super) mounted: Option<Mounted>,
+    /// The kernel has said that it is this user namespace's own instance.
+    is_own: bool,
+}
+
+/// What showed when this run mounted it.
+pub(super) struct Mounted {
+    pub(super) entries: Entries,
+    /// When that was, at the earliest.
+    pub(super) before: Option<Timestamp>,
+    /// With the last mount the entries go.
+    pub(super) needs_a_mount: bool,
+}
+
+/// A moment, as file systems stamp it: of the coarse clock, or since Linux 6.13 up to a tick later.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub(super) struct Timestamp {
+    pub(super) seconds: i64,
+    pub(super) nanoseconds: i64,
+}
+
+impl Timestamp {
+    /// Before all that is stamped from now on.
+    pub(super) fn now() -> Option<Self> {
+        Self::by(ClockId::CLOCK_REALTIME_COARSE)
+    }
+
+    /// After all that has been stamped.
+    pub(super) fn after_all() -> Option<Self> {
+        Self::by(ClockId::CLOCK_REALTIME)
+    }
+
+    fn by(clock: ClockId) -> Option<Self> {
+        let now = clock_gettime(clock).ok()?;
+        Some(Self { seconds: now.tv_sec(), nanoseconds: now.tv_nsec() })
+    }
+
+    pub(super) fn plus(self, span: Duration) -> Self {
+        Self { seconds: self.seconds.saturating_add_unsigned(span.as_secs()), ..self }
+    }
+}
+
+/// The `register` file, if it could be opened; open, it holds the lock of all runs.
+pub(crate) struct RegisterFile(Result<File, Error>);
+
+impl BinfmtMount {
+    /// One that was mounted before.
+    pub(super) fn found(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), mounted: None, is_own: false }
+    }
+
+    /// One that was mounted before, of this user namespace.
+    pub(super) fn own(path: impl Into<PathBuf>) -> Self {
+        Self { is_own: true, ..Self::found(path) }
+    }
+
+    /// One that this run has just mounted.
+    pub(super) fn mounted(path: impl Into<PathBuf>, before: Option<Timestamp>, needs_a_mount: bool) -> Self {
+        let folder = Self::own(path);
+        // What cannot be listed now is not listed in the end either, and the mount stays.
+        let entries = folder.entries().unwrap_or_default();
+        Self { mounted: Some(Mounted { entries, before, needs_a_mount }), ..folder }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is the instance of this process's user namespace, so that it serves that one's programs alone; nothing
+    /// if that cannot be told. Only of interest where the namespace is not the first.
+    pub(crate) fn is_own(&self) -> Option<bool> {
+        if self.is_own { Some(true) } else { userns::is_own(&self.path) }
+    }
+
+    /// The user namespace whose programs alone it serves, if that is certain.
+    pub(crate) fn namespace(&self) -> Option<UserNamespace> {
+        UserNamespace::current().filter(|_| self.is_own() == Some(true))
+    }
+
+    /// Whether the kernel uses any entry at all: its `status` switches all of them.
+    pub(crate) fn is_switched_on(&self) -> Result<bool, Error> {
+        let path = self.path.join("status");
+        match read(&path) {
+            Ok(text) => Ok(text != "disabled\n"),
+            Err(errno) => Err(Error::Read { path, errno }),
+        }
+    }
+
+    /// Reads all entries, in the order in which the kernel asks them: the folder lists the newest first.
+    pub(crate) fn entries(&self) -> Result<Entries, Error> {
+        let unlisted = |error: io::Error| Error::Read { path: self.path.clone(), errno: errno(&error) };
+        let mut entries = Vec::new();
+        for file in fs::read_dir(&self.path).map_err(unlisted)? {
+            let name = file.map_err(unlisted)?.file_name();
+            if name == "register" || name == "status" {
+                continue;
+            }
+            let path = self.path.join(&name);
+            match read(&path) {
+                Ok(text) => entries.push((name.to_string_lossy().into_owned(), Entry::parse(&text))),
+                // Removed since it was listed.
+                Err(Errno::ENOENT) => {}
+                // It may be anybody's, and only hinders who needs its name.
+                Err(errno) => entries.push((name.to_string_lossy().into_owned(), Entry::unreadable(errno))),
+            }
+        }
+        Ok(entries.into_iter().collect())
+    }
+
+    /// Reads one entry, if it is there and can be read.
+    pub(crate) fn entry(&self, name: &str) -> Option<Entry> {
+        read(&self.path.join(name)).ok().map(|text| Entry::parse(&text))
+    }
+
+    /// Removes an entry of ours. One that is gone already is as good as removed.
+    pub(crate) fn remove(&self, name: &str, handler: &Handler) -> Result<(), Error> {
+        self.remove_if(name, &|entry| entry.is_of(handler))
+    }
+
+    /// Removes an entry that is as `listed`, whosever it is.
+    pub(crate) fn remove_listed(&self, name: &str, listed: &Entry) -> Result<(), Error> {
+        self.remove_if(name, &|entry| entry == listed)
+    }
+
+    /// Removes an entry if it is still the one that is meant: who does not ask for the lock may have put another in its
+    /// place. Read and written through one open file, it is one entry: what is written to one that has gone is
+    /// lost, whatever has its name now.
+    fn remove_if(&self, name: &str, is_meant: &dyn Fn(&Entry) -> bool) -> Result<(), Error> {
+        let path = self.path.join(name);
+        let failed = |error: io::Error| Error::Remove { path: path.clone(), errno: errno(&error) };
+        let mut file = match File::options().read(true).write(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        let found = read_from(&mut file).map_err(|errno| Error::Read { path: path.clone(), errno })?;
+        let entry = Entry::parse(&found);
+        if !is_meant(&entry) {
+            return Err(Error::OwnerChanged { path, owner: entry.owner() });
+        }
+        file.write_all(b"-1").map_err(failed)
+    }
+
+    /// Takes back the mount that this run made.
+    pub(super) fn unmount(&self) {
+        // If it fails, a folder too many is mounted: no reason to hide what the user is to be told. Lazily, since the
+        // lock is a file there.
+        let _ = umount2(&self.path, MntFlags::MNT_DETACH);
+    }
+}
+
+impl RegisterFile {
+    pub(super) fn open(file: File) -> Self {
+        Self(Ok(file))
+    }
+
+    pub(super) fn closed(cause: Error) -> Self {
+        Self(Err(cause))
+    }
+
+    /// Hands the kernel a rule of `handler`, whose emulator is in `emulators`.
+    pub(crate) fn add(&mut self, line: &str, handler: &Handler, emulators: &str) -> Result<(), Error> {
+        let file = self.0.as_mut().map_err(|cause| cause.clone())?;
+        // One write(2) is one rule, taken whole or refused.
+        file.write_all(line.as_bytes()).map_err(|error| Error::Add {
+            name: handler.name,
+            folder: emulators.into(),
+            interpreter: handler.interpreter(emulators),
+            errno: errno(&error),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<String, Errno> {
+    read_from(&mut File::open(path).map_err(|error| errno(&error))?)
+}
+
+fn read_from(file: &mut File) -> Result<String, Errno> {
+    let mut text = [0; LONGEST_ENTRY];
+    let length = file.read(&mut text).map_err(|error| errno(&error))?;
+    Ok(String::from_utf8_lossy(&text[..length]).into_owned())
+}

@@ -1,0 +1,84 @@
+//! tonistiigi's status: the platforms whose programs run here, and the names of the entries that are in use, as JSON in
+//! the form of Go's `MarshalIndent`.
+//!
+//! Platforms are those that container builders know, in containerd's spelling and BuildKit's order. Whether they run,
+//! their test programs say; this machine's own are not asked.
+
+mod cpu_variants;
+mod private_mount;
+
+use crate::arch::HOST;
+use crate::binfmt_misc::{self, Entries, Error, MountPolicy};
+use crate::output::Output;
+use crate::output::json::string;
+use crate::request::{CommonArgs, PROBE_TIMEOUT};
+use crate::table::TABLE;
+use crate::verify;
+
+/// QEMU's name of a target, and its platforms. This machine's own come before them all.
+const PLATFORMS: &[(&str, &[&str])] = &[
+    ("x86_64", &["linux/amd64"]),
+    ("aarch64", &["linux/arm64"]),
+    ("riscv64", &["linux/riscv64"]),
+    ("ppc64", &["linux/ppc64"]),
+    ("ppc64le", &["linux/ppc64le"]),
+    ("s390x", &["linux/s390x"]),
+    ("i386", &["linux/386"]),
+    ("mips64el", &["linux/mips64le"]),
+    ("mips64", &["linux/mips64"]),
+    ("loongarch64", &["linux/loong64"]),
+    ("arm", &["linux/arm/v7", "linux/arm/v6"]),
+];
+
+/// What runs, and what is registered, as far as that shows.
+pub(crate) fn platforms(args: &CommonArgs) -> Output {
+    let mut output = Output::success(String::new());
+    let entries = match entries(args) {
+        Ok(entries) => entries,
+        // Only who has named a place is answered for that.
+        Err(error) if args.mount.is_some() => return Output::failure(&error.to_string()),
+        Err(error) => {
+            output.detail(&format!("no entries can be listed: {error}"));
+            Entries::default()
+        }
+    };
+    let is_enabled = |name: &&str| entries.get(name).is_some_and(|entry| entry.enabled);
+    let mut emulators: Vec<_> = entries.names().filter(is_enabled).collect();
+    emulators.sort_unstable();
+    let is_asked = |target: &str| target != HOST && PLATFORMS.iter().any(|(known, _)| *known == target);
+    // One program of each target will do.
+    let mut handlers: Vec<_> = TABLE.handlers.iter().filter(|handler| is_asked(handler.target)).collect();
+    handlers.dedup_by_key(|handler| handler.target);
+    let running = match verify::running(&handlers, PROBE_TIMEOUT) {
+        Ok(running) => running,
+        Err(error) => {
+            output.detail(&error.to_string());
+            Vec::new()
+        }
+    };
+    let mut supported: Vec<_> = [of(HOST), cpu_variants::variants()].concat();
+    supported.extend(PLATFORMS.iter().filter(|(target, _)| running.contains(target)).flat_map(|(_, names)| *names));
+    let members = [member("supported", &supported), member("emulators", &emulators)].join(",\n");
+    output.chain(Output::success(["{\n", &members, "\n}\n"].concat()))
+}
+
+/// The platforms of a target.
+fn of(target: &str) -> &'static [&'static str] {
+    PLATFORMS.iter().find(|(known, _)| *known == target).map_or(&[], |(_, names)| names)
+}
+
+fn member(key: &str, names: &[&str]) -> String {
+    let list = match names.iter().map(|name| string(name)).collect::<Vec<_>>().join(",\n    ") {
+        names if names.is_empty() => "[]".into(),
+        names => ["[\n    ", &names, "\n  ]"].concat(),
+    };
+    ["  \"", key, "\": ", &list].concat()
+}
+
+/// All entries, whosever they are.
+fn entries(args: &CommonArgs) -> Result<Entries, Error> {
+    match binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup) {
+        Err(Error::NotMounted { at }) => private_mount::entries(&at),
+        found => found?.entries(),
+    }
+}

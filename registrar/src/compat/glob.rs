@@ -1,0 +1,125 @@
+//! Which entries a word means that names some to be removed: a name, one with `*`, `?` and `[…]`, the end of a name, or
+//! an architecture.
+
+use crate::request::EntryGlob;
+use crate::table::{NAME_SUFFIXES, TABLE, names};
+
+impl EntryGlob {
+    /// A word of tonistiigi's `--uninstall`.
+    pub(super) fn of_word(word: &str) -> Self {
+        let ends = match names::target(word) {
+            // That entry, and no other that ends in `-arm`.
+            _ if word.starts_with("qemu-") => Vec::new(),
+            Some(target) => ends(target),
+            None => vec![word.to_owned()],
+        };
+        Self { ends, ..Self::of_name(word) }
+    }
+
+    /// A name.
+    pub(super) fn of_name(word: &str) -> Self {
+        Self { word: word.to_owned(), ends: Vec::new() }
+    }
+
+    /// The entries of a target, by their names.
+    pub(super) fn of_target(target: &str) -> impl Iterator<Item = Self> {
+        ends(target).into_iter().map(|end| Self::of_name(&["qemu-", &end].concat()))
+    }
+
+    /// As it was typed.
+    pub(crate) fn word(&self) -> &str {
+        &self.word
+    }
+
+    /// Whether it may mean many, so that one which must not be removed is just not meant.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.word.contains(['*', '?', '['])
+    }
+
+    /// Whether the entry of this name is meant. Further entries of ours go with the first.
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        let first = name.split_once(NAME_SUFFIXES[0]).map_or(name, |(first, _)| first);
+        let is_end =
+            |end: &String| first == end || first.strip_suffix(end.as_str()).is_some_and(|rest| rest.ends_with('-'));
+        [name, first].iter().any(|name| is_match(self.word.as_bytes(), name.as_bytes())) || self.ends.iter().any(is_end)
+    }
+}
+
+/// What the names of a target's entries end in: QEMU's name of it, and those of its handlers.
+fn ends(target: &str) -> Vec<String> {
+    let names = TABLE.handlers_of(target).map(|handler| handler.name.strip_prefix("qemu-").unwrap_or(handler.name));
+    let mut ends: Vec<_> = std::iter::once(target).chain(names).map(str::to_owned).collect();
+    ends.dedup();
+    ends
+}
+
+/// Whether a name is what a pattern says, as in Go's `filepath.Match`. One that is not closed matches nothing.
+fn is_match(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern, name) {
+        ([], _) => name.is_empty(),
+        ([b'*', rest @ ..], _) => (0..=name.len()).any(|skipped| is_match(rest, &name[skipped..])),
+        ([b'?', rest @ ..], [_, name @ ..]) => is_match(rest, name),
+        ([b'[', set @ ..], [letter, name @ ..]) => match set.iter().position(|byte| *byte == b']') {
+            Some(end) => is_in_set(&set[..end], *letter) && is_match(&set[end + 1..], name),
+            None => false,
+        },
+        ([b'\\', byte, rest @ ..] | [byte, rest @ ..], [letter, name @ ..]) => byte == letter && is_match(rest, name),
+        _ => false,
+    }
+}
+
+fn is_in_set(set: &[u8], letter: u8) -> bool {
+    let (set, is_inverse) = set.strip_prefix(b"^").map_or((set, false), |set| (set, true));
+    let mut set = set;
+    let mut is_in = false;
+    while let Some((&first, rest)) = set.split_first() {
+        let (last, rest) = match rest {
+            [b'-', last, rest @ ..] => (*last, rest),
+            _ => (first, rest),
+        };
+        is_in |= (first..=last).contains(&letter);
+        set = rest;
+    }
+    is_in != is_inverse
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_word_means() {
+        let cases: [(&str, &[&str], &[&str]); 9] = [
+            ("qemu-*", &["qemu-arm", "qemu-aarch64.registrar", "qemu-"], &["python3.11", "xqemu-arm", "qemu"]),
+            (
+                "arm64",
+                &["qemu-aarch64", "aarch64", "b-qemu-aarch64", "qemu-aarch64.registrar"],
+                &["qemu-arm", "xaarch64"],
+            ),
+            ("linux/386", &["qemu-i386", "qemu-i486"], &["qemu-x86_64", "qemu-i386x"]),
+            ("qemu-arm", &["qemu-arm", "qemu-arm.registrar"], &["b-qemu-arm", "qemu-armeb"]),
+            ("rosetta", &["rosetta", "x-rosetta"], &["rosetta2", "xrosetta"]),
+            ("qemu-[am]*", &["qemu-arm", "qemu-mips"], &["qemu-sh4"]),
+            ("qemu-[^a-m]?4", &["qemu-sh4"], &["qemu-arm", "qemu-ah4"]),
+            ("qemu-[a", &[], &["qemu-a", "qemu-[b"]),
+            ("*", &["anything", ""], &[]),
+        ];
+        for (word, meant, others) in cases {
+            let pattern = EntryGlob::of_word(word);
+            for name in meant {
+                assert!(pattern.matches(name), "{word} means {name}");
+            }
+            for name in others {
+                assert!(!pattern.matches(name), "{word} does not mean {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_is_its_entries_alone() {
+        let patterns: Vec<_> = EntryGlob::of_target("i386").collect();
+        let names: Vec<_> = patterns.iter().map(EntryGlob::word).collect();
+        assert_eq!(names, ["qemu-i386", "qemu-i486"]);
+        assert!(!patterns.iter().any(|pattern| pattern.matches("x-i386")));
+    }
+}

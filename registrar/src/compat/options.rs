@@ -1,0 +1,73 @@
+//! Words and options as other images' programs take them: one dash or two, a value after `=` or as the next word.
+
+/// What follows an option.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    Nothing,
+    Value,
+    /// Only where the next word is one of the two; alone, it means yes.
+    YesOrNo,
+}
+
+/// Options by their spellings without dashes, of which the first is their name here.
+pub(super) type Options = &'static [(&'static [&'static str], Takes)];
+
+/// Those of a line.
+pub(super) struct ParsedOptions<'a> {
+    given: Vec<(&'static str, &'a str)>,
+    /// What is no option, nor the value of one.
+    pub(super) others: Vec<&'a str>,
+}
+
+impl<'a> ParsedOptions<'a> {
+    /// Reads them, or says which cannot be meant.
+    pub(super) fn read(options: Options, words: &[&'a str]) -> Result<Self, String> {
+        let mut found = Self { given: Vec::new(), others: Vec::new() };
+        let mut words = words.iter().copied().peekable();
+        while let Some(word) = words.next() {
+            let Some(option) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')) else {
+                found.others.push(word);
+                continue;
+            };
+            let (option, attached) =
+                option.split_once('=').map_or((option, None), |(option, value)| (option, Some(value)));
+            let Some((spellings, takes)) = options.iter().find(|(spellings, _)| spellings.contains(&option)) else {
+                return Err(unknown(word));
+            };
+            let value = attached.or_else(|| match takes {
+                Takes::Value => words.next(),
+                Takes::YesOrNo => words.next_if(|word| is_yes_or_no(word)).or(Some(YES)),
+                Takes::Nothing => Some(YES),
+            });
+            match value {
+                Some(value) if *takes != Takes::YesOrNo || is_yes_or_no(value) => {
+                    found.given.push((spellings[0], value))
+                }
+                Some(_) => return Err([word, ": neither yes nor no"].concat()),
+                None => return Err([word, ": no value"].concat()),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The last value of an option.
+    pub(super) fn value(&self, name: &str) -> Option<&'a str> {
+        self.given.iter().rfind(|(given, _)| *given == name).map(|(_, value)| *value)
+    }
+
+    pub(super) fn is_yes(&self, name: &str) -> bool {
+        self.value(name).is_some_and(|value| value != NO)
+    }
+}
+
+/// A word that is no option of a dialect.
+pub(super) fn unknown(word: &str) -> String {
+    ["unknown word '", word, "'"].concat()
+}
+
+const YES: &str = "yes";
+const NO: &str = "no";
+
+fn is_yes_or_no(word: &str) -> bool {
+    word == YES || word == NO
+}

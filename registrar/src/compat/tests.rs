@@ -1,0 +1,233 @@
+//! Whose a line is, and what it asks for.
+
+use std::ffi::OsString;
+
+use super::*;
+use crate::flags::Flags;
+use crate::request::{CommonArgs, CompatCommand, DesiredState, EntryGlob, StatusKind};
+
+fn parsed_in(line: &str, environment: &[(&str, &str)]) -> Result<Command, String> {
+    let value = |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+    parse(line.split(' ').map(OsString::from).collect(), &value).map_err(|error| error.to_string())
+}
+
+fn parsed(line: &str) -> Result<Command, String> {
+    parsed_in(line, &[])
+}
+
+fn foreign(line: &str) -> CompatCommand {
+    match parsed(line) {
+        Ok(Command::Compat(foreign)) => foreign,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn request(mode: CompatMode, targets: &[&'static str], flags: &str) -> RegisterArgs {
+    let desired = DesiredState { flags: Flags::raw(flags).expect("flags"), ..DesiredState::default() };
+    let args = CommonArgs { targets: targets.into(), desired, mode: Some(mode), ..CommonArgs::default() };
+    RegisterArgs { args, ..RegisterArgs::default() }
+}
+
+#[test]
+fn the_first_words_tell_the_dialect() {
+    let (tonistiigi, multiarch, qus) =
+        (Some(CompatMode::Tonistiigi), Some(CompatMode::Multiarch), Some(CompatMode::Qus));
+    let cases = [
+        ("registrar", tonistiigi),
+        ("registrar --install all", tonistiigi),
+        ("registrar -install=all", tonistiigi),
+        ("registrar --uninstall qemu-*", tonistiigi),
+        ("registrar --mount /m", tonistiigi),
+        ("registrar --mount=/m --install all", tonistiigi),
+        ("registrar -mount /m", tonistiigi),
+        ("/usr/bin/binfmt", tonistiigi),
+        ("binfmt --mount /m --install arm64", tonistiigi),
+        ("registrar /usr/bin/binfmt --install all", tonistiigi),
+        ("registrar --reset", multiarch),
+        ("registrar --reset -p yes", multiarch),
+        ("registrar -p yes", multiarch),
+        ("registrar --persistent=yes", multiarch),
+        ("registrar --credential yes --persistent yes", multiarch),
+        ("registrar --preserve-argv0 yes", multiarch),
+        ("registrar -- -r", qus),
+        ("registrar -s -- -p", qus),
+        ("registrar -l -- -t", qus),
+        ("registrar --json", None),
+        ("registrar --mount /m status", None),
+        ("registrar --mount /m register arm64", None),
+        ("registrar --preserve-argv0 register", None),
+        ("registrar --credentials register", None),
+        ("registrar -v", None),
+        ("registrar register --install", None),
+        ("registrar verify", None),
+        ("registrar run -- binfmt", None),
+        ("registrar nonsense", None),
+    ];
+    for (line, expected) in cases {
+        let words: Vec<_> = line.split(' ').map(OsString::from).collect();
+        let found = match meant(&words) {
+            Interpretation::Theirs { mode, .. } => Some(mode),
+            _ => None,
+        };
+        assert_eq!(found, expected, "{line}");
+    }
+}
+
+#[test]
+fn tonistiigi() {
+    let of = |targets: &[&'static str], registers| CompatCommand {
+        remove: Vec::new(),
+        request: request(CompatMode::Tonistiigi, targets, "CF"),
+        registers,
+        show: StatusKind::Platforms,
+        warning: None,
+    };
+    let complaining = |foreign, warning: &str| CompatCommand { warning: Some(warning.into()), ..foreign };
+    let cases = [
+        ("registrar", of(&[], false)),
+        ("registrar --install all", of(&[], true)),
+        ("registrar -install=all", of(&[], true)),
+        ("registrar --install linux/arm64,riscv64", of(&["aarch64", "riscv64"], true)),
+        ("binfmt --install linux/arm/v7,386,amd64", of(&["arm", "i386", "x86_64"], true)),
+        ("binfmt --install=", of(&[], false)),
+        ("binfmt --install s390x --install arm", of(&["arm"], true)),
+        (
+            "binfmt --install arm46,s390x",
+            complaining(of(&["s390x"], true), "unknown architecture: 'arm46' (did you mean arm64?)"),
+        ),
+        ("binfmt --install pdp11", complaining(of(&[], false), "unknown architecture: 'pdp11'")),
+        ("binfmt --install pdp11,all", complaining(of(&[], true), "unknown architecture: 'pdp11'")),
+        (
+            "binfmt --uninstall qemu-*,linux/arm64",
+            CompatCommand { remove: ["qemu-*", "linux/arm64"].map(EntryGlob::of_word).into(), ..of(&[], false) },
+        ),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(foreign(line), expected, "{line}");
+    }
+    let mounted = foreign("binfmt -mount /m");
+    assert_eq!(mounted.request.args.mount.as_deref(), Some(Path::new("/m")));
+    for line in ["binfmt --version", "binfmt -version"] {
+        assert_eq!(parsed(line), Ok(Command::Version));
+    }
+    for line in ["binfmt -h", "binfmt --help", "binfmt --install all -help"] {
+        assert_eq!(parsed(line), Ok(Command::Help(Some(CompatMode::Tonistiigi))));
+    }
+}
+
+#[test]
+fn tonistiigis_environment() {
+    let args = |environment: &[(&str, &str)]| match parsed_in("binfmt --install all", environment) {
+        Ok(Command::Compat(foreign)) => foreign.request.args,
+        other => panic!("{environment:?}: {other:?}"),
+    };
+    assert_eq!(args(&[("QEMU_PRESERVE_ARGV0", "1")]).desired.flags, Flags::new(true, true, true));
+    assert_eq!(args(&[("QEMU_PRESERVE_ARGV0", "")]).desired.flags, Flags::new(false, true, true));
+    assert!(args(&[("REGISTRAR_SCOPE", "userns")]).in_user_namespace);
+    let elsewhere = args(&[("QEMU_BINARY_PATH", "/opt/")]);
+    assert_eq!(elsewhere.desired.emulators, "/opt");
+    assert_eq!(elsewhere.naming, Some(BinaryName { prefix: String::new(), suffix: None }));
+    let prefixed = args(&[("QEMU_BINARY_PREFIX", "b-")]);
+    assert_eq!(prefixed.naming, Some(BinaryName { prefix: "b-".into(), suffix: None }));
+}
+
+#[test]
+fn options_of_qemus_script() {
+    let of = |mode, targets: &[&'static str], flags, remove: &[&str]| CompatCommand {
+        remove: remove.iter().map(|name| EntryGlob::of_name(name)).collect(),
+        request: request(mode, targets, flags),
+        registers: true,
+        show: StatusKind::Nothing,
+        warning: None,
+    };
+    let multiarch = |flags, remove| of(CompatMode::Multiarch, &[], flags, remove);
+    let qus = |targets, flags| of(CompatMode::Qus, targets, flags, &[]);
+    let cases = [
+        ("registrar --reset", multiarch("", &["qemu-*"])),
+        ("registrar --reset -p yes", multiarch("F", &["qemu-*"])),
+        ("registrar --reset -p yes -c yes", multiarch("CF", &["qemu-*"])),
+        ("registrar --reset --credential yes --persistent yes", multiarch("CF", &["qemu-*"])),
+        ("registrar --persistent=yes --credential no", multiarch("F", &[])),
+        ("registrar -p no", multiarch("", &[])),
+        ("registrar -g yes -i yes -p yes", multiarch("PF", &[])),
+        ("registrar -p --qemu-suffix -static", multiarch("F", &[])),
+        ("registrar -s -- -p", qus(&[], "F")),
+        ("registrar -s -- -p aarch64", qus(&["aarch64"], "F")),
+        ("registrar -s -- -p yes aarch64 arm", qus(&["aarch64", "arm"], "F")),
+        ("registrar -s -- -p no arm64", qus(&["aarch64"], "")),
+        ("registrar -- -p -c", qus(&[], "CF")),
+        ("registrar -- -r", CompatCommand { registers: false, ..of(CompatMode::Qus, &[], "", &["qemu-*"]) }),
+        (
+            "registrar -- -r i386",
+            CompatCommand { registers: false, ..of(CompatMode::Qus, &["i386"], "", &["qemu-i386", "qemu-i486"]) },
+        ),
+        ("registrar -r -s -- -p", of(CompatMode::Qus, &[], "F", &["qemu-*"])),
+        ("registrar -l", CompatCommand { registers: false, show: StatusKind::Status, ..qus(&[], "F") }),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(foreign(line), expected, "{line}");
+    }
+    let trial = foreign("registrar -s -- -p -t");
+    assert_eq!((trial.registers, trial.request.dry_run, trial.request.args.mode), (true, true, None));
+    let shown = foreign("registrar -l -- -t");
+    assert_eq!((shown.registers, shown.show, shown.remove), (false, StatusKind::Status, Vec::new()));
+    let elsewhere = foreign("registrar -Q /opt -F -x").request.args;
+    assert_eq!((elsewhere.desired.emulators.as_str(), elsewhere.emulators_from), ("/opt", "--qemu-path"));
+    assert_eq!(elsewhere.naming, Some(BinaryName { prefix: String::new(), suffix: Some("-x".into()) }));
+    for (line, mode) in [
+        ("registrar --reset -h", CompatMode::Multiarch),
+        ("registrar -s -h", CompatMode::Qus),
+        ("registrar -h --", CompatMode::Qus),
+        ("registrar -- --help", CompatMode::Qus),
+    ] {
+        assert_eq!(parsed(line), Ok(Command::Help(Some(mode))), "{line}");
+    }
+}
+
+#[test]
+fn refused_lines_say_how_they_were_read() {
+    let tonistiigi = "; this was read as tonistiigi/binfmt's command line, see --install all --help";
+    let multiarch = "; this was read as multiarch/qemu-user-static's command line, see --reset --help";
+    let errno_text = "neither a slash, a colon nor a control character can stand in emulators' names";
+    let qus = "; this was read as dbhi/qus's command line, see -- --help";
+    let cases = [
+        ("binfmt --instal all", &[][..], "unknown word '--instal'", tonistiigi),
+        ("binfmt --install all more", &[], "unknown word 'more'", tonistiigi),
+        ("binfmt --install", &[], "--install: no value", tonistiigi),
+        ("binfmt --mount=", &[], "--mount '': no folder", ""),
+        ("binfmt --install all", &[("QEMU_BINARY_PREFIX", "a/b")], errno_text, tonistiigi),
+        ("binfmt --install all", &[("QEMU_BINARY_PATH", "x")], "QEMU_BINARY_PATH 'x': not an absolute path", ""),
+        ("binfmt", &[("REGISTRAR_SCOPE", "host")], "REGISTRAR_SCOPE: only userns must be named", tonistiigi),
+        ("registrar --reset --nonsense", &[], "unknown word '--nonsense'", multiarch),
+        ("registrar --reset -Q", &[], "-Q: no value", multiarch),
+        ("registrar --persistent=perhaps", &[], "--persistent=perhaps: neither yes nor no", multiarch),
+        ("registrar -p yes arm46", &[], "unknown architecture: 'arm46' (did you mean arm64?)", ""),
+        ("registrar -F a:b", &[], errno_text, multiarch),
+        ("registrar -s -x -- -p", &[], "unknown word '-x'", qus),
+    ];
+    for (line, environment, cause, read_as) in cases {
+        assert_eq!(parsed_in(line, environment), Err(format!("{cause}{read_as}")), "{line}");
+    }
+}
+
+#[test]
+fn names_in_containerds_spelling() {
+    let cases = [
+        ("linux/aarch64", Some("aarch64")),
+        ("aarch64/v8", Some("aarch64")),
+        ("linux/x86-64", Some("x86_64")),
+        ("linux/x86_64/v3", Some("x86_64")),
+        ("linux/armhf", Some("arm")),
+        ("linux/armel", Some("arm")),
+        ("linux/i386", Some("i386")),
+        ("Linux/ARM64", Some("aarch64")),
+        ("linux/arm64/v8", Some("aarch64")),
+        ("linux/arm/v9", None),
+        ("s390x/v1", None),
+        ("windows/amd64", None),
+        ("linux/", None),
+    ];
+    for (name, expected) in cases {
+        assert_eq!(crate::table::names::target(name), expected, "{name}");
+    }
+}

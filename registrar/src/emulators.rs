@@ -1,0 +1,125 @@
+//! Brings emulators into a folder of the host, where they stay when the container is gone: whole, labelled, and under
+//! their own names only when both are so. What is registered there afterwards is decided elsewhere.
+
+mod error;
+mod selinux;
+mod staging_dir;
+
+use std::fs::File;
+use std::io;
+
+use crate::request::{CopySpec, Label};
+use crate::sys;
+use crate::table::Handler;
+
+pub(crate) use error::Error;
+pub(crate) use staging_dir::StagingDir;
+
+/// What everybody may do with an emulator.
+const MODE: u32 = 0o755;
+
+/// A file's name, and where it is.
+pub(crate) type SourceFile = (&'static str, String);
+
+/// What has become of the emulators.
+#[derive(Debug, Default)]
+pub(crate) struct CopyReport {
+    /// File names of those that were copied.
+    pub(crate) new: Vec<&'static str>,
+    /// How many were there already, just so.
+    pub(crate) same: usize,
+    /// What they are labelled as, if they are.
+    pub(crate) label: Option<String>,
+}
+
+impl CopyReport {
+    /// In a line, of the folder `at`.
+    pub(crate) fn line(&self, at: &str) -> String {
+        let label = self.label.iter().map(|label| format!(", labelled {label}")).collect::<String>();
+        format!("emulators in {at}: {} copied, {} unchanged{label}\n", self.new.len(), self.same)
+    }
+}
+
+/// What is to be copied to a folder.
+pub(crate) struct CopyJob<'a> {
+    dir: &'a StagingDir,
+    /// File names, and the originals.
+    wanted: Vec<(&'static str, File)>,
+    report: CopyReport,
+}
+
+impl CopySpec {
+    /// File names of these handlers' emulators, each once, and where the originals are.
+    pub(crate) fn originals(&self, handlers: &[&'static Handler]) -> Vec<SourceFile> {
+        let mut originals: Vec<SourceFile> = Vec::new();
+        for handler in handlers {
+            if !originals.iter().any(|(name, _)| *name == handler.emulator) {
+                originals.push((handler.emulator, handler.interpreter(&self.from)));
+            }
+        }
+        originals
+    }
+}
+
+impl<'a> CopyJob<'a> {
+    /// Looks which files are not there yet. What is there with the same content stays the same file, and is only labelled.
+    /// Without an original, what is there is left as it is: who registers it will see whether it is there at all.
+    ///
+    /// # Errors
+    /// What cannot be read, and a file system that is too full.
+    pub(crate) fn new(originals: Vec<SourceFile>, label: &Label, dir: &'a StagingDir) -> Result<Self, Error> {
+        let mut report = CopyReport { label: label.context(), ..CopyReport::default() };
+        let mut wanted = Vec::new();
+        let mut space = 0;
+        for (name, path) in originals {
+            let original = match File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened.map_err(|error| Error::read(&path, &error))?,
+            };
+            let found = dir.existing(name);
+            let is_same = match &found {
+                Some(found) => is_same(&original, found).map_err(|error| Error::read(&path, &error))?,
+                None => false,
+            };
+            match found.filter(|_| is_same) {
+                Some(found) => {
+                    report.same += 1;
+                    dir.adjust(&found, MODE, report.label.as_deref(), name)?;
+                }
+                None => {
+                    space += original.metadata().map_err(|error| Error::read(&path, &error))?.len();
+                    wanted.push((name, original));
+                }
+            }
+        }
+        dir.has_space(space)?;
+        Ok(Self { dir, wanted, report })
+    }
+
+    /// File names of those that are to be copied.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.wanted.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Copies them.
+    ///
+    /// # Errors
+    /// The first that fails; those that had been copied before stay, and are whole.
+    pub(crate) fn finish(mut self) -> Result<CopyReport, Error> {
+        for (name, mut original) in self.wanted {
+            self.dir.install(name, MODE, self.report.label.as_deref(), &mut original)?;
+            self.report.new.push(name);
+        }
+        self.dir.sync()?;
+        Ok(self.report)
+    }
+}
+
+/// Whether both are one file, or of the same content.
+fn is_same(one: &File, other: &File) -> io::Result<bool> {
+    let (first, second) = (one.metadata()?, other.metadata()?);
+    if sys::is_same_file(&first, &second) {
+        return Ok(true);
+    }
+    Ok(first.len() == second.len() && staging_dir::have_same_bytes(one, other, first.len())?)
+}

@@ -1,0 +1,182 @@
+//! What goes to standard output and standard error, and the form of the latter: no control characters, and a last line
+//! that is seen whole wherever it is shown.
+
+pub(crate) mod columns;
+pub(crate) mod json;
+
+use std::borrow::Cow;
+use std::io::{self, ErrorKind, Write};
+
+use crate::sys::{errno, errno_text};
+
+/// Exit status of what could not be done.
+pub(crate) const FAILURE: u8 = 1;
+
+/// Exit status of `run` where something failed before the program was started, as env(1) has it.
+pub(crate) const CANNOT_RUN: u8 = 125;
+
+/// Longest last line of standard error, in characters.
+const LONGEST: usize = 200;
+
+/// Longest word that is never shortened: our own causes and advice have none that is longer.
+const WORD: usize = 50;
+
+/// Text for both, and the exit status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Output {
+    out: String,
+    err: String,
+    code: u8,
+}
+
+impl Output {
+    pub(crate) const fn success(out: String) -> Self {
+        Self { out, err: String::new(), code: 0 }
+    }
+
+    pub(crate) fn failure(cause: &str) -> Self {
+        Self::success(String::new()).with_error(cause)
+    }
+
+    /// Ends in one more failure, which is the last line.
+    pub(crate) fn with_error(mut self, cause: &str) -> Self {
+        self.err.push_str(&bounded(cause));
+        self.err.push('\n');
+        self.code = FAILURE;
+        self
+    }
+
+    /// Ends with another status than the usual one.
+    pub(crate) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
+    pub(crate) fn is_failure(&self) -> bool {
+        self.code != 0
+    }
+
+    /// Says all of it, in one write each, and gives the exit status.
+    pub(crate) fn print(mut self) -> u8 {
+        let mut out = io::stdout();
+        match out.write_all(self.out.as_bytes()).and_then(|()| out.flush()) {
+            // A reader that went away wanted no more.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                self = self.with_error(&format!("writing standard output: {}", errno_text(errno(&error))));
+            }
+            _ => {}
+        }
+        // Where this cannot be written there is nobody left to tell but the exit status.
+        let _ = io::stderr().write_all(self.err.as_bytes());
+        self.code
+    }
+
+    /// Says another thing after it; both must have gone well.
+    pub(crate) fn chain(mut self, next: Self) -> Self {
+        self.extend(next);
+        self
+    }
+
+    /// The same, where it is.
+    pub(crate) fn extend(&mut self, next: Self) {
+        self.out.push_str(&next.out);
+        self.err.push_str(&next.err);
+        self.code = self.code.max(next.code);
+    }
+
+    /// Says nothing but what failed.
+    pub(crate) fn without_stdout(self) -> Self {
+        Self { out: String::new(), ..self }
+    }
+
+    /// Says nothing but the last line of what failed.
+    pub(crate) fn last_line_only(self) -> Self {
+        let err = self.err.lines().last().map(|line| format!("{line}\n")).unwrap_or_default();
+        Self { err, ..self }.without_stdout()
+    }
+
+    /// Says more before the last line.
+    pub(crate) fn with_detail(mut self, detail: &str) -> Self {
+        self.detail(detail);
+        self
+    }
+
+    /// The same, where it is.
+    pub(crate) fn detail(&mut self, detail: &str) {
+        self.err.push_str(&escaped(detail));
+        self.err.push('\n');
+    }
+}
+
+/// The text with its control characters made visible: some of it comes from others.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    // Nearly always.
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            escaped.extend(letter.escape_default());
+        } else {
+            escaped.push(letter);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// The text on one line that is not too long. Paths give way, the longest first; what is wrong with them never does.
+fn bounded(text: &str) -> String {
+    let mut text = escaped(text).into_owned();
+    while let Some(excess) = text.chars().count().checked_sub(LONGEST + 1) {
+        let words = text.split(' ').max_by_key(|word| word.chars().count());
+        let Some(longest) = words.filter(|word| word.chars().count() > WORD) else {
+            return shortened(&text, LONGEST);
+        };
+        let length = longest.chars().count().saturating_sub(excess + 1).max(WORD);
+        text = text.replacen(longest, &shortened(longest, length), 1);
+    }
+    text
+}
+
+/// The beginning and the end, which tells more.
+fn shortened(text: &str, length: usize) -> String {
+    let head = length / 3;
+    let tail = text.chars().count() - (length - 1 - head);
+    text.chars().take(head).chain(['…']).chain(text.chars().skip(tail)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_short_and_keeps_the_cause() {
+        let long = |length| "/x".repeat(length);
+        let cases = [
+            ("/a: no such file".into(), "/a: no such file".into()),
+            ("a\u{1b}[2Jb\nc".into(), "a\\u{1b}[2Jb\\nc".into()),
+            ("x".repeat(200), "x".repeat(200)),
+            (
+                format!("reading {}: gone", long(300)),
+                format!("reading {}…{}: gone", &long(100)[..62], &long(100)[200 - 123..]),
+            ),
+        ];
+        for (text, expected) in cases {
+            let (text, expected): (String, String) = (text, expected);
+            assert_eq!(bounded(&text), expected);
+        }
+        let texts = [
+            format!("mounting {} at {}: not permitted; run as root", long(200), long(3000)),
+            format!("reading {}: permission denied; run as root", "a b".repeat(300)),
+            format!("reading {}: permission denied; run as root", "é".repeat(300)),
+        ];
+        for text in texts {
+            let bounded = bounded(&text);
+            assert!(
+                bounded.ends_with("permitted; run as root") || bounded.ends_with("denied; run as root"),
+                "{bounded}"
+            );
+            assert_eq!(bounded.chars().count(), 200, "{bounded}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What is there of one handler: under each of its names, and whose entries serve its programs.
+
+use super::{Drift, EntryName, is_ours, text_difference};
+use crate::binfmt_misc::{Entries, Entry, Named};
+use crate::elf::header::{ElfHeader, HEADER_VARIANTS};
+use crate::request::DesiredState;
+use crate::table::Handler;
+
+/// What an entry of a handler's name is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NameOwner<'e> {
+    Free,
+    Ours(&'e Entry),
+    Foreign(&'e Entry),
+}
+
+/// The entries that have to do with a handler.
+pub(crate) struct Observed<'e> {
+    pub(super) handler: &'e Handler,
+    /// In the order of [`EntryName::ALL`].
+    holders: [NameOwner<'e>; 3],
+    /// The kinds of programs that the handler's rule takes.
+    kinds: Vec<ElfHeader>,
+    /// Which entry runs each of them.
+    servers: Vec<Option<Named<'e>>>,
+}
+
+/// An entry of somebody else that serves.
+#[derive(Clone, Copy)]
+pub(crate) struct ActiveForeignEntry<'e> {
+    pub(crate) name: &'e str,
+    pub(crate) entry: &'e Entry,
+    /// Entries of others serve all of the handler's programs, and not only some kinds of them.
+    pub(crate) is_of_all: bool,
+}
+
+impl<'e> Observed<'e> {
+    pub(crate) fn new(handler: &'e Handler, entries: &'e Entries) -> Self {
+        let mut found = Self { handler, holders: [NameOwner::Free; 3], kinds: Vec::new(), servers: Vec::new() };
+        // As mostly, and nothing need be compared.
+        if entries.names().next().is_none() {
+            return found;
+        }
+        for (name, entry) in entries.iter() {
+            let Some(slot) = EntryName::of(handler, name) else { continue };
+            found.holders[slot as usize] =
+                if entry.is_of(handler) { NameOwner::Ours(entry) } else { NameOwner::Foreign(entry) };
+        }
+        let kinds: [_; HEADER_VARIANTS] = ElfHeader::of(&handler.header()).kinds();
+        for (kind, server) in kinds.into_iter().zip(entries.servers_of(&kinds)) {
+            if handler.matches(kind.bytes()) {
+                found.kinds.push(kind);
+                found.servers.push(server);
+            }
+        }
+        found
+    }
+
+    pub(super) fn holder(&self, slot: EntryName) -> NameOwner<'e> {
+        self.holders[slot as usize]
+    }
+
+    /// Names that entries of ours have.
+    pub(super) fn slots_of_ours(&self) -> impl Iterator<Item = EntryName> {
+        EntryName::ALL.into_iter().filter(|slot| matches!(self.holder(*slot), NameOwner::Ours(_)))
+    }
+
+    /// The entry of ours that is meant to stay, with its name.
+    pub(crate) fn ours(&self) -> Option<(String, &'e Entry)> {
+        self.our_slot().map(|(slot, entry)| (slot.name(self.handler), entry))
+    }
+
+    fn our_slot(&self) -> Option<(EntryName, &'e Entry)> {
+        EntryName::ALL.into_iter().find_map(|slot| match self.holder(slot) {
+            NameOwner::Ours(entry) => Some((slot, entry)),
+            _ => None,
+        })
+    }
+
+    /// The entry of somebody else that serves programs of the handler; of several, that of the first kind.
+    pub(crate) fn server(&self) -> Option<ActiveForeignEntry<'e>> {
+        let is_theirs = |&&(name, entry): &&Named<'_>| !is_ours(self.handler, name, entry);
+        let theirs = || self.servers.iter().flatten().filter(is_theirs);
+        let is_of_all = theirs().count() == self.servers.len();
+        theirs().next().map(|&(name, entry)| ActiveForeignEntry { name, entry, is_of_all })
+    }
+
+    /// Whether an entry takes all of the handler's programs.
+    pub(super) fn matches_all(&self, entry: &Entry) -> bool {
+        !self.kinds.is_empty() && self.kinds.iter().all(|kind| entry.is_active_for(kind.bytes()))
+    }
+
+    /// How the entry of ours that is meant to stay differs from what would be registered.
+    pub(crate) fn difference(&self, desired: &DesiredState) -> Option<Drift> {
+        let (slot, entry) = self.our_slot()?;
+        if let Some(difference) = text_difference(self.handler, desired, entry) {
+            Some(difference)
+        } else if self.server().is_some() {
+            Some(Drift::Shadowed)
+        } else if self.servers.iter().flatten().any(|(name, _)| EntryName::of(self.handler, name) != Some(slot)) {
+            // Another one of ours.
+            Some(Drift::Leftover)
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What several modules need of the system and the standard library does not have: errno texts, a lock with a time
+//! limit, programs in memory, namespaces and their id maps.
+
+use std::fs::{self, File, Metadata, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+/// `/proc/self/ns/user` of the initial user namespace: the kernel's `PROC_USER_INIT_INO`.
+pub(crate) const INITIAL_USER_NAMESPACE: &str = "user:[4026531837]";
+
+/// `/proc/self/ns/pid` of the initial PID namespace: the kernel's `PROC_PID_INIT_INO`.
+pub(crate) const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// The kernel's number of an error.
+pub(crate) fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
+}
+
+/// The C library's words in this program's style, with advice where it is the same wherever it happens.
+pub(crate) fn errno_text(errno: Errno) -> String {
+    match errno {
+        Errno::EMFILE => "too many open files; raise ulimit -n".into(),
+        Errno::ENFILE => "too many open files on this machine; raise sysctl fs.file-max".into(),
+        errno => errno.desc().to_lowercase(),
+    }
+}
+
+/// The text of a file of `/proc` or `/sys`, empty if it cannot be read.
+pub(crate) fn text(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// Takes the lock of a file, which another process may hold for up to `limit`; asks again after each `delay`.
+///
+/// # Errors
+/// `EBUSY` if the time was not enough.
+pub(crate) fn lock(file: &File, limit: Duration, delay: Duration) -> Result<(), Errno> {
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(errno(&error)),
+            Err(TryLockError::WouldBlock) if start.elapsed() > limit => return Err(Errno::EBUSY),
+            Err(TryLockError::WouldBlock) => thread::sleep(delay),
+        }
+    }
+}
+
+/// Whether two paths or descriptors lead to one file.
+pub(crate) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// A program in memory, that this process alone can see. It is closed when this process executes another.
+pub(crate) fn program(bytes: &[u8]) -> Result<File, Errno> {
+    // A machine that wants memory not to be executable (vm.memfd_noexec) must be told; Linux before 6.3 must not.
+    let executable = MFdFlags::MFD_CLOEXEC | MFdFlags::from_bits_retain(libc::MFD_EXEC);
+    let memory = match memfd_create(c"program", executable) {
+        Err(Errno::EINVAL) => memfd_create(c"program", MFdFlags::MFD_CLOEXEC),
+        other => other,
+    }?;
+    let mut memory = File::from(memory);
+    memory.write_all(bytes).map_err(|error| errno(&error))?;
+    Ok(memory)
+}
+
+/// The namespace of a process (`self`, or a number) of one kind (`user`, `mnt`), as `/proc` names it:
+/// `user:[4026532189]`.
+pub(crate) fn namespace(process: &str, kind: &str) -> Option<String> {
+    let path = ["/proc/", process, "/ns/", kind].concat();
+    Some(fs::read_link(path).ok()?.to_string_lossy().into_owned())
+}
+
+/// A line of `uid_map`: ids of this user namespace, and those of the one above that they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IdRange {
+    pub(crate) inside: u32,
+    pub(crate) outside: u32,
+    pub(crate) count: u32,
+}
+
+impl IdRange {
+    /// The lines of a map that are understood.
+    pub(crate) fn parse(map: &str) -> Vec<Self> {
+        let range = |line: &str| {
+            let mut numbers = line.split_whitespace().map(|number| number.parse().ok());
+            Some(Self { inside: numbers.next()??, outside: numbers.next()??, count: numbers.next()?? })
+        };
+        map.lines().filter_map(range).collect()
+    }
+}
+
+/// The user ids of this process's user namespace.
+pub(crate) fn uid_map() -> Vec<IdRange> {
+    IdRange::parse(&text("/proc/self/uid_map"))
+}
+
+/// Maps one user and one group, each inside and outside, of the user namespace just made.
+///
+/// # Errors
+/// The file that could not be written.
+pub(crate) fn map_ids(user: [u32; 2], group: [u32; 2]) -> Result<(), (&'static str, Errno)> {
+    let write =
+        |file, text: String| fs::write(["/proc/self/", file].concat(), text).map_err(|error| (file, errno(&error)));
+    write("setgroups", "deny".into())?;
+    write("uid_map", format!("{} {} 1", user[0], user[1]))?;
+    write("gid_map", format!("{} {} 1", group[0], group[1]))
+}

@@ -1,0 +1,292 @@
+//! What a run means: whether all is well, and if not, what is wrong and what to do. Looks at nothing but what it is
+//! given, and at the emulator's file through a function that it is given.
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+
+use super::protocol::{ProbeExit, ProbeResult, SetUserId};
+use super::runner::NAME;
+use super::sandbox::Isolation;
+use crate::binfmt_misc::{Entries, Entry, Named};
+use crate::elf::{Facts, Unfit};
+use crate::plan::{Observed, is_ours};
+use crate::sys::errno_text;
+use crate::table::{EMULATOR_DIR, Handler};
+
+/// Exit statuses of a test program whose second one could not be started, and that could do nothing at all.
+const NO_SECOND: i32 = 30;
+const NO_FIRST: i32 = 31;
+
+/// A word for the outcome, and what to say about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Diagnosis {
+    pub(crate) result: &'static str,
+    pub(crate) detail: Option<String>,
+    /// The first line that an emulator wrote to standard error where something is wrong.
+    pub(crate) said: Option<String>,
+}
+
+impl Diagnosis {
+    pub(super) fn of(result: &'static str, detail: Option<String>) -> Self {
+        Self { result, detail, said: None }
+    }
+
+    /// Whether programs of the target run.
+    pub(crate) fn is_good(&self) -> bool {
+        matches!(self.result, "ok" | "served" | "native")
+    }
+}
+
+/// What there is of a handler.
+pub(super) struct MatchingEntries<'e> {
+    pub(super) handler: &'static Handler,
+    /// Ours, whether it is in use or not.
+    pub(super) ours: Option<(String, &'e Entry)>,
+    /// Entries that take the target's programs, the newest first.
+    pub(super) takers: Vec<Named<'e>>,
+}
+
+/// What is the same for all handlers.
+pub(super) struct Context<'a> {
+    /// Folder of `binfmt_misc`.
+    pub(super) mount: &'a Path,
+    pub(super) is_switched_on: bool,
+    /// How programs were run.
+    pub(super) way: Isolation,
+    /// Folder of this image's emulators.
+    pub(super) emulators: &'a str,
+    /// What a test program exits with.
+    pub(super) good: i32,
+    /// What can be read of an emulator from here.
+    pub(super) look: &'a dyn Fn(&Path) -> Result<Facts, Unfit>,
+    /// A path without links in it.
+    pub(super) real: &'a dyn Fn(&Path) -> Option<PathBuf>,
+}
+
+impl<'e> MatchingEntries<'e> {
+    pub(super) fn of(handler: &'static Handler, entries: &'e Entries) -> Self {
+        let ours = Observed::new(handler, entries).ours();
+        let all = entries.names().filter_map(|name| Some((name, entries.get(name)?)));
+        Self { handler, ours, takers: all.filter(|(_, entry)| entry.is_active_for(handler.probe)).collect() }
+    }
+
+    fn is_ours(&self, (name, entry): Named<'_>) -> bool {
+        is_ours(self.handler, name, entry)
+    }
+
+    /// The entry that took the program: the newest of those that what it did speaks for.
+    pub(super) fn server(&self, ran: &ProbeResult, context: &Context<'_>) -> Option<Named<'e>> {
+        let executes = |(_, entry): &Named<'_>| {
+            let path = Path::new(&entry.interpreter);
+            let seen = ran.emulator.as_deref().map(Path::new);
+            seen == Some(path) || seen.is_some() && seen == (context.real)(path).as_deref()
+        };
+        let names = |(_, entry): &Named<'_>| ran.written == self.name_with(entry, context.way);
+        let mut left = self.takers.clone();
+        for fits in [&executes as &dyn Fn(&Named<'_>) -> bool, &names] {
+            if left.iter().any(fits) {
+                left.retain(fits);
+            }
+        }
+        left.first().copied()
+    }
+
+    /// The beginning of what a program takes for its own name: with flag `P` what it was told, else its path.
+    fn name_with(&self, entry: &Entry, way: Isolation) -> Vec<u8> {
+        let path = way.path(self.handler.name);
+        let output = if entry.flags.contains('P') { NAME } else { &path };
+        output.bytes().take(NAME.len()).collect()
+    }
+}
+
+/// What the run of a handler's test program says.
+pub(super) fn judge(chain: &MatchingEntries<'_>, ran: &ProbeResult, context: &Context<'_>) -> Diagnosis {
+    let server = chain.server(ran, context);
+    let fault = fault(chain, server, ran, context).or_else(|| unseen_fault(server?, context));
+    if let Some((result, detail)) = fault {
+        let said = Some(ran.said.clone()).filter(|said| !said.is_empty());
+        return Diagnosis { result, detail: Some(detail), said };
+    }
+    let mut notes = Vec::new();
+    let result = match server {
+        Some(named) if chain.is_ours(named) => "ok",
+        Some((name, entry)) => {
+            let by = format!("by {name} ({})", entry.interpreter);
+            if chain.ours.is_some() {
+                let mount = context.mount.display();
+                notes.push(format!("{by}, which is not ours; to remove that: echo -1 > {mount}/{name}"));
+                "shadowed"
+            } else {
+                notes.push(by);
+                "served"
+            }
+        }
+        None => {
+            notes.push("by an entry that does not show in this folder".into());
+            "served"
+        }
+    };
+    if let (Isolation::Memory, Some((_, entry))) = (context.way, server)
+        && !entry.flags.contains('F')
+    {
+        notes.push(format!("without flag F: only where {} is", entry.interpreter));
+    }
+    if let SetUserId::NotChecked(why) = &ran.set_user_id {
+        notes.push(format!("set-user-ID not checked: {why}"));
+    }
+    Diagnosis::of(result, if notes.is_empty() { None } else { Some(notes.join("; ")) })
+}
+
+/// What is wrong, if anything is.
+fn fault(
+    chain: &MatchingEntries<'_>,
+    server: Option<Named<'_>>,
+    ran: &ProbeResult,
+    context: &Context<'_>,
+) -> Option<(&'static str, String)> {
+    let emulator =
+        server.map_or_else(|| chain.handler.interpreter(context.emulators), |(_, entry)| entry.interpreter.clone());
+    let other = "try another build of the emulator";
+    let when = if ran.written.is_empty() { "" } else { " after its first words, at fork, exec or wait" };
+    let finding = match ran.end {
+        ProbeExit::Refused(Errno::ENOEXEC) => not_taken(chain, server, context),
+        ProbeExit::Refused(Errno::ENOENT) => not_found(server, context),
+        ProbeExit::Refused(Errno::EACCES) => {
+            let cause = "is not executable, on a file system mounted noexec, or forbidden by SELinux or AppArmor";
+            ("failed", format!("permission denied: {emulator} {cause}"))
+        }
+        ProbeExit::Refused(Errno::ELOOP) => {
+            ("failed", format!("an entry takes {emulator} itself as a foreign program"))
+        }
+        ProbeExit::Refused(errno) => ("failed", format!("starting the program: {}", errno_text(errno))),
+        ProbeExit::TimedOut => {
+            ("timeout", format!("no end{when} within the time; {other}, or give it more with --timeout"))
+        }
+        ProbeExit::Killed(signal) => {
+            ("crashed", format!("{emulator} was killed by {}{when}; {other}", signal_name(signal)))
+        }
+        ProbeExit::Exited(_) if !ran.written.is_empty() && !named_rightly(chain, server, ran, context.way) => {
+            let got = String::from_utf8_lossy(&ran.written).into_owned();
+            let flag = server.is_some_and(|(_, entry)| entry.flags.contains('P'));
+            let cure = if flag { "flag P takes Linux 5.12 and QEMU 6.0" } else { "its emulator wants flag P" };
+            ("wrong-argv0", format!("its name arrived as '{got}': {cure}"))
+        }
+        ProbeExit::Exited(status) if status != context.good => unsuccessful(status, ran, context.good, other),
+        ProbeExit::Exited(_) if ran.written.is_empty() => ("wrong-argv0", format!("it wrote nothing; {other}")),
+        ProbeExit::Exited(_) if ran.set_user_id == SetUserId::Ignored => {
+            let cause = "flag C is set, but a program ran as the caller and not as its file's owner";
+            ("set-user-id-ignored", cause.into())
+        }
+        ProbeExit::Exited(_) => return None,
+    };
+    Some(finding)
+}
+
+fn unsuccessful(status: i32, ran: &ProbeResult, good: i32, other: &str) -> (&'static str, String) {
+    let alone = ran.alone == Some(ProbeExit::Exited(good));
+    match status {
+        NO_SECOND if alone => ("no-second-program", format!("a foreign program could not start another; {other}")),
+        NO_FIRST if alone => ("no-second-program", format!("a foreign program could not write or fork; {other}")),
+        _ if alone => ("no-second-program", format!("one started by another ended with {status}, not {good}; {other}")),
+        _ => ("wrong-status", format!("exit status {status}, not {good}; {other}")),
+    }
+}
+
+fn named_rightly(chain: &MatchingEntries<'_>, server: Option<Named<'_>>, ran: &ProbeResult, way: Isolation) -> bool {
+    server.is_none_or(|(_, entry)| ran.written == chain.name_with(entry, way))
+}
+
+/// The kernel found nobody for the program.
+fn not_taken(chain: &MatchingEntries<'_>, server: Option<Named<'_>>, context: &Context<'_>) -> (&'static str, String) {
+    let Context { mount, .. } = context;
+    let mount = mount.display();
+    if !context.is_switched_on {
+        return ("switched-off", format!("no entry is used at all; to switch it on: echo 1 > {mount}/status"));
+    }
+    if let Some((name, entry)) = server {
+        let path = &entry.interpreter;
+        return match (context.look)(Path::new(path)) {
+            Err(Unfit::Foreign(machine)) => {
+                ("wrong-emulator", format!("{path} is a program for another machine (ELF number {machine})"))
+            }
+            Err(Unfit::NotElf | Unfit::Damaged) => ("wrong-emulator", format!("{path} is no program")),
+            _ => {
+                let cause = "is in another user namespace's folder, or its emulator is no program of this machine";
+                ("unused", format!("{name} {cause}; verify where programs run"))
+            }
+        };
+    }
+    if let Some((name, entry)) = &chain.ours {
+        return if entry.enabled {
+            (
+                "absent",
+                format!("{name} has another magic or mask; registrar register {} replaces it", chain.handler.target),
+            )
+        } else {
+            ("disabled", format!("to enable it: echo 1 > {mount}/{name}"))
+        };
+    }
+    let emulator = chain.handler.interpreter(context.emulators);
+    let register = format!("registrar register {}", chain.handler.target);
+    (
+        "absent",
+        match (context.look)(Path::new(&emulator)) {
+            Err(Unfit::Unreadable(Errno::ENOENT)) => {
+                format!("no handler, and no {emulator}; --bindir names the folder of the emulators")
+            }
+            _ if context.emulators == EMULATOR_DIR => format!("no handler; {register}"),
+            _ => format!("no handler; {register} --bindir {}", context.emulators),
+        },
+    )
+}
+
+/// There is an entry, but something that it needs is not where programs run.
+fn not_found(server: Option<Named<'_>>, context: &Context<'_>) -> (&'static str, String) {
+    let Some((name, entry)) = server else {
+        return ("failed", "starting the program: no such file".into());
+    };
+    let path = &entry.interpreter;
+    let facts = (context.look)(Path::new(path));
+    if !entry.flags.contains('F') {
+        return (
+            "no-emulator",
+            match facts {
+                Err(Unfit::Unreadable(Errno::ENOENT)) => format!("{path}, which {name} names, is not there"),
+                _ => {
+                    format!("{name} has no flag F, so that {path} must be wherever a program runs; register it with F")
+                }
+            },
+        );
+    }
+    match facts {
+        Ok(Facts { loader: Some(loader), .. }) => dynamic(path, &loader),
+        Err(Unfit::Script) => ("wrong-emulator", format!("{path} is a script; take a static program")),
+        Ok(_) => ("failed", format!("{path} is static now, but the kernel holds another; register it again")),
+        Err(_) => {
+            ("dynamic", format!("something that {path} needs is not there: it is hardly static; take one that is"))
+        }
+    }
+}
+
+/// What is wrong although all went well where the files of this process could be seen.
+fn unseen_fault((_, entry): Named<'_>, context: &Context<'_>) -> Option<(&'static str, String)> {
+    if context.way != Isolation::Memory || !entry.flags.contains('F') {
+        return None;
+    }
+    let path = &entry.interpreter;
+    let loader = (context.look)(Path::new(path)).ok()?.loader?;
+    Some(dynamic(path, &loader))
+}
+
+fn dynamic(path: &str, loader: &str) -> (&'static str, String) {
+    ("dynamic", format!("{path} runs only where {loader} and its libraries are; take a static one"))
+}
+
+fn signal_name(number: i32) -> String {
+    Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().into())
+}

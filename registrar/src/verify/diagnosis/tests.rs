@@ -1,0 +1,179 @@
+//! Cases of runs, with what each means.
+
+use super::*;
+use crate::table::TABLE;
+
+/// What the emulator's file is, how a run ended, what it wrote, and the result with the beginning of the detail.
+type Case = (Result<Facts, Unfit>, ProbeExit, &'static str, &'static str, &'static str);
+
+fn handler() -> &'static Handler {
+    TABLE.handlers_of("s390x").next().expect("the committed table holds all targets")
+}
+
+fn entry(flags: &str) -> Entry {
+    let interpreter = handler().interpreter(EMULATOR_DIR);
+    let (flags, pattern) = (flags.into(), handler().pattern.into());
+    Entry { enabled: true, interpreter, flags, pattern, unreadable: None }
+}
+
+fn entries(named: &[(&str, Entry)]) -> Entries {
+    named.iter().map(|(name, entry)| ((*name).to_owned(), entry.clone())).collect()
+}
+
+fn ran(end: ProbeExit, written: &str) -> ProbeResult {
+    let (emulator, said) = (None, String::new());
+    ProbeResult { end, alone: None, written: written.into(), set_user_id: SetUserId::NotAsked, emulator, said }
+}
+
+fn judged(entries: &Entries, facts: &Result<Facts, Unfit>, ran: &ProbeResult, way: Isolation) -> Diagnosis {
+    let context = Context {
+        mount: Path::new("/b"),
+        is_switched_on: true,
+        way,
+        emulators: EMULATOR_DIR,
+        good: 29,
+        look: &|_| facts.clone(),
+        // One link, as Debian has them.
+        real: &|path| (path == Path::new("/opt/link")).then(|| "/opt/s390x".into()),
+    };
+    judge(&MatchingEntries::of(handler(), entries), ran, &context)
+}
+
+fn expect(found: &Diagnosis, result: &str, detail: &str) {
+    let start = found.detail.as_deref().unwrap_or_default();
+    assert_eq!(found.result, result, "{found:?}");
+    assert!(start.starts_with(detail) && start.is_empty() == detail.is_empty(), "{found:?} begins not: {detail}");
+}
+
+#[test]
+fn what_the_kernel_says() {
+    let dynamic = || Ok(Facts { loader: Some("/lib/ld.so".into()) });
+    let fine = || Ok(Facts::default());
+    let gone = || Err(Unfit::Unreadable(Errno::ENOENT));
+    let cases: [Case; 12] = [
+        (fine(), ProbeExit::Exited(29), "/qemu-s3", "ok", ""),
+        (dynamic(), ProbeExit::Exited(29), "/qemu-s3", "ok", ""),
+        (
+            dynamic(),
+            ProbeExit::Refused(Errno::ENOENT),
+            "",
+            "dynamic",
+            "/usr/bin/qemu-s390x-static runs only where /lib/ld.so",
+        ),
+        (gone(), ProbeExit::Refused(Errno::ENOENT), "", "dynamic", "something that /usr/bin/qemu-s390x-static needs"),
+        (
+            Err(Unfit::Script),
+            ProbeExit::Refused(Errno::ENOENT),
+            "",
+            "wrong-emulator",
+            "/usr/bin/qemu-s390x-static is a script",
+        ),
+        (fine(), ProbeExit::Refused(Errno::ENOENT), "", "failed", "/usr/bin/qemu-s390x-static is static now"),
+        (
+            Err(Unfit::Foreign(183)),
+            ProbeExit::Refused(Errno::ENOEXEC),
+            "",
+            "wrong-emulator",
+            "/usr/bin/qemu-s390x-static is a pro",
+        ),
+        (fine(), ProbeExit::Refused(Errno::ENOEXEC), "", "unused", "qemu-s390x is in another user namespace's folder"),
+        (fine(), ProbeExit::Refused(Errno::EACCES), "", "failed", "permission denied: /usr/bin/qemu-s390x-static"),
+        (fine(), ProbeExit::Refused(Errno::ELOOP), "", "failed", "an entry takes /usr/bin/qemu-s390x-static itself"),
+        (fine(), ProbeExit::Refused(Errno::ENOMEM), "", "failed", "starting the program: out of memory"),
+        (fine(), ProbeExit::TimedOut, "/qemu-s3", "timeout", "no end after its first words"),
+    ];
+    let entries = entries(&[("qemu-s390x", entry("F"))]);
+    for (facts, end, written, result, detail) in cases {
+        expect(&judged(&entries, &facts, &ran(end, written), Isolation::Namespace), result, detail);
+    }
+}
+
+#[test]
+fn names_depend_on_flag_and_place() {
+    let cases = [
+        ("F", Isolation::Namespace, "/qemu-s3", "ok"),
+        ("F", Isolation::Folder, NAME, "wrong-argv0"),
+        ("PF", Isolation::Namespace, NAME, "ok"),
+        ("PF", Isolation::Namespace, "/qemu-s3", "wrong-argv0"),
+        ("F", Isolation::Memory, "/proc/se", "ok"),
+        ("F", Isolation::Memory, "/qemu-s3", "wrong-argv0"),
+        ("F", Isolation::Namespace, "", "wrong-argv0"),
+    ];
+    for (flags, way, written, result) in cases {
+        let entries = entries(&[("qemu-s390x", entry(flags))]);
+        let found = judged(&entries, &Ok(Facts::default()), &ran(ProbeExit::Exited(29), written), way);
+        assert_eq!(found.result, result, "{flags} {way:?} {written}");
+    }
+}
+
+#[test]
+fn what_memory_files_hide_is_read_from_the_emulator() {
+    let dynamic = Ok(Facts { loader: Some("/lib/ld.so".into()) });
+    let run = ran(ProbeExit::Exited(29), "/proc/se");
+    let with = |flags| entries(&[("qemu-s390x", entry(flags))]);
+    expect(&judged(&with("F"), &dynamic, &run, Isolation::Memory), "dynamic", "/usr/bin/qemu-s390x-static runs only");
+    expect(
+        &judged(&with(""), &dynamic, &run, Isolation::Memory),
+        "ok",
+        "without flag F: only where /usr/bin/qemu-s390x",
+    );
+}
+
+#[test]
+fn which_entry_is_ours() {
+    let run = ran(ProbeExit::Exited(29), "/qemu-s3");
+    let theirs = || Entry { interpreter: "/opt/s390x".into(), ..entry("F") };
+    let other = Entry { pattern: "offset 0\nmagic 00\n".into(), ..entry("F") };
+    let refused = ran(ProbeExit::Refused(Errno::ENOEXEC), "");
+    let cases = [
+        (entries(&[("qemu-s390x.registrar", entry("F"))]), &run, "ok", ""),
+        (entries(&[("theirs", entry("F"))]), &run, "served", "by theirs (/usr/bin/qemu-s390x-static)"),
+        (entries(&[("qemu-s390x", theirs())]), &run, "served", "by qemu-s390x (/opt/s390x)"),
+        (entries(&[("theirs", entry("F")), ("qemu-s390x", entry("F"))]), &run, "shadowed", "by theirs (/usr/bin/"),
+        (entries(&[("qemu-s390x", entry("F")), ("theirs", entry("F"))]), &run, "ok", ""),
+        (
+            entries(&[("qemu-s390x", entry("PF")), ("theirs", theirs())]),
+            &run,
+            "shadowed",
+            "by theirs (/opt/s390x), which",
+        ),
+        (entries(&[]), &run, "served", "by an entry that does not show"),
+        (entries(&[("qemu-s390x", other.clone())]), &refused, "absent", "qemu-s390x has another magic or mask"),
+        (
+            entries(&[("qemu-s390x", Entry { enabled: false, ..other })]),
+            &refused,
+            "disabled",
+            "to enable it: echo 1 > /b/",
+        ),
+    ];
+    for (entries, run, result, detail) in cases {
+        expect(&judged(&entries, &Ok(Facts::default()), run, Isolation::Namespace), result, detail);
+    }
+    // What was executed counts more than any order.
+    let run = ProbeResult { emulator: Some("/opt/s390x".into()), ..run };
+    let link = Entry { interpreter: "/opt/link".into(), ..theirs() };
+    for theirs in [theirs(), link] {
+        let entries = entries(&[("qemu-s390x", entry("F")), ("theirs", theirs)]);
+        expect(&judged(&entries, &Ok(Facts::default()), &run, Isolation::Namespace), "shadowed", "by theirs (/opt/");
+    }
+}
+
+#[test]
+fn who_was_at_fault() {
+    let cases = [
+        (ProbeExit::Exited(30), Some(ProbeExit::Exited(29)), "no-second-program"),
+        (ProbeExit::Exited(0), Some(ProbeExit::Exited(29)), "no-second-program"),
+        (ProbeExit::Exited(30), Some(ProbeExit::Exited(1)), "wrong-status"),
+        (ProbeExit::Exited(30), Some(ProbeExit::Killed(11)), "wrong-status"),
+        (ProbeExit::Killed(11), Some(ProbeExit::Exited(29)), "crashed"),
+    ];
+    let entries = entries(&[("qemu-s390x", entry("F"))]);
+    for (end, alone, result) in cases {
+        let ran = ProbeResult { alone, ..ran(end, "/qemu-s3") };
+        assert_eq!(
+            judged(&entries, &Ok(Facts::default()), &ran, Isolation::Namespace).result,
+            result,
+            "{end:?} {alone:?}"
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! The process that runs the test programs, started by this program for itself: it goes to another root, from where
+//! there is no way back, and what would be left of an attempt that was refused halfway ends with it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::Pid;
+
+use super::protocol::ProbeResult;
+use super::runner::Runner;
+use super::sandbox::{Isolation, Program, Sandbox};
+use crate::sys::{errno, errno_text};
+use crate::table::{Handler, TABLE};
+
+/// The first argument of such a process. Nothing that a user need know.
+const INSIDE: &str = "verify-inside";
+
+/// Marks a handler whose program is to be another user's.
+const OF_ANOTHER: &str = "set-user-id:";
+
+/// First line where all is well.
+const READY: &str = "ready";
+
+/// Programs that run at a time: more than two would be slower on a machine with two processors than one after the
+/// other, and more than eight take memory to gain nothing.
+const ABREAST: (usize, usize) = (2, 8);
+
+/// What is to be run.
+pub(super) struct ProbeRun {
+    pub(super) handler: &'static Handler,
+    /// As a program of another user.
+    pub(super) set_user_id: bool,
+}
+
+/// Has the programs run. Those that ended before something went wrong are among the results.
+pub(super) fn run(way: Isolation, wanted: &[ProbeRun], limit: Duration) -> Result<Vec<(String, ProbeResult)>, String> {
+    let mut command = Command::new("/proc/self/exe");
+    command.args([INSIDE, way.word(), &limit.as_millis().to_string()]);
+    for ProbeRun { handler, set_user_id } in wanted {
+        command.arg([if *set_user_id { OF_ANOTHER } else { "" }, handler.name].concat());
+    }
+    // Not of the terminal's group: an interrupt ends the one who asks, and this one sees that and ends what it runs.
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).process_group(0).output();
+    let output = output.map_err(|error| format!("starting /proc/self/exe: {}", errno_text(errno(&error))))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    match text.split_once('\n') {
+        Some((READY, lines)) => {
+            let results = lines.lines().filter_map(ProbeResult::of_line);
+            Ok(results.map(|(name, ran)| (name.into(), ran)).collect())
+        }
+        Some((refused, _)) => Err(refused.into()),
+        None => Err(format!("{}", output.status)),
+    }
+}
+
+/// What that process does, if this is one.
+pub(crate) fn run_if_worker(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    if arguments.nth(1)? != INSIDE {
+        return None;
+    }
+    let words: Option<Vec<_>> = arguments.map(|word| word.into_string().ok()).collect();
+    let Some(job) = words.as_deref().and_then(WorkerJob::of) else { return Some(ExitCode::FAILURE) };
+    let mut out = io::stdout();
+    let output = match job.prepare() {
+        Ok((place, processes, programs)) => writeln!(out, "{READY}").map(|()| {
+            job.run(&processes, &programs);
+            place.remove(&programs);
+        }),
+        Err(refused) => writeln!(out, "{refused}"),
+    };
+    Some(if output.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+struct WorkerJob {
+    way: Isolation,
+    limit: Duration,
+    wanted: Vec<ProbeRun>,
+}
+
+impl WorkerJob {
+    fn of(words: &[String]) -> Option<Self> {
+        let [way, limit, names @ ..] = words else { return None };
+        let wanted = names.iter().map(|word| {
+            let name = word.strip_prefix(OF_ANOTHER);
+            let set_user_id = name.is_some();
+            let name = name.unwrap_or(word);
+            let handler = TABLE.handlers.iter().find(|handler| handler.name == name)?;
+            Some(ProbeRun { handler, set_user_id })
+        });
+        let limit = Duration::from_millis(limit.parse().ok()?);
+        Some(Self { way: Isolation::of_word(way)?, limit, wanted: wanted.collect::<Option<_>>()? })
+    }
+
+    fn prepare(&self) -> Result<(Sandbox, File, Vec<Program>), String> {
+        let opened = File::open("/proc").map_err(|error| format!("/proc: {}", errno_text(errno(&error))))?;
+        // A crash is told of; nobody wants its core.
+        let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+        let mut place = Sandbox::enter(self.way)?;
+        let mut programs = Vec::new();
+        for ProbeRun { handler, set_user_id } in &self.wanted {
+            match place.install(handler.name, handler.probe, *set_user_id) {
+                Ok(program) => programs.push(program),
+                Err(error) => {
+                    place.remove(&programs);
+                    return Err(format!("writing a program: {}", errno_text(errno(&error))));
+                }
+            }
+        }
+        Ok((place, opened, programs))
+    }
+
+    fn run(&self, processes: &File, programs: &[Program]) {
+        let mut out = io::stdout();
+        let asker = io::stdout();
+        // The standard library's way reads control groups too, and takes 16 kB of program.
+        let processors = sched_getaffinity(Pid::from_raw(0))
+            .map_or(0, |set| (0..CpuSet::count()).filter(|&processor| set.is_set(processor) == Ok(true)).count());
+        let runner = Runner {
+            processes,
+            limit: self.limit,
+            abreast: processors.clamp(ABREAST.0, ABREAST.1),
+            asker: &asker,
+            good: TABLE.probe_status.into(),
+        };
+        runner.all(programs, |index, ran| {
+            // If nobody reads it, the runner sees that too.
+            let _ = out.write_all(ran.line(self.wanted[index].handler.name).as_bytes());
+        });
+    }
+}
