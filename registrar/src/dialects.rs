@@ -3,6 +3,7 @@
 //!
 //! | the line begins with | it is read as |
 //! |---|---|
+//! | the program is called `/register`, `/qus/register`, `/entrypoint.sh` | that image's, whatever follows |
 //! | nothing; `--install`, `--uninstall`, `-mount`, `-version`; or the program is called `binfmt` | tonistiigi/binfmt's |
 //! | `--reset`, or an option of QEMU's `qemu-binfmt-conf.sh` | multiarch/qemu-user-static's |
 //! | `--`, `-s`, `-l`, `-r` | dbhi/qus's |
@@ -92,6 +93,11 @@ const FIRST: [(&[&str], Dialect); 3] = [
     (&["--", "-s", "-static", "--static", "-l", "-list", "--list", "-r"], Dialect::Qus),
 ];
 
+/// Entry points of other images, to which their users' manifests lead (`command:`), and whose words follow. Ours follow
+/// nalind's `entrypoint.sh`, which prints its usage where there is none.
+const ENTRY_POINTS: [(&str, Option<Dialect>); 3] =
+    [("/qus/register", Some(Dialect::Qus)), ("/register", Some(Dialect::Multiarch)), ("/entrypoint.sh", None)];
+
 /// Stands for a word that is not UTF-8.
 const NO_TEXT: &str = "\u{fffd}";
 
@@ -169,6 +175,13 @@ impl How {
 pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) -> Result<Command, Error> {
     match meant(&arguments) {
         Meant::Ours => cli::parse(arguments),
+        Meant::Nalind { from } => {
+            arguments.drain(1..from);
+            if arguments.len() == 1 {
+                arguments.push("--help".into());
+            }
+            cli::parse(arguments)
+        }
         Meant::OurCommand { at, word } => {
             arguments[at] = word.into();
             cli::parse(arguments)
@@ -187,6 +200,10 @@ pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) 
 /// Whose a line is.
 enum Meant {
     Ours,
+    /// Ours, from this word on; a help text if there is none.
+    Nalind {
+        from: usize,
+    },
     /// Ours, but for this word.
     OurCommand {
         at: usize,
@@ -203,6 +220,11 @@ fn meant(arguments: &[OsString]) -> Meant {
     let theirs = |dialect, from| Meant::Theirs { dialect, from };
     if let Some(after) = arguments.iter().take(2).position(|word| is_binfmt(word)) {
         return theirs(Dialect::Tonistiigi, after + 1);
+    }
+    match arguments.iter().take(2).enumerate().find_map(|(at, word)| Some((at + 1, entry_point(word, at == 0)?))) {
+        Some((from, Some(dialect))) => return theirs(dialect, from),
+        Some((from, None)) => return Meant::Nalind { from },
+        None => {}
     }
     let mut at = 1;
     while let Some(word) = arguments.get(at) {
@@ -232,6 +254,12 @@ fn meant(arguments: &[OsString]) -> Meant {
 /// The name by which tonistiigi's program is called.
 fn is_binfmt(word: &OsStr) -> bool {
     Path::new(word).file_name() == Some(OsStr::new("binfmt"))
+}
+
+/// Whose entry point a word is: the program's own name, in whatever folder, or a whole path after it.
+fn entry_point(word: &OsStr, is_program: bool) -> Option<Option<Dialect>> {
+    let is_it = |path: &str| word == path || (is_program && Path::new(word).ends_with(&path[1..]));
+    ENTRY_POINTS.iter().find(|(path, _)| is_it(path)).map(|(_, dialect)| *dialect)
 }
 
 /// A variable that says something.

@@ -52,6 +52,15 @@ fn the_first_words_tell_the_dialect() {
         ("registrar -- -r", qus),
         ("registrar -s -- -p", qus),
         ("registrar -l -- -t", qus),
+        ("/register", multiarch),
+        ("/register --reset -p yes", multiarch),
+        ("/opt/registrar/register -p yes", multiarch),
+        ("registrar /register --reset", multiarch),
+        ("/qus/register", qus),
+        ("/qus/register -s -- -p", qus),
+        ("registrar /qus/register -- -r", qus),
+        ("/entrypoint.sh register", None),
+        ("registrar register /register", None),
         ("registrar --json", None),
         ("registrar --mount /m status", None),
         ("registrar --mount /m register arm64", None),
@@ -78,6 +87,29 @@ fn words_of_ours_in_other_images() {
     assert_eq!(parsed("registrar enable"), parsed("registrar register"));
     assert_eq!(parsed("registrar disable"), parsed("registrar unregister"));
     assert_eq!(parsed("registrar --mount /m enable"), parsed("registrar --mount /m register"));
+}
+
+#[test]
+fn entry_points_of_other_images_take_their_words() {
+    for (line, ours) in [
+        ("/entrypoint.sh register", "registrar register"),
+        ("/entrypoint.sh unregister", "registrar unregister"),
+        ("registrar /entrypoint.sh register", "registrar register"),
+        ("/entrypoint.sh", "registrar --help"),
+        ("registrar /entrypoint.sh", "registrar --help"),
+        ("/register --reset -p yes", "registrar --reset -p yes"),
+        ("/qus/register -s -- -p aarch64", "registrar -s -- -p aarch64"),
+        ("/qus/register -- -r", "registrar -- -r"),
+    ] {
+        assert_eq!(parsed(line), parsed(ours), "{line}");
+    }
+    // Without a word, both images register all.
+    for (line, dialect) in [("/register", Dialect::Multiarch), ("/qus/register", Dialect::Qus)] {
+        let found = foreign(line);
+        assert_eq!((found.request, found.registers), (request(dialect, &[], ""), true), "{line}");
+    }
+    assert_eq!(parsed("/register -h"), Ok(Command::Help(Some(Dialect::Multiarch))));
+    assert_eq!(parsed("/qus/register --help"), Ok(Command::Help(Some(Dialect::Qus))));
 }
 
 #[test]
@@ -134,6 +166,10 @@ fn tonistiigis_environment() {
     let elsewhere = asked(&[("QEMU_BINARY_PATH", "/opt/")]);
     assert_eq!(elsewhere.wanted.emulators, "/opt");
     assert_eq!(elsewhere.naming, Some(Naming { prefix: String::new(), suffix: None }));
+    // The image's own, where emulators have one name each.
+    for folder in ["/usr/bin", "/usr/bin/"] {
+        assert_eq!(asked(&[("QEMU_BINARY_PATH", folder)]), asked(&[]), "{folder}");
+    }
     let prefixed = asked(&[("QEMU_BINARY_PREFIX", "b-")]);
     assert_eq!(prefixed.naming, Some(Naming { prefix: "b-".into(), suffix: None }));
 }
