@@ -18,7 +18,20 @@ impl Podman {
     /// With storage below `folder`.
     pub fn new(folder: &Path) -> Self {
         fs::write(folder.join("containers.conf"), SETTINGS).expect("writing podman's settings");
+        let place = |name: &str| folder.join(name).display().to_string();
+        let storage = format!(
+            "[storage]\ndriver = \"overlay\"\ngraphroot = {:?}\nrunroot = {:?}\n",
+            place("storage"),
+            place("run")
+        );
+        fs::write(folder.join("storage.conf"), storage).expect("writing podman's settings");
         Self { folder: folder.into() }
+    }
+
+    /// The environment in which podman, whoever calls it, uses this storage.
+    pub fn settings(&self) -> [(&'static str, PathBuf); 2] {
+        [("CONTAINERS_CONF", "containers.conf"), ("CONTAINERS_STORAGE_CONF", "storage.conf")]
+            .map(|(name, file)| (name, self.folder.join(file)))
     }
 
     /// A call of podman.

@@ -3,6 +3,7 @@
 //!
 //! | the line begins with | it is read as |
 //! |---|---|
+//! | the program is called `/register`, `/qus/register`, `/entrypoint.sh` | that image's, whatever follows |
 //! | nothing; `--install`, `--uninstall`, `-mount`, `-version`; or the program is called `binfmt` | tonistiigi/binfmt's |
 //! | `--reset`, or an option of QEMU's `qemu-binfmt-conf.sh` | multiarch/qemu-user-static's |
 //! | `--`, `-s`, `-l`, `-r` | dbhi/qus's |
@@ -55,6 +56,11 @@ const FIRST: [(&[&str], CompatMode); 3] = [
     ),
     (&["--", "-s", "-static", "--static", "-l", "-list", "--list", "-r"], CompatMode::Qus),
 ];
+
+/// Entry points of other images, to which their users' manifests lead (`command:`), and whose words follow. Ours follow
+/// nalind's `entrypoint.sh`, which prints its usage where there is none.
+const ENTRY_POINTS: [(&str, Option<CompatMode>); 3] =
+    [("/qus/register", Some(CompatMode::Qus)), ("/register", Some(CompatMode::Multiarch)), ("/entrypoint.sh", None)];
 
 /// Stands for a word that is not UTF-8.
 const NO_TEXT: &str = "\u{fffd}";
@@ -128,9 +134,16 @@ impl CompatOptions {
 }
 
 /// Reads a command line, the program's own name first, in whatever dialect it is.
-pub(crate) fn parse(arguments: Vec<OsString>, environment: Environment<'_>) -> Result<Command, Error> {
+pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) -> Result<Command, Error> {
     match meant(&arguments) {
         Interpretation::Ours => cli::parse(arguments),
+        Interpretation::Nalind { from } => {
+            arguments.drain(1..from);
+            if arguments.len() == 1 {
+                arguments.push("--help".into());
+            }
+            cli::parse(arguments)
+        }
         Interpretation::Theirs { mode, from } => {
             // A word that is no text is no option or name either.
             let words: Vec<_> = arguments[from..].iter().map(|word| word.to_str().unwrap_or(NO_TEXT)).collect();
@@ -145,6 +158,10 @@ pub(crate) fn parse(arguments: Vec<OsString>, environment: Environment<'_>) -> R
 /// Whose a line is.
 enum Interpretation {
     Ours,
+    /// Ours, from this word on; a help text if there is none.
+    Nalind {
+        from: usize,
+    },
     /// From this word on.
     Theirs {
         mode: CompatMode,
@@ -156,6 +173,11 @@ fn meant(arguments: &[OsString]) -> Interpretation {
     let theirs = |mode, from| Interpretation::Theirs { mode, from };
     if let Some(after) = arguments.iter().take(2).position(|word| is_binfmt(word)) {
         return theirs(CompatMode::Tonistiigi, after + 1);
+    }
+    match arguments.iter().take(2).enumerate().find_map(|(at, word)| Some((at + 1, entry_point(word, at == 0)?))) {
+        Some((from, Some(mode))) => return theirs(mode, from),
+        Some((from, None)) => return Interpretation::Nalind { from },
+        None => {}
     }
     let mut at = 1;
     while let Some(word) = arguments.get(at) {
@@ -180,6 +202,12 @@ fn meant(arguments: &[OsString]) -> Interpretation {
 /// The name by which tonistiigi's program is called.
 fn is_binfmt(word: &OsStr) -> bool {
     Path::new(word).file_name() == Some(OsStr::new("binfmt"))
+}
+
+/// Whose entry point a word is: the program's own name, in whatever folder, or a whole path after it.
+fn entry_point(word: &OsStr, is_program: bool) -> Option<Option<CompatMode>> {
+    let is_it = |path: &str| word == path || (is_program && Path::new(word).ends_with(&path[1..]));
+    ENTRY_POINTS.iter().find(|(path, _)| is_it(path)).map(|(_, mode)| *mode)
 }
 
 /// A variable that says something.

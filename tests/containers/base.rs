@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use nix::mount::{MntFlags, umount2};
 
+use tests::docker::Docker;
 use tests::podman::Podman;
 
 /// Certificates that this machine trusts; a proxy's among them where there is one.
@@ -28,6 +29,17 @@ pub(crate) fn import(podman: &Podman, folder: &Path) {
     run(Command::new("tar").arg("--create").arg("--file").arg(&archive).arg("--directory").arg(root).arg("."));
     podman.run(&["import", "--quiet", archive.to_str().expect("a path that is text"), "localhost/builder"]);
     fs::remove_file(&archive).expect("removing the base's archive");
+}
+
+/// Gives docker the same image; what goes between the two is in `folder` for as long.
+pub(crate) fn copy(podman: &Podman, docker: &Docker, folder: &Path) {
+    let container = podman.run(&["create", "localhost/builder", "/bin/true"]);
+    let archive = folder.join("builder.tar");
+    let archive = archive.to_str().expect("a path that is text");
+    podman.run(&["export", "--output", archive, container.trim()]);
+    podman.run(&["rm", container.trim()]);
+    docker.run(&["import", archive, "localhost/builder"]);
+    fs::remove_file(archive).expect("removing the base's archive");
 }
 
 /// A root file system of Debian's, removed at the end, however that comes.

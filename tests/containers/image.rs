@@ -16,6 +16,9 @@ use xtask::tables::target_dir;
 use crate::containerd::Containerd;
 use crate::fixture;
 
+/// For engines of any age.
+const BOTH: &[&str] = &["--compression", "gzip:9,zstd:19"];
+
 /// What the image is called.
 const NAME: &str = "localhost/registrar:11.1.3-rc1-1";
 
@@ -40,10 +43,29 @@ impl Made {
     /// Writes the image with these options; gives where it is.
     fn image(&self, options: &[&str]) -> String {
         let out = self.0.join("image.tar");
-        let mut command = compile::cargo();
-        command.args(["xtask", "image", "--dist"]).arg(&self.0).arg("--out").arg(&out).args(options);
-        system::run(command.env_remove("SOURCE_DATE_EPOCH")).expect("an image");
+        self.image_in(&out, options);
         out.to_str().expect("a path that is text").into()
+    }
+
+    /// The same, in a file or folder.
+    fn image_in(&self, out: &Path, options: &[&str]) {
+        let mut command = compile::cargo();
+        command.args(["xtask", "image", "--dist"]).arg(&self.0).arg("--out").arg(out).args(options);
+        system::run(command.env_remove("SOURCE_DATE_EPOCH")).expect("an image");
+    }
+
+    /// Size of the program.
+    fn registrar(&self) -> usize {
+        let host = Host::named(None).expect("this machine").name;
+        fs::read(self.0.join(host).join("rootfs/registrar")).expect("registrar").len()
+    }
+
+    /// Loads the image into an engine, as `settings` say which; gives what is said.
+    fn load(&self, engine: &str, settings: &[(&str, &Path)]) -> String {
+        let mut command = compile::cargo();
+        command.args(["xtask", "image", "--load", engine, "--dist"]).arg(&self.0).env_remove("SOURCE_DATE_EPOCH");
+        let said = system::run(command.envs(settings.iter().copied())).expect("a loaded image");
+        String::from_utf8_lossy(&said.stdout).into_owned()
     }
 }
 
@@ -58,20 +80,20 @@ impl Drop for Made {
 fn podman_loads_and_runs_every_kind_of_image() {
     let made = Made::new("image-podman");
     let podman = Podman::new(&target_dir().join("containers"));
-    for options in [&[][..], &["--release"], &["--format", "docker"]] {
+    for options in [&[][..], &["--release"], BOTH, &["--format", "docker"]] {
         let image = made.image(options);
         podman.run(&["load", "--input", &image]);
         let said = podman.run(&["run", "--rm", "--network=none", "--cap-drop=ALL", "--read-only", NAME, "--version"]);
         assert!(said.contains("36 handlers of 35 targets"), "{options:?}: {said}");
-        // A file by its second name is the file, and no layer holds it twice.
-        let container = podman.run(&["create", NAME]);
-        let copy = made.0.join("copy");
-        podman.run(&["cp", &format!("{}:/usr/bin/qemu-aarch64", container.trim()), copy.to_str().expect("text")]);
-        assert_eq!(fs::read(&copy).expect("a copy").len(), emulator(&made.0).len(), "{options:?}");
-        podman.run(&["rm", container.trim()]);
+        // registrar by its other names is the same file, which no layer holds twice.
+        for (entry, word) in [("/entrypoint.sh", "--version"), ("/usr/bin/binfmt", "-version")] {
+            let entry = format!("--entrypoint={entry}");
+            let said = podman.run(&["run", "--rm", "--network=none", "--cap-drop=ALL", &entry, NAME, word]);
+            assert!(said.contains("36 handlers of 35 targets"), "{options:?}: {said}");
+        }
         let size: usize = podman.run(&["image", "inspect", "--format={{.Size}}", NAME]).trim().parse().expect("a size");
-        let once = emulator(&made.0).len() * fixture::TARGETS.len() + 1_000_000;
-        assert!(size < once, "{options:?}: {size} bytes");
+        let once = emulator(&made.0).len() * fixture::TARGETS.len() + made.registrar() + 500_000;
+        assert!(size < once, "{options:?}: {size} bytes instead of {once}");
         podman.run(&["rmi", NAME]);
     }
 }
@@ -81,14 +103,47 @@ fn emulator(folder: &Path) -> Vec<u8> {
     fs::read(folder.join(host).join("rootfs/usr/bin/qemu-aarch64-static")).expect("an emulator")
 }
 
+/// A wildcard copies a file once for each of its names.
+#[test]
+fn all_emulators_are_copied_out_once_each() {
+    let made = Made::new("image-copied");
+    let podman = Podman::new(&target_dir().join("containers"));
+    podman.run(&["load", "--input", &made.image(&[])]);
+    let context = made.0.join("context");
+    fs::create_dir(&context).expect("a folder");
+    let text = format!("FROM scratch\nCOPY --from={NAME} /usr/bin/qemu-* /usr/bin/\nCMD [\"/\"]\n");
+    fs::write(context.join("Containerfile"), text).expect("a file");
+    podman.run(&["build", "--layers=false", "--tag=localhost/copied", context.to_str().expect("text")]);
+    let files = podman.files("localhost/copied");
+    let copied: Vec<_> = files.iter().filter_map(|path| path.strip_prefix("usr/bin/qemu-")).collect();
+    assert_eq!(copied, fixture::TARGETS.map(|target| format!("{target}-static")));
+    let said = podman.run(&["image", "inspect", "--format={{.Size}}", "localhost/copied"]);
+    let size: usize = said.trim().parse().expect("a size");
+    assert!(size < emulator(&made.0).len() * fixture::TARGETS.len() + 100_000, "{size} bytes");
+    podman.run(&["rmi", "localhost/copied", NAME]);
+}
+
 #[test]
 fn skopeo_copies_all_of_an_image_as_it_is() {
     let made = Made::new("image-skopeo");
-    let image = format!("oci-archive:{}", made.image(&["--release"]));
-    let copy = format!("oci:{}:copy", made.0.join("copied").display());
-    system::run(Command::new("skopeo").args(["copy", "--all", "--preserve-digests", &image, &copy])).expect("a copy");
     let raw = |place: &str| system::run(Command::new("skopeo").args(["inspect", "--raw", place])).expect("a manifest");
-    assert_eq!(raw(&image).stdout, raw(&copy).stdout, "the index, and so all that it leads to");
+    let mut image = String::new();
+    for options in [BOTH, &["--compression", "gzip"], &[], &["--release"]] {
+        image = format!("oci-archive:{}", made.image(options));
+        let folder = made.0.join("copied");
+        let _ = fs::remove_dir_all(&folder);
+        let copy = format!("oci:{}:copy", folder.display());
+        system::run(Command::new("skopeo").args(["copy", "--all", &image, &copy])).expect("a copy");
+        assert_eq!(raw(&image).stdout, raw(&copy).stdout, "{options:?}: the index, and so all that it leads to");
+    }
+    // A folder has SBOMs beside the index, so the tag is needed.
+    let layout = made.0.join("layout");
+    made.image_in(&layout, &["--release"]);
+    let (folder, copy) =
+        (format!("oci:{}:11.1.3-rc1-1", layout.display()), format!("oci:{}-copied:copy", layout.display()));
+    system::run(Command::new("skopeo").args(["copy", "--all", &folder, &copy])).expect("a copy");
+    assert_eq!(raw(&folder).stdout, raw(&copy).stdout);
+    assert_eq!(raw(&folder).stdout, raw(&image).stdout, "the same image in a folder and in an archive");
     let said = system::run(Command::new("skopeo").args(["inspect", &image])).expect("an image of this machine");
     let said = String::from_utf8_lossy(&said.stdout);
     assert!(said.contains("\"org.opencontainers.image.version\": \"11.1.3~rc1\""), "{said}");
@@ -134,8 +189,22 @@ fn one_index_holds_an_image_for_each_host_that_its_machines_run() {
 fn docker_loads_and_runs_an_archive_for_it_and_a_release() {
     let made = Made::new("image-docker");
     let docker = Docker::new(&made.0.join("docker"));
-    for options in [&["--format", "docker"][..], &["--release"]] {
-        let said = docker.run(&["load", "--input", &made.image(options)]);
+    let major: u32 = {
+        let version = docker.run(&["version", "--format={{.Server.Version}}"]);
+        version.split('.').next().and_then(|major| major.parse().ok()).expect(&version)
+    };
+    for options in [&["--format", "docker"][..], BOTH, &["--release"]] {
+        let image = made.image(options);
+        if options == ["--release"] && major < 23 {
+            let refused = docker.command().args(["load", "--input", &image]).output().expect("running docker");
+            let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert!(
+                !refused.status.success() && said.contains("invalid tar header"),
+                "docker {major} reads zstd? {said}"
+            );
+            continue;
+        }
+        let said = docker.run(&["load", "--input", &image]);
         assert!(said.contains(NAME), "{options:?}: {said}");
         let run =
             ["run", "--rm", "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only"];
@@ -154,7 +223,8 @@ fn containerd_imports_and_runs_every_kind_of_image() {
     const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
     let cases = [
         (&[][..], ZSTD),
-        (&["--release"], GZIP),
+        (&["--release"], ZSTD),
+        (BOTH, GZIP),
         (&["--compression", "gzip:1"], GZIP),
         (&["--format", "docker"], GZIP),
     ];
@@ -169,4 +239,40 @@ fn containerd_imports_and_runs_every_kind_of_image() {
         assert!(said.contains("36 handlers of 35 targets"), "{options:?}: {said}");
         containerd.run(&["image", "rm", "--sync", NAME]);
     }
+}
+
+/// And the line that it prints runs, here with another word than `register`: the emulators are none.
+#[test]
+fn an_image_is_loaded_into_each_engine() {
+    let made = Made::new("image-loaded");
+    let names = |folder: &Path| {
+        let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+        let mut names: Vec<_> = entries.collect();
+        names.sort();
+        names
+    };
+    let before = names(&made.0);
+    let runs = |said: &str, settings: &[(&str, &Path)]| {
+        let (told, line) = said.split_once('\n').expect(said);
+        assert_eq!(told, format!("loaded {NAME}; next, to register:"));
+        let line = line.replace(" register", " --version");
+        let mut shell = Command::new("sh");
+        let said =
+            system::run(shell.args(["-c", &line]).envs(settings.iter().copied())).expect("the line that was printed");
+        assert!(String::from_utf8_lossy(&said.stdout).contains("36 handlers of 35 targets"), "{line}");
+    };
+    let _host = tests::host::Host::mounted();
+    {
+        let docker = Docker::new(&target_dir().join("containers/image-loaded-docker"));
+        let host = docker.host();
+        let settings = [("DOCKER_HOST", Path::new(&host))];
+        runs(&made.load("docker", &settings), &settings);
+        docker.run(&["rmi", NAME]);
+    }
+    let podman = Podman::new(&target_dir().join("containers"));
+    let settings = podman.settings();
+    let settings = settings.each_ref().map(|(name, file)| (*name, file.as_path()));
+    runs(&made.load("podman", &settings), &settings);
+    podman.run(&["rmi", NAME]);
+    assert_eq!(names(&made.0), before, "nothing is left behind");
 }

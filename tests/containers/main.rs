@@ -7,6 +7,7 @@
 
 mod action;
 mod base;
+mod build;
 mod capabilities;
 mod containerd;
 mod deploy;
@@ -27,6 +28,7 @@ use std::process::Command;
 use tests::binfmt_misc::USUAL;
 use tests::host::{self, Host};
 use tests::podman::Podman;
+use xtask::rootfs::ALIAS_HARDLINKS;
 use xtask::tables::{target_dir, workspace_root};
 
 /// A static arm64 program that says what it runs on.
@@ -47,17 +49,24 @@ fn the_image_is_built_registers_and_unregisters() {
     fs::create_dir_all(&scratch).expect("a folder for podman");
     let podman = Podman::new(&scratch);
     base::import(&podman, &scratch);
+    // Steps that an earlier run has left would say nothing.
+    podman.run(&["image", "prune", "--force"]);
+    let folder = tempfile::tempdir_in(&scratch).expect("a folder");
+    let context = build::source(folder.path());
     let said = podman.run(&[
         "build",
         "--isolation=chroot",
-        "--layers=false",
+        "--layers",
         "--build-arg=BUILDER=localhost/builder",
         "--build-arg=SOURCE=apt",
+        &format!("--build-arg=FETCH_DATE={}", build::DATE),
         "--tag=localhost/registrar",
-        workspace_root().to_str().expect("a path that is text"),
+        context.to_str().expect("text"),
     ]);
     assert!(said.contains("built without a network"), "{said}");
-    // The image of an earlier run has lost its name.
+    let engine = build::Engine { command: &|| podman.command(), options: &["--isolation=chroot", "--layers"] };
+    build::check_cache(&engine, &context);
+    podman.run(&["rmi", "localhost/fetched"]);
     podman.run(&["image", "prune", "--force"]);
     let labels = podman.run(&["image", "inspect", "--format={{json .Labels}}", "localhost/registrar"]);
     assert!(labels.contains("\"registrar.qemu.origin\":\"apt\""), "{labels}");
@@ -84,6 +93,26 @@ fn the_image_is_built_registers_and_unregisters() {
     let said = image(&["unregister"]);
     assert!(said.contains("33 unregistered"), "{said}");
     assert!(!runs());
+
+    // By the names that other images' manifests call, with their words.
+    let entry = |words: &[&str]| {
+        let entry = format!("--entrypoint={}", words[0]);
+        let run = ["run", "--rm", "--cap-drop=ALL", "--network=none", "--read-only", &volume, &entry];
+        podman.run(&[&run[..], &["localhost/registrar"], &words[1..]].concat())
+    };
+    for words in [
+        &["/entrypoint.sh", "register"][..],
+        &["/register", "-p", "yes"],
+        &["/register", "--reset", "-p", "yes"],
+        &["/qus/register", "-s", "--", "-p"],
+        &["/usr/bin/binfmt", "--install", "arm64"],
+    ] {
+        let said = entry(words);
+        assert!(runs(), "{words:?}: {said}");
+        let said = entry(&["/entrypoint.sh", "unregister"]);
+        assert!(!runs(), "{words:?}: {said}");
+    }
+    assert!(entry(&["/entrypoint.sh"]).contains("Usage: registrar"));
     assert_eq!(host::entries(), host.before);
 
     let files = podman.files("localhost/registrar");
@@ -95,9 +124,9 @@ fn the_image_is_built_registers_and_unregisters() {
 /// Emulators, registrar, licence texts, the list of packages, and the folders that hold them.
 fn is_expected(path: &str) -> bool {
     let folder = path.trim_end_matches('/');
-    ["registrar", "usr", "usr/bin", "usr/bin/binfmt", "usr/share", "usr/share/doc", "usr/share/licenses"]
-        .contains(&folder)
-        || path.starts_with("usr/bin/qemu-")
+    ["registrar", "qus", "usr", "usr/bin", "usr/share", "usr/share/doc", "usr/share/licenses"].contains(&folder)
+        || ALIAS_HARDLINKS.contains(&folder)
+        || (path.starts_with("usr/bin/qemu-") && path.ends_with("-static"))
         || path.starts_with("usr/share/doc/registrar")
         || path.starts_with("usr/share/licenses/registrar")
         || path.starts_with("usr/share/licenses/qemu-user")

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::{PROGRAM, fixture, image};
 
 /// All below a folder, with contents.
-fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -41,6 +41,8 @@ fn each_fault_is_one_line_and_leaves_nothing() {
         ("images are made for hosts aarch64, ppc64le, s390x, x86_64, not for riscv64", nothing, &["--host", "riscv64"]),
         ("--window 3: name a power of two up to 128, in MB", nothing, &["--window", "3"]),
         ("--window means nothing for gzip; leave it out", nothing, &["--window", "8", "--compression", "gzip"]),
+        ("--compression: name zstd and gzip once each", nothing, &["--compression", "zstd:1,zstd:19"]),
+        ("--load takes one host's image; name one --host", nothing, &["--load", "podman", "--host", "arm64"]),
         (
             "docker load takes one host's image; name one --host, or leave out --format docker",
             nothing,

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use xtask::rootfs::{PACKAGES, ROOTFS, SBOM, second_names};
+use xtask::rootfs::{ALIAS_HARDLINKS, PACKAGES, REGISTRAR, ROOTFS, SBOM};
 use xtask::sbom::{self, Contents, files};
 
 /// Targets whose emulators are there, by QEMU's names.
@@ -32,11 +32,13 @@ pub(crate) fn make(dist: &Path, host: &str, registrar: &[u8]) -> PathBuf {
         let content = [common.clone(), noise(number, OWN)].concat();
         write(&format!("usr/bin/qemu-{target}-static"), &content, 0o755);
     }
-    write("registrar", registrar, 0o755);
+    write(REGISTRAR, registrar, 0o755);
     write("usr/share/doc/registrar/packages", b"a package\n", 0o644);
     write(licence, b"a licence\n", 0o644);
-    for (second, first) in second_names(TARGETS.into_iter()) {
-        fs::hard_link(root.join(first), root.join(second)).expect("a second name");
+    for alias in ALIAS_HARDLINKS {
+        let alias = root.join(alias);
+        fs::create_dir_all(alias.parent().expect("a folder")).expect("a folder");
+        fs::hard_link(root.join(REGISTRAR), alias).expect("a hard link");
     }
     let files = files::list(&root).and_then(|entries| files::digests(&root, &entries)).expect("digests");
     let document = sbom::document(&Contents {

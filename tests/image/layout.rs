@@ -11,20 +11,24 @@ use xtask::digest::Sha256;
 pub(crate) struct Layout(pub(crate) PathBuf);
 
 impl Layout {
-    /// The one index that `index.json` leads to.
+    /// What `index.json` leads to: the index, then what refers to it.
+    pub(crate) fn entries(&self) -> Vec<Value> {
+        let text = fs::read(self.0.join("index.json")).expect("index.json");
+        let outer: Value = serde_json::from_slice(&text).expect("JSON");
+        outer["manifests"].as_array().expect("manifests").clone()
+    }
+
+    /// The one index that has a name.
     pub(crate) fn index(&self) -> Value {
-        let outer: Value =
-            serde_json::from_slice(&fs::read(self.0.join("index.json")).expect("index.json")).expect("JSON");
-        let manifests = outer["manifests"].as_array().expect("manifests");
-        assert_eq!(manifests.len(), 1, "engines ask which is meant: {outer}");
-        self.json(&manifests[0])
+        let entries = self.entries();
+        let named: Vec<_> = entries.iter().filter(|entry| entry["annotations"].is_object()).collect();
+        assert_eq!(named, [&entries[0]], "engines ask which is meant");
+        self.json(named[0])
     }
 
     /// What the name in `index.json` says.
     pub(crate) fn annotation(&self, key: &str) -> String {
-        let outer: Value =
-            serde_json::from_slice(&fs::read(self.0.join("index.json")).expect("index.json")).expect("JSON");
-        outer["manifests"][0]["annotations"][key].as_str().expect("an annotation").into()
+        self.entries()[0]["annotations"][key].as_str().expect("an annotation").into()
     }
 
     /// The blob that a descriptor leads to, once its digest and size are found right.

@@ -260,7 +260,7 @@ fn inspect_prints_what_each_emulator_comes_from() {
 fn inspect_names_the_first_thing_that_is_not_as_recorded() {
     type Change = fn(&Path) -> std::io::Result<()>;
     let changes: &[(&str, Change)] = &[
-        ("usr/bin/qemu-arm has Sha256 ", |host| {
+        ("usr/bin/qemu-arm-static has Sha256 ", |host| {
             let path = host.join("rootfs/usr/bin/qemu-arm-static");
             let mut bytes = fs::read(&path)?;
             let middle = bytes.len() / 2;
@@ -268,17 +268,20 @@ fn inspect_names_the_first_thing_that_is_not_as_recorded() {
             fs::write(path, bytes)
         }),
         ("usr/bin/qemu-arm-static is missing", |host| fs::remove_file(host.join("rootfs/usr/bin/qemu-arm-static"))),
-        ("usr/bin/qemu-arm is missing", |host| fs::remove_file(host.join("rootfs/usr/bin/qemu-arm"))),
+        ("qus/register is missing", |host| fs::remove_file(host.join("rootfs/qus/register"))),
         ("usr/bin/sh is in no record", |host| fs::write(host.join("rootfs/usr/bin/sh"), "")),
         ("etc is in no record", |host| fs::create_dir(host.join("rootfs/etc"))),
         ("usr/bin/sh is in no record", |host| symlink("/registrar", host.join("rootfs/usr/bin/sh"))),
-        ("usr/bin/qemu-arm is of another kind", |host| {
-            fs::remove_file(host.join("rootfs/usr/bin/qemu-arm"))?;
-            symlink("qemu-arm-static", host.join("rootfs/usr/bin/qemu-arm"))
+        ("usr/bin/qemu-arm is in no record", |host| {
+            fs::hard_link(host.join("rootfs/usr/bin/qemu-arm-static"), host.join("rootfs/usr/bin/qemu-arm"))
         }),
-        ("usr/bin/qemu-arm is another file than usr/bin/qemu-arm-static", |host| {
-            fs::remove_file(host.join("rootfs/usr/bin/qemu-arm"))?;
-            fs::copy(host.join("rootfs/usr/bin/qemu-arm-static"), host.join("rootfs/usr/bin/qemu-arm")).map(drop)
+        ("usr/bin/binfmt is of another kind", |host| {
+            fs::remove_file(host.join("rootfs/usr/bin/binfmt"))?;
+            symlink("../../registrar", host.join("rootfs/usr/bin/binfmt"))
+        }),
+        ("register is another file than registrar", |host| {
+            fs::remove_file(host.join("rootfs/register"))?;
+            fs::copy(host.join("rootfs/registrar"), host.join("rootfs/register")).map(drop)
         }),
         ("registrar is of another kind", |host| {
             fs::rename(host.join("rootfs/registrar"), host.join("registrar"))?;

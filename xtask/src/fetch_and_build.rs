@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use codegen::emit;
 use codegen::remark::Remark;
 use codegen::table::{Emulator, Handler, Inputs, Provenance, Table};
@@ -14,6 +14,7 @@ use codegen::witness::Conf;
 use crate::extract::{self, Stage, TextRecord, Wanted};
 use crate::fetch_args::FetchArgs;
 use crate::host::Host;
+use crate::image::{self, Engine};
 use crate::output::{self, say};
 use crate::source::{self, Request};
 use crate::summary;
@@ -39,6 +40,10 @@ pub struct Args {
     /// Fetch packages and dependencies, build nothing: what follows works with --offline
     #[arg(long)]
     fetch_only: bool,
+
+    /// Then load the image into this engine, and print the command that runs it
+    #[arg(long, value_name = "ENGINE", conflicts_with = "fetch_only")]
+    load: Option<Engine>,
 }
 
 /// Runs the pipeline.
@@ -46,7 +51,18 @@ pub struct Args {
 /// # Errors
 /// The first step that fails, with what it was about. What earlier runs made is then as it was.
 pub fn run(args: &Args) -> Result<()> {
-    args.fetch.requests()?.iter().try_for_each(|request| build(args, request))
+    let requests = args.fetch.requests()?;
+    if let Some(engine) = args.load {
+        ensure!(requests.len() == 1, "--load takes one host's image; name one --host");
+        engine.check()?;
+    }
+    for request in &requests {
+        build(args, request)?;
+        if let Some(engine) = args.load {
+            image::load_built(engine, &args.out, request.host, &request.targets)?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs it for one host.

@@ -2,8 +2,10 @@
 //! or an archive of it. No engine is needed, and the same inputs give the same digests.
 //!
 //! Here: the options, and the order of the steps. What is in the image is for `contents`, layers are made in `layer` and
-//! `compress`, manifests in `layout`, and `out` puts all of it in place. To push it is for skopeo, podman and their like.
+//! `compress`, manifests in `layout`; `out` puts all of it in place, or `engine` loads it. To push it is for skopeo, oras,
+//! podman and their like.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
@@ -13,26 +15,31 @@ use indicatif::HumanBytes;
 
 use crate::host::Host;
 use crate::output::say;
-use crate::partial;
+use crate::partial::{self, Partial};
 use crate::progress;
 use crate::tables::workspace_root;
 
 use compress::Compression;
-use config::About;
+use config::ImageMetadata;
 use contents::Contents;
+pub use engine::Engine;
 use layout::Layout;
-use out::Out;
+use out::OutputPath;
 
 mod blobs;
 mod compress;
 mod config;
 mod contents;
+mod engine;
 mod layer;
 mod layout;
 mod order;
 mod out;
-mod report;
 pub mod spec;
+
+/// What engines call it, and the number in its tag, if nothing else is asked for.
+const NAME: &str = "localhost/registrar";
+const NUMBER: u32 = 1;
 
 /// Options of `cargo xtask image`.
 #[derive(Debug, clap::Args)]
@@ -57,32 +64,32 @@ pub struct Args {
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
 
-    /// zstd or gzip, with a level [default: zstd:1; for docker gzip:1]
-    #[arg(long, value_name = "NAME[:LEVEL]")]
-    compression: Option<Compression>,
+    /// zstd or gzip, with a level, or both, for engines of any age [default: zstd:1; for docker gzip:1]
+    #[arg(long, value_name = "NAME[:LEVEL]", value_delimiter = ',')]
+    compression: Vec<Compression>,
 
     /// How far back zstd looks, in MB: engines hold so much in memory when they unpack [default: 16]
     #[arg(long, value_name = "MB")]
     window: Option<u32>,
 
-    /// Small, for any engine: with gzip:9, and beside it zstd:19 for engines that read it; takes minutes
+    /// Small: zstd:19, for all engines but docker before 23 (--format docker: gzip:9); takes minutes
     #[arg(long, conflicts_with = "compression")]
     release: bool,
 
+    /// Load it into this engine instead, and print the command that runs it
+    #[arg(long, value_name = "ENGINE", conflicts_with_all = ["format", "out", "compression", "window", "release"])]
+    load: Option<Engine>,
+
     /// What engines are to call it
-    #[arg(long, default_value = "localhost/registrar")]
+    #[arg(long, default_value = NAME)]
     name: String,
 
     /// Which image of this version of QEMU it is: the tag is QEMUVERSION-NUMBER
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    #[arg(long, value_name = "NUMBER", default_value_t = NUMBER)]
     number: u32,
-
-    /// Show what each file adds to it, and draw that beside it (*.svg)
-    #[arg(long)]
-    report: bool,
 }
 
-/// Kinds of images.
+/// What an archive is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     Oci,
@@ -99,63 +106,92 @@ pub fn run(args: &Args) -> Result<()> {
     let dist = contents::dist(&args.dist, &targets);
     let hosts = args.hosts()?;
     let compressions = args.compressions()?;
+    let command = |host| args.command(host, &targets, &dist);
+    if let Some(engine) = args.load {
+        let [host] = hosts[..] else { bail!("--load takes one host's image; name one --host") };
+        engine.check()?;
+        let input = Input::read(&dist, &[host], &targets, args.number, command)?;
+        return load(engine, &dist, &input, &args.name);
+    }
     let default = dist.join("image.tar");
     let path = args.out.as_deref().unwrap_or(&default);
     if args.format == Format::Docker {
         ensure!(hosts.len() == 1, "docker load takes one host's image; name one --host, or leave out --format docker");
         ensure!(out::is_file(path), "{}: docker load takes an archive; name a file *.tar", path.display());
     }
-    // Without it, the first host's command is named.
-    let first = hosts.first().filter(|_| dist.is_dir());
-    let _lock = first.map(|host| partial::lock(&dist.join(host.name))).transpose()?;
-    let read = |host: &Host| Contents::read(&dist, *host, &args.command(*host, &targets, &dist));
-    let contents: Vec<_> = hosts.iter().map(read).collect::<Result<_>>()?;
-    let about = About { tag: tag(&contents, &targets, args.number)?, revision: config::revision() };
-    let time = contents.iter().map(|contents| contents.created).max().unwrap_or_default();
-    let what = "compressing the image";
+    let input = Input::read(&dist, &hosts, &targets, args.number, command)?;
     let make = |folder: &Path| {
-        let layout = progress::step(what, || layout::write(folder, &contents, &compressions, &about, &args.name))?;
-        if args.format == Format::Docker || can_be_for_docker(&hosts, path, &compressions) {
-            layout::add_docker(folder, &layout, &args.name, &about)?;
+        let layout = input.write(folder, &compressions, &args.name, !out::is_file(path))?;
+        // docker load takes one host's image, whatever else the archive was made for.
+        if hosts.len() == 1 && out::is_file(path) {
+            layout::add_docker(folder, &layout, &args.name, &input.metadata)?;
         }
-        let report = if args.report { Some(report(folder, &layout, &contents)?) } else { None };
-        Ok((layout, report))
+        Ok(layout)
     };
-    let (layout, report) = Out::new(path).put(time, &dist, make)?;
-    if let Some((tables, drawing)) = report {
-        let svg = path.with_extension("svg");
-        partial::write(&svg, drawing.as_bytes())?;
-        say!("{tables}drawn in {}\n", svg.display());
-    }
-    summary(&layout, &contents, &about, path);
+    let layout = OutputPath::new(path).write(input.time, &dist, make)?;
+    summary(&layout, &input, path);
     Ok(())
 }
 
-/// Whether any `docker load` can read an archive, as it takes one host's image and no zstd before docker 23: then it is for
-/// docker too, whoever else it was made for.
-fn can_be_for_docker(hosts: &[Host], path: &Path, compressions: &[Compression]) -> bool {
-    let is_gzip = matches!(compressions.first(), Some(Compression::Gzip { .. }));
-    hosts.len() == 1 && out::is_file(path) && is_gzip
+/// Loads what `fetch-and-build` has put into `dist` for a host into an engine that was [checked](Engine::check), and prints
+/// what runs it.
+///
+/// # Errors
+/// If what is in `dist` is not as recorded, or the engine does not take the image.
+pub fn load_built(engine: Engine, dist: &Path, host: Host, targets: &[String]) -> Result<()> {
+    // Never shown: it has just run.
+    let command = |_| "cargo xtask fetch-and-build".to_owned();
+    load(engine, dist, &Input::read(dist, &[host], targets, NUMBER, command)?, NAME)
 }
 
-/// Tables of all images, and a drawing of the last, which is the smallest.
-fn report(folder: &Path, layout: &Layout, contents: &[Contents]) -> Result<(String, String)> {
-    let (mut tables, mut drawing) = (String::new(), String::new());
-    for (contents, images) in contents.iter().zip(&layout.images) {
-        for image in images {
-            let title = format!("{}, QEMU {}, {}", contents.host.name, contents.version, image.compression);
-            tables += &format!("{title}\n");
-            for (layer, name) in image.layers.iter().zip(["emulators", "registrar and texts"]) {
-                let rows = report::rows(folder, layer, image.compression)?;
-                tables += &report::table(&rows, name, layer.blob.size);
-                if name == "emulators" {
-                    drawing = report::drawing(&rows, &title);
-                }
-            }
-            tables.push('\n');
-        }
+fn load(engine: Engine, dist: &Path, input: &Input, name: &str) -> Result<()> {
+    let out = dist.join("image-to-load");
+    // Never finished: it goes at the end, or with the next run if this one is killed.
+    let partial = Partial::begin(&out, |_| false)?;
+    let layout = input.write(partial.path(), &[engine.compression()], name, false)?;
+    layout::add_docker(partial.path(), &layout, name, &input.metadata)?;
+    progress::step("loading the image", || engine.load(partial.path(), input.time))?;
+    let image = format!("{name}:{}", input.metadata.tag);
+    match input.contents.first() {
+        Some(contents) if !contents.host.is_this_machine() => say!("loaded {image}, for {}", contents.host.name),
+        _ => say!("loaded {image}; next, to register:\n    {}", engine.next(&image)),
     }
-    Ok((tables, drawing))
+    Ok(())
+}
+
+/// What an image is made of.
+struct Input {
+    contents: Vec<Contents>,
+    metadata: ImageMetadata,
+    /// The newest of the hosts' times, in seconds since 1970.
+    time: u64,
+    /// So that what was read stays as it is.
+    _lock: Option<File>,
+}
+
+impl Input {
+    /// Reads what is in `dist` for these hosts; `command` makes it.
+    fn read(
+        dist: &Path,
+        hosts: &[Host],
+        targets: &[String],
+        number: u32,
+        command: impl Fn(Host) -> String,
+    ) -> Result<Self> {
+        // Without it, the first host's command is named.
+        let first = hosts.first().filter(|_| dist.is_dir());
+        let lock = first.map(|host| partial::lock(&dist.join(host.name))).transpose()?;
+        let read = |host: &Host| Contents::read(dist, *host, &command(*host));
+        let contents: Vec<_> = hosts.iter().map(read).collect::<Result<_>>()?;
+        let metadata = ImageMetadata { tag: tag(&contents, targets, number)?, revision: config::revision() };
+        let time = contents.iter().map(|contents| contents.created).max().unwrap_or_default();
+        Ok(Self { contents, metadata, time, _lock: lock })
+    }
+
+    fn write(&self, folder: &Path, compressions: &[Compression], name: &str, sboms: bool) -> Result<Layout> {
+        let write = || layout::write(folder, &self.contents, compressions, &self.metadata, name, sboms);
+        progress::step("compressing the image", write)
+    }
 }
 
 impl Args {
@@ -179,19 +215,14 @@ impl Args {
     }
 
     fn compressions(&self) -> Result<Vec<Compression>> {
-        let with_window = |compression: Compression| match (self.window, compression) {
-            // Of the two, the one that has a window.
-            (Some(_), Compression::Gzip { .. }) if self.release => Ok(compression),
-            (Some(megabytes), _) => compression.with_window(megabytes),
-            (None, _) => Ok(compression),
+        let chosen = match (self.compression.as_slice(), self.release, self.format) {
+            ([], true, Format::Oci) => vec![Compression::RELEASE],
+            ([], true, Format::Docker) => vec![Compression::RELEASE_GZIP],
+            ([], false, Format::Oci) => vec![Compression::FAST],
+            ([], false, Format::Docker) => vec![Compression::FAST_GZIP],
+            (named, ..) => named.to_vec(),
         };
-        let chosen = match (self.compression, self.format) {
-            _ if self.release => Compression::RELEASE.to_vec(),
-            (Some(compression), _) => vec![compression],
-            (None, Format::Oci) => vec![Compression::FAST],
-            (None, Format::Docker) => vec![Compression::FAST_GZIP],
-        };
-        chosen.into_iter().map(with_window).collect()
+        Compression::for_index(chosen, self.window)
     }
 
     /// What makes what goes in.
@@ -231,8 +262,8 @@ fn tag(contents: &[Contents], targets: &[String], number: u32) -> Result<String>
 }
 
 /// What a person reads at the end.
-fn summary(layout: &Layout, contents: &[Contents], about: &About, path: &Path) {
-    for (contents, images) in contents.iter().zip(&layout.images) {
+fn summary(layout: &Layout, input: &Input, path: &Path) {
+    for (contents, images) in input.contents.iter().zip(&layout.images) {
         for image in images {
             let sizes: Vec<_> = image.layers.iter().map(|layer| layer.blob.size).collect();
             say!(
@@ -245,6 +276,6 @@ fn summary(layout: &Layout, contents: &[Contents], about: &About, path: &Path) {
             );
         }
     }
-    say!("index {}, tag {}", layout.index.digest, about.tag);
+    say!("index {}, tag {}", layout.index.digest, input.metadata.tag);
     say!("made {}", path.display());
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::host::Host;
 use crate::partial;
-use crate::rootfs::{self, PACKAGES, PACKAGES_INSIDE, ROOTFS, SBOM};
+use crate::rootfs::{ALIAS_HARDLINKS, PACKAGES, PACKAGES_INSIDE, REGISTRAR, ROOTFS, SBOM, is_program};
 use crate::sbom::files::{self, Digests, Entry, Kind};
 use crate::sbom::spdx::{Algorithm, Document, File, Package, RelationshipType};
 use crate::sbom::{ROOT, SIGNED_BY};
@@ -81,7 +81,7 @@ fn check(folder: &Path, document: &Document) -> Result<usize> {
     let not_as_recorded = || format!("{} is not as recorded; build again", root.display());
     let entries = files::list(&root)?;
     check_names(&entries, document).with_context(not_as_recorded)?;
-    check_second_names(&root, document).with_context(not_as_recorded)?;
+    check_aliases(&root).with_context(not_as_recorded)?;
     let found = files::digests(&root, &entries)?;
     check_digests(&found, document).with_context(not_as_recorded)?;
     let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
@@ -103,8 +103,7 @@ fn check_names(entries: &[Entry], document: &Document) -> Result<()> {
     for Entry { path, kind } in entries {
         match (wanted.remove(path.as_str()), kind) {
             (true, Kind::File(mode)) => {
-                let is_program = path == "registrar" || path.starts_with("usr/bin/");
-                let expected = if is_program { 0o755 } else { 0o644 };
+                let expected = if is_program(path) { 0o755 } else { 0o644 };
                 ensure!(*mode == expected, "{path} has permissions {mode:o} instead of {expected:o}");
             }
             (true, _) => bail!("{path} is of another kind"),
@@ -120,11 +119,11 @@ fn check_names(entries: &[Entry], document: &Document) -> Result<()> {
     }
 }
 
-/// That every second name is one of the file that it belongs to, and not a copy.
-fn check_second_names(root: &Path, document: &Document) -> Result<()> {
-    for (second, first) in rootfs::second_names(document.files.iter().filter_map(target)) {
-        let [one, other] = [&second, &first].map(|path| files::identity(&root.join(path)));
-        ensure!(one? == other?, "{second} is another file than {first}");
+/// That every alias is a hard link to `registrar`, and not a copy.
+fn check_aliases(root: &Path) -> Result<()> {
+    for alias in ALIAS_HARDLINKS {
+        let [one, other] = [alias, REGISTRAR].map(|path| files::identity(&root.join(path)));
+        ensure!(one? == other?, "{alias} is another file than {REGISTRAR}");
     }
     Ok(())
 }

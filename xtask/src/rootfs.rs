@@ -4,7 +4,6 @@
 //! All of them are in one folder, which is made apart and exchanged for the old one at once. So none is ever seen beside
 //! another one's older version, whenever a run is killed. What is in the bill is for [`crate::sbom`].
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
@@ -87,12 +86,19 @@ fn check_names(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The second names of files in a root file system with these targets' emulators: each with the first. They are hard
-/// links, so that whoever copies one file out of an image (`COPY --from`) has a program, by whatever name, and no layer
-/// holds it twice.
-pub fn second_names<'a>(targets: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
-    let emulators = targets.map(|target| (format!("usr/bin/qemu-{target}"), format!("usr/bin/qemu-{target}-static")));
-    emulators.chain([("usr/bin/binfmt".to_owned(), "registrar".to_owned())]).collect()
+/// The program that registers.
+pub const REGISTRAR: &str = "registrar";
+
+/// Entry points of other images, as manifests name them in `command:`; `registrar` tells them apart by argv[0]. They are
+/// hard links: no layer holds the file twice, and a copy of one (`COPY --from`) is a program. Emulators have one name
+/// each, since a wildcard in COPY copies a file once for each of its names.
+///
+/// nalind/fedora-qemu-user-static, dbhi/qus, multiarch/qemu-user-static, tonistiigi/binfmt.
+pub const ALIAS_HARDLINKS: [&str; 4] = ["entrypoint.sh", "qus/register", "register", "usr/bin/binfmt"];
+
+/// Whether a file of the root file system is executable.
+pub fn is_program(path: &str) -> bool {
+    path == REGISTRAR || ALIAS_HARDLINKS.contains(&path) || path.starts_with("usr/bin/")
 }
 
 /// Modes are set, so that they do not depend on the user's umask.

@@ -52,6 +52,15 @@ fn the_first_words_tell_the_dialect() {
         ("registrar -- -r", qus),
         ("registrar -s -- -p", qus),
         ("registrar -l -- -t", qus),
+        ("/register", multiarch),
+        ("/register --reset -p yes", multiarch),
+        ("/opt/registrar/register -p yes", multiarch),
+        ("registrar /register --reset", multiarch),
+        ("/qus/register", qus),
+        ("/qus/register -s -- -p", qus),
+        ("registrar /qus/register -- -r", qus),
+        ("/entrypoint.sh register", None),
+        ("registrar register /register", None),
         ("registrar --json", None),
         ("registrar --mount /m status", None),
         ("registrar --mount /m register arm64", None),
@@ -71,6 +80,30 @@ fn the_first_words_tell_the_dialect() {
         };
         assert_eq!(found, expected, "{line}");
     }
+}
+
+#[test]
+#[test]
+fn entry_points_of_other_images_take_their_words() {
+    for (line, ours) in [
+        ("/entrypoint.sh register", "registrar register"),
+        ("/entrypoint.sh unregister", "registrar unregister"),
+        ("registrar /entrypoint.sh register", "registrar register"),
+        ("/entrypoint.sh", "registrar --help"),
+        ("registrar /entrypoint.sh", "registrar --help"),
+        ("/register --reset -p yes", "registrar --reset -p yes"),
+        ("/qus/register -s -- -p aarch64", "registrar -s -- -p aarch64"),
+        ("/qus/register -- -r", "registrar -- -r"),
+    ] {
+        assert_eq!(parsed(line), parsed(ours), "{line}");
+    }
+    // Without a word, both images register all.
+    for (line, mode) in [("/register", CompatMode::Multiarch), ("/qus/register", CompatMode::Qus)] {
+        let found = foreign(line);
+        assert_eq!((found.request, found.registers), (request(mode, &[], ""), true), "{line}");
+    }
+    assert_eq!(parsed("/register -h"), Ok(Command::Help(Some(CompatMode::Multiarch))));
+    assert_eq!(parsed("/qus/register --help"), Ok(Command::Help(Some(CompatMode::Qus))));
 }
 
 #[test]
@@ -127,6 +160,10 @@ fn tonistiigis_environment() {
     let elsewhere = args(&[("QEMU_BINARY_PATH", "/opt/")]);
     assert_eq!(elsewhere.desired.emulators, "/opt");
     assert_eq!(elsewhere.naming, Some(BinaryName { prefix: String::new(), suffix: None }));
+    // The image's own, where emulators have one name each.
+    for folder in ["/usr/bin", "/usr/bin/"] {
+        assert_eq!(args(&[("QEMU_BINARY_PATH", folder)]), args(&[]), "{folder}");
+    }
     let prefixed = args(&[("QEMU_BINARY_PREFIX", "b-")]);
     assert_eq!(prefixed.naming, Some(BinaryName { prefix: "b-".into(), suffix: None }));
 }

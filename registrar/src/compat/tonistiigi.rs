@@ -6,6 +6,7 @@ use super::options::{Options, ParsedOptions, Takes, unknown};
 use super::{CompatOptions, Environment, value};
 use crate::cli::{Error, known_targets};
 use crate::request::{BinaryName, Command, CompatCommand, CompatMode, EntryGlob, StatusKind};
+use crate::table::EMULATOR_DIR;
 
 const OPTIONS: Options = &[
     (&["install"], Takes::Value),
@@ -36,7 +37,7 @@ pub(super) fn parse(words: &[&str], environment: Environment<'_>) -> Result<Comm
     let is_all = list(words.value("install")).any(|name| name == ALL);
     let (targets, problem) = known_targets(&mut list(words.value("install")).filter(|name| *name != ALL));
     let registers = is_all || !targets.is_empty();
-    let folder = value(environment, FOLDER);
+    let folder = value(environment, FOLDER).filter(|folder| folder.trim_end_matches('/') != EMULATOR_DIR);
     let prefix = value(environment, PREFIX);
     // Emulators in a folder of the user's are called as in that image, `qemu-aarch64`; those of this image are known by
     // the names that all others give them, and so are found again by `unregister`.

@@ -42,22 +42,38 @@ impl Compression {
     pub(super) const FAST: Self = Self::Zstd { level: 1, window: WINDOW };
     /// For `docker load` of any version.
     pub(super) const FAST_GZIP: Self = Self::Gzip { level: 1 };
-    /// For builds that are published, for engines of any age, then for those of today.
-    pub(super) const RELEASE: [Self; 2] = [Self::Gzip { level: 9 }, Self::Zstd { level: 19, window: WINDOW }];
+    /// For builds that are published: what all engines take but docker before 23.
+    pub(super) const RELEASE: Self = Self::Zstd { level: 19, window: WINDOW };
+    /// For builds that are published as archives for `docker load` of any version.
+    pub(super) const RELEASE_GZIP: Self = Self::Gzip { level: 9 };
 
-    /// With another window, in megabytes.
+    /// All that were chosen, in an index's order, with this window in megabytes.
     ///
     /// # Errors
-    /// If gzip is to compress, which has none to choose, or the size is none that engines unpack.
-    pub(super) fn with_window(self, megabytes: u32) -> Result<Self> {
-        ensure!(
-            megabytes.is_power_of_two() && megabytes <= LARGEST_WINDOW,
-            "--window {megabytes}: name a power of two up to {LARGEST_WINDOW}, in MB"
-        );
-        match self {
-            Self::Zstd { level, .. } => Ok(Self::Zstd { level, window: megabytes }),
-            Self::Gzip { .. } => bail!("--window means nothing for gzip; leave it out"),
+    /// If one of the two is named twice, or there is a window and no zstd, or the window is none that engines unpack.
+    pub(super) fn for_index(mut chosen: Vec<Self>, window: Option<u32>) -> Result<Vec<Self>> {
+        // Engines that know no annotation take the first manifest of their machine; those that know no zstd need gzip there.
+        chosen.sort_by_key(|compression| compression.is_zstd());
+        let is_twice = |two: &[Self]| two[0].is_zstd() == two[1].is_zstd();
+        ensure!(!chosen.windows(2).any(is_twice), "--compression: name zstd and gzip once each");
+        if let Some(megabytes) = window {
+            ensure!(
+                megabytes.is_power_of_two() && megabytes <= LARGEST_WINDOW,
+                "--window {megabytes}: name a power of two up to {LARGEST_WINDOW}, in MB"
+            );
+            ensure!(chosen.iter().any(|one| one.is_zstd()), "--window means nothing for gzip; leave it out");
         }
+        for compression in &mut chosen {
+            if let (Self::Zstd { window, .. }, Some(megabytes)) = (compression, window) {
+                *window = megabytes;
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Whether it is zstd.
+    pub(super) fn is_zstd(self) -> bool {
+        matches!(self, Self::Zstd { .. })
     }
 
     /// Media type of a layer.
@@ -173,16 +189,29 @@ mod tests {
     }
 
     #[test]
-    fn only_windows_that_engines_unpack_are_written() {
-        for (compression, megabytes, good) in [
-            (Compression::FAST, 1, true),
-            (Compression::FAST, 128, true),
-            (Compression::FAST, 256, false),
-            (Compression::FAST, 24, false),
-            (Compression::FAST, 0, false),
-            (Compression::FAST_GZIP, 16, false),
+    fn an_index_has_each_compression_once_and_gzip_first() {
+        let (zstd, gzip) = (Compression::FAST, Compression::FAST_GZIP);
+        let zstd_of = |window| Compression::Zstd { level: 1, window };
+        let once = "--compression: name zstd and gzip once each";
+        let no_power = "name a power of two up to 128, in MB";
+        for (chosen, window, expected) in [
+            (vec![zstd], None, Ok(vec![zstd])),
+            (vec![zstd, gzip], None, Ok(vec![gzip, zstd])),
+            (vec![zstd, gzip], Some(1), Ok(vec![gzip, zstd_of(1)])),
+            (vec![zstd], Some(128), Ok(vec![zstd_of(128)])),
+            (vec![zstd, Compression::RELEASE], None, Err(once)),
+            (vec![gzip, gzip], None, Err(once)),
+            (vec![zstd], Some(256), Err(no_power)),
+            (vec![zstd], Some(24), Err(no_power)),
+            (vec![zstd], Some(0), Err(no_power)),
+            (vec![gzip], Some(16), Err("--window means nothing for gzip; leave it out")),
         ] {
-            assert_eq!(compression.with_window(megabytes).is_ok(), good, "{compression}, {megabytes} MB");
+            let text = format!("{chosen:?}, {window:?}");
+            match (Compression::for_index(chosen, window), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{text}"),
+                (Err(error), Err(expected)) => assert!(error.to_string().ends_with(expected), "{text}: {error}"),
+                (found, expected) => panic!("{text}: {found:?} instead of {expected:?}"),
+            }
         }
     }
 

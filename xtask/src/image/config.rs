@@ -21,14 +21,14 @@ const LAYERS: [&str; 2] = ["QEMU's emulators", "registrar, licence texts, packag
 const ENVIRONMENT: [&str; 1] = ["QEMU_PRESERVE_ARGV0=1"];
 
 /// What is known of the whole, whatever the host.
-pub(super) struct About {
+pub(super) struct ImageMetadata {
     /// `QEMUVERSION-RELEASE`, after the targets where these are not all.
     pub(super) tag: String,
     /// The source's commit, if the workspace is one and nothing has been changed since.
     pub(super) revision: Option<String>,
 }
 
-impl About {
+impl ImageMetadata {
     /// What is said of an image: its labels, and the annotations of its manifests.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl About {
 ///
 /// # Errors
 /// If its time is none that can be written.
-pub(super) fn config(contents: &Contents, about: &About, layers: &[Layer]) -> Result<Config> {
+pub(super) fn config(contents: &Contents, metadata: &ImageMetadata, layers: &[Layer]) -> Result<Config> {
     let created = time(contents.created)?;
     let Platform { architecture, os } = platform(contents.host);
     let history = LAYERS.map(|comment| History {
@@ -75,7 +75,7 @@ pub(super) fn config(contents: &Contents, about: &About, layers: &[Layer]) -> Re
             entrypoint: vec!["/registrar".into()],
             environment: ENVIRONMENT.map(str::to_owned).into(),
             working_dir: "/".into(),
-            labels: about.labels(contents)?,
+            labels: metadata.labels(contents)?,
         },
         rootfs: RootFs { kind: "layers".into(), diff_ids: layers.iter().map(|layer| layer.diff_id.clone()).collect() },
         history: history.into(),

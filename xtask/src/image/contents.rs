@@ -12,7 +12,7 @@ use super::layer::{Item, Kind};
 use super::order;
 use crate::digest::Sha256;
 use crate::host::Host;
-use crate::rootfs::{ROOTFS, SBOM, second_names};
+use crate::rootfs::{ALIAS_HARDLINKS, REGISTRAR, ROOTFS, SBOM, is_program};
 use crate::sbom::ROOT;
 use crate::sbom::spdx::{Algorithm, Document};
 
@@ -58,7 +58,7 @@ impl Contents {
             version,
             origin: root.source_info.clone().unwrap_or_default(),
             created: created(&document, env::var("SOURCE_DATE_EPOCH").ok().as_deref())?,
-            layers: layers(&document, &targets, &folder, &Sha256::of(&sbom))?,
+            layers: layers(&document, &folder, &Sha256::of(&sbom))?,
             targets,
             sbom,
         })
@@ -67,10 +67,15 @@ impl Contents {
 
 /// Whose emulators are there.
 fn targets(document: &Document) -> Vec<String> {
-    let name = |path: &str| Some(path.strip_prefix("./usr/bin/qemu-")?.strip_suffix("-static")?.to_owned());
-    let mut targets: Vec<_> = document.files.iter().filter_map(|file| name(&file.file_name)).collect();
+    let files = document.files.iter().map(|file| file.file_name.trim_start_matches("./"));
+    let mut targets: Vec<_> = files.filter_map(target).map(str::to_owned).collect();
     targets.sort();
     targets
+}
+
+/// Whose emulator a file is.
+fn target(path: &str) -> Option<&str> {
+    path.strip_prefix("usr/bin/qemu-")?.strip_suffix("-static")
 }
 
 /// What the user says, else what the bill of materials says.
@@ -87,34 +92,32 @@ fn created(document: &Document, epoch: Option<&str>) -> Result<u64> {
     })
 }
 
-/// The files in their layers, each after the folder that it is in and before its second name.
-fn layers(document: &Document, targets: &[String], folder: &Path, sbom: &Sha256) -> Result<[Vec<Item>; 2]> {
-    let second_names = second_names(targets.iter().map(String::as_str));
+/// The files in their layers, each after the folder that it is in.
+fn layers(document: &Document, folder: &Path, sbom: &Sha256) -> Result<[Vec<Item>; 2]> {
     let mut files = Vec::new();
     for file in &document.files {
         let path = file.file_name.trim_start_matches("./");
         let sha256 = file.checksum(Algorithm::Sha256).with_context(|| format!("no digest of {path}"))?;
-        if !second_names.contains_key(path) {
+        if !ALIAS_HARDLINKS.contains(&path) {
             files.push((path.to_owned(), folder.join(ROOTFS).join(path), Sha256::parse(sha256)?));
         }
     }
     files.push((SBOM_INSIDE.into(), folder.join(SBOM), sbom.clone()));
-    let target = |path: &str| second_names.iter().find(|(_, first)| *first == path).map(|(second, _)| second.as_str());
-    let emulator = |path: &str| target(path)?.strip_prefix("usr/bin/qemu-").map(str::to_owned);
-    let (mut emulators, mut rest): (Vec<_>, Vec<_>) =
-        files.into_iter().partition(|(path, ..)| emulator(path).is_some());
+    let (mut emulators, mut rest): (Vec<_>, Vec<_>) = files.into_iter().partition(|(path, ..)| target(path).is_some());
     emulators.sort_by_cached_key(|(path, ..)| {
-        let target = emulator(path).unwrap_or_default();
-        (order::key(&target).0, target)
+        let target = target(path).unwrap_or_default();
+        (order::key(target).0, target.to_owned())
     });
     rest.sort();
     let mut folders = Vec::new();
     let layers = [emulators, rest].map(|files| {
         let mut items = Vec::new();
         for (path, source, sha256) in files {
-            add(&mut items, &mut folders, path.clone(), Kind::File { source, sha256, mode: mode(&path) });
-            if let Some(second) = target(&path) {
-                add(&mut items, &mut folders, second.to_owned(), Kind::SecondName(path));
+            let mode = if is_program(&path) { 0o755 } else { 0o644 };
+            add(&mut items, &mut folders, path.clone(), Kind::File { source, sha256, mode });
+            // A link comes after the file that it leads to.
+            for alias in ALIAS_HARDLINKS.into_iter().filter(|_| path == REGISTRAR) {
+                add(&mut items, &mut folders, alias.to_owned(), Kind::HardLink(path.clone()));
             }
         }
         items
@@ -132,10 +135,6 @@ fn add(items: &mut Vec<Item>, folders: &mut Vec<String>, path: String, kind: Kin
         }
     }
     items.push(Item { path, kind });
-}
-
-fn mode(path: &str) -> u32 {
-    if path == "registrar" || path.starts_with("usr/bin/") { 0o755 } else { 0o644 }
 }
 
 /// Where a build of some targets only is looked for: beside that of all.

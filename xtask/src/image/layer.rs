@@ -27,8 +27,8 @@ pub(super) struct Item {
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Folder,
-    /// Another name of a file that came before.
-    SecondName(String),
+    /// To a file that came before.
+    HardLink(String),
     File {
         /// Where it is read.
         source: PathBuf,
@@ -47,9 +47,9 @@ pub(super) struct Layer {
     pub(super) diff_id: String,
 }
 
-/// How much goes from one thread to the other at once, and how often the first may be ahead.
-const PIECE: usize = 1 << 20;
-const AHEAD: usize = 8;
+/// Size of a chunk that goes from one thread to the other, and how many of them may be in the queue.
+const CHUNK: usize = 1 << 20;
+const QUEUE_DEPTH: usize = 8;
 
 /// Makes a layer; `time`, in seconds since 1970, is that of everything in it. One thread reads and hashes, another
 /// compresses.
@@ -57,11 +57,11 @@ const AHEAD: usize = 8;
 /// # Errors
 /// If a file is not as recorded, or something cannot be read or written.
 pub(super) fn write(items: &[Item], time: u64, compression: Compression, blobs: &Blobs) -> Result<Layer> {
-    let (sender, receiver) = sync_channel(AHEAD);
+    let (sender, receiver) = sync_channel(QUEUE_DEPTH);
     thread::scope(|scope| {
-        let reading = scope.spawn(move || archive(items, time, Pieces::new(sender)));
+        let reading = scope.spawn(move || archive(items, time, ChunkSender::new(sender)));
         let blob = compress(&receiver, compression, blobs);
-        // The reader would wait for ever for somebody to take its pieces.
+        // Else the reader would wait for ever for room in the queue.
         drop(receiver);
         let Ok(diff_id) = reading.join() else { bail!("a worker panicked, see above") };
         // If nothing could be written, the reader's failure is that nobody takes what it reads.
@@ -70,18 +70,18 @@ pub(super) fn write(items: &[Item], time: u64, compression: Compression, blobs: 
     })
 }
 
-fn compress(pieces: &Receiver<Vec<u8>>, compression: Compression, blobs: &Blobs) -> Result<Descriptor> {
+fn compress(chunks: &Receiver<Vec<u8>>, compression: Compression, blobs: &Blobs) -> Result<Descriptor> {
     let context = || format!("writing a layer into {}", blobs.folder.display());
     let mut encoder = compression.encoder(blobs.begin()?).with_context(context)?;
-    for piece in pieces {
-        encoder.write_all(&piece).with_context(context)?;
+    for chunk in chunks {
+        encoder.write_all(&chunk).with_context(context)?;
     }
     encoder.finish().with_context(context)?.finish(compression.media_type())
 }
 
 /// Writes the archive, and gives its digest.
-fn archive(items: &[Item], time: u64, pieces: Pieces) -> Result<Sha256> {
-    let mut builder = Builder::new(pieces);
+fn archive(items: &[Item], time: u64, chunks: ChunkSender) -> Result<Sha256> {
+    let mut builder = Builder::new(chunks);
     for Item { path, kind } in items {
         let context = || format!("adding {path} to a layer");
         let mut header = Header::new_ustar();
@@ -95,7 +95,7 @@ fn archive(items: &[Item], time: u64, pieces: Pieces) -> Result<Sha256> {
                 header.set_entry_type(EntryType::Directory);
                 builder.append_data(&mut header, format!("{path}/"), io::empty()).with_context(context)?;
             }
-            Kind::SecondName(first) => {
+            Kind::HardLink(first) => {
                 header.set_entry_type(EntryType::Link);
                 builder.append_link(&mut header, path, first).with_context(context)?;
             }
@@ -105,13 +105,13 @@ fn archive(items: &[Item], time: u64, pieces: Pieces) -> Result<Sha256> {
                 let size = file.metadata().with_context(|| format!("reading {}", source.display()))?.len();
                 header.set_size(size);
                 let mut read =
-                    Hashed { inner: BufReader::with_capacity(PIECE, file).take(size), hasher: Hasher::default() };
+                    Hashed { inner: BufReader::with_capacity(CHUNK, file).take(size), hasher: Hasher::default() };
                 builder.append_data(&mut header, path, &mut read).with_context(context)?;
                 check(source, sha256, read.hasher)?;
             }
         }
     }
-    builder.into_inner().and_then(Pieces::finish).context("finishing a layer")
+    builder.into_inner().and_then(ChunkSender::finish).context("finishing a layer")
 }
 
 /// That what was read is what the bill of materials says.
@@ -138,22 +138,22 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// Hashes what is written to it and sends it on.
-struct Pieces {
+/// Hashes what is written to it and sends it on, a chunk at a time.
+struct ChunkSender {
     sender: SyncSender<Vec<u8>>,
-    piece: Vec<u8>,
+    chunk: Vec<u8>,
     hasher: Hasher,
 }
 
-impl Pieces {
+impl ChunkSender {
     fn new(sender: SyncSender<Vec<u8>>) -> Self {
-        Self { sender, piece: Vec::with_capacity(PIECE), hasher: Hasher::default() }
+        Self { sender, chunk: Vec::with_capacity(CHUNK), hasher: Hasher::default() }
     }
 
     fn send(&mut self) -> io::Result<()> {
-        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        self.hasher.update(&piece);
-        self.sender.send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
+        self.hasher.update(&chunk);
+        self.sender.send(chunk).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
     fn finish(mut self) -> io::Result<Sha256> {
@@ -162,10 +162,10 @@ impl Pieces {
     }
 }
 
-impl Write for Pieces {
+impl Write for ChunkSender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.piece.extend_from_slice(bytes);
-        if self.piece.len() >= PIECE {
+        self.chunk.extend_from_slice(bytes);
+        if self.chunk.len() >= CHUNK {
             self.send()?;
         }
         Ok(bytes.len())

@@ -1,8 +1,10 @@
-//! The layout: layers, manifests of each host and compression, bills of materials, and one index over all of them.
+//! The layout: layers, manifests of each host and compression, one index over all of them, and SBOMs that refer to that
+//! index.
 //!
-//! `index.json` leads to that index alone, since engines ask which one is meant where there are more; so a bill of
-//! materials is in the index too, as a manifest of no platform, which engines pass over and registries list as the
-//! image's referrer.
+//! An archive's `index.json` leads to the one index alone: `podman load`, and skopeo without a tag, refuse an archive that has
+//! two entries. A folder's leads to the SBOMs too, with the index as their subject, so `oras cp -r` takes them along and a
+//! registry lists them as the tag's referrers. They are not in the index itself: a lookup by the tag's digest would not
+//! find them, and umoci calls such a tag ambiguous.
 
 use std::fs;
 use std::path::Path;
@@ -12,21 +14,23 @@ use serde::Serialize;
 
 use super::blobs::{self, Blobs};
 use super::compress::Compression;
-use super::config::{About, config, platform};
+use super::config::{ImageMetadata, config, platform};
 use super::contents::Contents;
 use super::layer::{self, Layer};
 use super::spec::{
     Annotations, CONFIG, Config, Descriptor, DockerImage, EMPTY, INDEX, Index, MANIFEST, Manifest, Platform,
 };
 use crate::parallel;
+use crate::rootfs::SBOM;
 
 /// What says that a layout was made here.
 pub(super) const MADE_BY: (&str, &str) = ("registrar.made-by", "cargo xtask image");
 
-/// Media type of a bill of materials.
+/// Media type of an SBOM.
 const SPDX: &str = "application/spdx+json";
 
-/// What tells engines that prefer zstd of a manifest whose layers are.
+/// Marks a manifest of zstd layers, for engines that prefer them. skopeo 1.22 sets it in each index that it copies (`--all`)
+/// where it is missing, and so would change the index's digest; skopeo 1.9 leaves it as it is.
 const IS_ZSTD: (&str, &str) = ("io.github.containers.compression.zstd", "true");
 
 /// One host's image with its layers in one compression.
@@ -45,7 +49,8 @@ pub(super) struct Layout {
     pub(super) images: Vec<Vec<Image>>,
 }
 
-/// Writes a layout into a folder. `name` and the tag are what engines may call the image.
+/// Writes a layout into a folder. `name` and the tag are what engines may call the image; `sboms` says whether `index.json`
+/// leads to the SBOMs too.
 ///
 /// # Errors
 /// If a file of the contents is not as recorded, or something cannot be read or written.
@@ -53,48 +58,48 @@ pub(super) fn write(
     folder: &Path,
     contents: &[Contents],
     compressions: &[Compression],
-    about: &About,
+    metadata: &ImageMetadata,
     name: &str,
+    sboms: bool,
 ) -> Result<Layout> {
     let blobs = Blobs::new(folder)?;
     let mut manifests = Vec::new();
-    let mut bills = Vec::new();
     let mut images = Vec::new();
     for contents in contents {
         // Both at once: one alone has no work for two processors all the time.
         let of_host = parallel::each(compressions, compressions.len(), |compression| {
-            image(contents, *compression, about, &blobs)
+            image(contents, *compression, metadata, &blobs)
         })?;
         for image in &of_host {
             let mut manifest = image.manifest.clone();
             manifest.platform = Some(platform(contents.host));
-            bills.push(bill(&manifest, contents, about, &blobs)?);
-            if matches!(image.compression, Compression::Zstd { .. }) && compressions.len() > 1 {
+            if image.compression.is_zstd() {
                 manifest.annotations.insert(IS_ZSTD.0.into(), IS_ZSTD.1.into());
             }
             manifests.push(manifest);
         }
         images.push(of_host);
     }
-    manifests.extend(bills);
     let first = contents.first().context("no host")?;
-    let mut annotations = about.labels(first)?;
+    let mut annotations = metadata.labels(first)?;
     // Of all hosts together, nothing is said that is known of one.
     annotations.remove("registrar.qemu.origin");
     let inner = Index { schema_version: 2, media_type: INDEX.into(), manifests, annotations };
     let index = blobs.json(INDEX, &inner)?;
+    let sboms = contents.iter().filter(|_| sboms).map(|contents| sbom_manifest(&index, contents, metadata, &blobs));
+    let sboms: Vec<_> = sboms.collect::<Result<_>>()?;
     let mut named = index.clone();
     named.annotations = [
-        ("org.opencontainers.image.ref.name", about.tag.clone()),
+        ("org.opencontainers.image.ref.name", metadata.tag.clone()),
         // The whole name, for podman and containerd.
-        ("io.containerd.image.name", format!("{name}:{}", about.tag)),
+        ("io.containerd.image.name", format!("{name}:{}", metadata.tag)),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
     let outer = Index {
         schema_version: 2,
         media_type: INDEX.into(),
-        manifests: vec![named],
+        manifests: [vec![named], sboms].concat(),
         annotations: Annotations::from([(MADE_BY.0.into(), MADE_BY.1.into())]),
     };
     write_file(folder, "oci-layout", b"{\"imageLayoutVersion\":\"1.0.0\"}")?;
@@ -103,10 +108,10 @@ pub(super) fn write(
 }
 
 /// One host's image in one compression.
-fn image(contents: &Contents, compression: Compression, about: &About, blobs: &Blobs) -> Result<Image> {
+fn image(contents: &Contents, compression: Compression, metadata: &ImageMetadata, blobs: &Blobs) -> Result<Image> {
     let layers = contents.layers.iter().map(|items| layer::write(items, contents.created, compression, blobs));
     let layers: Vec<Layer> = layers.collect::<Result<_>>()?;
-    let config: Config = config(contents, about, &layers)?;
+    let config: Config = config(contents, metadata, &layers)?;
     let config = blobs.json(CONFIG, &config)?;
     let manifest = Manifest {
         schema_version: 2,
@@ -115,40 +120,48 @@ fn image(contents: &Contents, compression: Compression, about: &About, blobs: &B
         config: config.clone(),
         layers: layers.iter().map(|layer| layer.blob.clone()).collect(),
         subject: None,
-        annotations: about.labels(contents)?,
+        annotations: metadata.labels(contents)?,
     };
     let manifest = blobs.json(MANIFEST, &manifest)?;
     Ok(Image { compression, layers, config, manifest })
 }
 
-/// The bill of materials as what belongs to an image.
-fn bill(image: &Descriptor, contents: &Contents, about: &About, blobs: &Blobs) -> Result<Descriptor> {
-    let labels = about.labels(contents)?;
-    let kept = ["created", "title", "version"].map(|key| format!("org.opencontainers.image.{key}"));
+/// The SBOM of one host's image, as a referrer of the index.
+fn sbom_manifest(
+    index: &Descriptor,
+    contents: &Contents,
+    metadata: &ImageMetadata,
+    blobs: &Blobs,
+) -> Result<Descriptor> {
+    const TITLE: &str = "org.opencontainers.image.title";
+    let mut annotations = metadata.labels(contents)?;
+    annotations.retain(|key, _| ["created", "version"].iter().any(|kept| key.ends_with(&format!(".image.{kept}"))));
+    let Platform { os, architecture } = platform(contents.host);
+    annotations.insert(TITLE.into(), format!("SBOM for {os}/{architecture}"));
+    let mut sbom = blobs.bytes(SPDX, &contents.sbom)?;
+    // The name that `oras pull` gives it.
+    sbom.annotations.insert(TITLE.into(), SBOM.into());
     let manifest = Manifest {
         schema_version: 2,
         media_type: MANIFEST.into(),
         artifact_type: Some(SPDX.into()),
         config: blobs.bytes(EMPTY, b"{}")?,
-        layers: vec![blobs.bytes(SPDX, &contents.sbom)?],
-        subject: Some(Descriptor { platform: None, annotations: Annotations::new(), ..image.clone() }),
-        annotations: labels.into_iter().filter(|(key, _)| kept.contains(key)).collect(),
+        layers: vec![sbom],
+        subject: Some(Descriptor { platform: None, annotations: Annotations::new(), ..index.clone() }),
+        annotations,
     };
-    let mut descriptor = blobs.json(MANIFEST, &manifest)?;
-    let unknown = || "unknown".to_owned();
-    descriptor.platform = Some(Platform { architecture: unknown(), os: unknown() });
-    Ok(descriptor)
+    blobs.json(MANIFEST, &manifest)
 }
 
 /// Adds what `docker load` reads: the first image of the only host.
 ///
 /// # Errors
 /// If it cannot be written.
-pub(super) fn add_docker(folder: &Path, layout: &Layout, name: &str, about: &About) -> Result<()> {
+pub(super) fn add_docker(folder: &Path, layout: &Layout, name: &str, metadata: &ImageMetadata) -> Result<()> {
     let image = layout.images.first().and_then(|images| images.first()).context("no image")?;
     let image = DockerImage {
         config: blobs::path(&image.config),
-        repo_tags: vec![format!("{name}:{}", about.tag)],
+        repo_tags: vec![format!("{name}:{}", metadata.tag)],
         layers: image.layers.iter().map(|layer| blobs::path(&layer.blob)).collect(),
     };
     write_json(folder, "manifest.json", &[image])

@@ -2,7 +2,7 @@
 //! one that was made here before, and over nothing else.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -14,13 +14,13 @@ use super::spec::Index;
 use crate::partial::{self, Partial};
 
 /// An image on its way to its place.
-pub(super) struct Out<'a> {
+pub(super) struct OutputPath<'a> {
     path: &'a Path,
     /// Beside a file, where its parts are made; else the same path.
     folder: PathBuf,
 }
 
-impl<'a> Out<'a> {
+impl<'a> OutputPath<'a> {
     /// For a path that the user has named.
     pub(super) fn new(path: &'a Path) -> Self {
         let folder = if is_file(path) { path.with_extension("layout") } else { path.into() };
@@ -32,7 +32,7 @@ impl<'a> Out<'a> {
     ///
     /// # Errors
     /// If something is there that was not made here, or it cannot be written. Nothing has changed then.
-    pub(super) fn put<T>(&self, time: u64, locked: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    pub(super) fn write<T>(&self, time: u64, locked: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
         // A second lock on the same folder would be waited for until the end of this process.
         let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let is_locked = parent.canonicalize().ok() == locked.canonicalize().ok();
@@ -47,7 +47,8 @@ impl<'a> Out<'a> {
         let partial = Partial::begin(&self.folder, |_| false)?;
         let made = make(partial.path())?;
         let archive = partial.path().join("archive.tar");
-        pack(partial.path(), time, &archive).with_context(|| format!("writing {}", archive.display()))?;
+        let context = || format!("writing {}", archive.display());
+        pack(partial.path(), time, File::create(&archive).with_context(context)?).with_context(context)?;
         fs::rename(&archive, self.path).with_context(|| format!("writing {}", self.path.display()))?;
         Ok(made)
     }
@@ -79,9 +80,12 @@ fn check_file(path: &Path) -> Result<()> {
 /// What a layout holds beside its blobs, in an archive's order.
 const NAMES: [&str; 3] = ["oci-layout", "index.json", "manifest.json"];
 
-/// Writes an archive of a layout, the same for the same layout.
-fn pack(folder: &Path, time: u64, archive: &Path) -> Result<()> {
-    let mut builder = Builder::new(File::create(archive)?);
+/// Writes an archive of a layout, the same for the same layout; `time` is that of its files.
+///
+/// # Errors
+/// If the layout cannot be read, or nothing be written.
+pub(super) fn pack<W: Write>(folder: &Path, time: u64, sink: W) -> Result<()> {
+    let mut builder = Builder::new(sink);
     let header = |size: u64, mode: u32| {
         let mut header = Header::new_ustar();
         header.set_mtime(time);
@@ -91,7 +95,7 @@ fn pack(folder: &Path, time: u64, archive: &Path) -> Result<()> {
         header.set_size(size);
         header
     };
-    let add = |builder: &mut Builder<File>, name: &str| -> Result<()> {
+    let add = |builder: &mut Builder<W>, name: &str| -> Result<()> {
         let file = File::open(folder.join(name))?;
         Ok(builder.append_data(&mut header(file.metadata()?.len(), 0o644), name, file)?)
     };
@@ -111,6 +115,5 @@ fn pack(folder: &Path, time: u64, archive: &Path) -> Result<()> {
     for blob in blobs {
         add(&mut builder, &format!("{FOLDER}/{}", blob.display()))?;
     }
-    builder.into_inner()?;
-    Ok(())
+    Ok(builder.into_inner()?.flush()?)
 }

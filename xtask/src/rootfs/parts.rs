@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use codegen::table::Provenance;
 
-use super::{PACKAGES, PACKAGES_INSIDE, ROOTFS, SBOM, make_folder, packages, second_names, write};
+use super::{ALIAS_HARDLINKS, PACKAGES, PACKAGES_INSIDE, REGISTRAR, ROOTFS, SBOM, make_folder, packages, write};
 use crate::digest::Sha256;
 use crate::extract::{Stage, TextRecord};
 use crate::sbom::{self, Contents, crates, files};
@@ -17,7 +17,7 @@ use crate::tables::workspace_root;
 use crate::verify::Proof;
 
 /// Raised when the same parts are laid out in another way.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 
 /// All that a root file system is made of.
 pub(super) struct Parts<'a> {
@@ -86,18 +86,17 @@ impl<'a> Parts<'a> {
 
     fn fill(&self, root: &Path) -> Result<()> {
         for path in
-            ["", "usr", "usr/bin", "usr/share", "usr/share/doc", "usr/share/doc/registrar", "usr/share/licenses"]
+            ["", "qus", "usr", "usr/bin", "usr/share", "usr/share/doc", "usr/share/doc/registrar", "usr/share/licenses"]
         {
             make_folder(&root.join(path))?;
         }
-        copy_program(self.registrar, &root.join("registrar"))?;
+        copy_program(self.registrar, &root.join(REGISTRAR))?;
         for emulator in &self.stage.record.emulators {
             let name = format!("usr/bin/qemu-{}-static", emulator.target);
             copy_program(&self.stage.dir.join(&emulator.path), &root.join(name))?;
         }
-        for (second, first) in second_names(self.stage.record.emulators.iter().map(|emulator| emulator.target.as_str()))
-        {
-            fs::hard_link(root.join(first), root.join(&second)).with_context(|| format!("linking {second}"))?;
+        for alias in ALIAS_HARDLINKS {
+            fs::hard_link(root.join(REGISTRAR), root.join(alias)).with_context(|| format!("linking {alias}"))?;
         }
         for (path, content) in &self.licences {
             let path = root.join("usr/share/licenses").join(path);
@@ -118,7 +117,7 @@ impl<'a> Parts<'a> {
             );
         }
         ensure!(
-            found("registrar") == Some(&self.registrar_sha256),
+            found(REGISTRAR) == Some(&self.registrar_sha256),
             "{} has changed meanwhile; run again",
             self.registrar.display()
         );

@@ -14,6 +14,7 @@ use self::files::Digests;
 use self::spdx::{CreationInfo, DOCUMENT, Document, NOASSERTION, Package, Purpose, RelationshipType, VerificationCode};
 use crate::digest::Sha256;
 use crate::extract::EmulatorRecord;
+use crate::rootfs;
 use crate::verify::Proof;
 
 pub mod crates;
@@ -174,11 +175,11 @@ fn add_files_origins(document: &mut Document, contents: &Contents<'_>) {
     for file in contents.files {
         let id = file_id(&file.path);
         document.relationships.push(relationship(ROOT, RelationshipType::Contains, &id));
-        let emulator = file.path.strip_prefix("usr/bin/qemu-");
-        let emulator = emulator.map(|name| name.strip_suffix("-static").unwrap_or(name));
+        let emulator = file.path.strip_prefix("usr/bin/qemu-").and_then(|name| name.strip_suffix("-static"));
         let licences = file.path.strip_prefix("usr/share/licenses/").and_then(|path| path.split('/').next());
         let from = match (file.path.as_str(), emulator, licences) {
-            ("registrar" | "usr/bin/binfmt", ..) | (_, _, Some("registrar")) => Some(REGISTRAR.to_owned()),
+            (rootfs::REGISTRAR, ..) | (_, _, Some("registrar")) => Some(REGISTRAR.to_owned()),
+            (alias, ..) if rootfs::ALIAS_HARDLINKS.contains(&alias) => Some(REGISTRAR.to_owned()),
             (_, Some(target), _) => {
                 let nevra = contents.emulators.iter().find(|one| one.target == target).map(|one| &one.nevra);
                 contents.packages.iter().find(|proof| Some(&proof.nevra) == nevra).map(package_id)
