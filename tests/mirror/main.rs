@@ -22,4 +22,5 @@ mod server;
 mod signatures;
 mod sources;
 mod stage;
+mod swapped;
 mod world;

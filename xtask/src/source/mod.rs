@@ -19,7 +19,7 @@ mod fedora;
 mod folder;
 mod repository;
 
-pub use fedora::{Release, WantedRelease};
+pub use fedora::{KEYS, Release, WantedRelease};
 
 /// What a user may name as a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
