@@ -1,7 +1,7 @@
 //! What the fuzz targets do with bytes: one function for each reader of what comes from elsewhere. None may panic, hang
 //! or take much memory, whatever the bytes. `tests/mirror/corpus.rs` does the same with fewer bytes in each test run.
 
-use std::io::{self, Cursor};
+use std::io;
 
 use anyhow::Result;
 use codegen::rule::{self, ConfLine, Problem};
@@ -24,9 +24,10 @@ pub fn conf(bytes: &[u8]) {
     }
 }
 
-/// As a keyring of somebody else's, of which no key is wanted: more than its keys' names is only read of wanted ones.
+/// As a keyring of somebody else's, of which no key is wanted, and as a file of keys that all are.
 pub fn keyring(bytes: &[u8]) {
-    assert!(Keys::pinned(bytes, "the keyring", &["0".repeat(40)]).is_err());
+    assert!(Keys::pinned(&[bytes], "the keyring", &["0".repeat(40)]).is_err());
+    let _ = Keys::from_bytes([("the file".to_owned(), bytes.to_vec())]);
 }
 
 /// As a metalink. What is read from it can be asked for.
@@ -54,18 +55,19 @@ pub fn primary(bytes: &[u8]) {
 
 /// As a package. Digests are not checked, so that what comes after them is reached.
 pub fn package(bytes: &[u8]) {
-    let _ = extract::entries(Cursor::new(bytes.to_vec()), LIMITS, |_, _, _, content| {
+    let length = bytes.len() as u64;
+    let _ = extract::entries(bytes, length, LIMITS, |_, content| {
         io::copy(content, &mut io::sink())?;
         Ok(())
     });
-    if let Ok(Some(_)) = rpm_layout::payload_offset(&mut Cursor::new(bytes)) {
-        let _ = header(bytes);
+    if let Ok(Some(headers)) = rpm_layout::headers(bytes, length) {
+        let _ = header(&headers);
     }
 }
 
 /// All that [`xtask::verify`] reads of a header.
-fn header(package: &[u8]) -> Result<()> {
-    let metadata = rpm::PackageMetadata::parse(&mut Cursor::new(package))?;
+fn header(mut headers: &[u8]) -> Result<()> {
+    let metadata = rpm::PackageMetadata::parse(&mut headers)?;
     let _ = (metadata.check_digests(), metadata.get_nevra(), metadata.get_license(), metadata.is_source_package());
     Keys::from_files(&[])?.check("package", &metadata.header_bytes()?, &metadata.raw_signatures()?)?;
     Ok(())

@@ -10,8 +10,9 @@ use fedora_mirror::spec;
 use rpm::signature::pgp::Signer;
 use rpm::{BuildConfig, CompressionWithLevel, FileOptions, PackageBuilder};
 
-use crate::fixture::{MIRROR, other_key};
+use crate::fixture::{MIRROR, key, other_key};
 use crate::forge::build;
+use crate::gpg::Gpg;
 
 #[path = "../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "a library for the fuzz targets")]
@@ -142,9 +143,12 @@ fn conf_lines() {
 
 #[test]
 fn keyrings() {
-    let armour = read(&MIRROR.key.public);
-    let block = String::from_utf8_lossy(&armour).into_owned();
-    run("keyring", readers::keyring, &[armour, format!("one\n{block}\ntwo\n{block}").into_bytes()]);
+    let gpg = Gpg::new();
+    gpg.run(&["--import", key()]);
+    gpg.run(&["--quick-generate-key", "another", "ed25519", "sign", "never"]);
+    let (block, binary) = (gpg.export(&[]), gpg.export_binary(&[]));
+    let twice = format!("one\n{block}\ntwo\n{block}");
+    run("keyring", readers::keyring, &[block.into_bytes(), twice.into_bytes(), binary]);
 }
 
 #[test]

@@ -15,10 +15,13 @@ impl Gpg {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        String::from_utf8(self.bytes(arguments)).expect("text")
+    }
+
+    fn bytes(&self, arguments: &[&str]) -> Vec<u8> {
         let mut gpg = Command::new("gpg");
         gpg.args(["--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "", "--homedir"]);
-        let output = system::run(gpg.arg(self.0.path()).args(arguments)).expect("running gpg");
-        String::from_utf8(output.stdout).expect("text")
+        system::run(gpg.arg(self.0.path()).args(arguments)).expect("running gpg").stdout
     }
 
     /// Makes a key; its fingerprint.
@@ -48,6 +51,20 @@ impl Gpg {
     /// One armoured block with all the named keys.
     pub(crate) fn export(&self, names: &[&str]) -> String {
         self.run(&[&["--armor", "--export"], names].concat())
+    }
+
+    /// The named keys as a binary keyring, the form of `fedora.gpg`.
+    pub(crate) fn export_binary(&self, names: &[&str]) -> Vec<u8> {
+        self.bytes(&[&["--export"], names].concat())
+    }
+
+    /// A signature over bytes, apart from them.
+    pub(crate) fn sign(&self, bytes: &[u8], options: &[&str]) -> Vec<u8> {
+        let (file, signature) = (self.0.path().join("signed"), self.0.path().join("signature"));
+        std::fs::write(&file, bytes).expect("writing what is to be signed");
+        let output = ["--yes", "--output", signature.to_str().expect("text"), "--detach-sign"];
+        self.bytes(&[options, &output, &[file.to_str().expect("text")]].concat());
+        std::fs::read(signature).expect("a signature")
     }
 }
 

@@ -126,6 +126,89 @@ fn a_file_that_is_there_twice() {
     extract(&numbered).assert_refused(&["qemu-user-static-twice", "holds emulators/qemu-alpha-static twice"]);
 }
 
+/// Each extracted file is held against the digest of it in the header that was verified.
+#[test]
+fn digests_that_do_not_fit() {
+    let content = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let good = good();
+    // `/usr`, `/usr/bin`, the emulator; the numbers are OpenPGP's, as `rpm --querytags` prints FILEDIGESTALGO.
+    let with = |algorithm: Option<u32>, digest: &str| {
+        good.forge(|forged| {
+            let digests = ["", "", digest].map(str::to_owned).to_vec();
+            forged.set(IndexTag::RPMTAG_FILEDIGESTS, IndexData::StringArray(digests));
+            match algorithm {
+                Some(number) => forged.set(IndexTag::RPMTAG_FILEDIGESTALGO, IndexData::Int32(vec![number])),
+                None => forged.remove(IndexTag::RPMTAG_FILEDIGESTALGO),
+            }
+        })
+    };
+    let hex = |algorithm| {
+        let digest = ring::digest::digest(algorithm, &content);
+        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    use ring::digest::{SHA256, SHA384, SHA512};
+    for (number, algorithm, name) in [(8, &SHA256, "SHA-256"), (9, &SHA384, "SHA-384"), (10, &SHA512, "SHA-512")] {
+        let digest = hex(algorithm);
+        assert_eq!(extract(&with(Some(number), &digest)).emulators(), ["qemu-alpha-static"], "{name}");
+        let other = digest.replacen(&digest[..1], if digest.starts_with('0') { "1" } else { "0" }, 1);
+        let words = ["qemu-user-static-good", "qemu-alpha-static has ", name, &digest, "verified", &other];
+        extract(&with(Some(number), &other)).assert_refused(&words);
+        extract(&with(Some(number), &digest[2..])).assert_refused(&["qemu-alpha-static has ", name, &digest]);
+    }
+    for (number, name) in [
+        (None, "by MD5"),
+        (Some(1), "by MD5"),
+        (Some(2), "by SHA-1"),
+        (Some(11), "by SHA-224"),
+        (Some(12), "by SHA3-256"),
+        (Some(77), "by digest algorithm 77"),
+    ] {
+        let words = ["qemu-user-static-good", name, "SHA-256, SHA-384 and SHA-512 are taken"];
+        extract(&with(number, &hex(&SHA256))).assert_refused(&words);
+    }
+    extract(&with(Some(8), "")).assert_refused(&["holds no digest of /usr/bin/qemu-alpha-static"]);
+    let none = good.forge(|forged| forged.remove(IndexTag::RPMTAG_FILEDIGESTS));
+    extract(&none).assert_refused(&["holds no digest of /usr/bin/qemu-alpha-static"]);
+    // As rpmbuild itself makes them.
+    let built = build("qemu-user-static-good", &["--define", "_binary_filedigest_algorithm 10"], EMULATOR, "/usr");
+    assert_eq!(extract(&built).emulators(), ["qemu-alpha-static"]);
+    let built = build("qemu-user-static-good", &["--define", "_binary_filedigest_algorithm 1"], EMULATOR, "/usr");
+    extract(&built).assert_refused(&["qemu-user-static-good", "by MD5"]);
+}
+
+/// Debian has links from the old names to the emulators, and Fedora may.
+#[test]
+fn links_among_emulators_are_passed_over() {
+    let package = |install: &str| {
+        let install = format!("mkdir -p %{{buildroot}}/usr/bin; cd %{{buildroot}}/usr/bin; {install}");
+        build("qemu-user-static-links", &["--define", "_binary_payload w1.zstdio"], &install, "/usr/bin")
+    };
+    for install in [
+        "cp /usr/bin/qemu-alpha-static qemu-alpha; ln -s qemu-alpha qemu-alpha-static",
+        "cp /usr/bin/qemu-alpha-static .; ln -s qemu-alpha-static qemu-alpha",
+        "cp /usr/bin/qemu-alpha-static .; ln -s /usr/bin/qemu-alpha-static qemu-m68k-static",
+    ] {
+        assert_eq!(extract(&package(install)).emulators(), ["qemu-alpha-static"], "{install}");
+    }
+    let lost = package("cp /usr/bin/qemu-alpha-static .; ln -s qemu-sh4 qemu-m68k-static");
+    extract(&lost).assert_refused(&["qemu-m68k-static is a link to", "qemu-sh4", "which no package holds"]);
+    let link = package("cp /usr/bin/qemu-alpha-static .; ln -s qemu-alpha-static qemu-m68k-static");
+    let ran = Ran::new(&["--source", text(link.source()), "--no-signature", "--target", "m68k"]);
+    ran.assert_refused(&["m68k", "no package holds"]);
+}
+
+#[test]
+fn a_file_that_the_archive_lacks() {
+    let install = format!("{EMULATOR}; touch %{{buildroot}}/usr/unwanted");
+    let built = build("qemu-user-static-less", &["--define", "_binary_payload w0.gzdio"], &install, "/usr");
+    let content = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let one = ("./usr/bin/qemu-alpha-static", content.as_slice(), content.len() as u64);
+    let less = built.forge(|forged| forged.payload = cpio(&[one]));
+    assert_eq!(extract(&less).emulators(), ["qemu-alpha-static"]);
+    let none = built.forge(|forged| forged.payload = cpio(&[("./usr/unwanted", b"", 0)]));
+    extract(&none).assert_refused(&["qemu-user-static-less", "lacks /usr/bin/qemu-alpha-static", "its header lists"]);
+}
+
 #[test]
 fn sizes_that_do_not_fit() {
     let content = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");

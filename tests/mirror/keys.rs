@@ -2,6 +2,10 @@
 
 use std::fs;
 
+use pgp::composed::{Deserializable, SignedSecretKey};
+use pgp::packet::{Notation, SignatureConfig, SignatureType, Subpacket, SubpacketData};
+use pgp::ser::Serialize;
+use pgp::types::{Duration, Password, Tag, Timestamp};
 use rpm::signature::pgp::Signer;
 use xtask::key_package;
 use xtask::verify::{Keys, Trust};
@@ -14,7 +18,32 @@ use crate::signatures::{format_6, written};
 
 /// The mirror's key, as text.
 fn good() -> String {
-    fs::read_to_string(&MIRROR.key.public).expect("the mirror's key")
+    let gpg = Gpg::new();
+    gpg.run(&["--import", key()]);
+    gpg.export(&[])
+}
+
+/// What a keyring holds besides the wanted key: old kinds, as Fedora's and others' first keys are, kinds that nobody
+/// knows yet, and bytes that are no key. gpg 2.2 makes no keys of version 3.
+fn old_kinds() -> Vec<u8> {
+    let gpg = Gpg::new();
+    let dsa = gpg.generate(&[], "dsa", "dsa2048", "sign", "never");
+    gpg.run(&["--quick-add-key", &dsa, "elg2048", "encr", "never"]);
+    let packet = |tag: u8, body: &[u8]| [&[0x81 | tag << 2][..], &(body.len() as u16).to_be_bytes(), body].concat();
+    // Version 3, made in 1998, no expiry, RSA: a modulus of 512 bits and the exponent 17.
+    let version_3 = [&[3, 0x36, 0, 0, 0, 0, 0, 1, 2, 0][..], &[0xc5; 64], &[0, 5, 17]].concat();
+    [
+        gpg.export_binary(&[]),
+        packet(6, &version_3),
+        packet(13, b"somebody of long ago"),
+        // Version 4 with an algorithm of number 99, and a version that is not there.
+        packet(6, &[4, 0x50, 0, 0, 0, 99, 1, 2, 3]),
+        packet(6, &[9; 40]),
+        packet(13, b"somebody of the future"),
+        packet(6, &[]),
+        packet(14, &[0xff; 9]),
+    ]
+    .concat()
 }
 
 /// Keys that are no use: fingerprint, what is said of it, armour.
@@ -39,11 +68,20 @@ fn useless() -> Vec<(String, &'static str, String)> {
 }
 
 /// What becomes of a file with these keys.
-fn with_key_file(content: &str) -> Ran {
+fn with_key_file(content: impl AsRef<[u8]>) -> Ran {
+    with_key_files(&[content.as_ref()])
+}
+
+/// What becomes of several files of keys.
+fn with_key_files(contents: &[&[u8]]) -> Ran {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("keys.asc");
-    fs::write(&file, content).expect("writing a file");
-    Ran::new(&["--source", text(&MIRROR.repo()), "--target", "alpha", "--key", text(&file)])
+    let mut arguments = vec!["--source".to_owned(), text(&MIRROR.repo()).into(), "--target".into(), "alpha".into()];
+    for (index, content) in contents.iter().enumerate() {
+        let file = folder.path().join(format!("{index}keys.asc"));
+        fs::write(&file, content).expect("writing a file");
+        arguments.extend(["--key".to_owned(), text(&file).into()]);
+    }
+    Ran::new(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 #[test]
@@ -58,7 +96,12 @@ fn every_key_of_a_file_must_be_of_use() {
         fs::write(&file, armour).expect("writing a key");
         gpg.run(&["--import", text(&file)]);
     }
-    assert_eq!(with_key_file(&gpg.export(&[])).emulators(), ["qemu-alpha-static"], "two in one block");
+    assert_eq!(with_key_file(gpg.export(&[])).emulators(), ["qemu-alpha-static"], "two in one block");
+    let binary = gpg.export_binary(&[]);
+    assert_eq!(with_key_file(&binary).emulators(), ["qemu-alpha-static"], "two in a binary file");
+    for (rest, words) in [(&[0x99, 1][..], "cut off"), (&[0x9b, 1], "no stated length"), (b"\n\n", "damaged")] {
+        with_key_file([&binary, rest].concat()).assert_refused(&["keys.asc", "number 3 cannot be used", words]);
+    }
 
     for (fingerprint, words, armour) in useless() {
         for content in [good() + &armour, armour.clone() + &good(), armour.clone()] {
@@ -76,8 +119,130 @@ fn every_key_of_a_file_must_be_of_use() {
         ran.assert_refused(&["keys.asc", "cannot be used"]);
     }
     for none in ["", "hello", &fs::read_to_string(&MIRROR.key.secret).expect("the secret half")] {
-        with_key_file(none).assert_refused(&["keys.asc", "not an ASCII-armoured OpenPGP public key"]);
+        with_key_file(none).assert_refused(&[
+            "keys.asc",
+            "not an OpenPGP public key, neither ASCII-armoured",
+            "binary",
+        ]);
     }
+    let old = old_kinds();
+    with_key_file([&binary, &old[..]].concat()).assert_refused(&["keys.asc", "cannot be used; take it out"]);
+    // Of the reader's own words none is of use to anybody.
+    let mut spoilt = binary;
+    let at = spoilt.len() - 20;
+    spoilt[at] ^= 1;
+    let ran = with_key_file(spoilt);
+    assert!(!ran.stderr.contains("assertion") && !ran.stderr.contains("left"), "{}", ran.stderr);
+    ran.assert_refused(&["cannot be used", "its own signatures do not fit it"]);
+}
+
+#[test]
+fn a_secret_key_is_none_to_trust() {
+    let gpg = Gpg::new();
+    let fingerprint = gpg.generate(&[], "secret", "ed25519", "sign", "never");
+    let file = gpg.0.path().join("secret");
+    gpg.run(&["--output", text(&file), "--export-secret-keys", &fingerprint]);
+    let secret = fs::read(file).expect("a secret key");
+    with_key_file(secret).assert_refused(&["cannot be used", "it is a secret key; export the public one"]);
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_one() {
+    let (armour, gpg) = (good(), Gpg::new());
+    gpg.run(&["--import", key()]);
+    let binary = gpg.export_binary(&[]);
+    let both: [&[u8]; 2] = [armour.as_bytes(), &binary];
+    let named = |index: usize, bytes: &[u8]| (format!("file {index}"), bytes.to_vec());
+    for (what, files) in [
+        ("two blocks", vec![[armour.as_bytes(), armour.as_bytes()].concat()]),
+        ("a binary ring", vec![[&binary[..], &binary].concat()]),
+        ("two files of either form", both.map(<[u8]>::to_vec).to_vec()),
+    ] {
+        let keys = Keys::from_bytes(files.iter().enumerate().map(|(index, file)| named(index, file))).expect(what);
+        assert_eq!((keys.count(), keys.identity()), (1, MIRROR.key.fingerprint.clone()), "{what}");
+        let pinned = Keys::pinned(&files, what, std::slice::from_ref(&MIRROR.key.fingerprint)).expect(what);
+        assert_eq!((pinned.count(), pinned.identity()), (1, MIRROR.key.fingerprint.clone()), "{what}");
+    }
+    assert_eq!(with_key_files(&both).emulators(), ["qemu-alpha-static"]);
+}
+
+/// gpg makes one of all copies that it imports: a newer expiry counts, and so does a revocation.
+#[test]
+fn copies_of_a_key_count_together() {
+    let gpg = Gpg::new();
+    let past = ["--faked-system-time", "20200101T000000"];
+    let renewed = gpg.generate(&past, "renewed", "ed25519", "sign", "1y");
+    let expired = gpg.export(&[&renewed]);
+    gpg.run(&["--quick-set-expire", &renewed, "10y"]);
+    let revoked = gpg.generate(&[], "revoked", "ed25519", "sign", "never");
+    let alive = gpg.export(&[&revoked]);
+    let certificate = gpg.0.path().join(format!("openpgp-revocs.d/{revoked}.rev"));
+    let words = fs::read_to_string(&certificate).expect("a revocation").replace(":-----BEGIN", "-----BEGIN");
+    fs::write(&certificate, words).expect("a revocation");
+    gpg.run(&["--import", text(&certificate)]);
+    let read = |copies: [&str; 2]| {
+        let [one, other] = copies.map(|copy| copy.as_bytes().to_vec());
+        [[one.clone(), other.clone()], [other, one]].map(|files| {
+            let named = files.into_iter().map(|file| ("a file".to_owned(), file));
+            Keys::from_bytes(named).map(|keys| keys.count()).map_err(|error| format!("{error:#}"))
+        })
+    };
+    for found in read([&expired, &gpg.export(&[&renewed])]) {
+        assert_eq!(found, Ok(1));
+    }
+    for found in read([&alive, &gpg.export(&[&revoked])]) {
+        assert!(found.as_ref().is_err_and(|error| error.contains("has been revoked")), "{found:?}");
+    }
+}
+
+/// What becomes of the mirror's key when a signature of its own is made so, beside the good ones or instead of them.
+fn with_own_signature(is_alone: bool, change: impl FnOnce(&mut SignatureConfig)) -> Result<usize, String> {
+    let secret = SignedSecretKey::from_armor_single(fs::File::open(&MIRROR.key.secret).expect("the secret half"));
+    let secret = secret.expect("the secret half").0;
+    let mut whole = secret.to_public_key();
+    let user = &mut whole.details.users[0];
+    let own = user.signatures[0].config().expect("a signature").clone();
+    let mut config = SignatureConfig::v4(SignatureType::CertPositive, own.pub_alg, own.hash_alg);
+    config.hashed_subpackets = own.hashed_subpackets;
+    change(&mut config);
+    let key = &secret.primary_key;
+    let made = config.sign_certification(key, key.public_key(), &Password::empty(), Tag::UserId, &user.id);
+    let made = made.expect("a signature");
+    user.signatures = if is_alone { vec![made] } else { vec![user.signatures[0].clone(), made] };
+    let bytes = whole.to_bytes().expect("a key");
+    Keys::from_bytes([("the file".to_owned(), bytes)]).map(|keys| keys.count()).map_err(|error| format!("{error:#}"))
+}
+
+/// gpg passes over a key's own signature that has expired or has something critical that it does not know, and goes by
+/// the others; without any it does not use the key.
+#[test]
+fn own_signatures_past_their_time_count_for_nothing() {
+    let lifetime = |seconds| SubpacketData::SignatureExpirationTime(Duration::from_secs(seconds));
+    let notation = Notation { readable: true, name: "x@example.org".into(), value: "y".into() };
+    let long_ago = |config: &mut SignatureConfig| {
+        for subpacket in &mut config.hashed_subpackets {
+            if let SubpacketData::SignatureCreationTime(time) = &mut subpacket.data {
+                *time = Timestamp::from_secs(1_000_000_000);
+            }
+        }
+    };
+    for (words, data) in [
+        ("it expired", lifetime(1)),
+        ("the notation x@example.org, which is critical", SubpacketData::Notation(notation)),
+        ("a subpacket of type 101, which is critical", SubpacketData::Experimental(101, "z".into())),
+    ] {
+        let subpacket = Subpacket::critical(data).expect("a subpacket");
+        let add = |config: &mut SignatureConfig| config.hashed_subpackets.push(subpacket.clone());
+        // The key is a second old at least, and so is its signature.
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        assert_eq!(with_own_signature(false, add), Ok(1), "{words}");
+        let error = with_own_signature(true, add).expect_err(words);
+        assert!(error.contains("its own signature does not count") && error.contains(words), "{error}");
+    }
+    let error = with_own_signature(true, long_ago).expect_err("older than its key");
+    assert!(error.contains("does not count: it was made") && error.contains("before its key"), "{error}");
+    let far = Subpacket::critical(lifetime(u32::MAX)).expect("a subpacket");
+    assert_eq!(with_own_signature(true, |config| config.hashed_subpackets.push(far)), Ok(1));
 }
 
 #[test]
@@ -104,7 +269,7 @@ fn subkeys_sign_while_they_are_of_use() {
     let old = ["--faked-system-time", "20200101T000000"];
     let expired = gpg.generate(&old, "old", "rsa2048", "cert", "never");
     gpg.run(&[&old[..], &["--quick-add-key", &expired, "rsa2048", "sign", "1y"]].concat());
-    with_key_file(&gpg.export(&[&expired])).assert_refused(&[&expired, "no key that may sign"]);
+    with_key_file(gpg.export(&[&expired])).assert_refused(&[&expired, "no key that may sign"]);
 }
 
 #[test]
@@ -118,7 +283,7 @@ fn of_a_keyring_only_the_pinned_keys_count() {
     keyring += &good();
     let pinned = |fingerprints: &[&str]| {
         let fingerprints: Vec<_> = fingerprints.iter().map(|&text| text.to_owned()).collect();
-        Keys::pinned(keyring.as_bytes(), "the keyring", &fingerprints).map(Trust::Keys)
+        Keys::pinned(&[&keyring], "the keyring", &fingerprints).map(Trust::Keys)
     };
     let mine = MIRROR.key.fingerprint.as_str();
     let spaced =
@@ -148,6 +313,26 @@ fn of_a_keyring_only_the_pinned_keys_count() {
 }
 
 #[test]
+fn a_binary_keyring_with_old_and_unreadable_keys_around_the_pinned_one() {
+    let gpg = Gpg::new();
+    gpg.run(&["--import", key()]);
+    let (mine, old) = (gpg.export_binary(&[]), old_kinds());
+    let wanted = std::slice::from_ref(&MIRROR.key.fingerprint);
+    for ring in [[&old[..], &mine, &old].concat(), [&mine[..], &old, b"\x99\xff\xff..."].concat(), mine.clone()] {
+        let keys = Keys::pinned(&[ring], "the keyring", wanted).expect("the pinned key");
+        assert_eq!((keys.count(), keys.identity()), (1, MIRROR.key.fingerprint.clone()));
+    }
+    // A damaged copy beside a good one; and it alone.
+    let mut torn = mine.clone();
+    let at = torn.len() - 250;
+    torn[at..].fill(0xff);
+    let both = [&torn[..], &mine].concat();
+    assert_eq!(Keys::pinned(&[both], "the keyring", wanted).expect("the good copy").count(), 1);
+    let error = format!("{:#}", Keys::pinned(&[torn], "the keyring", wanted).expect_err("a damaged key"));
+    assert!(error.contains(&MIRROR.key.fingerprint) && error.contains("damaged"), "{error}");
+}
+
+#[test]
 fn keys_out_of_the_distributions_package() {
     let install = format!(
         "mkdir -p %{{buildroot}}/etc/pki/rpm-gpg; cd %{{buildroot}}/etc/pki/rpm-gpg; cp {} RPM-GPG-KEY-fedora-45-primary; \
@@ -156,9 +341,25 @@ fn keys_out_of_the_distributions_package() {
     );
     let arguments = ["--target", "noarch"];
     let built = build(key_package::NAME, &arguments, &install, "/etc/pki");
-    let keyring = |built: &Built| key_package::keyring(fs::File::open(&built.path).expect("the package"));
+    let keyring = |built: &Built| key_package::keyrings(built.bytes().as_slice(), built.bytes().len() as u64);
     let found = keyring(&built).expect("a keyring");
-    assert_eq!(String::from_utf8_lossy(&found), good() + "\n");
+    assert_eq!(found, [fs::read(key()).expect("the mirror's key")]);
+    Keys::pinned(&found, key_package::NAME, std::slice::from_ref(&MIRROR.key.fingerprint)).expect("the pinned key");
+
+    // A file of either form, and an old one before it.
+    let gpg = Gpg::new();
+    gpg.run(&["--import", key()]);
+    let (old, binary) = (gpg.0.path().join("old"), gpg.0.path().join("binary"));
+    fs::write(&old, old_kinds()).expect("writing keys");
+    fs::write(&binary, gpg.export_binary(&[])).expect("writing a key");
+    let install = format!(
+        "mkdir -p %{{buildroot}}/etc/pki/rpm-gpg; cd %{{buildroot}}/etc/pki/rpm-gpg; \
+         cp {} RPM-GPG-KEY-fedora-1-primary; cp {} RPM-GPG-KEY-fedora-2-primary",
+        old.display(),
+        binary.display()
+    );
+    let found = keyring(&build(key_package::NAME, &arguments, &install, "/etc/pki")).expect("keyrings");
+    assert_eq!(found.len(), 2);
     Keys::pinned(&found, key_package::NAME, std::slice::from_ref(&MIRROR.key.fingerprint)).expect("the pinned key");
 
     let error = keyring(&build(key_package::NAME, &arguments, "mkdir -p %{buildroot}/etc/pki", "/etc/pki"));

@@ -23,5 +23,6 @@ mod server;
 mod signatures;
 mod sources;
 mod stage;
+mod swapped;
 mod witness;
 mod world;

@@ -9,26 +9,28 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::digest::Sha256;
+use crate::digest::{Algorithm, Digest, Sha256};
 use crate::host::Host;
 use crate::package::{Format, Package};
 use crate::partial::Partial;
-use crate::verify::{self, Trust};
+use crate::verify::{self, Trust, VerifiedRpm};
 use crate::{parallel, progress};
 
-use item::Item;
-use sink::{Extracted, Sink};
+use sink::Sink;
 
 mod archive;
 pub(crate) mod entries;
 mod item;
+mod listing;
 mod record;
 mod sink;
 
 pub use entries::{Limits, entries};
+pub use listing::{Kind, Listed};
 pub use record::{EmulatorRecord, Record, Stage, TextRecord};
+pub use sink::Extracted;
 
 /// What to extract for whom.
 #[derive(Debug)]
@@ -47,60 +49,78 @@ pub struct Wanted<'a> {
 /// # Errors
 /// The first package that fails a check, or holds an emulator that would not run. `dir` is then as it was.
 pub fn stage(packages: &[Package], wanted: &Wanted<'_>, dir: &Path) -> Result<(Stage, bool)> {
-    let key = key(packages, wanted)?;
+    let digests = digests(packages)?;
+    let key = key(packages, &digests, wanted);
     if let Some(record) = Record::read(dir).filter(|record| record.key == key && record.is_whole(dir)) {
         return Ok((Stage { dir: dir.into(), record }, false));
     }
     let partial = Partial::begin(dir, Record::is_in)?;
-    let record = extract_all(packages, wanted, partial.path(), key)?;
+    let record = extract_all(packages, &digests, wanted, partial.path(), key)?;
     record.write(partial.path())?;
     partial.finish()?;
     Ok((Stage { dir: dir.into(), record }, true))
 }
 
+/// Digests of the packages: promised ones, or as the files are now.
+fn digests(packages: &[Package]) -> Result<Vec<Digest>> {
+    let digest = |package: &Package| match &package.promise {
+        Some(promise) => Ok(promise.digest.clone()),
+        None => File::open(&package.path)
+            .and_then(|file| Algorithm::Sha256.of_reader(file))
+            .with_context(|| format!("reading the package {}", package.path.display())),
+    };
+    packages.iter().map(digest).collect()
+}
+
 /// Digest of all that decides what the folder holds.
-fn key(packages: &[Package], wanted: &Wanted<'_>) -> Result<Sha256> {
-    let mut text = format!("4 {} {} {:?}\n", wanted.host.name, wanted.trust.identity(), wanted.targets);
-    for package in packages {
-        let digest = match &package.promise {
-            Some(promise) => promise.digest.clone(),
-            None => File::open(&package.path)
-                .and_then(Sha256::of_reader)
-                .with_context(|| format!("reading the package {}", package.path.display()))?
-                .into(),
-        };
+fn key(packages: &[Package], digests: &[Digest], wanted: &Wanted<'_>) -> Sha256 {
+    let mut text = format!("6 {} {} {:?}\n", wanted.host.name, wanted.trust.identity(), wanted.targets);
+    for (package, digest) in packages.iter().zip(digests) {
         text += &format!("{} {}\n", digest.hex(), package.name);
     }
-    Ok(Sha256::of(text.as_bytes()))
+    Sha256::of(text.as_bytes())
 }
 
 /// Takes the packages in parallel, largest first.
-fn extract_all(packages: &[Package], wanted: &Wanted<'_>, dir: &Path, key: Sha256) -> Result<Record> {
+fn extract_all(
+    packages: &[Package],
+    digests: &[Digest],
+    wanted: &Wanted<'_>,
+    dir: &Path,
+    key: Sha256,
+) -> Result<Record> {
     for folder in ["emulators", "binfmt.d", "licenses"] {
         fs::create_dir(dir.join(folder)).context("making the folder of extracted files")?;
     }
     let size = |package: &Package| fs::metadata(&package.path).map_or(0, |metadata| metadata.len());
     // The largest first, so that none is left over at the end for one worker alone.
-    let mut queue: Vec<_> = packages.iter().map(|package| (size(package), package)).collect();
-    queue.sort_by_key(|&(size, _)| std::cmp::Reverse(size));
-    let bar = progress::bytes(queue.iter().map(|&(size, _)| size).sum(), "extracting");
+    let mut queue: Vec<_> = packages.iter().zip(digests).map(|(one, digest)| (size(one), one, digest)).collect();
+    queue.sort_by_key(|&(size, ..)| std::cmp::Reverse(size));
+    let bar = progress::bytes(queue.iter().map(|&(size, ..)| size).sum(), "extracting");
     let workers = thread::available_parallelism().map_or(1, usize::from);
-    let shares = parallel::each(&queue, workers, |&(size, package)| {
+    let shares = parallel::each(&queue, workers, |&(size, package, digest)| {
         let share = extract(package, wanted, dir)?;
+        // What the folder is found by must be what it was made from. Digests that a repository lists, of whatever kind, have
+        // been compared when the package was verified.
+        let is_same = package.promise.is_some() || Digest::from(share.proof.sha256.clone()) == *digest;
+        ensure!(is_same, "{} was changed while it was read; run again", package.path.display());
         bar.inc(size);
         Ok(share)
     })?;
     let mut record = Record { key, packages: vec![], emulators: vec![], confs: vec![], licences: vec![] };
-    for Extracted { proof, emulators, confs, licences } in shares {
+    let mut passed_over = Vec::new();
+    for Extracted { proof, emulators, confs, licences, links } in shares {
         record.packages.push(proof);
         record.emulators.extend(emulators);
         record.confs.extend(confs);
         record.licences.extend(licences);
+        passed_over.extend(links);
     }
     record.packages.sort_by(|a, b| a.nevra.cmp(&b.nevra));
     record.emulators.sort_by(|a, b| a.target.cmp(&b.target));
     record.confs.sort();
     record.licences.sort();
+    passed_over.iter().try_for_each(|link| link.check(&record.emulators))?;
     check_complete(&record, wanted)?;
     Ok(record)
 }
@@ -125,19 +145,26 @@ fn extract(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Extract
 }
 
 fn extract_rpm(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Extracted> {
-    let (file, proof) = verify::rpm(package, wanted.trust, wanted.host)?;
+    unpack_rpm(verify::rpm(package, wanted.trust, wanted.host)?, package, wanted, dir)
+}
+
+/// Writes what is wanted of a verified package into `dir`, below `emulators`, `binfmt.d` and `licenses`. Nothing is taken
+/// of its file but what the digests in the verified header vouch for, whatever has become of it since.
+///
+/// # Errors
+/// If a file is not the one that the header lists, or would not run.
+pub fn unpack_rpm(verified: VerifiedRpm, package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Extracted> {
+    let VerifiedRpm { proof, header, payload } = verified;
     let mut sink = Sink::new(package, wanted, dir, proof);
-    entries(file, Limits::PACKAGE, |path, is_file, size, content| {
-        let Some(item) = Item::of(path, wanted.targets) else { return Ok(()) };
-        sink.take(&item, is_file, size, content)
-    })
-    .with_context(|| format!("unpacking {}", package.name))?;
+    entries::unpack(&header, payload, Limits::PACKAGE, |file, content| sink.take(file, content))
+        .and_then(|missing| sink.check_missing(&missing))
+        .with_context(|| format!("unpacking {}", package.name))?;
     Ok(sink.extracted)
 }
 
 /// Debian's packages: apt has verified them, dpkg opens them, and the same allow-list holds.
 fn extract_deb(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Extracted> {
-    let (file, proof) = verify::deb(package)?;
+    let (file, proof) = verify::deb(package, dir)?;
     let mut sink = Sink::new(package, wanted, dir, proof);
     let mut dpkg = Command::new("dpkg-deb")
         .args(["--fsys-tarfile", "-"])
@@ -147,7 +174,7 @@ fn extract_deb(package: &Package, wanted: &Wanted<'_>, dir: &Path) -> Result<Ext
         .stderr(Stdio::null())
         .spawn()
         .context("running dpkg-deb")?;
-    let result = dpkg.stdout.take().context("reading from dpkg-deb").and_then(|tar| sink.take_all(tar, wanted.targets));
+    let result = dpkg.stdout.take().context("reading from dpkg-deb").and_then(|tar| sink.take_all(tar));
     let status = dpkg.wait().context("waiting for dpkg-deb")?;
     result?;
     if !status.success() {

@@ -43,7 +43,7 @@ pub struct FetchArgs {
     #[arg(long, value_name = "HEX", conflicts_with = "key", value_parser = parse_fingerprint)]
     fingerprint: Vec<String>,
 
-    /// A public key (ASCII-armoured OpenPGP) that the packages must be signed with; may be repeated
+    /// A file of public keys (OpenPGP, ASCII-armoured or binary) that the packages must be signed with; may be repeated
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
 

@@ -3,11 +3,11 @@
 //! Whether the package is what its repository promises is the caller's business, and so is which of the keys counts: a
 //! fingerprint pinned elsewhere decides ([`Keys::pinned`](crate::verify::Keys::pinned)).
 
-use std::io::{Read, Seek};
+use std::io::Read;
 
 use anyhow::{Result, ensure};
 
-use crate::extract::{Limits, entries};
+use crate::extract::{Kind, Limits, entries};
 
 /// The package's name.
 pub const NAME: &str = "fedora-gpg-keys";
@@ -21,22 +21,26 @@ const LARGEST_KEY: u64 = 64 << 10;
 /// Largest accepted sum of all keys, in bytes: some fifty releases, each with a post-quantum key, and as much again.
 const LARGEST_KEYRING: usize = 4 << 20;
 
-/// All armoured keys of the releases in `package`, one after the other.
+/// The files of keys, ASCII-armoured or binary, in `package`, which has `length` bytes.
 ///
 /// # Errors
 /// If it is damaged, holds no keys, or larger ones than there are.
-pub fn keyring(package: impl Read + Seek) -> Result<Vec<u8>> {
-    let mut keyring = Vec::new();
-    entries(package, Limits::PACKAGE, |path, is_file, size, content| {
-        if !is_file || !path.starts_with(KEYS) {
+pub fn keyrings(package: impl Read, length: u64) -> Result<Vec<Vec<u8>>> {
+    let mut keyrings = Vec::new();
+    let mut sum = 0;
+    entries(package, length, Limits::PACKAGE, |file, content| {
+        let path = &file.path;
+        if file.kind != Kind::File || !path.starts_with(KEYS) {
             return Ok(());
         }
-        ensure!(size <= LARGEST_KEY, "{path} has {size} bytes, which no key has");
+        ensure!(file.size <= LARGEST_KEY, "{path} has {} bytes, which no key has", file.size);
+        let mut keyring = Vec::new();
         content.take(LARGEST_KEY).read_to_end(&mut keyring)?;
-        keyring.push(b'\n');
-        ensure!(keyring.len() <= LARGEST_KEYRING, "the keys have more than {LARGEST_KEYRING} bytes together");
+        sum += keyring.len();
+        ensure!(sum <= LARGEST_KEYRING, "the keys have more than {LARGEST_KEYRING} bytes together");
+        keyrings.push(keyring);
         Ok(())
     })?;
-    ensure!(!keyring.is_empty(), "it holds no keys ({KEYS}*)");
-    Ok(keyring)
+    ensure!(!keyrings.is_empty(), "it holds no keys ({KEYS}*)");
+    Ok(keyrings)
 }

@@ -1,11 +1,9 @@
-//! Where the parts of an RPM file are, and that its two headers are what a reader can afford to parse.
+//! The headers of an RPM file, and that they are what a reader can afford to parse.
 //!
 //! The `rpm` crate trusts counts and offsets in headers: a damaged one makes it panic, or ask for any amount of memory.
 //! So they are held against each other and against the file before that crate sees them. Nothing else is looked at.
 
-use std::io::{Read, Seek, SeekFrom};
-
-use anyhow::Result;
+use std::io::{self, Read};
 
 /// Length of the obsolete lead before the first header.
 const LEAD: u64 = 96;
@@ -17,40 +15,41 @@ const LARGEST_STORE: u64 = 2 << 20;
 /// Most entries that a header may have: rpm's own limit.
 const MOST_ENTRIES: u64 = 0xffff;
 
-/// Where the payload begins; `None` if this is no RPM file, or one whose headers do not add up.
+/// All that comes before the payload: lead, signatures, header. `None` if this is no RPM file, or one whose headers do
+/// not add up. The file is read once and in order, so that what is hashed on the way is what is parsed afterwards; it has
+/// `length` bytes, and more memory than that is not taken.
 ///
 /// # Errors
 /// If reading fails.
-pub fn payload_offset(file: &mut (impl Read + Seek)) -> Result<Option<u64>> {
-    let length = file.seek(SeekFrom::End(0))?;
-    let mut at = LEAD;
+pub fn headers(mut file: impl Read, length: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let mut read = |bytes: &mut Vec<u8>, count: u64| {
+        if count > length.saturating_sub(bytes.len() as u64) {
+            return Ok(false);
+        }
+        Ok::<_, io::Error>(file.by_ref().take(count).read_to_end(bytes)? as u64 == count)
+    };
+    if !read(&mut bytes, LEAD)? {
+        return Ok(None);
+    }
     for is_signature in [true, false] {
-        let Some(size) = header_size(file, at, length)? else { return Ok(None) };
-        at += size;
-        if is_signature {
-            at = at.next_multiple_of(8);
+        let start = bytes.len();
+        if !read(&mut bytes, 16)? {
+            return Ok(None);
+        }
+        let intro = &bytes[start..];
+        let (entries, store) = (number(intro, 8), number(intro, 12));
+        let is_sound = intro.starts_with(&[0x8e, 0xad, 0xe8, 1]) && entries <= MOST_ENTRIES && store <= LARGEST_STORE;
+        if !is_sound || !read(&mut bytes, 16 * entries)? || !are_inside(&bytes[start + 16..], store) {
+            return Ok(None);
+        }
+        let at = bytes.len() as u64 + store;
+        let end = if is_signature { at.next_multiple_of(8) } else { at };
+        if !read(&mut bytes, store + end - at)? {
+            return Ok(None);
         }
     }
-    Ok(Some(at))
-}
-
-/// Length of the header at `at`, if it is sound.
-fn header_size(file: &mut (impl Read + Seek), at: u64, length: u64) -> Result<Option<u64>> {
-    let mut intro = [0; 16];
-    if at + 16 > length {
-        return Ok(None);
-    }
-    file.seek(SeekFrom::Start(at))?;
-    file.read_exact(&mut intro)?;
-    let (entries, store) = (number(&intro, 8), number(&intro, 12));
-    let size = 16 + 16 * entries + store;
-    let is_sound = intro.starts_with(&[0x8e, 0xad, 0xe8, 1]) && entries <= MOST_ENTRIES && store <= LARGEST_STORE;
-    if !is_sound || at + size > length {
-        return Ok(None);
-    }
-    let mut index = vec![0; 16 * entries as usize];
-    file.read_exact(&mut index)?;
-    Ok(are_inside(&index, store).then_some(size))
+    Ok(Some(bytes))
 }
 
 /// Whether all entries are inside the store, and all of them together need no more than it holds: in real headers
@@ -85,7 +84,7 @@ fn number(bytes: &[u8], at: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::are_inside;
+    use super::{LEAD, are_inside, headers};
 
     fn entry(kind: u32, offset: u32, count: u32) -> Vec<u8> {
         [1000, kind, offset, count].iter().flat_map(|number: &u32| number.to_be_bytes()).collect()
@@ -105,5 +104,23 @@ mod tests {
         ] {
             assert_eq!(are_inside(&entries.concat(), 16), good, "{entries:?}");
         }
+    }
+
+    #[test]
+    fn takes_what_comes_before_the_payload() {
+        let header = |entries: &[Vec<u8>], store: &[u8]| {
+            let sizes = [entries.len() as u32, store.len() as u32].map(u32::to_be_bytes).concat();
+            [&[0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0][..], &sizes, &entries.concat(), store].concat()
+        };
+        let signatures = header(&[entry(6, 0, 1)], b"five\0");
+        let whole = [&[0; LEAD as usize][..], &signatures, &[0; 3], &header(&[entry(4, 0, 1)], &[0, 0, 0, 7])].concat();
+        let file = [&whole[..], b"payload"].concat();
+        let read = |bytes: &[u8]| headers(bytes, bytes.len() as u64).expect("bytes in memory");
+        assert_eq!(read(&file).as_ref(), Some(&whole));
+        for length in 0..whole.len() {
+            assert_eq!(read(&whole[..length]), None, "{length} bytes");
+        }
+        // A file that is shorter than it was said to be.
+        assert_eq!(headers(&whole[..150], 1 << 30).expect("bytes in memory"), None);
     }
 }

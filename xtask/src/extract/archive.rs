@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 
 use anyhow::{Context, Result, bail, ensure};
-use rpm::{FileFlags, FileType, IndexTag, PackageMetadata};
+
+use super::listing::Listed;
 
 /// Length of a member's header with all its fields, and of one with nothing but a number.
 const NAMED: usize = 110;
@@ -20,65 +21,23 @@ const END: &str = "TRAILER!!!";
 /// Longest accepted name, in bytes: `PATH_MAX`.
 const LONGEST_NAME: usize = 4096;
 
-/// A file as the package's header describes it.
-#[derive(Debug)]
-pub(super) struct File {
-    /// Its absolute path.
-    pub(super) path: String,
-    /// Whether it is a plain file with a content of its own.
-    pub(super) is_file: bool,
-    /// Its length in bytes.
-    pub(super) size: u64,
-    /// How many bytes of it are in an archive that does not say so itself.
-    stored: u64,
-}
-
-/// The files that a header lists.
-pub(super) fn files(metadata: &PackageMetadata) -> Result<Vec<File>> {
-    let numbers = |tag| metadata.header.get_entry_data_as_u32_array(tag).unwrap_or_default();
-    let (devices, inodes) = (numbers(IndexTag::RPMTAG_FILEDEVICES), numbers(IndexTag::RPMTAG_FILEINODES));
-    let entries = metadata.get_file_entries()?;
-    // Of several links to one file, the last one comes with the content.
-    let mut last = HashMap::new();
-    let identity = |index: usize| Some((*devices.get(index)?, *inodes.get(index)?));
-    let is_plain = |entry: &rpm::FileEntry<'_>| {
-        entry.mode().file_type() == FileType::Regular && !entry.flags().contains(FileFlags::GHOST)
-    };
-    for (index, _) in entries.iter().enumerate().filter(|(_, entry)| is_plain(entry)) {
-        identity(index).and_then(|identity| last.insert(identity, index));
-    }
-    let is_last = |index: usize| identity(index).is_none_or(|identity| last.get(&identity) == Some(&index));
-    let file = |(index, entry): (usize, &rpm::FileEntry<'_>)| {
-        let size = entry.size() as u64;
-        let is_file = is_plain(entry) && is_last(index);
-        let is_empty = entry.flags().contains(FileFlags::GHOST) || is_plain(entry) && !is_file;
-        File {
-            path: format!("{}{}", entry.dirname(), entry.basename()),
-            is_file,
-            size,
-            stored: if is_empty { 0 } else { size },
-        }
-    };
-    Ok(entries.iter().enumerate().map(file).collect())
-}
-
 /// Reads an archive's members one after the other.
 pub(super) struct Archive<R> {
     inner: R,
-    files: Vec<File>,
+    files: Vec<Listed>,
     by_name: HashMap<String, usize>,
     seen: Vec<bool>,
 }
 
 impl<R: Read> Archive<R> {
-    pub(super) fn new(inner: R, files: Vec<File>) -> Self {
-        let name = |(index, file): (usize, &File)| (file.path.trim_start_matches('/').to_owned(), index);
+    pub(super) fn new(inner: R, files: Vec<Listed>) -> Self {
+        let name = |(index, file): (usize, &Listed)| (file.path.trim_start_matches('/').to_owned(), index);
         let by_name = files.iter().enumerate().map(name).collect();
         Self { inner, seen: vec![false; files.len()], files, by_name }
     }
 
-    /// Calls `each` for all members. What it leaves of a content is passed over.
-    pub(super) fn read(mut self, mut each: impl FnMut(&File, &mut dyn Read) -> Result<()>) -> Result<()> {
+    /// Calls `each` for all members. What it leaves of a content is passed over. Gives the files that the archive lacks.
+    pub(super) fn read(mut self, mut each: impl FnMut(&Listed, &mut dyn Read) -> Result<()>) -> Result<Vec<Listed>> {
         while let Some((index, length)) = self.next()? {
             let seen =
                 self.seen.get_mut(index).context("the archive in it holds a file that its header does not know")?;
@@ -88,7 +47,8 @@ impl<R: Read> Archive<R> {
             io::copy(&mut content, &mut io::sink()).context(CUT_OFF)?;
             self.skip_padding(length)?;
         }
-        Ok(())
+        let missing = self.files.into_iter().zip(self.seen).filter(|(file, seen)| !seen && !file.is_ghost);
+        Ok(missing.map(|(file, _)| file).collect())
     }
 
     /// Which file is next, and how many bytes of it follow.

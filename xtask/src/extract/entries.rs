@@ -4,12 +4,13 @@
 //! the header, `decompress` the payload, `archive` what comes out of that. Digests and signatures are
 //! [`crate::verify`]'s, and what is wanted of the files is the caller's.
 
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Read};
 
-use anyhow::{Context, Result, bail, ensure};
-use rpm::{IndexTag, PackageMetadata};
+use anyhow::{Context, Result, anyhow, bail};
+use rpm::PackageMetadata;
 
-use super::archive::{Archive, files};
+use super::archive::Archive;
+use super::listing::{Listed, files};
 use crate::decompress::{self, decompress};
 use crate::rpm_layout;
 
@@ -37,35 +38,32 @@ impl Limits {
     pub const PACKAGE: Self = Self { files: 2048, unpacked: 1 << 30 };
 }
 
-/// Calls `each` with path, whether it is a plain file with a content of its own, size, and content, for all that the
-/// archive holds and the header knows. What is left of a content is passed over. Paths and sizes are as the package
-/// says: nothing is to be written under such a name.
+/// Calls `each` for all that the archive of a package holds and its header knows, with its content. What is left of a
+/// content is passed over. `length` is the package's, in bytes. Nothing here is verified.
 ///
 /// # Errors
 /// If the package is damaged or goes beyond a limit, or if `each` fails.
 pub fn entries(
-    mut package: impl Read + Seek,
+    mut package: impl Read,
+    length: u64,
     limits: Limits,
-    mut each: impl FnMut(&str, bool, u64, &mut dyn Read) -> Result<()>,
+    each: impl FnMut(&Listed, &mut dyn Read) -> Result<()>,
 ) -> Result<()> {
-    let Some(start) = rpm_layout::payload_offset(&mut package)? else { bail!("it is not an RPM package") };
-    package.rewind()?;
-    let mut headers = Vec::new();
-    package.by_ref().take(start).read_to_end(&mut headers)?;
-    let metadata = PackageMetadata::parse(&mut headers.as_slice())?;
-    check_files(&metadata, limits)?;
-    let payload = BufReader::with_capacity(1 << 17, package);
-    let payload = decompress(payload, limits.unpacked, LIMITS).context("reading its payload")?;
-    let archive = Archive::new(BufReader::with_capacity(1 << 17, payload), files(&metadata)?);
-    archive.read(|file, content| each(&file.path, file.is_file, file.size, content))
+    let Some(headers) = rpm_layout::headers(&mut package, length)? else { bail!("it is not an RPM package") };
+    let header = PackageMetadata::parse(&mut headers.as_slice()).map_err(|_| anyhow!("its header is damaged"))?;
+    unpack(&header, package, limits, each).map(drop)
 }
 
-/// That it lists no more files than it may.
-fn check_files(metadata: &PackageMetadata, limits: Limits) -> Result<()> {
-    let names = match metadata.header.get_entry_data_as_string_array(IndexTag::RPMTAG_BASENAMES) {
-        Err(rpm::Error::TagNotFound(_)) => return Ok(()),
-        names => names?.len(),
-    };
-    ensure!(names <= limits.files, "it lists {names} files, which no such package does (at most {})", limits.files);
-    Ok(())
+/// The same for a header that was parsed and a payload that is to be read from here on. Gives the files that the header
+/// lists and the archive lacks.
+pub(super) fn unpack(
+    header: &PackageMetadata,
+    payload: impl Read,
+    limits: Limits,
+    each: impl FnMut(&Listed, &mut dyn Read) -> Result<()>,
+) -> Result<Vec<Listed>> {
+    let files = files(header, limits.files)?;
+    let payload = BufReader::with_capacity(1 << 17, payload);
+    let payload = decompress(payload, limits.unpacked, LIMITS).context("reading its payload")?;
+    Archive::new(BufReader::with_capacity(1 << 17, payload), files).read(each)
 }

@@ -5,17 +5,18 @@ use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use codegen::elf;
 use codegen::table::Emulator;
 use object::ReadCache;
 
 use super::Wanted;
 use super::item::Item;
+use super::listing::{FileDigest, Kind, Listed};
 use super::record::{EmulatorRecord, TextRecord};
-use crate::digest::{Hasher, Sha256};
+use crate::digest::{Algorithm, AnyHasher, Hasher, Sha256};
 use crate::host::Host;
-use crate::package::Package;
+use crate::package::{Format, Package};
 use crate::verify::Proof;
 
 /// Largest accepted emulator, in bytes; the largest known has 20 MB, an unstripped one 60 MB.
@@ -25,11 +26,38 @@ const LARGEST_EMULATOR: u64 = 256 << 20;
 const LARGEST_TEXT: u64 = 1 << 20;
 
 /// One package's share of the record.
-pub(super) struct Extracted {
-    pub(super) proof: Proof,
-    pub(super) emulators: Vec<EmulatorRecord>,
-    pub(super) confs: Vec<TextRecord>,
-    pub(super) licences: Vec<TextRecord>,
+#[derive(Debug)]
+pub struct Extracted {
+    /// The package.
+    pub proof: Proof,
+    /// Its emulators.
+    pub emulators: Vec<EmulatorRecord>,
+    /// Its conf files.
+    pub confs: Vec<TextRecord>,
+    /// Its licence texts.
+    pub licences: Vec<TextRecord>,
+    /// Symbolic links in the place of emulators, which are passed over.
+    pub(super) links: Vec<Link>,
+}
+
+/// A symbolic link in the place of an emulator: later releases have links from the old names to the emulators.
+#[derive(Debug)]
+pub(super) struct Link {
+    target: String,
+    to: String,
+}
+
+impl Link {
+    /// That what it stands for is one of these emulators, or what it leads to.
+    pub(super) fn check(&self, emulators: &[EmulatorRecord]) -> Result<()> {
+        let name = self.to.rsplit('/').next().and_then(Emulator::from_file_name);
+        let is_there = |target: &str| emulators.iter().any(|emulator| emulator.target == target);
+        if is_there(&self.target) || name.is_some_and(|emulator| is_there(&emulator.target)) {
+            return Ok(());
+        }
+        let name = Emulator { target: self.target.clone() }.file_name();
+        bail!("{name} is a link to {:?}, which no package holds", self.to)
+    }
 }
 
 impl Extracted {
@@ -43,18 +71,27 @@ impl Extracted {
 pub(super) struct Sink<'a> {
     package: &'a Package,
     host: Host,
+    targets: &'a [String],
     dir: &'a Path,
     pub(super) extracted: Extracted,
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(package: &'a Package, wanted: &Wanted<'_>, dir: &'a Path, proof: Proof) -> Self {
-        let extracted = Extracted { proof, emulators: vec![], confs: vec![], licences: vec![] };
-        Self { package, host: wanted.host, dir, extracted }
+    pub(super) fn new(package: &'a Package, wanted: &Wanted<'a>, dir: &'a Path, proof: Proof) -> Self {
+        let extracted = Extracted { proof, emulators: vec![], confs: vec![], licences: vec![], links: vec![] };
+        Self { package, host: wanted.host, targets: wanted.targets, dir, extracted }
     }
 
-    /// Takes one file.
-    pub(super) fn take(&mut self, item: &Item, is_file: bool, size: u64, content: &mut dyn Read) -> Result<()> {
+    /// Takes one file if it is wanted. A link is none: it carries no bytes of its own.
+    pub(super) fn take(&mut self, file: &Listed, content: &mut dyn Read) -> Result<()> {
+        let Some(item) = Item::of(&file.path, self.targets) else { return Ok(()) };
+        let (item, size) = (&item, file.size);
+        if let Kind::Link(to) = &file.kind {
+            if let Item::Emulator(emulator) = item {
+                self.extracted.links.push(Link { target: emulator.target.clone(), to: to.clone() });
+            }
+            return Ok(());
+        }
         let (mut relative, limit, mode) = match item {
             Item::Emulator(emulator) => (format!("emulators/{}", emulator.file_name()), LARGEST_EMULATOR, 0o755),
             Item::Conf { target } => (format!("binfmt.d/qemu-{target}.conf"), LARGEST_TEXT, 0o644),
@@ -68,14 +105,17 @@ impl<'a> Sink<'a> {
             }
         }
         let context = || format!("copying {relative}");
-        if !is_file || size > limit {
+        if file.kind != Kind::File || size > limit {
             bail!("{relative} is not a plain file of at most {limit} bytes");
         }
+        // Of a Debian package the lists of apt vouch for the whole file.
+        let vouched = file.digest.is_some() || self.package.format == Format::Deb;
+        ensure!(vouched, "its header holds no digest of {}; do not use it", file.path);
         let path = self.dir.join(&relative);
         if let Item::Licence { folder, .. } = item {
             fs::create_dir_all(self.dir.join("licenses").join(folder)).with_context(context)?;
         }
-        let mut file = match fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path) {
+        let mut copied = match fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.extracted.holds(&relative) => {
                 bail!("it holds {relative} twice; do not use it")
             }
@@ -84,10 +124,12 @@ impl<'a> Sink<'a> {
             }
             other => other.with_context(context)?,
         };
-        let (written, sha256) = copy(content, &mut file, limit).with_context(context)?;
+        let mut digests = Digests::new(file.digest.as_ref())?;
+        let written = copy(content, &mut copied, limit, &mut digests).with_context(context)?;
         if written != size {
             bail!("{relative} has {written} bytes, the header says {size}");
         }
+        let sha256 = digests.check(&relative)?;
         match item {
             Item::Emulator(emulator) => {
                 let build_id = self.check_emulator(emulator, &path)?;
@@ -107,20 +149,33 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
+    /// That nothing is wanted of what the header lists and the archive lacks.
+    pub(super) fn check_missing(&self, missing: &[Listed]) -> Result<()> {
+        let is_wanted = |file: &&Listed| file.kind == Kind::File && Item::of(&file.path, self.targets).is_some();
+        match missing.iter().find(is_wanted) {
+            Some(file) => bail!("the archive in it lacks {}, which its header lists; do not use it", file.path),
+            None => Ok(()),
+        }
+    }
+
     /// Takes what is wanted of a tar archive, and reads it to its end.
-    pub(super) fn take_all(&mut self, tar: impl Read, targets: &[String]) -> Result<()> {
+    pub(super) fn take_all(&mut self, tar: impl Read) -> Result<()> {
         let package = self.package.name.clone();
         let context = || format!("unpacking {package}");
         let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 17, tar));
         for entry in archive.entries().with_context(context)? {
             let mut entry = entry.with_context(context)?;
             let path = entry.path().with_context(context)?.to_string_lossy().trim_start_matches('.').to_owned();
-            let (is_file, size) = (entry.header().entry_type().is_file(), entry.size());
-            // Later releases ship links from the old names to the emulators: those carry no bytes of their own.
-            let is_link = entry.header().entry_type().is_symlink();
-            if let Some(item) = Item::of(&path, targets).filter(|_| !is_link) {
-                self.take(&item, is_file, size, &mut entry).with_context(context)?;
-            }
+            let kind = match entry.header().entry_type() {
+                tar::EntryType::Symlink => {
+                    let to = entry.link_name().with_context(context)?;
+                    Kind::Link(to.map(|to| to.to_string_lossy().into_owned()).unwrap_or_default())
+                }
+                kind if kind.is_file() => Kind::File,
+                _ => Kind::Other,
+            };
+            let file = Listed { path, kind, size: entry.size(), digest: None, stored: 0, is_ghost: false };
+            self.take(&file, &mut entry).with_context(context)?;
         }
         io::copy(&mut archive.into_inner(), &mut io::sink()).with_context(context)?;
         Ok(())
@@ -137,20 +192,58 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// Copies at most `limit` bytes and one; their number and digest.
-fn copy(from: &mut dyn Read, to: &mut File, limit: u64) -> io::Result<(u64, Sha256)> {
+/// Copies at most `limit` bytes and one; their number.
+fn copy(from: &mut dyn Read, to: &mut File, limit: u64, digests: &mut Digests<'_>) -> io::Result<u64> {
     let mut from = from.take(limit + 1);
-    let mut hasher = Hasher::default();
     let mut buffer = vec![0; 1 << 18];
     let mut written = 0;
     loop {
         match from.read(&mut buffer)? {
-            0 => return Ok((written, hasher.finish())),
+            0 => return Ok(written),
             length => {
                 to.write_all(&buffer[..length])?;
-                hasher.update(&buffer[..length]);
+                digests.update(&buffer[..length]);
                 written += length as u64;
             }
         }
+    }
+}
+
+/// Digests of a file in the making: SHA-256 for the record, which is mostly what the header has too.
+struct Digests<'a> {
+    sha256: Hasher,
+    listed: Option<(&'a FileDigest, Option<AnyHasher>)>,
+}
+
+impl<'a> Digests<'a> {
+    /// For a file that a signed header lists with this digest; none where something else vouches for it.
+    fn new(listed: Option<&'a FileDigest>) -> Result<Self> {
+        let other = |listed: &'a FileDigest| {
+            let algorithm = listed.kind.algorithm()?;
+            Ok::<_, anyhow::Error>((listed, (algorithm != Algorithm::Sha256).then(|| AnyHasher::new(algorithm))))
+        };
+        Ok(Self { sha256: Hasher::default(), listed: listed.map(other).transpose()? })
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        if let Some((_, Some(other))) = &mut self.listed {
+            other.update(bytes);
+        }
+    }
+
+    /// That the content is the listed one; its SHA-256.
+    fn check(self, relative: &str) -> Result<Sha256> {
+        let sha256 = self.sha256.finish();
+        let Some((listed, other)) = self.listed else { return Ok(sha256) };
+        let found = other.map_or_else(|| sha256.to_string(), |other| other.finish().hex().to_owned());
+        ensure!(
+            found == listed.digits,
+            "{relative} has {} {found}, the header that was verified says {:?}: the package was changed meanwhile, or \
+             is damaged; do not use it",
+            listed.kind.name(),
+            listed.digits
+        );
+        Ok(sha256)
     }
 }

@@ -14,7 +14,7 @@ use crate::verify::{Keys, Trust};
 use servers::Servers;
 
 pub(super) use koji::Koji;
-pub use release::{NEWEST_KNOWN, Release, WantedRelease};
+pub use release::{KEYS, NEWEST_KNOWN, Release, WantedRelease};
 
 mod koji;
 mod release;
@@ -129,14 +129,14 @@ pub(super) fn trust(
         return Ok(Trust::Keys(Keys::from_files(&request.keys)?));
     }
     let fingerprints = fingerprints(release, request)?;
-    let pinned = |keyring: &[u8], name: &str| Keys::pinned(keyring, name, &fingerprints);
+    let pinned = |keyrings: &[Vec<u8>], name: &str| Keys::pinned(keyrings, name, &fingerprints);
     let project = Servers::new(request.servers.as_deref()).project();
     let name = project.of(KEYRING);
     // The fingerprint proves it, so what is kept is as good as what would be fetched, if it has all that may be needed.
-    let kept = fetcher.kept_metadata(&project, KEYRING).and_then(|keyring| pinned(&keyring, &name).ok());
+    let kept = fetcher.kept_metadata(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name).ok());
     let is_enough = |keys: &Keys| keys.count() >= fingerprints.len() && !fetcher.is_refreshing();
-    let asked = || fetcher.metadata(&project, KEYRING).and_then(|keyring| pinned(&keyring, &name));
-    let packaged = || from_package(repositories, fetcher).and_then(|keyring| pinned(&keyring, key_package::NAME));
+    let asked = || fetcher.metadata(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name));
+    let packaged = || from_package(repositories, fetcher).and_then(|keyrings| pinned(&keyrings, key_package::NAME));
     let keys = match kept {
         Some(keys) if is_enough(&keys) => keys,
         Some(keys) => asked().unwrap_or(keys),
@@ -155,7 +155,7 @@ fn fingerprints(release: Release, request: &Request) -> Result<Vec<String>> {
 }
 
 /// The keys in the repositories' own package of them.
-fn from_package(repositories: &[Repository], fetcher: &Fetcher) -> Result<Vec<u8>> {
+fn from_package(repositories: &[Repository], fetcher: &Fetcher) -> Result<Vec<Vec<u8>>> {
     let mut found = None;
     for repository in repositories {
         let entries = repository::list(repository, key_package::NAME, fetcher)?;
@@ -172,7 +172,7 @@ fn from_package(repositories: &[Repository], fetcher: &Fetcher) -> Result<Vec<u8
     let mirrors = elsewhere.as_ref().unwrap_or(&repository.mirrors);
     let path = fetcher.file(mirrors, &chosen.href, &chosen.promise, &transfers)?;
     let file = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
-    key_package::keyring(file).with_context(|| format!("reading {}", chosen.nevra))
+    key_package::keyrings(file, chosen.promise.size).with_context(|| format!("reading {}", chosen.nevra))
 }
 
 /// A plan from `fetch.lock`: the packages are known, and nobody is asked unless one of them is not in the cache.

@@ -21,7 +21,7 @@ mod fedora;
 mod folder;
 mod repository;
 
-pub use fedora::{NEWEST_KNOWN, Release, WantedRelease};
+pub use fedora::{KEYS, NEWEST_KNOWN, Release, WantedRelease};
 
 /// What a user may name as a source.
 #[derive(Clone, Debug, PartialEq, Eq)]

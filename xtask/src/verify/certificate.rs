@@ -1,18 +1,13 @@
-//! One OpenPGP certificate out of a file of armoured keys: read strictly, and judged: what cannot be read whole, has
-//! been revoked, has expired or cannot sign is no certificate to trust. Which ones are wanted is decided in `keys`.
-
-use std::io::{BufRead, Read};
+//! One OpenPGP certificate, read strictly, and judged: what cannot be read whole, has been revoked, has expired or cannot
+//! sign is no certificate to trust. Which ones are wanted is decided in `keys`.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use pgp::armor::Dearmor;
-use pgp::composed::{Deserializable, SignedPublicKey};
+use pgp::composed::{Deserializable, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::public_key::PublicKeyAlgorithm;
-use pgp::packet::{PacketHeader, PacketParser, PublicKey, PublicSubkey, Signature, SignatureType};
-use pgp::types::{KeyDetails, KeyVersion, PacketLength, Tag};
+use pgp::packet::{PacketParser, PublicKey, PublicSubkey, Signature, SignatureType};
+use pgp::types::{KeyDetails, KeyVersion, VerifyingKey};
 
-/// Lines around a block of public keys; what is between two blocks is a comment.
-const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
-const END: &str = "-----END PGP PUBLIC KEY BLOCK-----";
+use super::signature::{fault, is_by, weakness};
 
 /// A certificate, and those of its keys that may sign packages.
 #[derive(Debug)]
@@ -23,82 +18,111 @@ pub(super) struct Certificate {
     subkeys: Vec<PublicSubkey>,
 }
 
-/// Splits armoured text into its certificates, each as OpenPGP packets, or why they cannot be told apart. None is
-/// passed over.
-pub(super) fn split(text: &[u8]) -> Vec<Result<Vec<u8>>> {
-    let text = String::from_utf8_lossy(text);
-    let mut certificates = Vec::new();
-    for block in text.split(BEGIN).skip(1) {
-        match dearmour(block).and_then(|bytes| split_packets(&bytes)) {
-            Ok(more) => certificates.extend(more.into_iter().map(Ok)),
-            Err(error) => certificates.push(Err(error)),
-        }
-    }
-    certificates
-}
-
-/// The bytes of a block, of which the first line is missing.
-fn dearmour(block: &str) -> Result<Vec<u8>> {
-    let (inside, _) = block.split_once(END).context("a block without an end")?;
-    let mut bytes = Vec::new();
-    let text = format!("{BEGIN}{inside}{END}\n");
-    Dearmor::new(text.as_bytes()).read_to_end(&mut bytes).context("reading its armour")?;
-    Ok(bytes)
-}
-
-/// Each certificate begins with a public key and ends before the next one.
-fn split_packets(bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let mut certificates: Vec<Vec<u8>> = Vec::new();
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let start = rest;
-        let header = PacketHeader::try_from_reader(&mut rest).context("reading a packet")?;
-        let PacketLength::Fixed(length) = header.packet_length() else { bail!("a packet without a length") };
-        let length = length as usize;
-        ensure!(length <= rest.len(), "a packet that is cut off");
-        rest.consume(length);
-        let packet = &start[..start.len() - rest.len()];
-        match certificates.last_mut().filter(|_| header.tag() != Tag::PublicKey) {
-            Some(certificate) => certificate.extend_from_slice(packet),
-            None if header.tag() == Tag::PublicKey => certificates.push(packet.to_vec()),
-            None => bail!("it does not begin with a public key"),
-        }
-    }
-    ensure!(!certificates.is_empty(), "it is empty");
-    Ok(certificates)
+/// What is to be said of a signature in the name of a certificate.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Good,
+    /// It was made over something else, or by another key.
+    DoesNotFit,
+    /// It does not count, and why.
+    Bad(String),
 }
 
 /// The fingerprint of a certificate, whatever else is wrong with it.
-pub(super) fn fingerprint(packets: &[u8]) -> Result<String> {
-    let first = PacketParser::new(packets).next().context("no packet")?.context("reading its public key")?;
-    let key = PublicKey::try_from(first).context("reading its public key")?;
-    Ok(hex(&key))
+pub(super) fn fingerprint(packets: &[u8]) -> Option<String> {
+    let first = PacketParser::new(packets).next()?.ok()?;
+    Some(hex(&PublicKey::try_from(first).ok()?))
 }
 
-fn hex(key: &impl KeyDetails) -> String {
+pub(super) fn hex(key: &impl KeyDetails) -> String {
     format!("{:X}", key.fingerprint())
 }
 
-impl Certificate {
-    /// Reads and judges it, as of `now` in seconds since 1970.
-    pub(super) fn read(packets: &[u8], now: u64) -> Result<Self> {
-        let packets: Vec<_> = PacketParser::new(packets).collect::<Result<_, _>>().context("reading its packets")?;
-        let mut whole = SignedPublicKey::from_packets(packets.into_iter().map(Ok).peekable());
-        let mut whole = whole.next().context("no public key")?.context("reading its packets")?;
+/// A certificate as it stands in a file. What the `pgp` crate says of a damaged one is of use to nobody.
+pub(super) fn parse(packets: &[u8]) -> Result<SignedPublicKey> {
+    let packets: Result<Vec<_>, _> = PacketParser::new(packets).collect();
+    let packets = packets.map_err(|_| anyhow!("one of its packets is damaged or of an unknown kind"))?;
+    let whole = SignedPublicKey::from_packets(packets.into_iter().map(Ok).peekable()).next();
+    whole.context("it holds no public key")?.map_err(|_| anyhow!("its packets do not make up a public key"))
+}
 
-        // Others' words about its owner are of no use here, and cannot be checked.
-        let primary = whole.primary_key.clone();
-        for user in &mut whole.details.users {
-            user.signatures.retain(|signature| is_by(signature, &primary) != Some(false));
+/// Adds what a further copy of a certificate holds, as gpg does: a revocation or a newer expiry in one of them counts.
+pub(super) fn merge(whole: &mut SignedPublicKey, copy: SignedPublicKey) {
+    fn add(known: &mut Vec<Signature>, more: Vec<Signature>) {
+        for signature in more {
+            if !known.contains(&signature) {
+                known.push(signature);
+            }
         }
-        whole.details.users.retain(|user| !user.signatures.is_empty());
-        whole.verify_bindings().context("its own signatures do not fit")?;
+    }
+    add(&mut whole.details.revocation_signatures, copy.details.revocation_signatures);
+    add(&mut whole.details.direct_signatures, copy.details.direct_signatures);
+    for user in copy.details.users {
+        match whole.details.users.iter_mut().find(|known| known.id.id() == user.id.id()) {
+            Some(known) => add(&mut known.signatures, user.signatures),
+            None => whole.details.users.push(user),
+        }
+    }
+    for subkey in copy.public_subkeys {
+        match whole.public_subkeys.iter_mut().find(|known| known.key.fingerprint() == subkey.key.fingerprint()) {
+            Some(known) => add(&mut known.signatures, subkey.signatures),
+            None => whole.public_subkeys.push(subkey),
+        }
+    }
+}
+
+/// Leaves of a certificate's signatures those that count: its own, and without a fault. What others say of its owner is
+/// of no use here, and cannot be checked. A revocation counts whatever is wrong with it.
+fn drop_what_does_not_count(whole: &mut SignedPublicKey, now: u64) -> Option<String> {
+    let primary = &whole.primary_key;
+    let mut first_fault = None;
+    let mut counts = |signature: &Signature| {
+        use SignatureType::{CertRevocation, SubkeyRevocation};
+        if is_by(signature, primary) == Some(false) {
+            return false;
+        }
+        if matches!(signature.typ(), Some(CertRevocation | SubkeyRevocation)) {
+            return true;
+        }
+        let fault = fault(signature, primary, now);
+        let counts = fault.is_none();
+        first_fault = first_fault.take().or(fault);
+        counts
+    };
+    whole.details.direct_signatures.retain(&mut counts);
+    for user in &mut whole.details.users {
+        user.signatures.retain(&mut counts);
+    }
+    // A picture of its owner decides nothing.
+    whole.details.user_attributes.clear();
+    whole.details.users.retain(|user| !user.signatures.is_empty());
+    for SignedPublicSubKey { key, signatures } in &mut whole.public_subkeys {
+        signatures.retain(|signature| {
+            let back = signature.embedded_signature();
+            counts(signature) && back.is_none_or(|back| fault(back, key, now).is_none())
+        });
+    }
+    whole.public_subkeys.retain(|subkey| !subkey.signatures.is_empty());
+    first_fault
+}
+
+impl Certificate {
+    /// Judges one, as of `now` in seconds since 1970.
+    pub(super) fn of(mut whole: SignedPublicKey, now: u64) -> Result<Self> {
+        let fault = drop_what_does_not_count(&mut whole, now);
+        whole.verify_bindings().map_err(|_| anyhow!("its own signatures do not fit it"))?;
         ensure!(whole.details.revocation_signatures.is_empty(), "it has been revoked");
 
+        let primary = whole.primary_key;
         let own: Vec<_> = whole.details.users.iter().flat_map(|user| &user.signatures).collect();
         let own = own.into_iter().chain(&whole.details.direct_signatures);
         let newest = newest(own.filter(|signature| signature.typ() != Some(SignatureType::CertRevocation)));
-        let newest = newest.context("it holds no signature of its own")?;
+        let Some(newest) = newest else {
+            bail!(match fault {
+                Some(fault) => format!("its own signature does not count: {fault}"),
+                None => "it holds no signature of its own".into(),
+            });
+        };
         if let Some(days) = expired(newest, &primary, now) {
             bail!("it expired {days} days ago");
         }
@@ -126,23 +150,22 @@ impl Certificate {
         Ok(usable)
     }
 
-    /// Whether a signature over `data` is good; `None` if it says that somebody else made it.
-    pub(super) fn verify(&self, signature: &Signature, data: &[u8]) -> Option<Result<(), pgp::errors::Error>> {
+    /// What is to be said of a signature over `data` at `now`; nothing if it says that somebody else made it.
+    pub(super) fn verify(&self, signature: &Signature, data: &[u8], now: u64) -> Option<Verdict> {
         if let Some(key) = self.primary.as_ref().filter(|&key| is_by(signature, key) == Some(true)) {
-            return Some(signature.verify(key, data));
+            return Some(judge(signature, key, data, now));
         }
         let key = self.subkeys.iter().find(|&key| is_by(signature, key) == Some(true))?;
-        Some(signature.verify(key, data))
+        Some(judge(signature, key, data, now))
     }
 }
 
-/// Whether a signature says that `key` made it; `None` if it says nothing of its maker.
-fn is_by(signature: &Signature, key: &impl KeyDetails) -> Option<bool> {
-    let (fingerprints, ids) = (signature.issuer_fingerprint(), signature.issuer_key_id());
-    if !fingerprints.is_empty() {
-        return Some(fingerprints.contains(&&key.fingerprint()));
+fn judge(signature: &Signature, key: &impl VerifyingKey, data: &[u8], now: u64) -> Verdict {
+    match fault(signature, key, now) {
+        Some(fault) => Verdict::Bad(fault),
+        None if signature.verify(key, data).is_err() => Verdict::DoesNotFit,
+        None => weakness(signature).map_or(Verdict::Good, Verdict::Bad),
     }
-    (!ids.is_empty()).then(|| ids.contains(&&key.legacy_key_id()))
 }
 
 fn newest<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> Option<&'a Signature> {

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{Packet, PacketParser, Signature, SignatureType};
+use pgp::composed::SignedPublicKey;
+use pgp::types::KeyDetails;
 
-use super::certificate::{Certificate, fingerprint, split};
+use super::certificate::{Certificate, Verdict, fingerprint, hex, merge, parse};
+use super::keyring::split;
+use super::signature::{self, maker};
 
 /// Most signatures that a package may carry: each is checked, and named if none is good. rpm 6 writes one or two.
 const MOST_SIGNATURES: usize = 16;
@@ -23,47 +25,74 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Reads files of ASCII-armoured public keys. Whoever names a file means all that is in it, so each certificate
-    /// must be of use.
+    /// Reads files of public keys, ASCII-armoured or binary. Whoever names a file means all that is in it, so each
+    /// certificate must be of use.
     ///
     /// # Errors
     /// If a file cannot be read, holds no certificate, or one that cannot be read whole, is of an unsupported
     /// algorithm, has expired or been revoked, or may not sign.
     pub fn from_files(paths: &[PathBuf]) -> Result<Self> {
-        let mut keys = Self { certificates: Vec::new(), names: Vec::new() };
-        for path in paths {
+        let read = |path: &PathBuf| {
             let name = path.display().to_string();
             let bytes = std::fs::read(path).with_context(|| format!("reading the key {name}"))?;
-            let found = split(&bytes);
-            ensure!(!found.is_empty(), "reading the key {name}: not an ASCII-armoured OpenPGP public key");
-            for (index, packets) in found.into_iter().enumerate() {
-                let context = |packets: &[u8]| {
-                    let which = fingerprint(packets).unwrap_or_else(|_| format!("number {}", index + 1));
-                    format!("reading the key {name}: certificate {which} cannot be used; take it out of the file")
-                };
-                let packets = packets.with_context(|| context(&[]))?;
-                let certificate = Certificate::read(&packets, now()?).with_context(|| context(&packets))?;
-                keys.certificates.push(certificate);
-            }
-            keys.names.push(name);
-        }
-        Ok(keys)
+            Ok((name, bytes))
+        };
+        Self::from_bytes(paths.iter().map(read).collect::<Result<Vec<_>>>()?)
     }
 
-    /// Those certificates of an ASCII-armoured keyring that have one of these fingerprints (40 or 64 hexadecimal
-    /// digits, in either case, with or without spaces). Of the others none counts, and some may be past use.
+    /// The same for files that are in memory: their names and contents.
     ///
     /// # Errors
-    /// If a fingerprint is none, or the keyring holds no usable certificate with any of them.
-    pub fn pinned(keyring: &[u8], name: &str, fingerprints: &[String]) -> Result<Self> {
+    /// As [`Keys::from_files`] does.
+    pub fn from_bytes(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<Self> {
+        let mut found = Found::default();
+        let mut names = Vec::new();
+        for (name, bytes) in files {
+            let certificates = split(&bytes);
+            ensure!(
+                !certificates.is_empty(),
+                "reading the key {name}: not an OpenPGP public key, neither ASCII-armoured (-----BEGIN PGP PUBLIC KEY \
+                 BLOCK-----) nor binary (gpg --export)"
+            );
+            for (index, packets) in certificates.into_iter().enumerate() {
+                let which = |packets: &[u8]| fingerprint(packets).unwrap_or_else(|| format!("number {}", index + 1));
+                let packets = packets.with_context(|| cannot_be_used(&name, &which(&[])))?;
+                found.add(parse(&packets).with_context(|| cannot_be_used(&name, &which(&packets)))?, &name);
+            }
+            names.push(name);
+        }
+        let now = now()?;
+        let judge = |(key, name): (SignedPublicKey, String)| {
+            let fingerprint = hex(&key);
+            Certificate::of(key, now).with_context(|| cannot_be_used(&name, &fingerprint))
+        };
+        Ok(Self { certificates: found.0.into_iter().map(judge).collect::<Result<_>>()?, names })
+    }
+
+    /// Those certificates of keyrings, ASCII-armoured or binary, that have one of these fingerprints (40 or 64
+    /// hexadecimal digits, in either case, with or without spaces). Of the others none counts, and some may be past use,
+    /// or of kinds that cannot be read.
+    ///
+    /// # Errors
+    /// If a fingerprint is none, or the keyrings hold no usable certificate with any of them.
+    pub fn pinned(keyrings: &[impl AsRef<[u8]>], name: &str, fingerprints: &[String]) -> Result<Self> {
         let wanted = fingerprints.iter().map(|text| parse_fingerprint(text)).collect::<Result<Vec<_>>>()?;
+        let mut found = Found::default();
         let mut certificates = Vec::new();
         let mut why = None;
-        for packets in split(keyring).into_iter().flatten() {
-            let Some(found) = fingerprint(&packets).ok().filter(|found| wanted.contains(found)) else { continue };
-            match Certificate::read(&packets, now()?) {
+        for packets in keyrings.iter().flat_map(|keyring| split(keyring.as_ref())).flatten() {
+            let Some(fingerprint) = fingerprint(&packets).filter(|found| wanted.contains(found)) else { continue };
+            match parse(&packets) {
+                Ok(key) => found.add(key, name),
+                Err(error) => why = Some(error.context(format!("reading the key {fingerprint} of {name}"))),
+            }
+        }
+        let now = now()?;
+        for (key, _) in found.0 {
+            let fingerprint = hex(&key);
+            match Certificate::of(key, now) {
                 Ok(certificate) => certificates.push(certificate),
-                Err(error) => why = Some(error.context(format!("reading the key {found} of {name}"))),
+                Err(error) => why = Some(error.context(format!("reading the key {fingerprint} of {name}"))),
             }
         }
         if certificates.is_empty() {
@@ -84,7 +113,6 @@ impl Keys {
         let mut fingerprints: Vec<_> =
             self.certificates.iter().map(|certificate| certificate.fingerprint.as_str()).collect();
         fingerprints.sort_unstable();
-        fingerprints.dedup();
         fingerprints.join(" ")
     }
 
@@ -101,29 +129,33 @@ impl Keys {
     /// somebody has been at it.
     ///
     /// # Errors
-    /// If no signature of a known key is good, or one is bad, or made by way of a digest that can be forged.
+    /// If no signature of a known key is good, or one is bad: made over something else, past its own expiry, older than its
+    /// key, from the future, with something critical that is unknown, or by way of a digest that can be forged.
     pub fn check(&self, package: &str, header: &[u8], signatures: &[Cow<'_, [u8]>]) -> Result<String> {
         let count = signatures.len();
         ensure!(count <= MOST_SIGNATURES, "{package} carries {count} signatures, at most {MOST_SIGNATURES} are read");
+        let now = now()?;
         let mut good = None;
         let mut others = Vec::new();
         for bytes in signatures {
-            let Some(signature) = read_signature(bytes) else {
+            let Some(signature) = signature::read(bytes) else {
                 others.push("an unreadable signature".to_owned());
                 continue;
             };
             let verdict = self
                 .certificates
                 .iter()
-                .find_map(|certificate| Some((&certificate.fingerprint, certificate.verify(&signature, header)?)));
+                .find_map(|certificate| Some((&certificate.fingerprint, certificate.verify(&signature, header, now)?)));
             match verdict {
                 None => others.push(maker(&signature)),
-                Some((signer, Err(_))) => bail!(
+                Some((signer, Verdict::DoesNotFit)) => bail!(
                     "{package} was tampered with: its signature in the name of {signer} does not fit its header; \
                      do not use it"
                 ),
-                Some((signer, Ok(()))) => {
-                    check_strength(&signature).with_context(|| format!("{package} is signed by {signer}"))?;
+                Some((signer, Verdict::Bad(reason))) => {
+                    bail!("{package} is signed by {signer}, but the signature is bad: {reason}; do not use it")
+                }
+                Some((signer, Verdict::Good)) => {
                     good.get_or_insert_with(|| signer.clone());
                 }
             }
@@ -140,6 +172,23 @@ impl Keys {
             ),
         }
     }
+}
+
+/// Keys in the order in which they were found, each once, with the name of the first file that holds it.
+#[derive(Default)]
+struct Found(Vec<(SignedPublicKey, String)>);
+
+impl Found {
+    fn add(&mut self, key: SignedPublicKey, name: &str) {
+        match self.0.iter_mut().find(|(known, _)| known.fingerprint() == key.fingerprint()) {
+            Some((known, _)) => merge(known, key),
+            None => self.0.push((key, name.into())),
+        }
+    }
+}
+
+fn cannot_be_used(name: &str, which: &str) -> String {
+    format!("reading the key {name}: certificate {which} cannot be used; take it out of the file")
 }
 
 /// Seconds since 1970.
@@ -159,31 +208,4 @@ pub fn parse_fingerprint(text: &str) -> Result<String> {
         "{text:?} is no fingerprint of a key: 40 or 64 hexadecimal digits"
     );
     Ok(digits.to_ascii_uppercase())
-}
-
-/// The one signature that a package's tag holds.
-fn read_signature(bytes: &[u8]) -> Option<Signature> {
-    match PacketParser::new(bytes).next()?.ok()? {
-        Packet::Signature(signature) => Some(signature),
-        _ => None,
-    }
-}
-
-/// Who says to have made a signature.
-fn maker(signature: &Signature) -> String {
-    let fingerprint = signature.issuer_fingerprint().first().map(|fingerprint| format!("{fingerprint:X}"));
-    let id = || signature.issuer_key_id().first().map(|id| id.to_string().to_ascii_uppercase());
-    fingerprint.or_else(id).unwrap_or_else(|| "an unnamed key".into())
-}
-
-/// Two headers with one SHA-1 or MD5 can be made, of which a signer sees one.
-fn check_strength(signature: &Signature) -> Result<()> {
-    use HashAlgorithm::{Sha3_256, Sha3_512, Sha256, Sha384, Sha512};
-    let hash = signature.hash_alg();
-    if !hash.is_some_and(|hash| [Sha256, Sha384, Sha512, Sha3_256, Sha3_512].contains(&hash)) {
-        let name = hash.map_or_else(|| "an unknown digest".into(), |hash| format!("{hash:?}"));
-        bail!("by way of {name}, which can be forged; do not use it");
-    }
-    ensure!(signature.typ() == Some(SignatureType::Binary), "but not as a file is signed; do not use it");
-    Ok(())
 }

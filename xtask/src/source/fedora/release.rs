@@ -9,8 +9,9 @@ use serde::Deserialize;
 /// place to write a new one, beside its key below and the Containerfile's builder, which a test compares.
 pub const NEWEST_KNOWN: u32 = 45;
 
-/// Fingerprint of each release's signing key. Checked against fedoraproject.org/security when a release is added.
-const KEYS: &[(u32, &str)] = &[
+/// Fingerprint of each release's signing key. Checked against fedoraproject.org/security when a release is added, and by
+/// a test against the keys themselves in Debian's package `distribution-gpg-keys`.
+pub const KEYS: &[(u32, &str)] = &[
     (41, "466CF2D8B60BC3057AA9453ED0622462E99D6AD1"),
     (42, "B0F4950458F69E1150C6C5EDC8AC4916105EF944"),
     (43, "C6E7F081CF80E13146676E88829B606631645531"),

@@ -1,0 +1,171 @@
+//! The files that a package's header lists. Who has verified the header knows of each file what it must be.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rpm::{FileFlags, FileMode, FileType, Header, IndexTag, PackageMetadata};
+
+use crate::digest::Algorithm;
+
+/// A file as the package's header describes it.
+#[derive(Debug)]
+pub struct Listed {
+    /// Its absolute path, as the package says: nothing is to be written under that name.
+    pub path: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Its length in bytes.
+    pub size: u64,
+    /// What its content must be; directories and links have none.
+    pub(super) digest: Option<FileDigest>,
+    /// How many bytes of it are in an archive that does not say so itself.
+    pub(super) stored: u64,
+    /// Whether the archive need not hold it.
+    pub(super) is_ghost: bool,
+}
+
+/// What a file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A plain file with a content of its own.
+    File,
+    /// A symbolic link to this.
+    Link(String),
+    /// Anything else; a hard link whose content comes with another name, too.
+    Other,
+}
+
+/// A digest of a file's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FileDigest {
+    pub(super) kind: DigestKind,
+    /// Hexadecimal digits.
+    pub(super) digits: String,
+}
+
+/// How a digest of a file was made: RPM's numbers are OpenPGP's (RFC 9580, 9.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DigestKind {
+    Known(Algorithm),
+    /// One that is not taken.
+    Other(u32),
+}
+
+impl DigestKind {
+    fn of(number: u32) -> Self {
+        match number {
+            8 => Self::Known(Algorithm::Sha256),
+            9 => Self::Known(Algorithm::Sha384),
+            10 => Self::Known(Algorithm::Sha512),
+            other => Self::Other(other),
+        }
+    }
+
+    /// As people call it.
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Known(algorithm) => algorithm.to_string(),
+            Self::Other(1) => "MD5".into(),
+            Self::Other(2) => "SHA-1".into(),
+            Self::Other(3) => "RIPEMD-160".into(),
+            Self::Other(11) => "SHA-224".into(),
+            Self::Other(12) => "SHA3-256".into(),
+            Self::Other(14) => "SHA3-512".into(),
+            Self::Other(number) => format!("digest algorithm {number}"),
+        }
+    }
+
+    /// What computes it.
+    ///
+    /// # Errors
+    /// If it can be forged, or is of a kind that no package here has.
+    pub(super) fn algorithm(self) -> Result<Algorithm> {
+        match self {
+            Self::Known(algorithm) => Ok(algorithm),
+            Self::Other(_) => {
+                bail!("its header has digests of files by {}; SHA-256, SHA-384 and SHA-512 are taken", self.name())
+            }
+        }
+    }
+}
+
+/// The files that a header lists, in its order.
+///
+/// # Errors
+/// If it is damaged, or lists more than `most`.
+pub(super) fn files(metadata: &PackageMetadata, most: usize) -> Result<Vec<Listed>> {
+    let header = &metadata.header;
+    let names = texts(header, IndexTag::RPMTAG_BASENAMES)?.unwrap_or_default();
+    let count = names.len();
+    ensure!(count <= most, "it lists {count} files, which no such package does (at most {most})");
+    let all = |tag, text: &str| {
+        let found = numbers(header, tag)?.filter(|found: &Vec<u64>| found.len() == count);
+        found.ok_or_else(|| anyhow!("its header is damaged: not one {text} for each file"))
+    };
+    let folders = texts(header, IndexTag::RPMTAG_DIRNAMES)?.unwrap_or_default();
+    let folder_of = all(IndexTag::RPMTAG_DIRINDEXES, "folder")?;
+    let modes = all(IndexTag::RPMTAG_FILEMODES, "mode")?;
+    let flags = all(IndexTag::RPMTAG_FILEFLAGS, "set of flags")?;
+    let sizes = match numbers(header, IndexTag::RPMTAG_LONGFILESIZES)? {
+        Some(_) => all(IndexTag::RPMTAG_LONGFILESIZES, "size")?,
+        None => all(IndexTag::RPMTAG_FILESIZES, "size")?,
+    };
+    let digests = texts(header, IndexTag::RPMTAG_FILEDIGESTS)?.unwrap_or_default();
+    // Without a number they are MD5.
+    let digest_kind = numbers(header, IndexTag::RPMTAG_FILEDIGESTALGO)?.and_then(|found| found.first().copied());
+    let digest_kind = DigestKind::of(digest_kind.map_or(1, |number| u32::try_from(number).unwrap_or(u32::MAX)));
+    let links = texts(header, IndexTag::RPMTAG_FILELINKTOS)?.unwrap_or_default();
+    let devices = numbers(header, IndexTag::RPMTAG_FILEDEVICES)?.unwrap_or_default();
+    let inodes = numbers(header, IndexTag::RPMTAG_FILEINODES)?.unwrap_or_default();
+
+    let file_type = |index: usize| FileMode::from(modes[index] as u16).file_type();
+    let is_ghost = |index: usize| flags[index] & u64::from(FileFlags::GHOST.bits()) != 0;
+    let is_plain = |index: usize| file_type(index) == FileType::Regular && !is_ghost(index);
+    // Of several links to one file, the last one comes with the content.
+    let identity = |index: usize| Some((*devices.get(index)?, *inodes.get(index)?));
+    let last: HashMap<_, _> =
+        (0..count).filter(|&index| is_plain(index)).filter_map(|index| Some((identity(index)?, index))).collect();
+    let is_last = |index: usize| identity(index).is_none_or(|identity| last.get(&identity) == Some(&index));
+    let file = |(index, name): (usize, String)| {
+        let folder = usize::try_from(folder_of[index]).ok().and_then(|at| folders.get(at));
+        let folder = folder.context("its header is damaged: a file in a folder that is not there")?;
+        let is_file = is_plain(index) && is_last(index);
+        let kind = match file_type(index) {
+            FileType::SymbolicLink => Kind::Link(links.get(index).cloned().unwrap_or_default()),
+            _ if is_file => Kind::File,
+            _ => Kind::Other,
+        };
+        let digest = digests.get(index).filter(|digits| !digits.is_empty());
+        let has_none = is_ghost(index) || is_plain(index) && !is_file;
+        Ok(Listed {
+            path: format!("{folder}{name}"),
+            kind,
+            size: sizes[index],
+            digest: digest.map(|digits| FileDigest { kind: digest_kind, digits: digits.to_ascii_lowercase() }),
+            stored: if has_none { 0 } else { sizes[index] },
+            is_ghost: is_ghost(index),
+        })
+    };
+    names.into_iter().enumerate().map(file).collect()
+}
+
+/// A list of numbers, of whatever width; `None` if there is none.
+fn numbers(header: &Header<IndexTag>, tag: IndexTag) -> Result<Option<Vec<u64>>> {
+    if !header.entry_is_present(tag as u32) {
+        return Ok(None);
+    }
+    let wide = header.get_entry_data_as_u64_array(tag);
+    let middle = || header.get_entry_data_as_u32_array(tag).map(|found| found.into_iter().map(u64::from).collect());
+    let narrow = || header.get_entry_data_as_u16_array(tag).map(|found| found.into_iter().map(u64::from).collect());
+    let found = wide.or_else(|_| middle()).or_else(|_| narrow());
+    found.map(Some).map_err(|_| anyhow!("its header is damaged: {tag} holds no numbers"))
+}
+
+/// A list of texts; `None` if there is none.
+fn texts(header: &Header<IndexTag>, tag: IndexTag) -> Result<Option<Vec<String>>> {
+    if !header.entry_is_present(tag as u32) {
+        return Ok(None);
+    }
+    let found = header.get_entry_data_as_string_array(tag).map(|found| found.into_iter().map(str::to_owned).collect());
+    found.map(Some).map_err(|_| anyhow!("its header is damaged: {tag} holds no text"))
+}
