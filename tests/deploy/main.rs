@@ -1,4 +1,4 @@
-//! The files of `deploy/` and `action.yml`, each held against the tool or the schema that it is made for, in versions
+//! The files of `deploy/`, `action.yml` and the SBOM, each held against the tool or the schema that it is made for, in versions
 //! that know all that is used. Whether they do what they should is for the container tests.
 //!
 //! Needs Python's and Debian's packages; changes nothing on this machine. Not part of `cargo test --workspace`:
@@ -7,4 +7,5 @@
 mod action;
 mod compose;
 mod kubernetes;
+mod sbom;
 mod units;

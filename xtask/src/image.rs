@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> Result<()> {
     let _lock = first.map(|host| partial::lock(&dist.join(host.name))).transpose()?;
     let read = |host: &Host| Contents::read(&dist, *host, &args.command(*host, &targets, &dist));
     let contents: Vec<_> = hosts.iter().map(read).collect::<Result<_>>()?;
-    let about = About { tag: tag(&contents, &targets, args.number)?, revision: config::revision() };
+    let about = About { tag: tag(&contents, &targets, args.number)? };
     let time = contents.iter().map(|contents| contents.created).max().unwrap_or_default();
     let what = "compressing the image";
     let make = |folder: &Path| {
