@@ -2,7 +2,7 @@
 //! aborts at a panic has no use for.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn main() {
     // As cargo says now: another checkout may have compiled this.
@@ -19,6 +19,15 @@ fn main() {
     let is_dist = out.ancestors().nth(3).is_some_and(|folder| folder.ends_with("dist"));
     // glibc, linked statically, unwinds by itself where a thread ends.
     if is_dist && env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|library| library == "musl") {
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{script}");
+        let target = env::var("TARGET").unwrap_or_default().to_ascii_uppercase().replace('-', "_");
+        println!("cargo::rerun-if-env-changed=CARGO_TARGET_{target}_LINKER");
+        let prefix = if is_linker(env::var_os("RUSTC_LINKER").as_deref()) { "" } else { "-Wl," };
+        println!("cargo::rustc-link-arg-bins={prefix}-T{script}");
     }
+}
+
+/// Whether rustc calls a linker itself, rather than a C compiler that calls one. rustc tells by the same names.
+fn is_linker(program: Option<&std::ffi::OsStr>) -> bool {
+    let stem = program.and_then(|program| Path::new(program).file_stem()).unwrap_or_default().to_string_lossy();
+    matches!(&*stem, "ld" | "lld" | "rust-lld") || stem.ends_with("-ld")
 }

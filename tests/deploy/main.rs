@@ -1,6 +1,6 @@
-//! The files of `deploy/` and `action.yml`, each held against the tool or the schema that it is made for, in versions
-//! that know all that is used. Whether they do what they should is for the container tests. And what the build believes
-//! of the world, held against packages that others made.
+//! The files of `deploy/`, `action.yml` and the SBOM, each held against the tool or the schema that it is made for, in
+//! versions that know all that is used. Whether they do what they should is for the container tests. And what the build
+//! believes of the world, held against packages that others made.
 //!
 //! Needs Python's and Debian's packages; changes nothing on this machine. Not part of `cargo test --workspace`:
 //! `cargo xtask test --deploy` runs it.
@@ -10,4 +10,5 @@ mod compose;
 mod distributions;
 mod fedora_keys;
 mod kubernetes;
+mod sbom;
 mod units;

@@ -5,11 +5,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use xtask::compile::build_info::BuildInfo;
 use xtask::rootfs::{ALIAS_HARDLINKS, PACKAGES, REGISTRAR, ROOTFS, SBOM};
 use xtask::sbom::{self, Contents, files};
 
 /// Targets whose emulators are there, by QEMU's names.
 pub(crate) const TARGETS: [&str; 3] = ["aarch64", "aarch64_be", "x86_64"];
+
+/// What `registrar` was compiled from, as far as the image knows.
+pub(crate) const REVISION: &str = "1f0e3dad99908345f7439f8ffabdffc4";
 
 /// How much the emulators have in common, and how much each has of its own, in bytes. Together they are more than gzip
 /// sees at once.
@@ -48,10 +52,15 @@ pub(crate) fn make(dist: &Path, host: &str, registrar: &[u8]) -> PathBuf {
         emulators: &[],
         files: &files,
         crates: &[],
+        build: &BuildInfo {
+            revision: Some(REVISION.into()),
+            rustc: "rustc 1.95.0 (59807616e 2026-04-14)".into(),
+            linker: "rust-lld".into(),
+        },
         created: 1_790_000_000,
     });
-    let text = serde_json::to_vec_pretty(&document.expect("a bill of materials")).expect("JSON");
-    fs::write(folder.join(SBOM), text).expect("a bill of materials");
+    let text = serde_json::to_vec_pretty(&document.expect("an SBOM")).expect("JSON");
+    fs::write(folder.join(SBOM), text).expect("an SBOM");
     fs::write(folder.join(PACKAGES), "a package\n").expect("a list of packages");
     folder
 }

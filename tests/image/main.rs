@@ -57,6 +57,8 @@ fn every_blob_is_what_leads_to_it() {
         assert_eq!(config["config"]["Entrypoint"], json!(["/registrar"]));
         assert_eq!(config["config"]["Env"], json!(["QEMU_PRESERVE_ARGV0=1"]));
         assert_eq!(config["config"]["Labels"]["org.opencontainers.image.version"], "11.1.3~rc1");
+        // Of the sources that were compiled, and not of the working tree that this test runs in.
+        assert_eq!(config["config"]["Labels"]["org.opencontainers.image.revision"], fixture::REVISION);
         assert_eq!(config["config"]["Labels"], manifest["annotations"]);
         let diff_ids = config["rootfs"]["diff_ids"].as_array().expect("layers");
         let layers = manifest["layers"].as_array().expect("layers");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use xtask::system;
+use xtask::tables::workspace_root;
 
 use crate::command::{Ran, names};
 use crate::fixture::{MIRROR, key, text};
@@ -123,12 +124,87 @@ fn kept_target() -> &'static Path {
     Path::new(concat!(env!("CARGO_TARGET_TMPDIR"), "/builds"))
 }
 
+/// A copy of the workspace, as a repository of its own with one commit.
+fn checkout(folder: &Path) {
+    fs::create_dir_all(folder).expect("a folder");
+    let mut copy = Command::new("sh");
+    copy.args(["-c", "tar -cf - --exclude=./.git --exclude=./target --exclude=./dist . | tar -C \"$1\" -xf -", "sh"]);
+    system::run(copy.arg(folder).current_dir(workspace_root())).expect("a copy of the workspace");
+    git(folder, &["init", "--quiet"]);
+    commit(folder);
+}
+
+/// Commits everything; gives the commit.
+fn commit(folder: &Path) -> String {
+    git(folder, &["add", "."]);
+    git(folder, &["commit", "--quiet", "--message", "all of it"]);
+    git(folder, &["rev-parse", "HEAD"])
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let mut git = Command::new("git");
+    git.args(["-c", "user.name=tester", "-c", "user.email=tester@localhost", "-c", "commit.gpgsign=false"]);
+    let said = system::run(git.current_dir(folder).args(arguments)).expect("git");
+    String::from_utf8(said.stdout).expect("text").trim().to_owned()
+}
+
+/// Lets a build find its own sources in another checkout, as cargo does for the program that it runs.
+fn from_checkout<'a>(build: &'a mut Command, folder: &Path) -> &'a mut Command {
+    build.env("CARGO_PKG_NAME", "xtask").env("CARGO_MANIFEST_DIR", folder.join("xtask"))
+}
+
+/// Lets every program fail that links for this machine, but for what runs during the compilation.
+fn without_linkers(build: &mut Command, folder: &Path) {
+    let compiler = system::find("cc").expect("a C compiler");
+    fs::create_dir_all(folder).expect("a folder");
+    for name in ["cc", "gcc", "clang", "ld", "ld.lld", "ld.bfd", "ld.gold"] {
+        let path = folder.join(name);
+        fs::write(&path, "#!/bin/sh\nexit 1\n").expect("a program that fails");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode");
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths([folder.to_owned()].into_iter().chain(std::env::split_paths(&path)));
+    build.env("PATH", path.expect("a search path"));
+    // Build scripts are linked by the real one, which has the real linker beside it.
+    let triple = rustc(&["--print", "host-tuple"]).to_ascii_uppercase().replace('-', "_");
+    let wrapper = folder.join("host-cc");
+    let path = std::env::var("PATH").expect("a search path");
+    fs::write(&wrapper, format!("#!/bin/sh\nPATH='{path}' exec '{}' \"$@\"\n", compiler.display())).expect("a script");
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("its mode");
+    build.env(format!("CARGO_TARGET_{triple}_LINKER"), wrapper);
+}
+
+fn rustc(arguments: &[&str]) -> String {
+    let said = system::run(Command::new("rustc").args(arguments).current_dir(workspace_root())).expect("rustc");
+    String::from_utf8(said.stdout).expect("text").trim().to_owned()
+}
+
+/// The SBOM, but for what tells of the working tree.
+fn sbom(host: &Path) -> (Value, Value) {
+    let text = fs::read(host.join("sbom.spdx.json")).expect("an SBOM");
+    let mut document: Value = serde_json::from_slice(&text).expect("JSON");
+    document["documentNamespace"].take();
+    let packages = document["packages"].as_array_mut().expect("packages");
+    let registrar = packages.iter_mut().find(|package| package["name"] == "registrar").expect("registrar");
+    let revision = registrar.as_object_mut().and_then(|fields| fields.remove("sourceInfo")).unwrap_or_default();
+    (document, revision)
+}
+
 #[test]
-fn what_is_built_depends_on_no_folder_and_on_no_umask() {
+fn what_is_built_depends_on_no_folder_no_umask_no_linker_and_names_its_commit() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (one, two) = (folder.path().join("one"), folder.path().join("another/with/a/longer/name"));
     system::run(&mut build(&one, kept_target())).expect("a build");
-    let other = build(&two, &folder.path().join("target"));
+
+    let (checkout, target) = (folder.path().join("another/checkout"), folder.path().join("target"));
+    self::checkout(&checkout);
+    let mut other = build(&two, &target);
+    from_checkout(&mut other, &checkout);
+    let libdir = rustc(&["--print", "target-libdir"]);
+    // A distribution's toolchain has none; there a C compiler links.
+    if Path::new(&libdir).with_file_name("bin/rust-lld").exists() {
+        without_linkers(&mut other, &folder.path().join("bin"));
+    }
     let mut shell = Command::new("sh");
     // A login shell's umask is the user's own.
     shell.args(["-c", "umask 077 && exec \"$@\"", "sh"]).arg(other.get_program()).args(other.get_args());
@@ -143,9 +219,48 @@ fn what_is_built_depends_on_no_folder_and_on_no_umask() {
     let [one, two] = [one, two].map(|out| out.join(MIRROR.host));
     assert_eq!(tree(&one, ""), tree(&two, ""), "names, modes and links");
     let mut diff = Command::new("diff");
-    diff.args(["--recursive", "--no-dereference", "--brief", "--exclude", "rootfs.stamp"]).arg(&one).arg(&two);
-    let said = diff.output().expect("running diff");
+    diff.args(["--recursive", "--no-dereference", "--brief", "--exclude", "rootfs.stamp"]);
+    let said = diff.args(["--exclude", "sbom.spdx.json"]).arg(&one).arg(&two).output().expect("running diff");
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+    let (document, revision) = sbom(&two);
+    assert_eq!(sbom(&one).0, document);
+
+    // The compilation decides which commit is named, and nothing that happens to the sources later. Where cargo has
+    // nothing to do, the program is what the sources as they are now give.
+    let first = git(&checkout, &["rev-parse", "HEAD"]);
+    assert_eq!(revision, format!("git commit {first}"));
+    let image = || {
+        let mut image = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let dist = two.parent().expect("a folder");
+        image.args(["image", "--out"]).arg(folder.path().join("image")).arg("--dist").arg(dist);
+        system::run(from_checkout(&mut image, &checkout)).expect("an image");
+        let index = fs::read(folder.path().join("image/index.json")).expect("an index");
+        let mut descriptor: Value = serde_json::from_slice(&index).expect("JSON");
+        let mut blob = |list: &str| {
+            let digest = descriptor[list][0]["digest"].as_str().expect("a digest").replace(':', "/");
+            let text = fs::read(folder.path().join("image/blobs").join(digest)).expect("a blob");
+            descriptor = serde_json::from_slice(&text).expect("JSON");
+            descriptor["annotations"]["org.opencontainers.image.revision"].clone()
+        };
+        [blob("manifests"), blob("manifests")]
+    };
+    fs::write(checkout.join("notes.txt"), "not committed").expect("a file");
+    assert_eq!(image(), [first.as_str(), &first], "the tree has changed since");
+    let again = || {
+        let program = fs::read(two.join("rootfs/registrar")).expect("registrar");
+        let mut build = build(two.parent().expect("a folder"), &target);
+        let said = system::run(from_checkout(&mut build, &checkout)).expect("a build once more");
+        assert!(fs::read(two.join("rootfs/registrar")).expect("registrar") == program, "the same program");
+        (sbom(&two).1, String::from_utf8(said.stdout).expect("text"))
+    };
+    let (revision, stdout) = again();
+    assert!(revision.is_null() && stdout.contains("from uncommitted files"), "{revision} {stdout}");
+    assert_eq!(image(), [Value::Null, Value::Null]);
+    let second = commit(&checkout);
+    let (revision, stdout) = again();
+    assert_eq!(revision, format!("git commit {second}"));
+    assert!(stdout.contains(&second), "{stdout}");
+    assert_eq!(image(), [second.as_str(), &second]);
 }
 
 #[test]
@@ -165,8 +280,8 @@ fn a_killed_run_leaves_all_of_the_old_or_all_of_the_new() {
     let found = |when: &str| {
         let said = inspect(&out, &["--json"]);
         assert!(said.status.success(), "{when}: {}", String::from_utf8_lossy(&said.stderr));
-        let bill: Value = serde_json::from_slice(&said.stdout).expect("a bill of materials");
-        bill["creationInfo"]["created"].as_str().expect("a time").to_owned()
+        let document: Value = serde_json::from_slice(&said.stdout).expect("an SBOM");
+        document["creationInfo"]["created"].as_str().expect("a time").to_owned()
     };
     system::run(&mut at(0)).expect("a build");
     let (mut before, mut interrupted) = (time(0), 0);

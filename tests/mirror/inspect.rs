@@ -1,4 +1,4 @@
-//! The bill of materials, read by other means than it was written with, and the command that holds a result against it.
+//! The SBOM, read by other means than it was written with, and the command that holds a result against it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -41,7 +41,7 @@ fn refusal(output: &Output) -> String {
 }
 
 fn document(host: &Path) -> Value {
-    let bytes = fs::read(host.join("sbom.spdx.json")).expect("a bill of materials");
+    let bytes = fs::read(host.join("sbom.spdx.json")).expect("an SBOM");
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
@@ -102,7 +102,7 @@ fn purl(package: &Value) -> &str {
 }
 
 #[test]
-fn the_bill_of_materials_is_of_what_is_there() {
+fn the_sbom_is_of_what_is_there() {
     let built = built();
     let host = built.out().join(MIRROR.host);
     let (rootfs, document) = (host.join("rootfs"), document(&host));
@@ -140,6 +140,23 @@ fn the_bill_of_materials_is_of_what_is_there() {
         for end in ["spdxElementId", "relatedSpdxElement"] {
             assert!(unique.contains(string(one, end)), "{one} is of nothing");
         }
+    }
+    // What the NTIA asks for besides: a supplier of each component, and that no element stands apart.
+    for one in list(&document, "packages") {
+        let supplier = string(one, "supplier").strip_prefix("Organization: ").unwrap_or_default();
+        assert!(!supplier.is_empty(), "no supplier: {one}");
+    }
+    let mut reached = BTreeSet::from(["SPDXRef-DOCUMENT"]);
+    while let Some(next) = list(&document, "relationships").iter().find_map(|one| {
+        let is_way = ["DESCRIBES", "CONTAINS", "STATIC_LINK", "DEPENDS_ON"].contains(&string(one, "relationshipType"));
+        let (from, to) = (string(one, "spdxElementId"), string(one, "relatedSpdxElement"));
+        (is_way && reached.contains(from) && !reached.contains(to)).then_some(to)
+    }) {
+        reached.insert(next);
+    }
+    assert_eq!(reached, unique, "elements that no way leads to");
+    for library in ["glibc", "glib", "pcre2", "zlib"] {
+        assert!(string(&document, "comment").contains(library), "nothing is said of {library}");
     }
     let listed: BTreeSet<_> =
         list(&document, "hasExtractedLicensingInfos").iter().map(|one| string(one, "licenseId")).collect();
@@ -218,6 +235,22 @@ fn the_bill_of_materials_is_of_what_is_there() {
     let found = list(&document, "packages").iter().filter(is_linked).map(|one| purl(one).to_owned());
     assert_eq!(found.collect::<BTreeSet<_>>(), crates);
 
+    // What compiled it, and of which commit, as other commands say.
+    let run = |program: &str, arguments: &[&str]| {
+        let said = Command::new(program).args(arguments).current_dir(workspace_root()).output();
+        said.ok()
+            .filter(|said| said.status.success())
+            .map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned())
+    };
+    let compiled = package(&document, "registrar");
+    let rustc = run("rustc", &["--version"]).expect("rustc");
+    assert!(string(compiled, "comment").contains(&rustc), "{compiled}");
+    let is_clean =
+        run("git", &["status", "--porcelain", "--untracked-files=normal"]).is_some_and(|list| list.is_empty());
+    let commit = run("git", &["rev-parse", "HEAD"]).filter(|_| is_clean && workspace_root().join(".git").exists());
+    let expected = commit.map(|commit| format!("git commit {commit}")).unwrap_or_default();
+    assert_eq!(string(compiled, "sourceInfo"), expected);
+
     // The list for people is the same inside and outside.
     let packages = fs::read_to_string(host.join("packages")).expect("the list");
     assert_eq!(fs::read_to_string(rootfs.join("usr/share/doc/registrar/packages")).expect("the list inside"), packages);
@@ -253,7 +286,7 @@ fn inspect_prints_what_each_emulator_comes_from() {
         assert!(stdout.contains(word), "no {word} in {stdout}");
     }
     let json = inspect(&built.out(), &["--json"]);
-    assert!(json.stdout == fs::read(host.join("sbom.spdx.json")).expect("a bill of materials"), "as it is");
+    assert!(json.stdout == fs::read(host.join("sbom.spdx.json")).expect("an SBOM"), "as it is");
 }
 
 #[test]

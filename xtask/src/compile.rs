@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use codegen::elf;
 use object::read::ReadCache;
 
@@ -13,6 +13,12 @@ use crate::host::Host;
 use crate::progress;
 use crate::system::{self, Tool};
 use crate::tables::{target_dir, workspace_root};
+
+use build_info::BuildInfo;
+use linker::Linker;
+
+pub mod build_info;
+mod linker;
 
 /// The cargo that runs this program, in the workspace.
 pub fn cargo() -> Command {
@@ -34,14 +40,18 @@ pub fn cargo() -> Command {
 }
 
 /// Compiles `registrar` with the table in `table` (the committed one if there is none) and says where it is. Cargo
-/// does nothing when nothing has changed.
+/// does nothing when nothing has changed; its [`BuildInfo`] is written all the same.
 ///
 /// # Errors
 /// If the Rust target cannot be had, compilation fails, or what it makes is not a static executable of the host.
 pub fn registrar(host: Host, table: Option<&Path>, offline: bool) -> Result<PathBuf> {
     let target = prepare(host, offline)?;
+    let linker = Linker::of(host, target)?;
+    if let Some(warning) = linker.warning(target) {
+        eprintln!("warning: {warning}");
+    }
     let folder = build_folder(host, table.is_some());
-    let mut command = build_command(host, target, &folder);
+    let mut command = build_command(host, target, &folder, &linker);
     if offline {
         command.arg("--offline");
     }
@@ -51,11 +61,15 @@ pub fn registrar(host: Host, table: Option<&Path>, offline: bool) -> Result<Path
     };
     // What it is made of; warnings are still told in words.
     command.args(["--message-format", "json-render-diagnostics"]);
+    let before = build_info::revision(workspace_root());
     let said = run(&mut command, &format!("compiling registrar for {target}"))?;
     let program = folder.join(target).join("dist/registrar");
     check(&program, host).with_context(|| format!("checking {}", program.display()))?;
     let messages = messages(&program);
     fs::write(&messages, said).with_context(|| format!("writing {}", messages.display()))?;
+    // If the working tree changed during the compilation, it is unknown which files were compiled.
+    let revision = build_info::revision(workspace_root()).filter(|after| before.as_ref() == Some(after));
+    BuildInfo { revision, rustc: rustc_version()?, linker: linker.to_string() }.write(&program)?;
     Ok(program)
 }
 
@@ -71,7 +85,7 @@ fn build_folder(host: Host, fetched: bool) -> PathBuf {
 }
 
 /// The build, but for its table.
-fn build_command(host: Host, target: &str, folder: &Path) -> Command {
+fn build_command(host: Host, target: &str, folder: &Path, linker: &Linker) -> Command {
     let mut command = cargo();
     command.args(["build", "--quiet", "--locked", "--package", "registrar"]);
     command.args(["--profile", "dist", "--target", target]).arg("--target-dir").arg(folder);
@@ -89,16 +103,10 @@ fn build_command(host: Host, target: &str, folder: &Path) -> Command {
     command.arg("--config").arg(format!("target.{target}.rustflags={flags:?}"));
     // Each would replace all of these flags.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
-    let linker = linker_variable(target);
-    if !host.is_this_machine() && env::var_os(&linker).is_none() {
-        command.env(&linker, format!("{}-gcc", host.gnu));
+    if let Some(program) = linker.to_set(host) {
+        command.env(linker::variable(target), program);
     }
     command
-}
-
-/// Where a user names the linker of a Rust target.
-fn linker_variable(target: &str) -> String {
-    format!("CARGO_TARGET_{}_LINKER", target.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// Whether a program runs on the host with nothing else there.
@@ -150,10 +158,10 @@ pub fn cargo_home() -> PathBuf {
 /// If something is missing and cannot be had.
 pub fn prepare(host: Host, offline: bool) -> Result<&'static str> {
     let target = rust_target(host, offline)?;
-    if !offline && env::var_os(linker_variable(target)).is_none() {
+    if !offline && let Linker::Compiler(compiler) = Linker::of(host, target)? {
         if !host.is_this_machine() {
             // Any compiler of that name will do; a C library does not come with every one, nor does musl need it.
-            if system::find(&format!("{}-gcc", host.gnu)).is_none() {
+            if system::find(&compiler).is_none() {
                 system::require(&[host.compiler])?;
             }
         } else if target.ends_with("-gnu") {
@@ -193,14 +201,34 @@ fn add_target(target: &str) -> bool {
 
 /// Whether Rust's standard library is there for a target.
 fn is_installed(target: &str) -> Result<bool> {
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc)
-        .current_dir(workspace_root())
-        .args(["--print", "target-libdir", "--target", target])
-        .output()
-        .context("running rustc")?;
-    let libdir = String::from_utf8_lossy(&output.stdout);
-    Ok(output.status.success() && fs::read_dir(libdir.trim()).is_ok_and(|mut entries| entries.next().is_some()))
+    let libdir = libdir(Some(target))?;
+    Ok(libdir.is_some_and(|libdir| fs::read_dir(libdir).is_ok_and(|mut entries| entries.next().is_some())))
+}
+
+/// Where the toolchain keeps its libraries for a target, or for itself; nothing of a target that it does not know.
+fn libdir(target: Option<&str>) -> Result<Option<PathBuf>> {
+    let mut rustc = rustc();
+    rustc.args(["--print", "target-libdir"]);
+    if let Some(target) = target {
+        rustc.args(["--target", target]);
+    }
+    let output = rustc.output().context("running rustc")?;
+    let libdir = String::from_utf8_lossy(&output.stdout).trim().into();
+    Ok(output.status.success().then_some(libdir))
+}
+
+/// `rustc 1.95.0 (59807616e 2026-04-14)`.
+fn rustc_version() -> Result<String> {
+    let output = rustc().arg("--version").output().context("running rustc")?;
+    ensure!(output.status.success(), "rustc --version: {}", output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).trim().into())
+}
+
+/// The compiler that cargo calls in the workspace.
+fn rustc() -> Command {
+    let mut command = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    command.current_dir(workspace_root());
+    command
 }
 
 #[cfg(test)]
@@ -217,7 +245,8 @@ mod tests {
 
     #[test]
     fn flags_from_outside_do_not_replace_those_of_the_target() {
-        let command = build_command(host("s390x"), "s390x-unknown-linux-gnu", Path::new("/target"));
+        let linker = Linker::Compiler("s390x-linux-gnu-gcc".into());
+        let command = build_command(host("s390x"), "s390x-unknown-linux-gnu", Path::new("/target"), &linker);
         let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
         let flags = arguments.iter().find(|argument| argument.contains("rustflags")).expect("flags");
         for flag in ["-Ctarget-feature=+crt-static", "-Crelocation-model=static", "=/registrar\"", "=/cargo\""] {

@@ -11,6 +11,7 @@ use codegen::remark::Remark;
 use codegen::table::{Emulator, Handler, Inputs, Provenance, Table};
 use codegen::witness::Conf;
 
+use crate::compile::build_info::BuildInfo;
 use crate::extract::{self, Stage, TextRecord, Wanted};
 use crate::fetch_args::FetchArgs;
 use crate::host::Host;
@@ -96,12 +97,14 @@ fn build(args: &Args, request: &Request) -> Result<()> {
     let table_path = work.join("table.rs");
     write_if_changed(&table_path, &emit::table(&table).context("writing the table as Rust")?)?;
     let registrar = compile::registrar(host, Some(&table_path), args.fetch.offline)?;
+    let build = BuildInfo::of(&registrar)?;
     let rootfs = &out.join("rootfs");
     rootfs::assemble(&stage, &table, &registrar, rootfs)?;
     let sample = write_sample(&table, host, &out)?;
     report_rules(&table);
     let (trust, sample) = (&fetched.trust, sample.as_deref());
-    let summary = summary::text(&summary::Built { stage: &stage, table: &table, trust, rootfs, host, sample })?;
+    let summary =
+        summary::text(&summary::Built { stage: &stage, table: &table, trust, rootfs, build: &build, host, sample })?;
     output::write(format_args!("{summary}"));
     let asked = (!fetcher.is_offline()).then_some(asked);
     let warnings = [fetcher.warnings(), table_warnings].concat();

@@ -183,7 +183,7 @@ impl Input {
         let lock = first.map(|host| partial::lock(&dist.join(host.name))).transpose()?;
         let read = |host: &Host| Contents::read(dist, *host, &command(*host));
         let contents: Vec<_> = hosts.iter().map(read).collect::<Result<_>>()?;
-        let metadata = ImageMetadata { tag: tag(&contents, targets, number)?, revision: config::revision() };
+        let metadata = ImageMetadata { tag: tag(&contents, targets, number)? };
         let time = contents.iter().map(|contents| contents.created).max().unwrap_or_default();
         Ok(Self { contents, metadata, time, _lock: lock })
     }

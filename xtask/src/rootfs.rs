@@ -1,8 +1,8 @@
 //! The image's root file system: emulators, `registrar`, licence texts, list of packages, and nothing else; beside it its
-//! bill of materials and the list once more.
+//! SBOM and the list once more.
 //!
 //! All of them are in one folder, which is made apart and exchanged for the old one at once. So none is ever seen beside
-//! another one's older version, whenever a run is killed. What is in the bill is for [`crate::sbom`].
+//! another one's older version, whenever a run is killed. What is in the SBOM is for [`crate::sbom`].
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -26,7 +26,7 @@ mod stamp;
 /// The root file system, in the folder of a host.
 pub const ROOTFS: &str = "rootfs";
 
-/// Its bill of materials.
+/// Its SBOM.
 pub const SBOM: &str = "sbom.spdx.json";
 
 /// Its list of packages.

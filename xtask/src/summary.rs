@@ -7,6 +7,7 @@ use codegen::table::Table;
 use codegen::targets::EXIT_STATUS;
 use indicatif::HumanBytes;
 
+use crate::compile::build_info::BuildInfo;
 use crate::extract::Stage;
 use crate::host::Host;
 use crate::rootfs::{PACKAGES, SBOM};
@@ -23,6 +24,8 @@ pub struct Built<'a> {
     pub trust: &'a Trust,
     /// The root file system.
     pub rootfs: &'a Path,
+    /// How `registrar` was compiled.
+    pub build: &'a BuildInfo,
     /// The machine that it is for.
     pub host: Host,
     /// A foreign program that exits with [`EXIT_STATUS`].
@@ -35,7 +38,7 @@ pub struct Built<'a> {
 /// If sizes cannot be read.
 pub fn text(built: &Built<'_>) -> Result<String> {
     let mut lines = Vec::new();
-    let Built { stage, table, trust, rootfs, host, sample } = built;
+    let Built { stage, table, trust, rootfs, build, host, sample } = built;
     lines.push(format!("{:24} {:>10} {:>10}  package", "emulator", "version", "size"));
     for emulator in &stage.record.emulators {
         let version = stage.proof_of(emulator).map_or("", |proof| proof.version.as_str());
@@ -61,6 +64,11 @@ pub fn text(built: &Built<'_>) -> Result<String> {
         [] => lines.push(format!("proven by {}", trust.describe())),
         ref signers => lines.push(format!("proven by {}; signed by {}", trust.describe(), signers.join(", "))),
     }
+    let commit = match &build.revision {
+        Some(commit) => format!("git commit {commit}"),
+        None => "uncommitted files, so the image has no revision".into(),
+    };
+    lines.push(format!("compiled by {}, linked by {}, from {commit}", build.rustc, build.linker));
     lines.push(format!("made {}, with {SBOM} and {PACKAGES} beside it", rootfs.display()));
     lines.push(String::new());
     if host.is_this_machine() {

@@ -63,6 +63,8 @@ impl Tool {
     pub const GPG: Self = tool(&[Program("gpg"), Program("gpgconf")], &["gnupg"], &["gnupg2"]);
     /// Serves a mirror.
     pub const NGINX: Self = tool(&[Program("nginx")], &["nginx"], &["nginx-core"]);
+    /// Tells which commit the sources are.
+    pub const GIT: Self = tool(&[Program("git")], &["git"], &["git-core"]);
     /// Makes certificates.
     pub const OPENSSL: Self = tool(&[Program("openssl")], &["openssl"], &["openssl"]);
     /// Static emulators of QEMU's user mode.

@@ -74,6 +74,7 @@ pub const TOOLS: &[Tool] = &[
     Tool::GPG,
     Tool::NGINX,
     Tool::OPENSSL,
+    Tool::GIT,
     Tool::EMULATORS,
     Tool::MUSL_GCC,
     Tool::STRACE,

@@ -13,11 +13,12 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::compile::{self, build_info};
 use crate::digest::Sha256;
 use crate::download::Location;
+use crate::partial;
 use crate::source::{Request, Source};
 use crate::tables::workspace_root;
-use crate::{compile, partial};
 
 /// How long what servers have said of the newest packages holds; Fedora's own tools ask for updates as often.
 const FRESH: Duration = Duration::from_secs(6 * 60 * 60);
@@ -85,6 +86,8 @@ impl Check {
         for path in SOURCES {
             contents(&workspace_root().join(path), &mut text)?;
         }
+        // Part of the SBOM and the image's labels, also where no file that is compiled has changed.
+        let _ = writeln!(text, "{:?}", build_info::revision(workspace_root()));
         for key in &request.keys {
             contents(key, &mut text)?;
         }

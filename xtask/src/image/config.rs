@@ -1,7 +1,5 @@
 //! How an image is run, and what is said of it: its configuration, labels and annotations.
 
-use std::process::Command;
-
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat};
 
@@ -9,13 +7,12 @@ use super::contents::Contents;
 use super::layer::Layer;
 use super::spec::{Annotations, Config, History, Platform, RootFs, Settings};
 use crate::host::Host;
-use crate::tables::workspace_root;
 
 /// Licences of all that is in it, as in the Containerfile.
 const LICENCES: &str = "(MIT OR Apache-2.0) AND GPL-2.0-only AND LGPL-2.1-or-later";
 
 /// What the layers hold.
-const LAYERS: [&str; 2] = ["QEMU's emulators", "registrar, licence texts, packages, bill of materials"];
+const LAYERS: [&str; 2] = ["QEMU's emulators", "registrar, licence texts, packages, SBOM"];
 
 /// As tonistiigi/binfmt's published image has it, for those who call this one by its command line. As in the Containerfile.
 const ENVIRONMENT: [&str; 1] = ["QEMU_PRESERVE_ARGV0=1"];
@@ -24,8 +21,6 @@ const ENVIRONMENT: [&str; 1] = ["QEMU_PRESERVE_ARGV0=1"];
 pub(super) struct ImageMetadata {
     /// `QEMUVERSION-RELEASE`, after the targets where these are not all.
     pub(super) tag: String,
-    /// The source's commit, if the workspace is one and nothing has been changed since.
-    pub(super) revision: Option<String>,
 }
 
 impl ImageMetadata {
@@ -45,7 +40,7 @@ impl ImageMetadata {
         .map(|(key, value)| (format!("org.opencontainers.image.{key}"), value.to_owned()))
         .into();
         let source = Some(env!("CARGO_PKG_REPOSITORY").to_owned()).filter(|source| !source.is_empty());
-        for (key, value) in [("source", &source), ("revision", &self.revision)] {
+        for (key, value) in [("source", &source), ("revision", &contents.revision)] {
             if let Some(value) = value {
                 labels.insert(format!("org.opencontainers.image.{key}"), value.clone());
             }
@@ -92,17 +87,6 @@ fn time(seconds: u64) -> Result<String> {
     let time = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     let time = time.with_context(|| format!("{seconds} is no time that can be written"))?;
     Ok(time.to_rfc3339_opts(SecondsFormat::Secs, true))
-}
-
-/// The commit of the workspace, as git says; none without git, or with changes that no commit has.
-pub(super) fn revision() -> Option<String> {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").current_dir(workspace_root()).args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let is_own = git(&["rev-parse", "--show-prefix"])?.is_empty();
-    let is_clean = git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
-    git(&["rev-parse", "HEAD"]).filter(|_| is_own && is_clean)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What goes into an image: what `fetch-and-build` has laid out for a host, as its bill of materials lists it, in two
+//! What goes into an image: what `fetch-and-build` has laid out for a host, as its SBOM lists it, in two
 //! layers.
 
 use std::env;
@@ -13,10 +13,10 @@ use super::order;
 use crate::digest::Sha256;
 use crate::host::Host;
 use crate::rootfs::{ALIAS_HARDLINKS, REGISTRAR, ROOTFS, SBOM, is_program};
-use crate::sbom::ROOT;
 use crate::sbom::spdx::{Algorithm, Document};
+use crate::sbom::{self, ROOT};
 
-/// Where the bill of materials is inside.
+/// Where the SBOM is inside.
 const SBOM_INSIDE: &str = "usr/share/doc/registrar/sbom.spdx.json";
 
 /// All that an image of one host is made of.
@@ -26,11 +26,13 @@ pub(super) struct Contents {
     pub(super) version: String,
     /// Where the emulators come from, in words.
     pub(super) origin: String,
+    /// The commit that `registrar` was compiled from, if it is known.
+    pub(super) revision: Option<String>,
     /// The time of everything, in seconds since 1970.
     pub(super) created: u64,
     /// QEMU's names of the emulators' targets, sorted.
     pub(super) targets: Vec<String>,
-    /// The bill of materials, byte by byte.
+    /// The SBOM, byte by byte.
     pub(super) sbom: Vec<u8>,
     /// Emulators, which change seldom and are the bulk; then all the rest.
     pub(super) layers: [Vec<Item>; 2],
@@ -57,6 +59,7 @@ impl Contents {
             host,
             version,
             origin: root.source_info.clone().unwrap_or_default(),
+            revision: sbom::revision(&document).map(str::to_owned),
             created: created(&document, env::var("SOURCE_DATE_EPOCH").ok().as_deref())?,
             layers: layers(&document, &folder, &Sha256::of(&sbom))?,
             targets,
@@ -78,7 +81,7 @@ fn target(path: &str) -> Option<&str> {
     path.strip_prefix("usr/bin/qemu-")?.strip_suffix("-static")
 }
 
-/// What the user says, else what the bill of materials says.
+/// What the user says, else what the SBOM says.
 fn created(document: &Document, epoch: Option<&str>) -> Result<u64> {
     let number = match epoch {
         Some(text) => text.parse().ok(),

@@ -84,6 +84,9 @@ pub(super) fn write(
     let mut annotations = metadata.labels(first)?;
     // Of all hosts together, nothing is said that is known of one.
     annotations.remove("registrar.qemu.origin");
+    if contents.iter().any(|other| other.revision != first.revision) {
+        annotations.remove("org.opencontainers.image.revision");
+    }
     let inner = Index { schema_version: 2, media_type: INDEX.into(), manifests, annotations };
     let index = blobs.json(INDEX, &inner)?;
     let sboms = contents.iter().filter(|_| sboms).map(|contents| sbom_manifest(&index, contents, metadata, &blobs));

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use codegen::table::Provenance;
 
 use super::{ALIAS_HARDLINKS, PACKAGES, PACKAGES_INSIDE, REGISTRAR, ROOTFS, SBOM, make_folder, packages, write};
+use crate::compile::build_info::BuildInfo;
 use crate::digest::Sha256;
 use crate::extract::{Stage, TextRecord};
 use crate::sbom::{self, Contents, crates, files};
@@ -27,6 +28,7 @@ pub(super) struct Parts<'a> {
     registrar_sha256: Sha256,
     packages: String,
     crates: Vec<crates::Crate>,
+    build: BuildInfo,
     /// Texts for `usr/share/licenses`, by their paths below it.
     licences: BTreeMap<String, Vec<u8>>,
     created: u64,
@@ -43,6 +45,7 @@ impl<'a> Parts<'a> {
             registrar_sha256: program.with_context(|| format!("reading {}", registrar.display()))?,
             packages: packages::list(&stage.record, &provenance.origin),
             crates: crates::of(registrar)?,
+            build: BuildInfo::of(registrar)?,
             licences: licences(&stage.dir, &stage.record.licences)?,
             created: created(&stage.record.packages, env::var("SOURCE_DATE_EPOCH").ok().as_deref())?,
         })
@@ -50,8 +53,8 @@ impl<'a> Parts<'a> {
 
     /// Digest of all that decides the result.
     pub(super) fn identity(&self) -> Sha256 {
-        let Self { registrar_sha256, packages, crates, created, .. } = self;
-        let mut text = format!("{LAYOUT}\n{registrar_sha256}\n{packages}\n{crates:?}\n{created}\n");
+        let Self { registrar_sha256, packages, crates, build, created, .. } = self;
+        let mut text = format!("{LAYOUT}\n{registrar_sha256}\n{packages}\n{crates:?}\n{build:?}\n{created}\n");
         for emulator in &self.stage.record.emulators {
             text += &format!("{} {}\n", emulator.sha256, emulator.target);
         }
@@ -76,9 +79,10 @@ impl<'a> Parts<'a> {
             emulators: &self.stage.record.emulators,
             files: &files,
             crates: &self.crates,
+            build: &self.build,
             created: self.created,
         })?;
-        let mut text = serde_json::to_vec_pretty(&document).context("writing the bill of materials")?;
+        let mut text = serde_json::to_vec_pretty(&document).context("writing the SBOM")?;
         text.push(b'\n');
         write(&folder.join(SBOM), &text)?;
         write(&folder.join(PACKAGES), self.packages.as_bytes())

@@ -88,7 +88,7 @@ mod tests {
                 fs::remove_file(folder.join("rootfs/link"))?;
                 symlink("elsewhere", folder.join("rootfs/link"))
             }),
-            ("no bill of materials", |folder| fs::remove_file(folder.join("sbom.spdx.json"))),
+            ("no SBOM", |folder| fs::remove_file(folder.join("sbom.spdx.json"))),
             ("no list", |folder| fs::remove_file(folder.join("packages"))),
             ("no root file system", |folder| fs::remove_dir_all(folder.join("rootfs"))),
             ("no stamp", |folder| fs::remove_file(folder.join(STAMP))),

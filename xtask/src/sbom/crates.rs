@@ -12,8 +12,11 @@ use crate::compile;
 use crate::digest::Sha256;
 use crate::tables::workspace_root;
 
-/// What cargo calls the registry that everybody uses.
-const CRATES_IO: &[&str] =
+/// The registry that everybody uses.
+pub const CRATES_IO: &str = "crates.io";
+
+/// What cargo calls it.
+const CRATES_IO_INDEX: &[&str] =
     &["registry+https://github.com/rust-lang/crates.io-index", "sparse+https://index.crates.io/"];
 
 /// A crate of `registrar`.
@@ -27,8 +30,8 @@ pub struct Crate {
     pub licence: Option<String>,
     /// Digest of its archive, as the lock file has it.
     pub sha256: Option<Sha256>,
-    /// Whether it is crates.io's.
-    pub is_published: bool,
+    /// Where cargo found it: [`CRATES_IO`], the host of another registry or repository, or the folder of the sources.
+    pub registry: String,
 }
 
 /// The crates that are linked into a `registrar`, sorted.
@@ -48,7 +51,7 @@ pub fn of(registrar: &Path) -> Result<Vec<Crate>> {
         Crate {
             licence: licence(&manifest),
             sha256: checksum(&lock, name, version),
-            is_published: CRATES_IO.contains(&source),
+            registry: registry(source).into(),
             name: name.into(),
             version: version.into(),
         }
@@ -99,6 +102,18 @@ impl Artifact {
     }
 }
 
+/// Whose a source is, as cargo writes it: `sparse+https://host/index`, `git+ssh://user@host/repository`, `path+file:///…`.
+fn registry(source: &str) -> &str {
+    if CRATES_IO_INDEX.contains(&source) {
+        return CRATES_IO;
+    }
+    let address = source.split_once("://").map_or(source, |(_, address)| address);
+    let authority = address.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    // A folder has no host; what is compiled from one is part of the sources.
+    if host.is_empty() { "registrar" } else { host }
+}
+
 /// The licence in a manifest: cargo writes published ones anew, one key a line.
 fn licence(manifest: &str) -> Option<String> {
     let package = manifest.lines().skip_while(|line| *line != "[package]").skip(1);
@@ -127,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_went_into_the_folder_of_the_program_is_linked() {
-        let index = CRATES_IO[0];
+        let index = CRATES_IO_INDEX[0];
         let message = |id: &str, file: &str, executable: &str| {
             format!(
                 r#"{{"reason":"compiler-artifact","package_id":"{id}","manifest_path":"/m","filenames":["{file}"],"executable":{executable}}}"#
@@ -162,6 +177,20 @@ mod tests {
         {
             let found = checksum(&lock, name, version).map(|digest| digest.to_string());
             assert_eq!(found.as_ref(), expected, "{name} {version}");
+        }
+    }
+
+    #[test]
+    fn a_crate_is_of_the_registry_that_cargo_found_it_in() {
+        for (source, expected) in [
+            (CRATES_IO_INDEX[0], "crates.io"),
+            (CRATES_IO_INDEX[1], "crates.io"),
+            ("sparse+https://crates.example:8443/index/", "crates.example:8443"),
+            ("registry+https://user@crates.example/index", "crates.example"),
+            ("git+ssh://git@code.example/one/two.git?branch=main", "code.example"),
+            ("path+file:///src/ours", "registrar"),
+        ] {
+            assert_eq!(registry(source), expected, "{source}");
         }
     }
 }

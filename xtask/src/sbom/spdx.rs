@@ -28,6 +28,9 @@ pub struct Document {
     pub document_namespace: String,
     /// Who made it when.
     pub creation_info: CreationInfo,
+    /// What applies to all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
     /// Things that have a name and a version.
     pub packages: Vec<Package>,
     /// Files of those packages whose files are listed.
@@ -63,7 +66,7 @@ pub struct Package {
     /// Its file, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package_file_name: Option<String>,
-    /// `Organization: name`.
+    /// Who distributes it: `Organization: name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supplier: Option<String>,
     /// Where it can be had.
@@ -205,6 +208,10 @@ pub enum RelationshipType {
     GeneratedFrom,
     /// A program and what is linked into it.
     StaticLink,
+    /// What cannot be made or run without the other.
+    DependsOn,
+    /// A compiler and what it has compiled.
+    BuildToolOf,
 }
 
 impl Document {
