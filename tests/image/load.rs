@@ -24,7 +24,7 @@ fn load(dist: &Path, engine: &str, client: Option<&str>, loaded: &Path, argument
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a script");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
     }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tested-xtask"));
     command.args(["image", "--load", engine, "--dist"]).arg(dist).args(arguments);
     command.env("PATH", programs.path()).env("LOADED", loaded).env_remove("SOURCE_DATE_EPOCH");
     command.output().expect("running xtask")

@@ -230,7 +230,7 @@ fn what_is_built_depends_on_no_folder_no_umask_no_linker_and_names_its_commit() 
     let first = git(&checkout, &["rev-parse", "HEAD"]);
     assert_eq!(revision, format!("git commit {first}"));
     let image = || {
-        let mut image = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut image = Command::new(env!("CARGO_BIN_EXE_tested-xtask"));
         let dist = two.parent().expect("a folder");
         image.args(["image", "--out"]).arg(folder.path().join("image")).arg("--dist").arg(dist);
         system::run(from_checkout(&mut image, &checkout)).expect("an image");

@@ -80,7 +80,7 @@ fn packages_that_are_elsewhere() {
     // What is locked is found there too.
     let lock = tempfile::tempdir().expect("a temporary folder");
     let file = lock.path().join("fetch.lock");
-    let mut update = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut update = Command::new(env!("CARGO_BIN_EXE_tested-xtask"));
     update.args(["update", "--lock"]).arg(&file).args(folder).env("CARGO_TARGET_DIR", lock.path());
     system::run(&mut update).expect("a lock");
     assert!(

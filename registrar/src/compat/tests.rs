@@ -83,7 +83,6 @@ fn the_first_words_tell_the_dialect() {
 }
 
 #[test]
-#[test]
 fn entry_points_of_other_images_take_their_words() {
     for (line, ours) in [
         ("/entrypoint.sh register", "registrar register"),
