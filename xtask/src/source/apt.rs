@@ -114,6 +114,9 @@ impl Apt {
             // What is installed here, perhaps of another release, cannot be downloaded, and decides nothing.
             option("Dir::State::status", OsStr::new("/dev/null")),
             option("Dir::Cache", self.dir.join("cache").as_os_str()),
+            // Images of Debian's switch these off, and each call would read all lists anew.
+            option("Dir::Cache::pkgcache", OsStr::new("pkgcache.bin")),
+            option("Dir::Cache::srcpkgcache", OsStr::new("srcpkgcache.bin")),
             option("APT::Architecture", OsStr::new(self.host.debian)),
             option("APT::Architectures", OsStr::new(self.host.debian)),
             option("APT::Get::AllowUnauthenticated", OsStr::new("false")),
