@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::Rpm;
 use crate::emulators::Emulator;
 use crate::spec::{self, BIN, BINFMT, BUILD_ID, LICENSE_FILES, LICENSES, Spec, TAPSET};
 use xtask::system;
@@ -15,27 +16,27 @@ use xtask::system;
 const PACKAGES: &str = "Packages/q";
 
 /// Makes the packages of `spec` in a repository.
-pub(crate) fn packages_into(repo: &Path, spec: &Spec<'_>, number: u32) -> Result<()> {
+pub(crate) fn packages_into(repo: &Path, spec: &Spec<'_>, number: u32, rpm: &Rpm) -> Result<()> {
     let packages = repo.join(PACKAGES);
     fs::create_dir_all(&packages).with_context(|| format!("making {}", packages.display()))?;
     // Below the mirror in the making, so that files are moved within one file system, and all goes if this fails.
     let top = tempfile::Builder::new().prefix(".rpmbuild-").tempdir_in(repo).context("making a folder for rpmbuild")?;
     let stage = top.path().join("stage");
     lay_out(&stage, spec).context("laying out the packages' files")?;
-    rpmbuild(&packages, top.path(), &spec.text(number, &stage), spec.host)
+    rpmbuild(&packages, top.path(), &spec.text(number, &stage), spec.host, rpm)
 }
 
 /// Makes the package that carries the release's key in a repository; gives its file.
-pub(crate) fn gpg_keys_into(repo: &Path, spec: &str) -> Result<PathBuf> {
+pub(crate) fn gpg_keys_into(repo: &Path, spec: &str, rpm: &Rpm) -> Result<PathBuf> {
     let packages = repo.join("Packages/f");
     fs::create_dir_all(&packages).with_context(|| format!("making {}", packages.display()))?;
     let top = tempfile::Builder::new().prefix(".rpmbuild-").tempdir_in(repo).context("making a folder for rpmbuild")?;
-    rpmbuild(&packages, top.path(), spec, "noarch")?;
+    rpmbuild(&packages, top.path(), spec, "noarch", rpm)?;
     list(&packages)?.pop().context("rpmbuild has made no package of the key")
 }
 
 /// Builds what a spec file says, in the folder `top`, into the folder `packages`.
-fn rpmbuild(packages: &Path, top: &Path, spec: &str, arch: &str) -> Result<()> {
+fn rpmbuild(packages: &Path, top: &Path, spec: &str, arch: &str, rpm: &Rpm) -> Result<()> {
     let file = top.join("package.spec");
     fs::write(&file, spec).context("writing the spec file")?;
     let definitions = [
@@ -44,7 +45,7 @@ fn rpmbuild(packages: &Path, top: &Path, spec: &str, arch: &str) -> Result<()> {
         format!("_rpmdir {}", packages.display()),
         "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm".into(),
     ];
-    let mut rpmbuild = system::command("rpmbuild");
+    let mut rpmbuild = rpm.command("rpmbuild")?;
     rpmbuild.arg("-bb").args(["--target", &format!("{arch}-linux")]).arg("--nodeps");
     for definition in &definitions {
         rpmbuild.args(["--define", definition]);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use codegen::targets;
 
-use crate::{Keyring, Kind, Mirror, Options, Updates, make, serve};
+use crate::{Keyring, Kind, Mirror, Options, Rpm, Updates, make, serve};
 use xtask::host::Host;
 use xtask::say;
 use xtask::system::{self, Tool};
@@ -41,6 +41,10 @@ pub struct MirrorArgs {
     /// What fedora.gpg is
     #[arg(long, value_enum, default_value_t)]
     keyring: Keyring,
+    /// Folder in which the packages of a distribution with rpm 6 are unpacked (Debian sid's `rpm` and what it depends on): it
+    /// makes the packages, in format 6
+    #[arg(long, value_name = "DIR")]
+    rpm: Option<PathBuf>,
     /// Serve it on 127.0.0.1 until interrupted
     #[arg(long)]
     serve: bool,
@@ -67,6 +71,7 @@ pub fn run(args: &MirrorArgs) -> Result<()> {
         metadata: args.metadata.clone(),
         updates: args.updates,
         keyring: args.keyring,
+        rpm: Rpm { root: args.rpm.clone() },
         quiet: false,
     })?;
     let made = if mirror.reused { "is up to date" } else { "made" };

@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 
+use crate::spec::Format;
+
 /// Folder of the keys.
 const FOLDER: &str = "/etc/pki/rpm-gpg";
 
 /// The spec file of a package with this key, armored, for these architectures. Rawhide's has links by that name, too.
-pub(crate) fn spec(release: u32, rawhide: bool, arches: &[&str], key: &str) -> String {
+pub(crate) fn spec(release: u32, rawhide: bool, arches: &[&str], key: &str, format: Format) -> String {
     let primary = format!("RPM-GPG-KEY-fedora-{release}-primary");
     let mut links = vec![format!("RPM-GPG-KEY-{release}-fedora")];
     links.extend(arches.iter().map(|arch| format!("RPM-GPG-KEY-fedora-{release}-{arch}")));
@@ -14,12 +16,13 @@ pub(crate) fn spec(release: u32, rawhide: bool, arches: &[&str], key: &str) -> S
         links.push("RPM-GPG-KEY-fedora-rawhide-primary".into());
         links.extend(arches.iter().map(|arch| format!("RPM-GPG-KEY-fedora-rawhide-{arch}")));
     }
+    let format = format as u8;
     let mut text = format!(
         "\
 %global _binary_payload w3.zstdio
 %global _source_filedigest_algorithm 8
 %global _binary_filedigest_algorithm 8
-%global _rpmformat 4
+%global _rpmformat {format}
 %global _buildhost localhost
 
 Name: fedora-gpg-keys

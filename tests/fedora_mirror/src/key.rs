@@ -13,6 +13,8 @@ use tempfile::TempDir;
 
 use xtask::system;
 
+use crate::Rpm;
+
 /// A key on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -78,11 +80,19 @@ impl Key {
     /// # Errors
     /// If `rpmsign` fails.
     pub fn sign(&self, packages: &[impl AsRef<Path>]) -> Result<()> {
+        self.sign_with(packages, &Rpm::default())
+    }
+
+    /// Signs packages as [`Key::sign`] does, with the `rpmsign` that understands their format.
+    ///
+    /// # Errors
+    /// If `rpmsign` fails.
+    pub fn sign_with(&self, packages: &[impl AsRef<Path>], rpm: &Rpm) -> Result<()> {
         ensure!(!packages.is_empty(), "no packages to sign");
         let home = Home::new()?;
         system::run(home.gpg().arg("--import").arg(&self.secret))?;
         let gpg = system::find("gpg").context("gpg is not there")?;
-        let mut rpmsign = system::command("rpmsign");
+        let mut rpmsign = rpm.command("rpmsign")?;
         for definition in [
             format!("_gpg_name {}", self.fingerprint),
             format!("_gpg_path {}", home.0.path().display()),

@@ -42,6 +42,7 @@ pub mod key;
 pub mod layout;
 pub mod metalink;
 mod nginx;
+mod rpm;
 pub mod serve;
 pub mod spec;
 mod tree;
@@ -50,6 +51,7 @@ pub use cli::{MirrorArgs, run};
 pub use emulators::Emulator;
 pub use key::{Key, unsign};
 pub use layout::Kind;
+pub use rpm::Rpm;
 pub use serve::{Certificate, Server, serve, serve_tls};
 pub use tree::Tree;
 
@@ -124,6 +126,8 @@ pub struct Options {
     pub updates: Updates,
     /// What `fedora.gpg` is.
     pub keyring: Keyring,
+    /// What makes and signs the packages, and so their format.
+    pub rpm: Rpm,
     /// Say nothing.
     pub quiet: bool,
 }
@@ -147,6 +151,7 @@ impl Options {
             metadata: Self::METADATA.into(),
             updates: Updates::Empty,
             keyring: Keyring::Binary,
+            rpm: Rpm::default(),
             quiet: false,
         }
     }
@@ -236,7 +241,13 @@ pub fn make(options: &Options) -> Result<Mirror> {
         let key = options.step("making a throwaway key", || Key::generate(root, KEY_NAME, KEY_BITS))?;
         let armored = fs::read_to_string(&key.public).context("reading the key")?;
         fs::write(root.join("fedora.gpg"), options.keyring.bytes(&key)?).context("writing fedora.gpg")?;
-        let keys_spec = gpg_keys::spec(options.release, options.kind == Kind::Rawhide, &hosts, armored.trim());
+        let keys_spec = gpg_keys::spec(
+            options.release,
+            options.kind == Kind::Rawhide,
+            &hosts,
+            armored.trim(),
+            options.rpm.format(),
+        );
         for tree in &trees {
             tree.make(root, options, &key, &keys_spec)?;
         }

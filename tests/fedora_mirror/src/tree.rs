@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::emulators::{self, Emulator};
-use crate::spec::{self, Format, Spec};
+use crate::spec::{self, Spec};
 use crate::{Key, Options, RELEASE_NUMBER, build, index};
 
 /// What a mirror holds for one host.
@@ -44,7 +44,7 @@ impl Tree {
             version: &self.version,
             fedora: options.release,
             payload: &options.payload,
-            format: Format::V4,
+            format: options.rpm.format(),
             families: spec::families(&self.emulators),
         }
     }
@@ -59,11 +59,11 @@ impl Tree {
             let repo = root.join(path);
             if let Some(number) = number {
                 let what = format!("packaging {count} emulators, {} MB, {}", size / 1_000_000, options.payload);
-                options.step(&what, || build::packages_into(&repo, &spec, number))?;
-                options.step("signing", || key.sign(&build::packages(&repo)?))?;
+                options.step(&what, || build::packages_into(&repo, &spec, number, &options.rpm))?;
+                options.step("signing", || key.sign_with(&build::packages(&repo)?, &options.rpm))?;
             }
             if *path == self.repo_path {
-                key.sign(&[build::gpg_keys_into(&repo, keys_spec)?])?;
+                key.sign_with(&[build::gpg_keys_into(&repo, keys_spec, &options.rpm)?], &options.rpm)?;
             }
             options.step(&format!("indexing {path}"), || index::write(&repo, &options.metadata, self.host))?;
         }
