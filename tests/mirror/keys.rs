@@ -324,12 +324,13 @@ fn a_binary_keyring_with_old_and_unreadable_keys_around_the_pinned_one() {
     }
     // A damaged copy beside a good one; and it alone.
     let mut torn = mine.clone();
-    let at = torn.len() - 250;
+    // In the numbers of its last signature.
+    let at = torn.len() - 100;
     torn[at..].fill(0xff);
     let both = [&torn[..], &mine].concat();
     assert_eq!(Keys::pinned(&[both], "the keyring", wanted).expect("the good copy").count(), 1);
     let error = format!("{:#}", Keys::pinned(&[torn], "the keyring", wanted).expect_err("a damaged key"));
-    assert!(error.contains(&MIRROR.key.fingerprint) && error.contains("damaged"), "{error}");
+    assert!(error.contains(&MIRROR.key.fingerprint) && error.contains("do not fit it"), "{error}");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use codegen::elf;
 use codegen::table::Emulator;
+use codegen::{elf, targets};
 use object::ReadCache;
 
 use super::Wanted;
@@ -48,15 +48,16 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// That what it stands for is one of these emulators, or what it leads to.
+    /// That what it stands for is one of these emulators; for a name that is no target's, such as `i486`, what it leads to.
     pub(super) fn check(&self, emulators: &[EmulatorRecord]) -> Result<()> {
         let name = self.to.rsplit('/').next().and_then(Emulator::from_file_name);
         let is_there = |target: &str| emulators.iter().any(|emulator| emulator.target == target);
-        if is_there(&self.target) || name.is_some_and(|emulator| is_there(&emulator.target)) {
+        let is_other = targets::by_qemu_name(&self.target).is_none();
+        if is_there(&self.target) || is_other && name.is_some_and(|emulator| is_there(&emulator.target)) {
             return Ok(());
         }
         let name = Emulator { target: self.target.clone() }.file_name();
-        bail!("{name} is a link to {:?}, which no package holds", self.to)
+        bail!("{name} is a link to {:?}, and no package holds the emulator itself", self.to)
     }
 }
 

@@ -46,6 +46,13 @@ pub(super) fn parse(packets: &[u8]) -> Result<SignedPublicKey> {
     whole.context("it holds no public key")?.map_err(|_| anyhow!("its packets do not make up a public key"))
 }
 
+/// That a certificate's own signatures fit it, those of them that count.
+pub(super) fn check_own_signatures(whole: &SignedPublicKey, now: u64) -> Result<()> {
+    let mut whole = whole.clone();
+    drop_what_does_not_count(&mut whole, now);
+    whole.verify_bindings().map_err(|_| anyhow!("its own signatures do not fit it"))
+}
+
 /// Adds what a further copy of a certificate holds, as gpg does: a revocation or a newer expiry in one of them counts.
 pub(super) fn merge(whole: &mut SignedPublicKey, copy: SignedPublicKey) {
     fn add(known: &mut Vec<Signature>, more: Vec<Signature>) {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use pgp::composed::SignedPublicKey;
 use pgp::types::KeyDetails;
 
-use super::certificate::{Certificate, Verdict, fingerprint, hex, merge, parse};
+use super::certificate::{Certificate, Verdict, check_own_signatures, fingerprint, hex, merge, parse};
 use super::keyring::split;
 use super::signature::{self, maker};
 
@@ -78,16 +78,17 @@ impl Keys {
     pub fn pinned(keyrings: &[impl AsRef<[u8]>], name: &str, fingerprints: &[String]) -> Result<Self> {
         let wanted = fingerprints.iter().map(|text| parse_fingerprint(text)).collect::<Result<Vec<_>>>()?;
         let mut found = Found::default();
+        let now = now()?;
         let mut certificates = Vec::new();
         let mut why = None;
         for packets in keyrings.iter().flat_map(|keyring| split(keyring.as_ref())).flatten() {
             let Some(fingerprint) = fingerprint(&packets).filter(|found| wanted.contains(found)) else { continue };
-            match parse(&packets) {
+            // A damaged copy takes nothing from a good one.
+            match parse(&packets).and_then(|key| check_own_signatures(&key, now).map(|()| key)) {
                 Ok(key) => found.add(key, name),
                 Err(error) => why = Some(error.context(format!("reading the key {fingerprint} of {name}"))),
             }
         }
-        let now = now()?;
         for (key, _) in found.0 {
             let fingerprint = hex(&key);
             match Certificate::of(key, now) {
