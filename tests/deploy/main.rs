@@ -1,5 +1,5 @@
-//! The files of `deploy/`, `action.yml` and the SBOM, each held against the tool or the schema that it is made for, in versions
-//! that know all that is used. Whether they do what they should is for the container tests.
+//! The files of `deploy/`, `action.yml` and the SBOM, each held against the tool or the schema that it is made for, in
+//! versions that know all that is used. Whether they do what they should is for the container tests.
 //!
 //! Needs Python's and Debian's packages; changes nothing on this machine. Not part of `cargo test --workspace`:
 //! `cargo xtask test --deploy` runs it.
