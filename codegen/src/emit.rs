@@ -37,7 +37,6 @@ fn handler(handler: &Handler) -> TokenStream {
     let Handler { target, platform, family, emulator, rule, probe } = handler;
     let name = &rule.name;
     let line = rule.to_string();
-    let pattern = shown_by_kernel(rule);
     let (offset, magic, mask) = compared(rule);
     let (magic, mask, probe) = (Literal::byte_string(magic), Literal::byte_string(&mask), Literal::byte_string(probe));
     quote! {
@@ -48,10 +47,7 @@ fn handler(handler: &Handler) -> TokenStream {
             family: #family,
             emulator: #emulator,
             line: #line,
-            pattern: #pattern,
-            offset: #offset,
-            magic: #magic,
-            mask: #mask,
+            rule: Rule { offset: #offset, magic: #magic, mask: #mask },
             probe: #probe,
         }
     }
@@ -66,17 +62,5 @@ fn compared(rule: &Rule) -> (usize, &[u8], Vec<u8>) {
             (offset.value, &magic.value, mask.as_ref().map_or_else(all, |mask| mask.value.clone()))
         }
         Kind::Extension { .. } => (0, &[], Vec::new()),
-    }
-}
-
-/// What the kernel shows of a rule after interpreter and flags when the entry is read back.
-fn shown_by_kernel(rule: &Rule) -> String {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    match &rule.kind {
-        Kind::Magic { offset, magic, mask } => {
-            let mask = mask.as_ref().map(|mask| format!("mask {}\n", hex(&mask.value))).unwrap_or_default();
-            format!("offset {}\nmagic {}\n{mask}", offset.value, hex(&magic.value))
-        }
-        Kind::Extension { extension, .. } => format!("extension .{extension}\n"),
     }
 }
