@@ -37,7 +37,6 @@ fn handler(handler: &Handler) -> TokenStream {
     let Handler { name, target, platform, family, emulator, rule, probe } = handler;
     let Rule { offset, magic, mask } = rule;
     let line = handler.line();
-    let pattern = shown_by_kernel(rule);
     let [magic, mask, probe] = [magic, mask, probe].map(|bytes| Literal::byte_string(bytes));
     quote! {
         Handler {
@@ -47,17 +46,8 @@ fn handler(handler: &Handler) -> TokenStream {
             family: #family,
             emulator: #emulator,
             line: #line,
-            pattern: #pattern,
-            offset: #offset,
-            magic: #magic,
-            mask: #mask,
+            rule: Rule { offset: #offset, magic: #magic, mask: #mask },
             probe: #probe,
         }
     }
-}
-
-/// What the kernel shows of a rule after interpreter and flags when the entry is read back.
-fn shown_by_kernel(rule: &Rule) -> String {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    format!("offset {}\nmagic {}\nmask {}\n", rule.offset, hex(&rule.magic), hex(&rule.mask))
 }

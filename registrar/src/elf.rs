@@ -4,6 +4,7 @@
 
 pub(crate) mod header;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -22,6 +23,7 @@ const MOST_SEGMENTS: u16 = 64;
 /// Of the name of a loader, in bytes: what Linux allows for a path.
 const LONGEST_PART: u64 = 4096;
 
+const PAGE: usize = 4096;
 const HEADER: usize = 64;
 const SEGMENT: usize = 56;
 const PT_INTERP: u32 = 3;
@@ -67,9 +69,10 @@ pub(crate) fn read(path: &Path) -> Result<Facts, Unfit> {
 
 /// Reads it from an open file.
 pub(crate) fn facts(file: &File) -> Result<Facts, Unfit> {
-    let mut header = [0; HEADER];
+    let mut start = [0; PAGE];
     // A FIFO or a folder cannot be read at an offset, and says so.
-    let length = file.read_at(&mut header, 0).map_err(unreadable)?;
+    let length = file.read_at(&mut start, 0).map_err(unreadable)?;
+    let header = &start[..length];
     if header.starts_with(b"#!") {
         return Err(Unfit::Script);
     }
@@ -80,18 +83,18 @@ pub(crate) fn facts(file: &File) -> Result<Facts, Unfit> {
         return Err(Unfit::Damaged);
     }
     let fields = Fields { is_big_endian: header[5] == 2 };
-    if !is_ours(&header) {
-        return Err(Unfit::Foreign(fields.half(&header, 18)));
+    if !is_ours(header) {
+        return Err(Unfit::Foreign(fields.half(header, 18)));
     }
-    let (start, size, count) = (fields.word(&header, 32), fields.half(&header, 54), fields.half(&header, 56));
+    let (segments, size, count) = (fields.word(header, 32), fields.half(header, 54), fields.half(header, 56));
     if usize::from(size) != SEGMENT || count > MOST_SEGMENTS {
         return Err(Unfit::Damaged);
     }
     let mut facts = Facts::default();
     for index in 0..u64::from(count) {
-        let at = start.checked_add(index * SEGMENT as u64).ok_or(Unfit::Damaged)?;
-        let segment = part(file, at, SEGMENT as u64)?;
-        let content = || part(file, fields.word(&segment, 8), fields.word(&segment, 32));
+        let at = segments.checked_add(index * SEGMENT as u64).ok_or(Unfit::Damaged)?;
+        let segment = part(file, header, at, SEGMENT as u64)?;
+        let content = || part(file, header, fields.word(&segment, 8), fields.word(&segment, 32));
         if fields.long(&segment, 0) == PT_INTERP {
             let name = content()?;
             let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -108,18 +111,22 @@ pub(crate) fn is_ours(header: &[u8]) -> bool {
     header.starts_with(b"\x7fELF") && header[4..].starts_with(&[class, order]) && fields.half(header, 18) == machine
 }
 
-/// A part of the file, whole.
-fn part(file: &File, start: u64, length: u64) -> Result<Vec<u8>, Unfit> {
+/// A part of the file, whole; mostly it is in the first page, which has been read.
+fn part<'f>(file: &File, read: &'f [u8], start: u64, length: u64) -> Result<Cow<'f, [u8]>, Unfit> {
     // What is no offset at all, the kernel calls an invalid argument.
     if length > LONGEST_PART || i64::try_from(start).is_err() {
         return Err(Unfit::Damaged);
+    }
+    let within = usize::try_from(start).ok().and_then(|start| read.get(start..)?.get(..usize::try_from(length).ok()?));
+    if let Some(part) = within {
+        return Ok(part.into());
     }
     let mut part = vec![0; usize::try_from(length).map_err(|_| Unfit::Damaged)?];
     file.read_exact_at(&mut part, start).map_err(|error| match error.raw_os_error() {
         Some(_) => unreadable(error),
         None => Unfit::Damaged,
     })?;
-    Ok(part)
+    Ok(part.into())
 }
 
 fn unreadable(error: io::Error) -> Unfit {

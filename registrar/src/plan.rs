@@ -267,7 +267,12 @@ impl HandlerPlan {
         let ours = |name: EntryName| entry(&name.name(self.handler)).filter(|entry| entry.is_of(self.handler));
         let main = match ours(self.main) {
             None => MainEntry::Nothing,
-            Some(entry) if text_difference(self.handler, desired, &entry).is_none() => MainEntry::AsWanted,
+            Some(entry)
+                if self.outcome != PlanOutcome::Unregistered
+                    && text_difference(self.handler, desired, &entry).is_none() =>
+            {
+                MainEntry::AsWanted
+            }
             Some(_) => MainEntry::Before,
         };
         let others = EntryName::ALL.into_iter().filter(|name| *name != self.main && ours(*name).is_some());
@@ -283,7 +288,7 @@ pub(crate) fn text_difference(handler: &Handler, desired: &DesiredState, entry: 
         Some(Drift::Interpreter)
     } else if !desired.flags.are(&entry.flags) {
         Some(Drift::Flags)
-    } else if entry.pattern != handler.pattern {
+    } else if !entry.rule.as_ref().is_some_and(|rule| rule.equals(&handler.rule)) {
         Some(Drift::Rule)
     } else {
         None

@@ -6,10 +6,13 @@
 
 mod assertions;
 pub(crate) mod names;
+mod rule;
 
 use std::borrow::Cow;
 
 use crate::flags::Flags;
+
+pub(crate) use rule::Rule;
 
 /// Folder of the emulators in the image; the interpreters in [`Handler::line`] are below it.
 pub(crate) const EMULATOR_DIR: &str = "/usr/bin";
@@ -58,12 +61,8 @@ pub(crate) struct Handler {
     pub(crate) emulator: &'static str,
     /// What to write to `register`, for an emulator in [`EMULATOR_DIR`] with [`FLAGS`].
     pub(crate) line: &'static str,
-    /// What the kernel shows of the entry after interpreter and flags: offset, magic and mask.
-    pub(crate) pattern: &'static str,
-    /// The same as bytes: where in a program, what, and which bits count. Nothing if the rule is about a file's name.
-    pub(crate) offset: usize,
-    pub(crate) magic: &'static [u8],
-    pub(crate) mask: &'static [u8],
+    /// The same as bytes.
+    pub(crate) rule: Rule,
     /// The test program of the target (what it does is in `codegen::targets`); empty if the generator does not know the target.
     pub(crate) probe: &'static [u8],
 }
@@ -131,16 +130,7 @@ impl Handler {
         if !self.probe.is_empty() {
             return self.probe.into();
         }
-        [&vec![0; self.offset], self.magic].concat()
-    }
-
-    /// Whether its rule takes programs that begin with `header`.
-    pub(crate) fn matches(&self, header: &[u8]) -> bool {
-        let compared = header.get(self.offset..).and_then(|rest| rest.get(..self.magic.len()));
-        let is_equal = |compared: &[u8]| {
-            compared.iter().zip(self.magic).zip(self.mask).all(|((byte, magic), mask)| (byte ^ magic) & mask == 0)
-        };
-        !self.magic.is_empty() && compared.is_some_and(is_equal)
+        [&vec![0; self.rule.offset], self.rule.magic].concat()
     }
 
     /// Length of what follows the mask and its delimiter in [`Handler::line`].
@@ -171,14 +161,16 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_those_of_the_pattern() {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    fn lines_hold_the_rules() {
+        let escaped = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
         for handler in TABLE.handlers {
-            let pattern =
-                format!("offset {}\nmagic {}\nmask {}\n", handler.offset, hex(handler.magic), hex(handler.mask));
-            assert_eq!(handler.pattern, pattern);
+            let fields: Vec<_> = handler.line.split(':').collect();
+            let Rule { offset, magic, mask } = handler.rule;
+            let shown = fields[4].replace("ELF", "\\x45\\x4c\\x46");
+            assert_eq!((fields[3], shown, fields[5]), ("", escaped(magic), escaped(mask).as_str()), "{}", handler.name);
+            assert_eq!(offset, 0);
             for other in TABLE.handlers {
-                assert_eq!(handler.matches(other.probe), handler.name == other.name);
+                assert_eq!(handler.rule.matches(other.probe), handler.name == other.name);
             }
         }
     }

@@ -142,7 +142,10 @@ fn a_host_with_systemd_registers_and_keeps_its_handlers() {
     assert_eq!(host.succeeds(&[program]), "aarch64\n");
     // systemd-binfmt had been first.
     let said = host.succeeds(&["journalctl", "--no-pager", "--unit=registrar", "--output=cat"]);
-    assert!(said.contains("0 registered, 0 replaced, 2 unchanged\n") && said.contains("verified: 2 ok"), "{said}");
+    assert!(
+        said.contains("0 registered, 0 replaced, 2 refreshed, 0 unchanged\n") && said.contains("verified: 2 ok"),
+        "{said}"
+    );
 
     fs::write(entry("qemu-aarch64"), "-1").expect("removed");
     assert!(!host.run(&[program]).0);

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use crate::elf::header::{ElfHeader, HEADER_VARIANTS};
 use crate::sys::errno_text;
-use crate::table::Handler;
+use crate::table::{Handler, Rule};
 
 /// One registered rule. What this program does not understand of a newer kernel's text is left out, not refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,8 +14,8 @@ pub(crate) struct Entry {
     pub(crate) interpreter: String,
     /// In the kernel's order, `POCF`.
     pub(crate) flags: String,
-    /// The lines of offset, magic and mask, or of the extension.
-    pub(crate) pattern: String,
+    /// What it compares programs with, unless it goes by their names.
+    pub(crate) rule: Option<Rule<Vec<u8>>>,
     /// Why all of the above is unknown, if it is.
     pub(crate) unreadable: Option<Errno>,
 }
@@ -23,16 +23,21 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn parse(text: &str) -> Self {
         let mut entry = Self { enabled: text.starts_with("enabled\n"), ..Self::default() };
+        let (mut offset, mut magic, mut mask) = (None, None, None);
         for line in text.lines() {
             match line.split_once(' ') {
                 Some(("interpreter", path)) => entry.interpreter = path.into(),
                 Some(("flags:", flags)) => entry.flags = flags.into(),
-                Some(("offset" | "magic" | "mask" | "extension", _)) => {
-                    entry.pattern.push_str(line);
-                    entry.pattern.push('\n');
-                }
+                Some(("offset", number)) => offset = number.parse().ok(),
+                Some(("magic", hex)) => magic = bytes(hex),
+                // A mask that makes no sense leaves no rule.
+                Some(("mask", hex)) => mask = Some(bytes(hex).unwrap_or_default()),
                 _ => {}
             }
+        }
+        if let (Some(offset), Some(magic)) = (offset, magic) {
+            let mask = mask.unwrap_or_else(|| vec![0xff; magic.len()]);
+            entry.rule = Some(Rule { offset, magic, mask }).filter(|rule| rule.mask.len() == rule.magic.len());
         }
         entry
     }
@@ -62,39 +67,7 @@ impl Entry {
 
     /// Whether the kernel would hand a program that starts with `header` to this entry.
     pub(crate) fn is_active_for(&self, header: &[u8]) -> bool {
-        self.enabled && self.rule().is_some_and(|rule| rule.matches(header))
-    }
-
-    /// What it compares, if that is a program's beginning.
-    fn rule(&self) -> Option<Rule> {
-        let (mut offset, mut magic, mut mask) = (None, None, None);
-        for line in self.pattern.lines() {
-            match line.split_once(' ')? {
-                ("offset", number) => offset = Some(number.parse().ok()?),
-                ("magic", hex) => magic = Some(bytes(hex)?),
-                ("mask", hex) => mask = Some(bytes(hex)?),
-                _ => {}
-            }
-        }
-        let magic = magic?;
-        let mask = mask.unwrap_or_else(|| vec![0xff; magic.len()]);
-        Some(Rule { offset: offset?, magic, mask }).filter(|rule| rule.mask.len() == rule.magic.len())
-    }
-}
-
-/// Which programs an entry takes: magic and mask have the same length.
-#[derive(Debug)]
-struct Rule {
-    offset: usize,
-    magic: Vec<u8>,
-    mask: Vec<u8>,
-}
-
-impl Rule {
-    fn matches(&self, header: &[u8]) -> bool {
-        let end = self.offset.saturating_add(self.magic.len());
-        let Some(compared) = header.get(self.offset..end) else { return false };
-        compared.iter().zip(&self.magic).zip(&self.mask).all(|((byte, magic), mask)| (byte ^ magic) & mask == 0)
+        self.enabled && self.rule.as_ref().is_some_and(|rule| rule.matches(header))
     }
 }
 
@@ -118,8 +91,6 @@ pub(crate) type Named<'e> = (&'e str, &'e Entry);
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
     newest_first: Vec<(String, Entry)>,
-    /// Those of the entries, in the same order: read once, since each is held against the programs of each handler.
-    rules: Vec<Option<Rule>>,
 }
 
 impl Entries {
@@ -139,8 +110,8 @@ impl Entries {
     /// The entries that run programs that begin so, each the newest that takes them.
     pub(crate) fn servers_of(&self, programs: &[ElfHeader; HEADER_VARIANTS]) -> [Option<Named<'_>>; HEADER_VARIANTS] {
         let mut servers = [None; HEADER_VARIANTS];
-        for ((name, entry), rule) in self.iter().zip(&self.rules) {
-            let Some(rule) = rule.as_ref().filter(|_| entry.enabled) else { continue };
+        for (name, entry) in self.iter() {
+            let Some(rule) = entry.rule.as_ref().filter(|_| entry.enabled) else { continue };
             for (server, program) in servers.iter_mut().zip(programs) {
                 if server.is_none() && rule.matches(program.bytes()) {
                     *server = Some((name, entry));
@@ -156,9 +127,7 @@ impl Entries {
 
 impl FromIterator<(String, Entry)> for Entries {
     fn from_iter<I: IntoIterator<Item = (String, Entry)>>(entries: I) -> Self {
-        let newest_first: Vec<_> = entries.into_iter().collect();
-        let rules = newest_first.iter().map(|(_, entry)| entry.rule()).collect();
-        Self { newest_first, rules }
+        Self { newest_first: entries.into_iter().collect() }
     }
 }
 
@@ -173,7 +142,10 @@ mod tests {
         let entry = Entry::parse(text);
         assert!(entry.enabled);
         assert_eq!((entry.interpreter.as_str(), entry.emulator()), ("/usr/bin/qemu-arm-static", "qemu-arm-static"));
-        assert_eq!((entry.flags.as_str(), entry.pattern.as_str()), ("POCF", "offset 0\nmagic 7f45\nmask ff0f\n"));
+        assert_eq!(
+            (entry.flags.as_str(), entry.rule),
+            ("POCF", Some(Rule { offset: 0, magic: vec![0x7f, 0x45], mask: vec![0xff, 0x0f] }))
+        );
     }
 
     #[test]
@@ -202,7 +174,7 @@ mod tests {
             ("extension .so\n", false),
         ];
         for (pattern, expected) in cases {
-            let entry = Entry { enabled: true, pattern: pattern.into(), ..Entry::default() };
+            let entry = Entry::parse(&["enabled\n", pattern].concat());
             assert_eq!(entry.is_active_for(b"\x7fELF"), expected, "{pattern}");
         }
     }
@@ -210,10 +182,7 @@ mod tests {
     #[test]
     fn of_each_kind_of_program_the_newest_entry_counts() {
         let handler = TABLE.handlers_of("s390x").next().expect("all targets");
-        let entry = |from: usize, kind: &str| {
-            let pattern = format!("offset {from}\nmagic {kind}\n");
-            Entry { enabled: true, pattern, ..Entry::default() }
-        };
+        let entry = |from: usize, kind: &str| Entry::parse(&format!("enabled\noffset {from}\nmagic {kind}\n"));
         let disabled = Entry { enabled: false, ..entry(0, "7f") };
         let named = [("off", disabled), ("dyn", entry(16, "0003")), ("gnu", entry(7, "03")), ("all", entry(0, "7f"))];
         let entries: Entries = named.into_iter().map(|(name, entry)| (name.to_owned(), entry)).collect();
@@ -222,21 +191,5 @@ mod tests {
         assert_eq!(names, [Some("all"), Some("gnu"), Some("dyn"), Some("dyn")]);
         let none = Entries::default();
         assert_eq!(none.servers_of(&ElfHeader::of(handler.probe).kinds()), [None; HEADER_VARIANTS]);
-    }
-
-    #[test]
-    fn each_pattern_of_the_table_matches_its_own_probe_alone() {
-        for handler in TABLE.handlers {
-            for other in TABLE.handlers {
-                let entry = Entry { enabled: true, pattern: other.pattern.into(), ..Entry::default() };
-                assert_eq!(
-                    entry.is_active_for(handler.probe),
-                    handler.name == other.name,
-                    "{} {}",
-                    handler.name,
-                    other.name
-                );
-            }
-        }
     }
 }

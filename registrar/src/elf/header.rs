@@ -58,7 +58,7 @@ mod tests {
     fn every_rule_of_the_table_takes_all_kinds_of_its_programs() {
         for handler in TABLE.handlers {
             let kinds = ElfHeader::of(handler.probe).kinds();
-            assert!(kinds.iter().all(|kind| handler.matches(kind.bytes())), "{}", handler.name);
+            assert!(kinds.iter().all(|kind| handler.rule.matches(kind.bytes())), "{}", handler.name);
             let own = ElfHeader::of(handler.probe);
             assert_eq!(kinds.iter().filter(|kind| kind.bytes() == own.bytes()).count(), 1, "{}", handler.name);
         }

@@ -48,7 +48,7 @@ impl<'e> Observed<'e> {
         }
         let kinds: [_; HEADER_VARIANTS] = ElfHeader::of(&handler.header()).kinds();
         for (kind, server) in kinds.into_iter().zip(entries.servers_of(&kinds)) {
-            if handler.matches(kind.bytes()) {
+            if handler.rule.matches(kind.bytes()) {
                 found.kinds.push(kind);
                 found.servers.push(server);
             }

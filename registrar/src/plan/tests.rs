@@ -5,7 +5,7 @@ mod model;
 use super::EntryName::Tertiary;
 use super::*;
 use crate::flags::Flags;
-use crate::table::{EMULATOR_DIR, TABLE};
+use crate::table::{EMULATOR_DIR, Rule, TABLE};
 
 /// What is under the own name, the second, and in an entry of somebody else's name; what is to be done.
 type Case = ([Option<Entry>; 3], PlanOutcome, &'static [Operation]);
@@ -32,9 +32,13 @@ fn ours() -> Entry {
         enabled: true,
         interpreter: handler.interpreter(EMULATOR_DIR),
         flags: "F".into(),
-        pattern: handler.pattern.into(),
+        rule: Some(owned(handler.rule)),
         unreadable: None,
     }
+}
+
+fn owned(rule: Rule) -> Rule<Vec<u8>> {
+    Rule { offset: rule.offset, magic: rule.magic.into(), mask: rule.mask.into() }
 }
 
 fn other() -> Entry {
@@ -43,7 +47,7 @@ fn other() -> Entry {
 
 /// Takes only programs that may be anywhere in memory.
 fn partial(entry: Entry) -> Entry {
-    Entry { pattern: "offset 16\nmagic 0003\n".into(), ..entry }
+    Entry { rule: Entry::parse("offset 16\nmagic 0003\n").rule, ..entry }
 }
 
 fn disabled(entry: Entry) -> Entry {
@@ -61,7 +65,7 @@ fn entries([own, spare, theirs]: [Option<Entry>; 3]) -> Entries {
 fn what_register_does() {
     let elsewhere = || Entry { interpreter: handler().interpreter("/opt"), ..ours() };
     let flags = || Entry { flags: "POCF".into(), ..ours() };
-    let pattern = || Entry { pattern: "offset 0\nmagic 7f\n".into(), ..ours() };
+    let pattern = || Entry { rule: Entry::parse("offset 0\nmagic 7f\n").rule, ..ours() };
     let unreadable = || Entry::unreadable(Errno::EIO);
     let (spare, owner) = (|| Secondary.name(handler()), || other().interpreter);
     let taken = || PlanOutcome::Taken { name: spare(), owner: owner() };

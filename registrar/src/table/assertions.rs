@@ -1,7 +1,7 @@
 //! What must hold of the generated table, so that look-up may search it and writing may slice it. A table that breaks
 //! one of these does not compile.
 
-use super::{EMULATOR_DIR, FLAGS, Handler, LONGEST_LINE, LONGEST_NAME, NAME_SUFFIXES, TABLE};
+use super::{EMULATOR_DIR, FLAGS, Handler, LONGEST_LINE, LONGEST_NAME, NAME_SUFFIXES, Rule, TABLE};
 use crate::arch::{ELF, HOST};
 
 const _: () = assert!(NAME_SUFFIXES[0].len() <= NAME_SUFFIXES[1].len(), "the last one is to be the longest");
@@ -17,7 +17,7 @@ const _: () = {
         assert!(handler.line.len() + NAME_SUFFIXES[1].len() <= LONGEST_LINE, "a line is longer than the kernel takes");
         assert!(handler.name.len() + NAME_SUFFIXES[1].len() <= LONGEST_NAME, "a name is longer than the kernel takes");
         assert!(!ends_as_spare(handler.name), "a name looks like another's second or third one");
-        assert!(handler.mask.len() == handler.magic.len(), "a mask is not as long as its magic");
+        assert!(handler.rule.mask.len() == handler.rule.magic.len(), "a mask is not as long as its magic");
         assert!(is_rule_of(handler), "a line is not `:name:M…:EMULATOR_DIR/emulator:FLAGS`");
         index += 1;
     }
@@ -47,25 +47,18 @@ const _: () = {
     while index < TABLE.handlers.len() {
         let handler = &TABLE.handlers[index];
         let is_host = equal(handler.target, HOST);
-        assert!(is_host || !overlap(handler, &HOST_PROGRAM), "a rule takes programs of this machine");
+        assert!(is_host || !handler.rule.overlaps(&HOST_PROGRAM), "a rule takes programs of this machine");
         let mut other = index + 1;
         while other < TABLE.handlers.len() {
-            assert!(!overlap(handler, &TABLE.handlers[other]), "two rules take the same programs");
+            assert!(!handler.rule.overlaps(&TABLE.handlers[other].rule), "two rules take the same programs");
             other += 1;
         }
         index += 1;
     }
 };
 
-/// The bytes that all programs of this machine have in common, as a rule.
-const HOST_PROGRAM: Handler = Handler {
-    name: HOST,
-    target: HOST,
-    platform: "",
-    family: "",
-    emulator: "",
-    line: "",
-    pattern: "",
+/// The bytes that all programs of this machine have in common.
+const HOST_PROGRAM: Rule = Rule {
     offset: 0,
     magic: &{
         let (class, order, [low, high]) = (ELF.0, ELF.1, ELF.2.to_le_bytes());
@@ -75,24 +68,7 @@ const HOST_PROGRAM: Handler = Handler {
         magic
     },
     mask: b"\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\xff\xff",
-    probe: b"",
 };
-
-/// Whether some program is taken by both rules.
-const fn overlap(one: &Handler, other: &Handler) -> bool {
-    let mut at = 0;
-    while at < one.offset + one.magic.len() {
-        if at >= one.offset && at >= other.offset && at < other.offset + other.magic.len() {
-            let (one, other) = ((one, at - one.offset), (other, at - other.offset));
-            let differing = one.0.magic[one.1] ^ other.0.magic[other.1];
-            if differing & one.0.mask[one.1] & other.0.mask[other.1] != 0 {
-                return false;
-            }
-        }
-        at += 1;
-    }
-    !one.magic.is_empty() && !other.magic.is_empty()
-}
 
 const fn equal(one: &str, other: &str) -> bool {
     one.len() == other.len() && stands_at(one.as_bytes(), 0, other.as_bytes())
@@ -177,15 +153,15 @@ mod tests {
         ];
         let some = TABLE.handlers.iter().find(|handler| handler.target != HOST).expect("a handler");
         for (magic, mask, expected) in WIDE {
-            let handler = Handler { offset: 0, magic, mask, ..*some };
-            assert_eq!(overlap(&handler, &HOST_PROGRAM), expected, "{magic:?}");
-            assert_eq!(overlap(&HOST_PROGRAM, &handler), expected, "{magic:?}");
-            assert_eq!(overlap(&handler, some), expected, "{magic:?}");
+            let rule = Rule { offset: 0, magic, mask };
+            assert_eq!(rule.overlaps(&HOST_PROGRAM), expected, "{magic:?}");
+            assert_eq!(HOST_PROGRAM.overlaps(&rule), expected, "{magic:?}");
+            assert_eq!(rule.overlaps(&some.rule), expected, "{magic:?}");
         }
         // What a rule compares beyond the header of another still tells programs apart only where both look.
-        let behind = Handler { offset: 64, magic: b"x", mask: b"\xff", ..*some };
-        assert!(overlap(&behind, some) && overlap(some, &behind));
+        let behind: Rule = Rule { offset: 64, magic: b"x", mask: b"\xff" };
+        assert!(behind.overlaps(&some.rule) && some.rule.overlaps(&behind));
         let own = TABLE.handlers.iter().find(|handler| handler.target == HOST).expect("all targets");
-        assert!(overlap(own, &HOST_PROGRAM));
+        assert!(own.rule.overlaps(&HOST_PROGRAM));
     }
 }

@@ -10,8 +10,8 @@ use crate::output::Output;
 use crate::commands::require_scope;
 use crate::request::{CommonArgs, CompatMode, EntryGlob};
 
-/// How the pattern of such an entry begins, as the kernel shows it.
-const ELF: &str = "offset 0\nmagic 7f454c46";
+/// How the magic of such an entry begins.
+const ELF: &[u8] = b"\x7fELF";
 
 /// Removes what the patterns mean, apart from what is spared.
 pub(super) fn remove(
@@ -68,7 +68,7 @@ impl Removal<'_> {
             let path = || at.join(name);
             let failure = if let Some(errno) = entry.unreadable {
                 binfmt_misc::Error::Read { path: path(), errno }.to_string()
-            } else if entry.pattern.starts_with(ELF) {
+            } else if entry.rule.as_ref().is_some_and(|rule| rule.offset == 0 && rule.magic.starts_with(ELF)) {
                 match remove(name, entry) {
                     Ok(()) => {
                         say(name, " OK");

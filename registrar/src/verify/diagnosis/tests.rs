@@ -1,7 +1,7 @@
 //! Cases of runs, with what each means.
 
 use super::*;
-use crate::table::TABLE;
+use crate::table::{Rule, TABLE};
 
 /// What the emulator's file is, how a run ended, what it wrote, and the result with the beginning of the detail.
 type Case = (Result<Facts, Unfit>, ProbeExit, &'static str, &'static str, &'static str);
@@ -12,8 +12,9 @@ fn handler() -> &'static Handler {
 
 fn entry(flags: &str) -> Entry {
     let interpreter = handler().interpreter(EMULATOR_DIR);
-    let (flags, pattern) = (flags.into(), handler().pattern.into());
-    Entry { enabled: true, interpreter, flags, pattern, unreadable: None }
+    let Rule { offset, magic, mask } = handler().rule;
+    let rule = Some(Rule { offset, magic: magic.into(), mask: mask.into() });
+    Entry { enabled: true, interpreter, flags: flags.into(), rule, unreadable: None }
 }
 
 fn entries(named: &[(&str, Entry)]) -> Entries {
@@ -123,7 +124,7 @@ fn what_memory_files_hide_is_read_from_the_emulator() {
 fn which_entry_is_ours() {
     let run = ran(ProbeExit::Exited(29), "/qemu-s3");
     let theirs = || Entry { interpreter: "/opt/s390x".into(), ..entry("F") };
-    let other = Entry { pattern: "offset 0\nmagic 00\n".into(), ..entry("F") };
+    let other = Entry { rule: Entry::parse("offset 0\nmagic 00\n").rule, ..entry("F") };
     let refused = ran(ProbeExit::Refused(Errno::ENOEXEC), "");
     let cases = [
         (entries(&[("qemu-s390x.registrar", entry("F"))]), &run, "ok", ""),
