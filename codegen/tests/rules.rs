@@ -1,6 +1,7 @@
 //! Rules against headers, against the real conf files of a distribution, and through the parser and back.
 
 use std::fs;
+use std::path::Path;
 
 use codegen::probe;
 use codegen::rule::{Correction, Flags, Masks, Problem, Rule, limits, parse_conf};
@@ -108,7 +109,10 @@ fn upstream_rules_have_the_length_of_packaged_ones() {
 #[test]
 fn a_distributions_conf_files_agree_after_correction() {
     let mut seen = 0;
-    for entry in fs::read_dir("/usr/lib/binfmt.d").expect("no /usr/lib/binfmt.d; install qemu-user-static") {
+    // Debian 13's and newer ones are in the first folder.
+    let folders = ["/usr/share/qemu/binfmt.d", "/usr/lib/binfmt.d"].map(Path::new);
+    let folder = folders.into_iter().find(|folder| folder.exists()).expect("no conf files of QEMU");
+    for entry in fs::read_dir(folder).expect("the folder of conf files") {
         let path = entry.expect("a folder entry").path();
         let file = path.display().to_string();
         let text = fs::read_to_string(&path).expect(&file);

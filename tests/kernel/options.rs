@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use codegen::targets;
+use tests::emulators::TARGETS;
 
 use crate::register::runs;
 use crate::sandbox::{Ran, Sandbox, entry_names, host, line};
@@ -173,7 +174,7 @@ fn quiet_and_verbose(sandbox: &Sandbox) {
 
 /// Emulators of all but one target.
 fn all_but(sandbox: &Sandbox, missing: &str) -> String {
-    let targets: Vec<_> = targets::TARGETS.iter().map(|target| target.qemu).filter(|qemu| *qemu != missing).collect();
+    let targets: Vec<_> = TARGETS.iter().map(|target| target.qemu).filter(|qemu| *qemu != missing).collect();
     sandbox.emulators(&targets).to_str().expect("text").into()
 }
 

@@ -10,7 +10,7 @@ use xtask::mirror;
 
 use crate::command::Ran;
 use crate::fixture::Content::{Bytes, Link};
-use crate::fixture::{Copy, MIRROR, key, other_key, package, text};
+use crate::fixture::{Copy, MIRROR, emulator, key, other_key, package, text};
 
 /// Runs against a folder or URL with the mirror's key.
 fn extract(source: &str) -> Ran {
@@ -271,7 +271,7 @@ fn an_emulator_that_is_a_link() {
 
 #[test]
 fn a_conf_line_that_the_kernel_refuses() {
-    let emulator = fs::read("/usr/bin/qemu-m68k-static").expect("an emulator");
+    let emulator = fs::read(emulator("m68k")).expect("an emulator");
     let line = format!(":qemu-m68k:M::m::/{}:F", "i".repeat(1921 - 20));
     assert_eq!(line.len(), 1921);
     let folder = package(&[
