@@ -4,6 +4,7 @@
 pub mod binfmt_misc;
 pub mod debian;
 pub mod docker;
+pub mod emulators;
 pub mod fleet;
 pub mod host;
 pub mod namespace;

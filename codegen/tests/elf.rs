@@ -7,13 +7,16 @@ use codegen::probe;
 use codegen::targets::{Target, by_qemu_name};
 use object::ReadCache;
 
+mod emulators;
+
 fn host() -> &'static Target {
     by_qemu_name(std::env::consts::ARCH).expect("the host's architecture")
 }
 
 #[test]
 fn a_packaged_emulator_will_do() {
-    let file = File::open("/usr/bin/qemu-s390x-static").expect("no qemu-s390x-static; install qemu-user-static");
+    let emulator = emulators::find("s390x").expect("no static qemu-s390x; cargo xtask test installs it");
+    let file = File::open(emulator).expect("the emulator");
     let facts = facts(&ReadCache::new(file)).expect("an ELF file");
     facts.check_emulator(host()).expect("a static executable of the host");
     assert_eq!(facts.build_id.map(|id| id.len()), Some(20));

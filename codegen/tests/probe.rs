@@ -3,15 +3,14 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use codegen::probe;
 use codegen::targets::{EXIT_STATUS, FAILED_STATUS, NOT_EXECUTED_STATUS, SHOWN_BYTES, TARGETS};
 use tempfile::TempDir;
 
-/// Where Debian's `qemu-user-static` and Fedora's `qemu-user-static-*` put the emulators.
-const EMULATORS: &str = "/usr/bin";
+mod emulators;
 
 /// Targets that newer versions of QEMU no longer have (nios2 until 9.0, cris until 9.1).
 const REMOVED: &[&str] = &["cris", "nios2"];
@@ -32,11 +31,10 @@ fn probes() -> (TempDir, Vec<Probe>) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut probes = Vec::new();
     for target in TARGETS {
-        let emulator = Path::new(EMULATORS).join(format!("qemu-{}-static", target.qemu));
-        if !emulator.exists() {
-            assert!(REMOVED.contains(&target.qemu), "no {}; install qemu-user-static", emulator.display());
+        let Some(emulator) = emulators::find(target.qemu) else {
+            assert!(REMOVED.contains(&target.qemu), "no static qemu-{}; cargo xtask test installs it", target.qemu);
             continue;
-        }
+        };
         for &machine in target.machines {
             let bytes = probe::executable(target, machine).expect("a test program");
             assert!(bytes.len() < 300, "{}: {} bytes", machine.name, bytes.len());

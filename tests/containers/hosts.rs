@@ -15,6 +15,7 @@ use fedora_mirror::Options;
 use serde_json::Value;
 use tests::binfmt_misc::{self, USUAL};
 use tests::debian::{self, KEYS};
+use tests::emulators;
 use xtask::host::Host;
 use xtask::tables::target_dir;
 use xtask::{compile, source, system};
@@ -153,9 +154,8 @@ struct Hosted<'a> {
 
 impl Hosted<'_> {
     fn run(&self, arguments: &[&str]) -> Output {
-        let emulator = format!("/usr/bin/qemu-{}-static", self.host);
         // So that the kernel need not be told.
-        let emulator = (self.host != this()).then_some(Path::new(&emulator));
+        let emulator = (self.host != this()).then(|| emulators::path(self.host));
         self.namespace.command().args(emulator).arg(self.registrar).args(arguments).output().expect("nsenter starts")
     }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use tests::binfmt_misc::USUAL;
 use tests::host::{self, Host};
 use tests::podman::Podman;
-use tests::registrar;
+use tests::{emulators, registrar};
 use xtask::tables::target_dir;
 
 use crate::hello;
@@ -62,7 +62,7 @@ pub(crate) fn archive(folder: &Path) -> PathBuf {
     fs::create_dir_all(root.join("usr/bin")).expect("folders");
     fs::copy(registrar::build().expect("registrar"), root.join("registrar")).expect("copying registrar");
     let emulator = "usr/bin/qemu-aarch64-static";
-    fs::copy(Path::new("/").join(emulator), root.join(emulator)).expect("copying an emulator");
+    fs::copy(emulators::path("aarch64"), root.join(emulator)).expect("copying an emulator");
     let packed = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&root).arg(".").status();
     assert!(packed.expect("running tar").success());
     archive

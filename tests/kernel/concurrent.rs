@@ -9,9 +9,9 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use codegen::targets::TARGETS;
 use nix::mount::umount;
 use nix::sched::{CloneFlags, unshare};
+use tests::emulators::TARGETS;
 use tests::{binfmt_misc, namespace};
 
 use crate::random::Random;

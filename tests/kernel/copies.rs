@@ -158,12 +158,16 @@ fn as_the_environment_says(sandbox: &Sandbox) {
 }
 
 fn where_they_are_already(sandbox: &Sandbox) {
-    let inode = || fs::metadata("/usr/bin/qemu-s390x-static").expect("an emulator").ino();
+    // Not /usr/bin itself, where the distribution may have links, which would be replaced.
+    let there = sandbox.scratch().join("there");
+    fs::create_dir(&there).expect("a folder");
+    fs::copy("/usr/bin/qemu-s390x-static", emulator(&there, "s390x")).expect("copied");
+    let inode = || fs::metadata(emulator(&there, "s390x")).expect("an emulator").ino();
     let before = inode();
     let link = sandbox.scratch().join("link");
-    symlink("/usr/bin", &link).expect("a link");
-    for to in [Path::new("/usr/bin"), &link] {
-        let out = sandbox.succeeds(&["register", "--copy-to", text(to), "s390x"]);
+    symlink(&there, &link).expect("a link");
+    for to in [&there, &link] {
+        let out = sandbox.succeeds(&["register", "--bindir", text(&there), "--copy-to", text(to), "s390x"]);
         assert!(out.starts_with(&format!("emulators in {}: 0 copied, 1 unchanged\n", to.display())), "{out}");
     }
     assert_eq!(inode(), before);

@@ -121,28 +121,23 @@ fn partial(name: &str, at: usize, magic: &str, mask: &str) -> String {
     fields.join(":")
 }
 
-/// A real program that may be anywhere in memory.
+/// One that may be anywhere in memory: the test program, which needs no fixed address, says so.
 fn pie(sandbox: &Sandbox) -> PathBuf {
-    let source = sandbox.scratch().join("pie.c");
-    let program = sandbox.scratch().join("pie");
-    let start = format!(r#"__asm__(".globl _start\n_start: lghi %r2, {EXIT_STATUS}\n svc 1\n");"#);
-    fs::write(&source, start).expect("written");
-    let compiler = "s390x-linux-gnu-gcc";
-    let mut compile = Command::new(compiler);
-    compile.args(["-nostdlib", "-static-pie", "-o"]).arg(&program).arg(&source);
-    let compiled = compile.output().unwrap_or_else(|error| panic!("{compiler}: {error}; install gcc-s390x-linux-gnu"));
-    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-    assert_eq!(fs::read(&program).expect("read")[16..18], [0, 3], "no program of that kind");
-    program
+    marked(sandbox, "pie", 17, 3)
 }
 
-/// One with GNU's extensions: the test program, which uses none, but says so.
+/// One with GNU's extensions: the test program, which uses none, says so.
 fn gnu(sandbox: &Sandbox) -> PathBuf {
+    marked(sandbox, "gnu", 7, 3)
+}
+
+/// The test program with another byte in its header.
+fn marked(sandbox: &Sandbox, name: &str, at: usize, byte: u8) -> PathBuf {
     let plain = test_program(sandbox, targets::by_qemu_name("s390x").expect("known"));
-    let program = sandbox.scratch().join("gnu");
+    let program = sandbox.scratch().join(name);
     fs::copy(&plain, &program).expect("copied");
     let mut bytes = fs::read(&plain).expect("read");
-    bytes[7] = 3;
+    bytes[at] = byte;
     fs::write(&program, bytes).expect("written");
     program
 }

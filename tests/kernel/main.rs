@@ -18,6 +18,7 @@ mod names;
 mod options;
 mod output_format;
 mod persist;
+mod prerequisites;
 mod probes;
 mod random;
 mod register;
@@ -38,6 +39,8 @@ use std::sync::OnceLock;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tests::namespace::Users;
 use tests::{binfmt_misc, fleet as nodes, registrar};
+use xtask::system::kernel;
+use xtask::test::KERNEL_FEATURES;
 
 use sandbox::Sandbox;
 
@@ -83,6 +86,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         names::TESTS,
         options::TESTS,
         foreign_entries::TESTS,
+        prerequisites::TESTS,
         probes::TESTS,
         register::TESTS,
         resident::TESTS,
@@ -108,9 +112,15 @@ fn main() -> ExitCode {
         (test.run)(&Sandbox::enter(users, test.mounted, path(REGISTRAR), path(SCRATCH)));
         return ExitCode::SUCCESS;
     }
+    let arguments = Arguments::from_args();
+    // One line, not one failure for each test.
+    if let Some(error) = Some(&arguments).filter(|it| !it.list).and_then(|_| kernel::require(KERNEL_FEATURES).err()) {
+        eprintln!("the kernel tests cannot run: {error:#}");
+        return ExitCode::FAILURE;
+    }
     let before = host();
     let trials = tests().map(|test| Trial::test(test.name, || run_apart(test))).collect();
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    let conclusion = libtest_mimic::run(&arguments, trials);
     let after = host();
     if after != before {
         eprintln!("the tests changed the host's binfmt_misc: {before:?} became {after:?}");

@@ -5,7 +5,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use codegen::targets::{EXIT_STATUS, NOT_EXECUTED_STATUS, SHOWN_BYTES, TARGETS, Target};
+use codegen::targets::{EXIT_STATUS, NOT_EXECUTED_STATUS, SHOWN_BYTES, Target};
+use tests::emulators::TARGETS;
 
 use crate::register::{runs, test_program};
 use crate::sandbox::{Sandbox, line, ran};
@@ -43,7 +44,7 @@ fn each_starts_itself(sandbox: &Sandbox) {
     let foreign = foreign(sandbox);
     sandbox.succeeds(&["register"]);
     let status = Some(i32::from(EXIT_STATUS));
-    for target in TARGETS {
+    for target in TARGETS.iter() {
         let program = test_program(sandbox, target);
         let is_foreign = foreign.iter().any(|foreign| foreign.qemu == target.qemu);
         let name = if is_foreign { path_shown(&program) } else { ARGV0.into() };

@@ -10,9 +10,10 @@ use std::thread;
 use nix::unistd::{Pid, getsid};
 
 use codegen::rule::Rule;
-use codegen::targets::{self, TARGETS, Target};
+use codegen::targets::{self, Target};
+use tests::emulators::TARGETS;
 use tests::namespace::Users;
-use tests::{binfmt_misc, namespace};
+use tests::{binfmt_misc, emulators, namespace};
 
 /// An entry that is none of ours: what Debian's python3.11 package registers.
 pub(crate) const PYTHON: (&str, &str) = ("python3.11", r":python3.11:M::\xa7\x0d\x0d\x0a::/usr/bin/python3.11:");
@@ -68,10 +69,7 @@ impl Sandbox {
         if mounted {
             namespace::mount_binfmt_misc(&folder).expect("binfmt_misc in a user namespace, which needs Linux 6.7");
         }
-        assert!(
-            Path::new("/usr/bin/qemu-aarch64-static").exists(),
-            "no emulators in /usr/bin; install qemu-user-static"
-        );
+        emulators::mount_static_names(&scratch).expect("an overlay over /usr/bin");
         // Where a mount is found, it is not asked how long it will be there.
         let keeper = RefCell::new((!mounted).then(Keeper::new));
         Self { registrar, folder, scratch, keeper }

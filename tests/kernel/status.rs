@@ -2,8 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use codegen::targets;
 use serde_json::Value;
+use tests::emulators::TARGETS;
 
 use crate::sandbox::{Sandbox, entry_names, host, line};
 use crate::{Test, test};
@@ -120,7 +120,7 @@ fn first_cells(text: &str) -> Vec<String> {
 
 fn options_alone_are_status(sandbox: &Sandbox) {
     assert_eq!(sandbox.succeeds(&["--json"]), sandbox.succeeds(&["status", "--json"]));
-    assert!(targets::TARGETS.iter().all(|target| sandbox.succeeds(&["--verbose"]).contains(target.qemu)));
+    assert!(TARGETS.iter().all(|target| sandbox.succeeds(&["--verbose"]).contains(target.qemu)));
 }
 
 fn switched_off(sandbox: &Sandbox) {

@@ -9,9 +9,10 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use codegen::targets::{self, TARGETS};
+use codegen::targets;
 use nix::mount::{MsFlags, mount};
 use serde_json::Value;
+use tests::emulators::TARGETS;
 
 use crate::register::runs;
 use crate::sandbox::{Ran, Sandbox, entry_names, host, line, ran};
@@ -102,7 +103,6 @@ fn injected(sandbox: &Sandbox, inject: &str, arguments: &[&str]) -> Ran {
 
 fn every_target(sandbox: &Sandbox) {
     let expected = entry_names(|target| target.qemu != host().qemu && !runs(sandbox, target));
-    assert!(expected.len() >= 33, "{expected:?}");
     sandbox.succeeds(&["register"]);
     let before = sandbox.entries();
     let out = sandbox.succeeds(&["verify"]);

@@ -37,6 +37,11 @@ pub(crate) static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
     fedora_mirror::make(&options).expect("a mirror")
 });
 
+/// This machine's emulator of a target.
+pub(crate) fn emulator(target: &str) -> PathBuf {
+    system::emulator(target).unwrap_or_else(|| panic!("no static qemu-{target} here"))
+}
+
 /// Text of a path.
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("a path that is text")

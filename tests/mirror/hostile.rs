@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::io::Write;
+use std::sync::LazyLock;
 
 use rpm::{BuildConfig, CompressionWithLevel, FileOptions, IndexData, IndexTag, PackageBuilder};
 
 use crate::command::{Ran, names};
-use crate::fixture::{MIRROR, text};
+use crate::fixture::{MIRROR, emulator, text};
 use crate::forge::{Built, build, cpio};
 
 pub(crate) fn extract(built: &Built) -> Ran {
@@ -15,18 +16,21 @@ pub(crate) fn extract(built: &Built) -> Ran {
 }
 
 /// Lays out one of this machine's emulators.
-const EMULATOR: &str = "mkdir -p %{buildroot}/usr/bin; cp /usr/bin/qemu-alpha-static %{buildroot}/usr/bin/";
+static EMULATOR: LazyLock<String> = LazyLock::new(|| {
+    let emulator = emulator("alpha");
+    format!("mkdir -p %{{buildroot}}/usr/bin; cp {} %{{buildroot}}/usr/bin/qemu-alpha-static", emulator.display())
+});
 
 /// A package with one good emulator.
 pub(crate) fn good() -> Built {
-    build("qemu-user-static-good", &["--define", "_binary_payload w0.gzdio"], EMULATOR, "/usr")
+    build("qemu-user-static-good", &["--define", "_binary_payload w0.gzdio"], &EMULATOR, "/usr")
 }
 
 /// A package by the `rpm` crate, which takes any name for a file.
 fn package(config: BuildConfig, add: impl FnOnce(&mut PackageBuilder)) -> Built {
     let mut builder = PackageBuilder::new("qemu-user-static-odd", "1", "MIT", MIRROR.host, "Odd");
     builder.using_config(config.compression(CompressionWithLevel::Gzip(1)));
-    let emulator = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let emulator = fs::read(emulator("alpha")).expect("an emulator");
     builder.with_file_contents(emulator, FileOptions::new("/usr/bin/qemu-alpha-static")).expect("a file");
     add(&mut builder);
     let mut bytes = Vec::new();
@@ -86,7 +90,7 @@ fn names_that_lead_elsewhere_lead_nowhere() {
 
 #[test]
 fn a_link_that_is_not_in_the_archive_takes_nothing_away() {
-    let install = format!("{EMULATOR}; cd %{{buildroot}}/usr/bin; ln qemu-alpha-static zzz");
+    let install = format!("{}; cd %{{buildroot}}/usr/bin; ln qemu-alpha-static zzz", *EMULATOR);
     let built = build("qemu-user-static-good", &[], &install, "/usr/bin/qemu-alpha-static\n%ghost /usr/bin/zzz");
     let same = built.forge(|forged| forged.set(IndexTag::RPMTAG_FILEINODES, IndexData::Int32(vec![1, 1])));
     assert_eq!(extract(&same).emulators(), ["qemu-alpha-static"]);
@@ -102,9 +106,9 @@ fn more_files_than_such_packages_have() {
 #[test]
 fn a_file_that_is_there_twice() {
     let twice = ["qemu-alpha-static", "qemu-alpha-static"].map(str::to_owned).to_vec();
-    let install = format!("{EMULATOR}; cd %{{buildroot}}/usr/bin; cp qemu-alpha-static qemu-aaaaa-static");
+    let install = format!("{}; cd %{{buildroot}}/usr/bin; cp qemu-alpha-static qemu-aaaaa-static", *EMULATOR);
     let built = build("qemu-user-static-twice", &["--define", "_binary_payload w0.gzdio"], &install, "/usr/bin/*");
-    let content = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let content = fs::read(emulator("alpha")).expect("an emulator");
     let one = ("./usr/bin/qemu-alpha-static", content.as_slice(), content.len() as u64);
     // The header lists it twice, and the archive holds it twice.
     let listed = built.forge(|forged| {
@@ -212,7 +216,7 @@ fn a_file_that_the_archive_lacks() {
 
 #[test]
 fn sizes_that_do_not_fit() {
-    let content = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let content = fs::read(emulator("alpha")).expect("an emulator");
     let (name, length) = ("./usr/bin/qemu-alpha-static", content.len() as u64);
     let good = good();
     let sizes = |sizes: Vec<u64>| {
@@ -241,7 +245,7 @@ fn sizes_that_do_not_fit() {
 fn payloads_cut_off_lengthened_or_of_no_known_kind() {
     for compression in ["w1.gzdio", "w1.xzdio", "w1.zstdio"] {
         let define = format!("_binary_payload {compression}");
-        let built = build("qemu-user-static-good", &["--define", &define], EMULATOR, "/usr");
+        let built = build("qemu-user-static-good", &["--define", &define], &EMULATOR, "/usr");
         assert_eq!(extract(&built).emulators(), ["qemu-alpha-static"], "{compression}");
         let half = built.forge(|forged| forged.payload.truncate(forged.payload.len() / 2));
         extract(&half).assert_refused(&["unpacking qemu-user-static-good"]);
@@ -254,7 +258,7 @@ fn payloads_cut_off_lengthened_or_of_no_known_kind() {
         tail.expect("lengthening a package");
         extract(&built).assert_refused(&["qemu-user-static-good", "was tampered with: payload SHA-256"]);
     }
-    let built = build("qemu-user-static-good", &["--define", "_binary_payload w1.bzdio"], EMULATOR, "/usr");
+    let built = build("qemu-user-static-good", &["--define", "_binary_payload w1.bzdio"], &EMULATOR, "/usr");
     extract(&built).assert_refused(&["unpacking qemu-user-static-good", "not of a known kind"]);
     // Compressed twice: the second time, nobody would hold the decoder's memory against a limit.
     let good = good();
@@ -274,7 +278,7 @@ fn packages_that_are_none_or_for_others() {
     tampered[at] = b's';
     extract(&Built::of("qemu-user-static-x", &tampered))
         .assert_refused(&["was tampered with", "the digest that it carries"]);
-    let other = build("qemu-user-static-good", &["--target", "sparc64-linux"], EMULATOR, "/usr");
+    let other = build("qemu-user-static-good", &["--target", "sparc64-linux"], &EMULATOR, "/usr");
     extract(&other).assert_refused(&["qemu-user-static-good-1-1.any.rpm", "is for sparc64, not for", MIRROR.host]);
     // A source package has its builder's architecture.
     let source = good.forge(|forged| {

@@ -19,7 +19,7 @@ use rpm::{
 use xtask::system;
 
 use crate::command::Ran;
-use crate::fixture::{MIRROR, key, other_key, text};
+use crate::fixture::{MIRROR, emulator, key, other_key, text};
 use crate::forge::{Built, build};
 use crate::gpg::Gpg;
 
@@ -27,7 +27,7 @@ use crate::gpg::Gpg;
 pub(crate) fn format_6() -> Package {
     let mut builder = PackageBuilder::new("qemu-user-static-six", "1", "MIT", MIRROR.host, "Format 6");
     builder.using_config(BuildConfig::v6().compression(CompressionWithLevel::Zstd(1)));
-    let emulator = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let emulator = fs::read(emulator("alpha")).expect("an emulator");
     builder.with_file_contents(emulator, FileOptions::new("/usr/bin/qemu-alpha-static")).expect("a file");
     builder.build().expect("a package")
 }
@@ -78,7 +78,7 @@ fn format_6_and_several_signatures() {
     // One that was made over another package: nobody who does not know its key can tell, whoever does refuses.
     let mut second = PackageBuilder::new("qemu-user-static-six", "2", "MIT", MIRROR.host, "Format 6");
     second.using_config(BuildConfig::v6().compression(CompressionWithLevel::Zstd(1)));
-    let emulator = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let emulator = fs::read(emulator("alpha")).expect("an emulator");
     second.with_file_contents(emulator, FileOptions::new("/usr/bin/qemu-alpha-static")).expect("a file");
     let mut second = second.build().expect("a package");
     second.apply_signature(stray).expect("a signature of something else");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::command::{Ran, files, names};
 use crate::fixture::Content::Bytes;
-use crate::fixture::{Copy, MIRROR, TARGETS, key, package, text};
+use crate::fixture::{Copy, MIRROR, TARGETS, emulator, key, package, text};
 
 /// File names of the mirror's emulators.
 fn all() -> Vec<String> {
@@ -165,7 +165,7 @@ fn in_ci_another_distribution_is_taken_only_where_that_is_typed() {
 
 #[test]
 fn an_unknown_target_still_comes_out() {
-    let emulator = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let emulator = fs::read(emulator("alpha")).expect("an emulator");
     let conf = br":qemu-z80:M::\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xdc\x00::/usr/bin/qemu-z80-static:F";
     let folder = package(&[
         ("/usr/bin/qemu-z80-static", Bytes(&emulator)),

@@ -7,7 +7,7 @@ use fedora_mirror::{Mirror, metalink};
 use tempfile::TempDir;
 
 use crate::command::Ran;
-use crate::fixture::{MIRROR, RELEASE, release};
+use crate::fixture::{MIRROR, RELEASE, emulator, release};
 use crate::server::FaultServer;
 
 /// The package of one emulator, as it stands in paths.
@@ -99,6 +99,7 @@ impl World {
 #[track_caller]
 pub(crate) fn assert_alpha(ran: &Ran, what: &str) {
     assert!(ran.good, "{what}: {}", ran.stderr);
-    let read = |folder: &Path| fs::read(folder.join("qemu-alpha-static")).expect("an emulator");
-    assert!(read(&ran.out().join("emulators")) == read(Path::new("/usr/bin")), "{what}: it differs");
+    let read = |path: &Path| fs::read(path).expect("an emulator");
+    let fetched = ran.out().join("emulators/qemu-alpha-static");
+    assert!(read(&fetched) == read(&emulator("alpha")), "{what}: it differs");
 }

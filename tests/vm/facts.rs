@@ -10,6 +10,9 @@ pub(crate) struct Fact {
     pub(crate) expected: fn(&Machine) -> &'static [&'static str],
 }
 
+/// In an expected line: how many handlers the machine has for what it does not run itself.
+pub(crate) const FOREIGN: &str = "FOREIGN";
+
 pub(crate) const FACTS: &[Fact] = &[
     Fact {
         name: "host_is_served_and_left_as_it_was",
@@ -41,10 +44,7 @@ pub(crate) const FACTS: &[Fact] = &[
             /registrar register | tail -n 1 | sed 's/; .*//'
             /registrar unregister | tail -n 1
             list",
-        expected: |machine| match machine.runs_i386 {
-            true => &["33 registered, 0 replaced, 0 unchanged", "33 unregistered", "register status"],
-            false => &["35 registered, 0 replaced, 0 unchanged", "35 unregistered", "register status"],
-        },
+        expected: |_| &["FOREIGN registered, 0 replaced, 0 unchanged", "FOREIGN unregistered", "register status"],
     },
     Fact {
         name: "newest_is_listed_first_and_asked_first",

@@ -50,7 +50,7 @@ pub fn registrar(host: Host, table: Option<&Path>, offline: bool) -> Result<Path
     if let Some(warning) = linker.warning(target) {
         eprintln!("warning: {warning}");
     }
-    let folder = build_folder(host, table.is_some());
+    let folder = build_folder(table);
     let mut command = build_command(host, target, &folder, &linker);
     if offline {
         command.arg("--offline");
@@ -78,10 +78,10 @@ pub fn messages(program: &Path) -> PathBuf {
     program.with_extension("messages")
 }
 
-/// Where cargo keeps what it makes. A fetched table has a folder of its own: tests and measurements are of the
-/// committed one, and neither is to be compiled anew, or taken, because of the other.
-fn build_folder(host: Host, fetched: bool) -> PathBuf {
-    if fetched { target_dir().join("fetch").join(host.name).join("cargo") } else { target_dir() }
+/// Where cargo keeps what it makes. Each table has a folder of its own, beside it: no program is compiled anew, or taken
+/// for another, because of a second table.
+fn build_folder(table: Option<&Path>) -> PathBuf {
+    table.and_then(Path::parent).map_or_else(target_dir, |folder| folder.join("cargo"))
 }
 
 /// The build, but for its table.
@@ -258,11 +258,10 @@ mod tests {
     }
 
     #[test]
-    fn a_fetched_table_is_compiled_apart() {
-        let (x86, arm) = (host("x86_64"), host("aarch64"));
-        assert_eq!(build_folder(x86, false), target_dir());
-        assert_eq!(build_folder(x86, true), target_dir().join("fetch/x86_64/cargo"));
-        assert_ne!(build_folder(x86, true), build_folder(arm, true));
+    fn each_table_is_compiled_apart() {
+        assert_eq!(build_folder(None), target_dir());
+        let folder = target_dir().join("fetch/x86_64");
+        assert_eq!(build_folder(Some(&folder.join("table.rs"))), folder.join("cargo"));
     }
 
     #[test]

@@ -11,19 +11,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail};
+use codegen::elf;
+use object::read::ReadCache;
 
 mod install;
+pub mod kernel;
 
-pub use install::require;
+pub use install::{packaged, require};
 
 /// One thing that must be there for a tool to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub enum Requirement {
     /// A program on `PATH`, or in a folder of system programs that an ordinary user's `PATH` lacks.
     Program(&'static str),
     /// A file.
     File(&'static str),
-    /// A static C library for this GNU triple.
+    /// QEMU's static emulator of this target.
+    Emulator(&'static str),
+    /// A C library for this GNU triple.
     Libc(&'static str),
     /// A static C library of the machine itself.
     OwnLibc,
@@ -33,23 +38,35 @@ pub enum Need {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tool {
     /// All of these must be there.
-    pub needs: &'static [Need],
-    /// Debian's and Ubuntu's packages.
+    pub requires: &'static [Requirement],
+    /// Debian's and Ubuntu's packages. Where a release has another name, both, in the words of Debian's control files:
+    /// the first of `old | new` that is there is installed.
     pub debian: &'static [&'static str],
     /// Fedora's packages; none where Fedora does not have it.
     pub fedora: &'static [&'static str],
-    /// Its installation tells a running system's kernel of foreign architectures.
-    pub registers: bool,
+    /// Installing it may register handlers in a running system's `binfmt_misc`.
+    pub registers_binfmt: bool,
 }
 
-/// A program with a package of its own in each distribution.
-const fn tool(needs: &'static [Need], debian: &'static [&'static str], fedora: &'static [&'static str]) -> Tool {
-    Tool { needs, debian, fedora, registers: false }
+/// A tool, and its packages in each distribution.
+const fn tool(
+    requires: &'static [Requirement],
+    debian: &'static [&'static str],
+    fedora: &'static [&'static str],
+) -> Tool {
+    Tool { requires, debian, fedora, registers_binfmt: false }
 }
 
-use Need::{File, Libc, OwnLibc, Program};
+/// An assembler, in a package of the same name in both.
+const fn assembler(requires: &'static [Requirement], packages: &'static [&'static str]) -> Tool {
+    tool(requires, packages, packages)
+}
 
-/// The table. Fedora's cross compilers come without a C library, so they are not listed.
+use Requirement::{Emulator, File, Libc, OwnLibc, Program};
+
+/// The table. A cross compiler of Fedora's has no C library where it looks for it (`sysroot-ARCH-fcNN-glibc` is below
+/// `/usr/ARCH-redhat-linux/sys-root`), so that its packages do not make such a tool. dnf is told to leave out weak
+/// dependencies: what a package only recommends is named.
 impl Tool {
     /// Queries and checks packages.
     pub const RPM: Self = tool(&[Program("rpm"), Program("rpmkeys")], &["rpm"], &["rpm"]);
@@ -60,20 +77,26 @@ impl Tool {
     /// Writes a repository's index.
     pub const CREATEREPO_C: Self = tool(&[Program("createrepo_c")], &["createrepo-c"], &["createrepo_c"]);
     /// Makes keys.
-    pub const GPG: Self = tool(&[Program("gpg"), Program("gpgconf")], &["gnupg"], &["gnupg2"]);
+    /// Fedora 43 has taken GnuPG apart (`gnupg2-gpgconf`, `gnupg2-gpg-agent`); dnf finds packages by their programs too.
+    pub const GPG: Self = tool(
+        &[Program("gpg"), Program("gpgconf"), Program("gpg-agent")],
+        &["gnupg"],
+        &["gnupg2", "/usr/bin/gpgconf", "/usr/bin/gpg-agent"],
+    );
     /// Serves a mirror.
     pub const NGINX: Self = tool(&[Program("nginx")], &["nginx"], &["nginx-core"]);
     /// Tells which commit the sources are.
     pub const GIT: Self = tool(&[Program("git")], &["git"], &["git-core"]);
     /// Makes certificates.
     pub const OPENSSL: Self = tool(&[Program("openssl")], &["openssl"], &["openssl"]);
-    /// Static emulators of QEMU's user mode.
+    /// Static emulators of QEMU's user mode. In Debian 14 and Ubuntu 26.04 they are in `qemu-user`, and
+    /// `qemu-user-static` is only provided by `qemu-user-binfmt`; before, `qemu-user` is dynamically linked.
     pub const EMULATORS: Self = Self {
-        registers: true,
-        ..tool(&[File("/usr/bin/qemu-aarch64-static")], &["qemu-user-static"], &["qemu-user-static"])
+        registers_binfmt: true,
+        ..tool(&[Emulator("aarch64")], &["qemu-user-static | qemu-user"], &["qemu-user-static"])
     };
-    /// Links against musl.
-    pub const MUSL_GCC: Self = tool(&[Program("musl-gcc")], &["musl-tools"], &["musl-gcc"]);
+    /// Links against musl. By Fedora's musl.spec, `libc.a` is in a package that `musl-devel` only recommends.
+    pub const MUSL_GCC: Self = tool(&[Program("musl-gcc")], &["musl-tools"], &["musl-gcc", "musl-libc-static"]);
     /// A C compiler for the host.
     pub const CC: Self = tool(&[Program("cc")], &["gcc", "libc6-dev"], &["gcc"]);
     /// Links against the machine's C library, statically.
@@ -95,8 +118,12 @@ impl Tool {
     /// Runs containers.
     pub const RUNC: Self = tool(&[Program("runc")], &["runc"], &["runc"]);
     /// Loads and runs images in its own way.
-    pub const DOCKER: Self =
-        tool(&[Program("docker"), Program("dockerd")], &["docker.io"], &["docker-cli", "moby-engine"]);
+    /// Debian 13's `docker.io` only recommends `docker-cli`, which Debian 12 has not.
+    pub const DOCKER: Self = tool(
+        &[Program("docker"), Program("dockerd")],
+        &["docker.io", "docker-cli | docker.io"],
+        &["docker-cli", "moby-engine"],
+    );
     /// Imports and runs images, under Docker and Kubernetes and on its own.
     pub const CONTAINERD: Self = tool(&[Program("containerd"), Program("ctr")], &["containerd"], &["containerd"]);
     /// Gives ordinary users ranges of ids.
@@ -114,9 +141,8 @@ impl Tool {
     /// Boots kernels of x86_64.
     pub const QEMU_SYSTEM_X86: Self =
         tool(&[Program("qemu-system-x86_64")], &["qemu-system-x86"], &["qemu-system-x86-core"]);
-    /// Fetches and unpacks Debian's packages. Elsewhere than on Debian it is not installed: which of the package
-    /// managers is the machine's own is known by what is there.
-    pub const DPKG: Self = tool(&[Program("apt-get"), Program("dpkg-deb")], &["apt", "dpkg"], &[]);
+    /// Fetches and unpacks Debian's packages. Fedora's `apt` is Debian's since Fedora 32.
+    pub const DPKG: Self = tool(&[Program("apt-get"), Program("dpkg-deb")], &["apt", "dpkg"], &["apt", "dpkg"]);
     /// Installs Python's packages.
     pub const PIP: Self = tool(&[Program("python3"), Program("pip3")], &["python3-pip"], &["python3-pip"]);
     /// Reads scripts for mistakes.
@@ -125,9 +151,19 @@ impl Tool {
     pub const SYSTEMD: Self = tool(&[Program("systemd-analyze")], &["systemd"], &["systemd"]);
     /// Reads JSON in scripts.
     pub const JQ: Self = tool(&[Program("jq")], &["jq"], &["jq"]);
-    /// Keys of Debian's archive.
-    pub const DEBIAN_KEYS: Self =
-        tool(&[File("/usr/share/keyrings/debian-archive-keyring.gpg")], &["debian-archive-keyring"], &[]);
+    /// Keys of Debian's archive. Fedora's debian-keyring.spec installs Debian's source package of that name.
+    pub const DEBIAN_KEYS: Self = tool(
+        &[File("/usr/share/keyrings/debian-archive-keyring.gpg")],
+        &["debian-archive-keyring"],
+        &["debian-keyring"],
+    );
+
+    /// Assembles for aarch64.
+    pub const AS_AARCH64: Self = assembler(&[Program("aarch64-linux-gnu-as")], &["binutils-aarch64-linux-gnu"]);
+    /// Assembles for ppc64le.
+    pub const AS_PPC64LE: Self = assembler(&[Program("powerpc64le-linux-gnu-as")], &["binutils-powerpc64le-linux-gnu"]);
+    /// Assembles for s390x.
+    pub const AS_S390X: Self = assembler(&[Program("s390x-linux-gnu-as")], &["binutils-s390x-linux-gnu"]);
 
     /// Compiles for aarch64.
     pub const GCC_AARCH64: Self = tool(
@@ -185,11 +221,12 @@ impl Tool {
     );
 }
 
-impl Need {
+impl Requirement {
     fn is_there(self) -> bool {
         match self {
             Self::Program(name) => find(name).is_some(),
             Self::File(path) => Path::new(path).exists(),
+            Self::Emulator(target) => emulator(target).is_some(),
             // Debian's cross packages, and where the host itself is of that architecture.
             Self::Libc(triple) => [format!("/usr/{triple}/lib/libc.a"), format!("/usr/lib/{triple}/libc.a")]
                 .iter()
@@ -202,10 +239,11 @@ impl Need {
     }
 }
 
-impl fmt::Display for Need {
+impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Program(name) | Self::File(name) => f.write_str(name),
+            Self::Emulator(target) => write!(f, "a static qemu-{target}"),
             Self::Libc(triple) => write!(f, "a static C library for {triple}"),
             Self::OwnLibc => f.write_str("a static C library"),
         }
@@ -227,6 +265,27 @@ pub fn find(program: &str) -> Option<PathBuf> {
 /// A command of a program, wherever it is.
 pub fn command(program: &str) -> Command {
     Command::new(find(program).unwrap_or_else(|| program.into()))
+}
+
+/// Where distributions install QEMU's emulators.
+const EMULATORS: &str = "/usr/bin";
+
+/// This machine's static emulator of a target: `qemu-TARGET-static`, or `qemu-TARGET` where that is static.
+pub fn emulator(target: &str) -> Option<PathBuf> {
+    emulator_in(Path::new(EMULATORS), target)
+}
+
+/// The same in another folder.
+pub fn emulator_in(folder: &Path, target: &str) -> Option<PathBuf> {
+    // Debian 12 and Fedora have both, and only the first is static; Debian 14 has the second alone.
+    let names = [format!("qemu-{target}-static"), format!("qemu-{target}")];
+    names.map(|name| folder.join(name)).into_iter().find(|path| is_static(path))
+}
+
+/// Whether a program needs neither a dynamic loader nor a shared library.
+pub fn is_static(program: &Path) -> bool {
+    let facts = fs::File::open(program).ok().and_then(|file| elf::facts(&ReadCache::new(file)).ok());
+    facts.is_some_and(|facts| facts.interpreter.is_none() && facts.needed == 0)
 }
 
 /// Runs a command to its end, quietly.

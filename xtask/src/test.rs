@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::compile;
 use crate::host::Host;
+use crate::system::kernel::{self, Feature};
 use crate::system::{self, Tool};
 
 /// Options of `cargo xtask test`.
@@ -79,6 +80,14 @@ pub const TOOLS: &[Tool] = &[
     Tool::MUSL_GCC,
     Tool::STRACE,
     Tool::BSDTAR,
+    Tool::AS_AARCH64,
+    Tool::AS_PPC64LE,
+    Tool::AS_S390X,
+];
+
+/// Cross compilers with their assemblers and C libraries: tests use those that the distribution has. One that finds none
+/// fails.
+const CROSS_COMPILERS: &[Tool] = &[
     Tool::GCC_AARCH64,
     Tool::GCC_ARM,
     Tool::GCC_M68K,
@@ -89,27 +98,44 @@ pub const TOOLS: &[Tool] = &[
     Tool::GCC_SPARC64,
 ];
 
+/// What the kernel tests need of the kernel.
+pub const KERNEL_FEATURES: &[Feature] = &[Feature::UserNamespaces, Feature::BinfmtMiscInUserNamespace];
+
 /// Runs the tests; cargo takes this process over, so its exit code is ours.
 ///
 /// # Errors
 /// If something that the tests need cannot be put in place.
 pub fn run(args: &TestArgs) -> Result<()> {
-    let (tools, selection): (_, &[&str]) = if args.containers {
-        (CONTAINER_TOOLS, &["test", "--package", "tests", "--test", "containers"])
+    let mut tools = Vec::new();
+    let (group, selection, features): (_, &[&str], &[Feature]) = if args.containers {
+        tools.extend(CONTAINER_TOOLS);
+        ("container tests", &["--package", "tests", "--test", "containers"], &[Feature::CapCapable])
     } else if args.vm {
-        (VM_TOOLS, &["test", "--package", "tests", "--test", "vm"])
+        tools.extend(VM_TOOLS);
+        ("tests on other kernels", &["--package", "tests", "--test", "vm"], &[])
     } else if args.deploy {
-        (DEPLOY_TOOLS, &["test", "--package", "tests", "--test", "deploy"])
+        tools.extend(DEPLOY_TOOLS);
+        ("deployment tests", &["--package", "tests", "--test", "deploy"], &[])
     } else {
-        (TOOLS, &["test", "--workspace"])
+        tools.extend(TOOLS);
+        tools.extend(system::packaged(CROSS_COMPILERS));
+        ("kernel tests", &["--workspace"], KERNEL_FEATURES)
     };
-    system::require(tools)?;
+    system::require(&tools)?;
+    if let Err(error) = kernel::require(features) {
+        eprintln!("warning: {group} will fail: {error:#}");
+    }
     compile::prepare(Host::named(None)?, false)?;
     let mut cargo = compile::cargo();
     if args.containers {
         // What the engines say, before and after, is what these tests show.
         cargo.env("RUST_TEST_NOCAPTURE", "1");
     }
-    let error = cargo.args(selection).args(&args.args).exec();
+    cargo.arg("test").args(selection);
+    // What one group lacks, the others may not.
+    if !args.args.iter().any(|arg| arg == "--no-fail-fast") {
+        cargo.arg("--no-fail-fast");
+    }
+    let error = cargo.args(&args.args).exec();
     Err(error).context("starting cargo test")
 }

@@ -1,5 +1,6 @@
 //! The static emulators that a machine has. Only finds and checks them; packaging is for others.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use codegen::targets::{self, TARGETS, Target};
 use codegen::{elf, probe, table};
 use object::read::ReadCache;
+
+use crate::system;
 
 /// One emulator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,31 +27,36 @@ pub struct Emulator {
     pub facts: elf::Facts,
 }
 
-/// Finds `qemu-X-static` in a folder, sorted by target; of these only the wanted ones, where some are named.
+/// Finds `qemu-X-static` in a folder, or `qemu-X` where that is static, sorted by target; of these only the wanted ones,
+/// where some are named.
 ///
 /// # Errors
 /// If there are none, or not all wanted ones, or one is not a static executable of a machine that we know.
 pub fn find(folder: &Path, wanted: Option<&[String]>) -> Result<Vec<Emulator>> {
-    let mut emulators = Vec::new();
+    let mut targets = BTreeSet::new();
     let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
     for entry in entries {
-        let entry = entry.with_context(|| format!("listing {}", folder.display()))?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|name| name.ends_with("-static")) else { continue };
-        let Some(table::Emulator { target }) = table::Emulator::from_file_name(name) else { continue };
-        if wanted.is_none_or(|wanted| wanted.contains(&target)) {
-            let path = entry.path();
-            emulators.push(read(target, &path).with_context(|| format!("reading {}", path.display()))?);
-        }
+        let name = entry.with_context(|| format!("listing {}", folder.display()))?.file_name();
+        targets.extend(name.to_str().and_then(table::Emulator::from_file_name).map(|emulator| emulator.target));
     }
-    emulators.sort_by(|one, other| one.target.cmp(&other.target));
+    let mut emulators = Vec::new();
+    for target in targets.into_iter().filter(|target| wanted.is_none_or(|wanted| wanted.contains(target))) {
+        let named_static = folder.join(format!("qemu-{target}-static"));
+        // Whatever else begins with `qemu-` is not asked for, nor a dynamic emulator.
+        let Some(path) = Some(named_static).filter(|path| path.exists()).or(system::emulator_in(folder, &target))
+        else {
+            continue;
+        };
+        emulators.push(read(target, &path).with_context(|| format!("reading {}", path.display()))?);
+    }
     let absent = |target: &&String| !emulators.iter().any(|emulator| emulator.target == **target);
     if let Some(target) = wanted.unwrap_or_default().iter().find(absent) {
-        bail!("no emulator qemu-{target}-static in {}", folder.display());
+        bail!("no static emulator qemu-{target}-static or qemu-{target} in {}", folder.display());
     }
     ensure!(
         !emulators.is_empty(),
-        "no emulators qemu-*-static in {}; install qemu-user-static, or name their folder with --emulators",
+        "no static emulators of QEMU in {}; install qemu-user-static (Debian 14: qemu-user), or name their folder with \
+         --emulators",
         folder.display()
     );
     Ok(emulators)

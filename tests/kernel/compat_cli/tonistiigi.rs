@@ -6,6 +6,7 @@ use std::process::Command;
 
 use codegen::targets;
 use serde_json::Value;
+use tests::emulators::TARGETS;
 use tests::namespace;
 
 use super::{Line, NOT_ELF, THEIRS, add_others, all, ours, platforms, registered, says, status, target};
@@ -32,7 +33,7 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// The targets whose programs run as things are now.
 fn running_now(sandbox: &Sandbox) -> impl Fn(&targets::Target) -> bool {
-    let native: Vec<_> = targets::TARGETS.iter().filter(|target| runs(sandbox, target)).collect();
+    let native: Vec<_> = TARGETS.iter().filter(|target| runs(sandbox, target)).collect();
     move |target| native.iter().any(|native| native.qemu == target.qemu)
 }
 
@@ -49,7 +50,7 @@ fn platform(name: &str) -> String {
 
 /// What is logged of what the machine runs itself.
 fn skipped(names: &[String]) -> String {
-    let family = targets::TARGETS.iter().filter(|target| target.family == host().family);
+    let family = TARGETS.iter().filter(|target| target.family == host().family);
     let native = family.filter(|target| {
         target.qemu != host().qemu && !names.iter().any(|name| name.strip_prefix("qemu-") == Some(target.qemu))
     });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Need, Tool, command, find, run};
+use super::{Requirement, Tool, command, find, run};
 use crate::progress;
 
 /// A package manager.
@@ -20,8 +20,19 @@ enum Manager {
 
 impl Manager {
     fn of_this_machine() -> Option<Self> {
-        let managers = [(Self::Apt, "apt-get"), (Self::Dnf, "dnf")];
-        managers.into_iter().find(|(_, program)| find(program).is_some()).map(|(manager, _)| manager)
+        let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+        Self::of(&release, |program| find(program).is_some())
+    }
+
+    /// The distribution's own, as `os-release` names it: either may be installed on the other's machines.
+    fn of(release: &str, is_there: impl Fn(&str) -> bool) -> Option<Self> {
+        let names = release.lines().filter_map(|line| line.strip_prefix("ID=").or(line.strip_prefix("ID_LIKE=")));
+        let names: Vec<_> = names.flat_map(|names| names.trim_matches('"').split(' ')).collect();
+        let mut managers = [Self::Apt, Self::Dnf];
+        if names.contains(&"fedora") && !names.contains(&"debian") {
+            managers.reverse();
+        }
+        managers.into_iter().find(|manager| is_there(manager.line()[0]))
     }
 
     fn packages(self, tool: &Tool) -> &'static [&'static str] {
@@ -39,6 +50,28 @@ impl Manager {
         }
     }
 
+    /// Gets lists of packages where there are none, as in most container images.
+    fn ensure_lists(self) -> Result<()> {
+        match self {
+            Self::Apt if !package_lists_are_there() => update_lists(),
+            // dnf does by itself.
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this release has a package of that name, and not only one that provides it.
+    fn has(self, package: &str) -> bool {
+        match self {
+            Self::Apt => {
+                // Of a virtual package it says nothing, and exits with 0.
+                let mut show = command("apt-cache");
+                show.args(["show", "--no-all-versions", package]).env("LC_ALL", "C.UTF-8");
+                show.output().is_ok_and(|output| output.status.success() && !output.stdout.trim_ascii().is_empty())
+            }
+            Self::Dnf => true,
+        }
+    }
+
     fn install(self, packages: &[&str]) -> Result<()> {
         let (program, arguments) = (self.line()[0], &self.line()[1..]);
         let mut install = command(program);
@@ -46,20 +79,24 @@ impl Manager {
         match self {
             Self::Dnf => run(&mut install).map(drop),
             Self::Apt => {
-                let _services = NoServices::begin(Path::new(POLICY))?;
+                let _services = PolicyRcGuard::begin(Path::new(POLICY))?;
                 // Another installation may be under way: wait for it. Nothing is asked: settings that somebody has
                 // changed stay as they are.
                 install.args(["-qq", "-o", "DPkg::Lock::Timeout=600"]).env("DEBIAN_FRONTEND", "noninteractive");
                 install.args(["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]);
-                // Package lists are absent in most container images, and old ones name files that are gone.
-                if package_lists_are_there() && run(&mut install).is_ok() {
+                // Old lists name files that are gone.
+                if run(&mut install).is_ok() {
                     return Ok(());
                 }
-                run(command(program).args(["update", "-o", "DPkg::Lock::Timeout=600"]))?;
+                update_lists()?;
                 run(&mut install).map(drop)
             }
         }
     }
+}
+
+fn update_lists() -> Result<()> {
+    run(command("apt-get").args(["update", "-o", "DPkg::Lock::Timeout=600"])).map(drop)
 }
 
 fn package_lists_are_there() -> bool {
@@ -77,11 +114,11 @@ const NO_SERVICES: &str =
 /// While it lives, packages start no service when they are installed.
 ///
 /// The file is locked for as long, so that one which a killed process has left, which nobody locks, is taken over.
-struct NoServices {
+struct PolicyRcGuard {
     ours: Option<(PathBuf, File)>,
 }
 
-impl NoServices {
+impl PolicyRcGuard {
     fn begin(policy: &Path) -> Result<Self> {
         let attempt = || -> std::io::Result<Self> {
             loop {
@@ -116,12 +153,16 @@ impl NoServices {
         file.write_all(NO_SERVICES.as_bytes())?;
         // The umask has been applied.
         file.as_file().set_permissions(Permissions::from_mode(0o755))?;
-        file.as_file().lock()?;
-        file.persist_noclobber(policy).map_err(|error| error.error)
+        // A script that is open for writing is not executed (ETXTBSY), so that packages could not ask it.
+        let path = file.into_temp_path();
+        let file = File::open(&path)?;
+        file.lock()?;
+        path.persist_noclobber(policy).map_err(|error| error.error)?;
+        Ok(file)
     }
 }
 
-impl Drop for NoServices {
+impl Drop for PolicyRcGuard {
     fn drop(&mut self) {
         if let Some((policy, _locked)) = &self.ours {
             // One that stays is said by what it contains, and taken over by the next.
@@ -154,11 +195,15 @@ impl Machine {
 /// # Errors
 /// If that cannot be done; then with what is missing, and the line to type where there is one.
 pub fn require(tools: &[Tool]) -> Result<()> {
-    let missing: Vec<_> = tools.iter().filter(|tool| !tool.needs.iter().all(|need| need.is_there())).collect();
+    let missing: Vec<_> = tools.iter().filter(|tool| !tool.requires.iter().all(|one| one.is_there())).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let (manager, packages) = plan(&missing, Machine::this())?;
+    let machine = Machine::this();
+    if let Some(manager) = machine.manager.filter(|_| machine.root) {
+        manager.ensure_lists().context("fetching lists of packages")?;
+    }
+    let (manager, packages) = plan(&missing, machine, |package| machine.manager.is_some_and(|it| it.has(package)))?;
     eprintln!("installing {}", packages.join(" "));
     let _spinner = progress::spinner("installing; this may take minutes");
     manager.install(&packages).context("installing what is missing")?;
@@ -167,14 +212,27 @@ pub fn require(tools: &[Tool]) -> Result<()> {
     Ok(())
 }
 
+/// Those of the tools that are here, or that this machine's distribution has packages of.
+pub fn packaged(tools: &[Tool]) -> Vec<Tool> {
+    let is_packaged = |tool: &Tool| Machine::this().manager.is_none_or(|manager| !manager.packages(tool).is_empty());
+    tools.iter().filter(|tool| is_packaged(tool) || absent(&[tool]).is_empty()).copied().collect()
+}
+
 /// What of these tools is not there.
 fn absent(tools: &[&Tool]) -> String {
-    let needs = tools.iter().flat_map(|tool| tool.needs).filter(|need| !need.is_there());
-    needs.map(Need::to_string).collect::<Vec<_>>().join(", ")
+    let absent = tools.iter().flat_map(|tool| tool.requires).filter(|one| !one.is_there());
+    absent.map(Requirement::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The first of a package's names, `old | new`, that this release has; the first of all where no list tells.
+fn name_here(package: &'static str, has: impl Fn(&str) -> bool) -> &'static str {
+    let mut names = package.split(" | ");
+    let first = names.next().unwrap_or(package);
+    if has(first) { first } else { names.find(|name| has(name)).unwrap_or(first) }
 }
 
 /// Which packages to install, and through what.
-fn plan(missing: &[&Tool], machine: Machine) -> Result<(Manager, Vec<&'static str>)> {
+fn plan(missing: &[&Tool], machine: Machine, has: impl Fn(&str) -> bool) -> Result<(Manager, Vec<&'static str>)> {
     let Some(manager) = machine.manager else {
         bail!("missing: {}; neither apt-get nor dnf is here to install them", absent(missing));
     };
@@ -182,6 +240,7 @@ fn plan(missing: &[&Tool], machine: Machine) -> Result<(Manager, Vec<&'static st
     ensure!(unknown.is_empty(), "missing, and not packaged by this distribution: {}", absent(&unknown));
     let mut packages: Vec<&str> = Vec::new();
     for &package in missing.iter().flat_map(|tool| manager.packages(tool)) {
+        let package = if package.contains(" | ") { name_here(package, &has) } else { package };
         if !packages.contains(&package) {
             packages.push(package);
         }
@@ -189,7 +248,7 @@ fn plan(missing: &[&Tool], machine: Machine) -> Result<(Manager, Vec<&'static st
     let line = format!("{} {}", manager.line().join(" "), packages.join(" "));
     ensure!(machine.root, "missing: {}; type: sudo {line}", absent(missing));
     ensure!(
-        !(machine.live && missing.iter().any(|tool| tool.registers)),
+        !(machine.live && missing.iter().any(|tool| tool.registers_binfmt)),
         "missing: {}; their installation may register emulators with this machine's kernel, so it is yours to type: {line}",
         absent(missing)
     );
@@ -201,19 +260,55 @@ mod tests {
     use super::super::tool;
     use super::*;
 
-    const ABSENT: Tool = tool(&[Need::Program("no-such-program")], &["one", "two"], &["three"]);
-    const ABSENT_TOO: Tool = tool(&[Need::Program("nor-this")], &["two", "four"], &[]);
+    const ABSENT: Tool = tool(&[Requirement::Program("no-such-program")], &["one", "two"], &["three"]);
+    const ABSENT_TOO: Tool = tool(&[Requirement::Program("nor-this")], &["two", "four"], &[]);
     const ROOT: Machine = Machine { manager: Some(Manager::Apt), root: true, live: true };
+
+    fn all(_: &str) -> bool {
+        true
+    }
+
+    /// As `apt-cache policy` has it in Debian 12 and 13, and in sid of November 2026.
+    #[test]
+    fn a_package_has_the_name_that_the_release_has() {
+        let root = Machine { live: false, ..ROOT };
+        let cases: [(&[&str], &str); 3] = [
+            (&["qemu-user-static", "qemu-user"], "qemu-user-static"),
+            (&["qemu-user", "qemu-user-binfmt"], "qemu-user"),
+            (&[], "qemu-user-static"),
+        ];
+        for (release, expected) in cases {
+            let named = plan(&[&Tool::EMULATORS], root, |package| release.contains(&package)).expect("a plan");
+            assert_eq!(named, (Manager::Apt, vec![expected]));
+        }
+    }
+
+    /// `ID` and `ID_LIKE` as the distributions' own files have them.
+    #[test]
+    fn the_package_manager_is_the_distributions_own() {
+        let both = |_: &str| true;
+        for (release, expected) in [
+            ("PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n", Some(Manager::Apt)),
+            ("ID=ubuntu\nID_LIKE=debian\n", Some(Manager::Apt)),
+            ("NAME=\"Fedora Linux\"\nID=fedora\n", Some(Manager::Dnf)),
+            ("ID=\"centos\"\nID_LIKE=\"rhel fedora\"\n", Some(Manager::Dnf)),
+            ("", Some(Manager::Apt)),
+        ] {
+            assert_eq!(Manager::of(release, both), expected, "{release}");
+        }
+        assert_eq!(Manager::of("ID=fedora\n", |program| program == "apt-get"), Some(Manager::Apt));
+        assert_eq!(Manager::of("ID=arch\n", |_| false), None);
+    }
 
     #[test]
     fn packages_are_named_once() {
-        let (manager, packages) = plan(&[&ABSENT, &ABSENT_TOO], ROOT).expect("a plan");
+        let (manager, packages) = plan(&[&ABSENT, &ABSENT_TOO], ROOT, all).expect("a plan");
         assert_eq!((manager, packages), (Manager::Apt, vec!["one", "two", "four"]));
     }
 
     #[test]
     fn what_cannot_be_installed_is_said_in_one_line() {
-        let emulators = Tool { registers: true, ..ABSENT };
+        let emulators = Tool { registers_binfmt: true, ..ABSENT };
         let dnf = Machine { manager: Some(Manager::Dnf), ..ROOT };
         for (tools, machine, expected) in [
             (
@@ -239,7 +334,7 @@ mod tests {
                  is yours to type: dnf install -y --setopt=install_weak_deps=False three",
             ),
         ] {
-            let error = plan(&tools, machine).expect_err(expected).to_string();
+            let error = plan(&tools, machine, all).expect_err(expected).to_string();
             assert_eq!(error, expected);
         }
     }
@@ -248,13 +343,15 @@ mod tests {
     fn a_policy_is_taken_over_only_from_the_dead() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let policy = folder.path().join("policy-rc.d");
-        let held = NoServices::begin(&policy).expect("a policy");
+        let held = PolicyRcGuard::begin(&policy).expect("a policy");
         let mode = fs::metadata(&policy).expect("the policy").permissions().mode();
         assert_eq!(mode & 0o777, 0o755);
+        let answer = std::process::Command::new(&policy).status().expect("it can be executed while it is held");
+        assert_eq!(answer.code(), Some(101));
 
         let other = std::thread::spawn({
             let policy = policy.clone();
-            move || NoServices::begin(&policy).expect("a policy after the first").ours.is_some()
+            move || PolicyRcGuard::begin(&policy).expect("a policy after the first").ours.is_some()
         });
         std::thread::sleep(std::time::Duration::from_millis(100));
         assert!(!other.is_finished(), "two at a time");
@@ -263,18 +360,18 @@ mod tests {
         assert!(!policy.exists());
 
         fs::write(&policy, NO_SERVICES).expect("what a killed process leaves");
-        drop(NoServices::begin(&policy).expect("taken over"));
+        drop(PolicyRcGuard::begin(&policy).expect("taken over"));
         assert!(!policy.exists());
 
         fs::write(&policy, "#!/bin/sh\nexit 0\n").expect("the owner's policy");
-        drop(NoServices::begin(&policy).expect("left alone"));
+        drop(PolicyRcGuard::begin(&policy).expect("left alone"));
         assert!(policy.exists());
         assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1, "nothing else is left");
     }
 
     #[test]
     fn a_container_may_get_emulators() {
-        let emulators = Tool { registers: true, ..ABSENT };
-        plan(&[&emulators], Machine { live: false, ..ROOT }).expect("a plan");
+        let emulators = Tool { registers_binfmt: true, ..ABSENT };
+        plan(&[&emulators], Machine { live: false, ..ROOT }, all).expect("a plan");
     }
 }
