@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::Command;
 
 use codegen::targets;
-use tests::emulators::TARGETS;
 
 use crate::register::runs;
 use crate::sandbox::{Ran, Sandbox, host, line};

@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::command::Ran;
 use crate::fixture::Content::{Bytes, Link};
-use crate::fixture::{Copy, MIRROR, dist, emulator, key, other_key, package, text};
+use crate::fixture::{Copy, MIRROR, dist, key, other_key, package, text};
 
 /// Runs against a folder or URL with the mirror's key.
 fn extract(source: &str) -> Ran {

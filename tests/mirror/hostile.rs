@@ -133,7 +133,7 @@ fn a_file_that_is_there_twice() {
 /// Each extracted file is held against the digest of it in the header that was verified.
 #[test]
 fn digests_that_do_not_fit() {
-    let content = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let content = fs::read(emulator("alpha")).expect("an emulator");
     let good = good();
     // `/usr`, `/usr/bin`, the emulator; the numbers are OpenPGP's, as `rpm --querytags` prints FILEDIGESTALGO.
     let with = |algorithm: Option<u32>, digest: &str| {
@@ -174,9 +174,9 @@ fn digests_that_do_not_fit() {
     let none = good.forge(|forged| forged.remove(IndexTag::RPMTAG_FILEDIGESTS));
     extract(&none).assert_refused(&["holds no digest of /usr/bin/qemu-alpha-static"]);
     // As rpmbuild itself makes them.
-    let built = build("qemu-user-static-good", &["--define", "_binary_filedigest_algorithm 10"], EMULATOR, "/usr");
+    let built = build("qemu-user-static-good", &["--define", "_binary_filedigest_algorithm 10"], &EMULATOR, "/usr");
     assert_eq!(extract(&built).emulators(), ["qemu-alpha-static"]);
-    let built = build("qemu-user-static-good", &["--define", "_binary_filedigest_algorithm 1"], EMULATOR, "/usr");
+    let built = build("qemu-user-static-good", &["--define", "_binary_filedigest_algorithm 1"], &EMULATOR, "/usr");
     extract(&built).assert_refused(&["qemu-user-static-good", "by MD5"]);
 }
 
@@ -184,29 +184,31 @@ fn digests_that_do_not_fit() {
 #[test]
 fn links_among_emulators_are_passed_over() {
     let package = |install: &str| {
+        let copied = format!("cp {} ", emulator("alpha").display());
+        let install = install.replace("copy ", &copied);
         let install = format!("mkdir -p %{{buildroot}}/usr/bin; cd %{{buildroot}}/usr/bin; {install}");
         build("qemu-user-static-links", &["--define", "_binary_payload w1.zstdio"], &install, "/usr/bin")
     };
     for install in [
-        "cp /usr/bin/qemu-alpha-static qemu-alpha; ln -s qemu-alpha qemu-alpha-static",
-        "cp /usr/bin/qemu-alpha-static .; ln -s qemu-alpha-static qemu-alpha",
-        "cp /usr/bin/qemu-alpha-static .; ln -s /usr/bin/qemu-alpha-static qemu-alphaev6-static",
+        "copy qemu-alpha; ln -s qemu-alpha qemu-alpha-static",
+        "copy qemu-alpha-static; ln -s qemu-alpha-static qemu-alpha",
+        "copy qemu-alpha-static; ln -s /usr/bin/qemu-alpha-static qemu-alphaev6-static",
     ] {
         assert_eq!(extract(&package(install)).emulators(), ["qemu-alpha-static"], "{install}");
     }
     for to in ["qemu-sh4", "qemu-alpha-static"] {
-        let lost = package(&format!("cp /usr/bin/qemu-alpha-static .; ln -s {to} qemu-m68k-static"));
+        let lost = package(&format!("copy qemu-alpha-static; ln -s {to} qemu-m68k-static"));
         extract(&lost).assert_refused(&["qemu-m68k-static is a link to", to, "no package holds the emulator itself"]);
     }
-    let lost = package("cp /usr/bin/qemu-alpha-static .; ln -s qemu-alphaev7 qemu-alphaev6-static");
+    let lost = package("copy qemu-alpha-static; ln -s qemu-alphaev7 qemu-alphaev6-static");
     extract(&lost).assert_refused(&["qemu-alphaev6-static is a link to", "qemu-alphaev7"]);
 }
 
 #[test]
 fn a_file_that_the_archive_lacks() {
-    let install = format!("{EMULATOR}; touch %{{buildroot}}/usr/unwanted");
+    let install = format!("{}; touch %{{buildroot}}/usr/unwanted", *EMULATOR);
     let built = build("qemu-user-static-less", &["--define", "_binary_payload w0.gzdio"], &install, "/usr");
-    let content = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let content = fs::read(emulator("alpha")).expect("an emulator");
     let one = ("./usr/bin/qemu-alpha-static", content.as_slice(), content.len() as u64);
     let less = built.forge(|forged| forged.payload = cpio(&[one]));
     assert_eq!(extract(&less).emulators(), ["qemu-alpha-static"]);

@@ -22,9 +22,9 @@ use crate::signatures::{format_6, written};
 
 /// A signed package with an emulator, whose payload stands in the file as it is: a byte of it is a byte of a file.
 fn genuine(options: &[&str], emulator: &str) -> Built {
-    let install = format!(
-        "mkdir -p %{{buildroot}}/usr/bin; cp /usr/bin/qemu-{emulator}-static %{{buildroot}}/usr/bin/qemu-alpha-static"
-    );
+    let emulator = crate::fixture::emulator(emulator);
+    let install =
+        format!("mkdir -p %{{buildroot}}/usr/bin; cp {} %{{buildroot}}/usr/bin/qemu-alpha-static", emulator.display());
     let options = [&["--define", "_binary_payload w.ufdio"], options].concat();
     let built = build("qemu-user-static-genuine", &options, &install, "/usr");
     MIRROR.key.sign(&[&built.path]).expect("signing the package");
@@ -62,7 +62,7 @@ fn overwrite(path: &Path, bytes: &[u8]) {
 
 #[test]
 fn what_was_verified_is_what_is_extracted() {
-    let alpha = fs::read("/usr/bin/qemu-alpha-static").expect("an emulator");
+    let alpha = fs::read(crate::fixture::emulator("alpha")).expect("an emulator");
     let (_, extracted) = with_a_change(&genuine(&[], "alpha"), |_| ());
     assert_eq!(extracted.expect("a genuine package"), ["qemu-alpha-static"]);
     // Another file under its name: what is open is what was verified.
