@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
@@ -32,10 +33,9 @@ impl Ran {
         Self::command("extract", folder, &target, arguments, environment)
     }
 
-    /// Runs `xtask fetch-and-build` in the folder of an earlier run, with a target folder that is kept, so that what
-    /// `registrar` depends on is compiled once.
+    /// Runs `xtask fetch-and-build` in the folder of an earlier run.
     pub(crate) fn build(folder: TempDir, arguments: &[&str]) -> Self {
-        Self::command("fetch-and-build", folder, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("builds"), arguments, &[])
+        Builds::alone().build(folder, arguments)
     }
 
     fn command(
@@ -92,6 +92,24 @@ impl Ran {
         let parts: Vec<_> =
             files(&self.folder.path().join("target")).into_iter().filter(|name| name.starts_with('.')).collect();
         assert_eq!(parts, Vec::<String>::new(), "temporary files are left in the cache");
+    }
+}
+
+/// Builds in a target folder that is kept, so that what `registrar` depends on is compiled once. Builds of one host share
+/// the record of what was built last: while this lives, no other test builds.
+pub(crate) struct Builds(#[expect(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
+
+impl Builds {
+    /// Waits until no other test builds.
+    pub(crate) fn alone() -> Self {
+        static BUILDS: Mutex<()> = Mutex::new(());
+        Self(BUILDS.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs `xtask fetch-and-build` in the folder of an earlier run.
+    pub(crate) fn build(&self, folder: TempDir, arguments: &[&str]) -> Ran {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("builds");
+        Ran::command("fetch-and-build", folder, &target, arguments, &[])
     }
 }
 

@@ -8,7 +8,7 @@ use fedora_mirror::{Kind, Mirror, Options, Server, Updates, emulators};
 use tempfile::TempDir;
 use xtask::source::Release;
 
-use crate::command::{Ran, names};
+use crate::command::{Builds, Ran, names};
 use crate::fixture::{MIRROR, RELEASE, TARGETS, dist, key, other_key, release};
 use crate::server::FaultServer;
 use crate::world::World;
@@ -278,9 +278,10 @@ fn a_build_asks_the_servers_again_only_when_told() {
     let (servers, fingerprint) = (world.front.url(""), &MIRROR.key.fingerprint);
     let arguments = ["--source", "fedora", "--release", release(), "--servers", &servers, "--fingerprint", fingerprint];
     let arguments = [&arguments[..], &["--target", "alpha"]].concat();
+    let builds = Builds::alone();
     let build = |folder: TempDir, more: &[&str]| {
         world.front.forget();
-        let ran = Ran::build(folder, &[&arguments[..], more].concat());
+        let ran = builds.build(folder, &[&arguments[..], more].concat());
         assert!(ran.good, "{}", ran.stderr);
         let asked: Vec<_> = world.front.asked("").into_iter().map(|asked| asked.status).collect();
         (ran.into_folder(), asked)

@@ -261,7 +261,13 @@ fn payloads_cut_off_lengthened_or_of_no_known_kind() {
         extract(&built).assert_refused(&["qemu-user-static-good", "was tampered with: payload SHA-256"]);
     }
     let built = build("qemu-user-static-good", &["--define", "_binary_payload w1.bzdio"], &EMULATOR, "/usr");
-    extract(&built).assert_refused(&["unpacking qemu-user-static-good", "not of a known kind"]);
+    extract(&built).assert_refused(&[
+        "unpacking qemu-user-static-good",
+        "compressed with bzip2",
+        "have it made with zstd",
+    ]);
+    let unknown = good().forge(|forged| forged.payload = b"compressed by nobody".to_vec());
+    extract(&unknown).assert_refused(&["unpacking qemu-user-static-good", "not of a known kind"]);
     // Compressed twice: the second time, nobody would hold the decoder's memory against a limit.
     let good = good();
     let twice = good.forge(|forged| forged.payload = zstd::encode_all(forged.payload.as_slice(), 1).expect("zstd"));

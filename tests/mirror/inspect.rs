@@ -320,7 +320,8 @@ fn inspect_names_the_first_thing_that_is_not_as_recorded() {
             fs::rename(host.join("rootfs/registrar"), host.join("registrar"))?;
             symlink(host.join("registrar"), host.join("rootfs/registrar"))
         }),
-        ("registrar has permissions 4755 instead of 755", |host| {
+        // The first name of the program, of several.
+        ("entrypoint.sh has permissions 4755 instead of 755", |host| {
             fs::set_permissions(host.join("rootfs/registrar"), fs::Permissions::from_mode(0o4755))
         }),
         ("usr/bin has permissions 777 instead of 755", |host| {
