@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use codegen::targets;
 use nix::mount::{MsFlags, mount};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tests::emulators::TARGETS;
 
@@ -448,8 +450,7 @@ fn nobody_waits_any_more(sandbox: &Sandbox) {
     let mut verify = verify.spawn().expect("it starts");
     wait_for("the program and its child run", || still_running(&program) == 2);
     // As a terminal does it, to all that it knows of. (Who runs in the background may not be interrupted.)
-    let group = format!("-{}", verify.id());
-    assert!(Command::new("kill").args(["-s", "TERM", "--", &group]).status().is_ok_and(|status| status.success()));
+    killpg(Pid::from_raw(verify.id().cast_signed()), Signal::SIGTERM).expect("a signal to all of them");
     verify.wait().expect("it ended");
     wait_for("they are ended", || still_running(&program) == 0);
 }

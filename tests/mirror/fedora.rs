@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use xtask::source::Release;
 
 use crate::command::{Builds, Ran, names};
-use crate::fixture::{MIRROR, RELEASE, TARGETS, dist, key, other_key, release};
+use crate::fixture::{MIRROR, RELEASE, TARGETS, dist, emulator, key, other_key, release};
 use crate::server::FaultServer;
 use crate::world::World;
 
@@ -312,8 +312,8 @@ fn a_real_mirrors_emulators_are_those_that_were_packaged() {
     let server = fedora_mirror::serve(&MIRROR.root).expect("a server");
     let ran = Ran::new(&["--source", "fedora", "--servers", &server.url(""), "--key", key()]);
     assert_eq!(ran.emulators(), all());
-    for name in all() {
-        let original = fs::read(format!("/usr/bin/{name}")).expect("an emulator");
-        assert!(fs::read(ran.out().join("emulators").join(&name)).expect("an emulator") == original, "{name} differs");
+    for (name, target) in all().iter().zip(TARGETS) {
+        let original = fs::read(emulator(target)).expect("an emulator");
+        assert!(fs::read(ran.out().join("emulators").join(name)).expect("an emulator") == original, "{name} differs");
     }
 }

@@ -103,6 +103,8 @@ impl Tool {
     pub const STATIC_LIBC: Self = tool(&[OwnLibc], &["libc6-dev"], &["glibc-static"]);
     /// Counts system calls.
     pub const STRACE: Self = tool(&[Program("strace")], &["strace"], &["strace"]);
+    /// Gives programs a terminal. Fedora 42 has taken it out of util-linux; dnf finds packages by their programs too.
+    pub const SCRIPT: Self = tool(&[Program("script")], &["bsdutils"], &["/usr/bin/script"]);
     /// Unpacks packages without verifying anything: what extraction is compared with.
     pub const BSDTAR: Self = tool(&[Program("bsdtar")], &["libarchive-tools"], &["bsdtar"]);
     /// Resolves what packages require: what choosing packages is compared with.
@@ -147,8 +149,12 @@ impl Tool {
     pub const PIP: Self = tool(&[Program("python3"), Program("pip3")], &["python3-pip"], &["python3-pip"]);
     /// Reads scripts for mistakes.
     pub const SHELLCHECK: Self = tool(&[Program("shellcheck")], &["shellcheck"], &["ShellCheck"]);
-    /// Reads units for mistakes.
-    pub const SYSTEMD: Self = tool(&[Program("systemd-analyze")], &["systemd"], &["systemd"]);
+    /// Reads units for mistakes, and `binfmt.d` at the start of a machine. dnf finds packages by their files too.
+    pub const SYSTEMD: Self = tool(
+        &[Program("systemd-analyze"), File("/usr/lib/systemd/systemd-binfmt")],
+        &["systemd"],
+        &["systemd", "/usr/lib/systemd/systemd-binfmt"],
+    );
     /// Reads JSON in scripts.
     pub const JQ: Self = tool(&[Program("jq")], &["jq"], &["jq"]);
     /// Keys of Debian's archive. Fedora's debian-keyring.spec installs Debian's source package of that name.

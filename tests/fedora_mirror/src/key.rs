@@ -101,7 +101,8 @@ impl Key {
         ] {
             rpmsign.args(["--define", &definition]);
         }
-        rpmsign.arg("--addsign").args(packages.iter().map(AsRef::as_ref)).env("HOME", home.0.path());
+        // rpm 6 adds no second signature to a package of format 4.
+        rpmsign.arg("--resign").args(packages.iter().map(AsRef::as_ref)).env("HOME", home.0.path());
         system::run(&mut rpmsign).map(drop)
     }
 }
