@@ -177,7 +177,8 @@ fn rust_target(host: Host, offline: bool) -> Result<&'static str> {
     if is_installed(target)? {
         return Ok(target);
     }
-    if !offline && add_target(target) {
+    // rustup may say that it is there already, and it is not.
+    if !offline && add_target(target) && is_installed(target)? {
         return Ok(target);
     }
     match host.fallback {
