@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -27,7 +28,7 @@ impl Docker {
     /// The same, with options of dockerd.
     pub fn with(folder: &Path, options: &[&str]) -> Self {
         // Left by a run that was killed.
-        let _ = fs::remove_dir_all(folder);
+        remove(folder);
         fs::create_dir_all(folder).expect("a folder for docker");
         let log = File::create(folder.join("log")).expect("a log");
         let mut daemon = Command::new("dockerd");
@@ -76,8 +77,16 @@ impl Drop for Docker {
         // It ends its containerd too.
         let _ = kill(Pid::from_raw(self.daemon.id().cast_signed()), Signal::SIGTERM);
         let _ = self.daemon.wait();
-        let _ = fs::remove_dir_all(&self.folder);
+        remove(&self.folder);
     }
+}
+
+/// Removes what a daemon has kept in a folder. Of a container in the host's network, dockerd leaves the namespace mounted.
+fn remove(folder: &Path) {
+    for namespace in fs::read_dir(folder.join("exec/netns")).into_iter().flatten().flatten() {
+        let _ = umount2(&namespace.path(), MntFlags::MNT_DETACH);
+    }
+    let _ = fs::remove_dir_all(folder);
 }
 
 fn socket(folder: &Path) -> String {
