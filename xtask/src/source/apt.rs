@@ -85,7 +85,7 @@ struct Record {
     version: String,
     /// What it depends on; with the version, where exactly one will do.
     depends: Vec<(String, Option<String>)>,
-    /// Which lists have it: `http://deb.debian.org/debian sid/main amd64 Packages`.
+    /// Which lists have it: `http://mirror.example/debian sid/main amd64 Packages`.
     indexes: Vec<String>,
     promise: Promise,
     stated: Stated,
@@ -374,16 +374,16 @@ mod tests {
   Candidate: 1:10.0.13+ds-0+deb13u1
   Version table:
      1:11.1.3+ds-1~bpo13+1 100
-        100 http://deb.debian.org/debian trixie-backports/main amd64 Packages
+        100 http://mirror.example/debian trixie-backports/main amd64 Packages
      1:10.0.13+ds-0+deb13u1 500
-        500 http://deb.debian.org/debian trixie/main amd64 Packages
+        500 http://mirror.example/debian trixie/main amd64 Packages
 "
             .into(),
         );
         assert_eq!(policy.candidate().as_deref(), Some("1:10.0.13+ds-0+deb13u1"));
         let indexes = |version| policy.indexes(version).collect::<Vec<_>>();
-        assert_eq!(indexes("1:10.0.13+ds-0+deb13u1"), ["http://deb.debian.org/debian trixie/main amd64 Packages"]);
-        let backports = "http://deb.debian.org/debian trixie-backports/main amd64 Packages";
+        assert_eq!(indexes("1:10.0.13+ds-0+deb13u1"), ["http://mirror.example/debian trixie/main amd64 Packages"]);
+        let backports = "http://mirror.example/debian trixie-backports/main amd64 Packages";
         assert_eq!(indexes("1:11.1.3+ds-1~bpo13+1"), [backports]);
         assert_eq!(indexes("1:11.1.3"), [""; 0]);
         // Of a name that is only provided; of one that nobody knows nothing is printed.
@@ -391,15 +391,15 @@ mod tests {
         assert_eq!((none.candidate(), Policy(String::new()).candidate()), (None, None));
 
         let all = "Package files:
- 100 http://deb.debian.org/debian trixie-backports/main amd64 Packages
+ 100 http://mirror.example/debian trixie-backports/main amd64 Packages
      release o=Debian Backports,a=stable-backports,n=trixie-backports,l=Debian Backports,c=main,b=amd64
-     origin deb.debian.org
- 500 http://deb.debian.org/debian sid/main amd64 Packages
+     origin mirror.example
+ 500 http://mirror.example/debian sid/main amd64 Packages
      release o=Debian,a=unstable,n=sid,l=Debian,c=main,b=amd64
-     origin deb.debian.org
- 500 http://deb.debian.org/debian trixie/main amd64 Packages
+     origin mirror.example
+ 500 http://mirror.example/debian trixie/main amd64 Packages
      release v=13.8,o=Debian,a=stable,n=trixie,l=Debian,c=main,b=amd64
-     origin deb.debian.org
+     origin mirror.example
 Pinned packages:
 ";
         for (suite, expected) in [
@@ -407,7 +407,7 @@ Pinned packages:
             ("sid", "Debian unstable (sid)"),
             ("trixie-backports", "Debian Backports stable-backports (trixie-backports)"),
         ] {
-            let index = format!("http://deb.debian.org/debian {suite}/main amd64 Packages");
+            let index = format!("http://mirror.example/debian {suite}/main amd64 Packages");
             assert_eq!(origins(all, &[index].into()).collect::<Vec<_>>(), [expected]);
         }
     }
