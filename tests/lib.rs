@@ -12,4 +12,5 @@ pub mod packages;
 pub mod podman;
 pub mod registrar;
 pub mod tools;
+pub mod workflows;
 pub mod yaml;

@@ -1,4 +1,4 @@
-//! The files of `deploy/`, `action.yml` and the SBOM, each held against the tool or the schema that it is made for, in
+//! The files of `deploy/` and `.github/`, `action.yml` and the SBOM, each held against the tool or the schema that it is made for, in
 //! versions that know all that is used. Whether they do what they should is for the container tests. And what the build
 //! believes of the world, held against packages that others made.
 //!
@@ -12,3 +12,4 @@ mod fedora_keys;
 mod kubernetes;
 mod sbom;
 mod units;
+mod workflows;

@@ -25,8 +25,10 @@ fn files(folder: &Path, end: &str, found: &mut Vec<PathBuf>) {
 
 fn documents() -> Vec<PathBuf> {
     let root = workspace_root();
-    let mut found: Vec<_> =
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].iter().map(|name| root.join(name)).collect();
+    let mut found: Vec<_> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+        .iter()
+        .map(|name| root.join(name))
+        .collect();
     files(&root.join("docs"), ".md", &mut found);
     files(&root.join("deploy"), ".md", &mut found);
     found
