@@ -1,11 +1,15 @@
 //! `deploy/compose.yaml`, as Docker Compose and the Compose specification's schema read it.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use tests::tools::{debian, passes, python, refuses};
 use xtask::tables::workspace_root;
 
+use crate::image;
+
 /// Compose, about to show what it has read.
-fn config() -> std::process::Command {
+fn config() -> Command {
     let mut compose = debian("usr/libexec/docker/cli-plugins/docker-compose");
     compose.arg("--file").arg(workspace_root().join("deploy/compose.yaml"));
     compose.args(["config", "--format", "json"]).env_remove("IMAGE");
@@ -38,8 +42,11 @@ fn the_service_has_no_more_rights_than_it_needs() {
 }
 
 #[test]
-fn without_an_image_it_says_what_is_missing() {
-    refuses(&mut config(), "name the image");
+fn the_image_is_the_one_of_image_env_or_of_the_environment() {
+    let found = |config: &mut Command| -> Value { serde_json::from_str(&passes(config)).expect("JSON") };
+    assert_eq!(found(&mut config())["services"]["registrar"]["image"], image());
+    // A copy of the file alone.
+    refuses(config().env("COMPOSE_DISABLE_ENV_FILE", "1"), "name the image");
 }
 
 #[test]

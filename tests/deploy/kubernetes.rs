@@ -8,12 +8,12 @@ use tests::tools::{debian, passes, python, refuses};
 use tests::yaml;
 use xtask::tables::workspace_root;
 
+use crate::image;
+
 const VALIDATE: &str = "kubernetes-validate";
 
 /// Oldest and newest of the schemas that are asked: what is used has long been there.
 const VERSIONS: [&str; 2] = ["1.25", "1.37"];
-
-const IMAGE: &str = "registry.invalid/registrar:10.1.0-1";
 
 /// Components that are taken together, and the words that `register` gets and those that it shares with `status`.
 const BUILDS: [(&[&str], &[&str], &[&str]); 6] = [
@@ -25,17 +25,15 @@ const BUILDS: [(&[&str], &[&str], &[&str]); 6] = [
     (&["selinux", "remove", "some-targets"], &["--unregister-on-exit"], &["arm64,riscv64"]),
 ];
 
-/// What kustomize makes of the base and components, with a user's image: as `deploy/README.md` has it.
+/// What kustomize makes of the base and components: as `deploy/README.md` has it.
 fn build(components: &[&str]) -> String {
     let folder = TempDir::new().expect("a folder");
     // kustomize takes no absolute paths.
     std::os::unix::fs::symlink(workspace_root().join("deploy"), folder.path().join("deploy")).expect("a link");
     let components: Vec<_> = components.iter().map(|name| format!("deploy/kubernetes/components/{name}")).collect();
-    let (name, tag) = IMAGE.rsplit_once(':').expect("a tag");
     let text = json!({
         "resources": ["deploy/kubernetes/base"],
         "components": components,
-        "images": [{ "name": "IMAGE", "newName": name, "newTag": tag }],
     });
     fs::write(folder.path().join("kustomization.yaml"), text.to_string()).expect("a kustomization");
     passes(debian("usr/bin/kustomize").arg("build").arg(folder.path()))
@@ -90,7 +88,7 @@ fn probes_ask_for_what_is_registered() {
             let command = yaml::texts(&container[probe]["exec"]["command"]);
             assert_eq!(command, [&["/registrar", "status", "--check"], of_both].concat(), "{components:?}: {probe}");
         }
-        assert_eq!(container["image"], IMAGE);
+        assert_eq!(container["image"], image());
     }
 }
 

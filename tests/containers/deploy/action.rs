@@ -12,7 +12,7 @@ use tests::binfmt_misc::USUAL;
 use tests::docker::Docker;
 use tests::host::{self, Host};
 use tests::yaml;
-use xtask::tables::target_dir;
+use xtask::tables::{target_dir, workspace_root};
 
 use super::{ENTRYPOINT, IMAGE, pack, runs};
 use crate::hello;
@@ -37,6 +37,7 @@ fn run(docker: &Docker, inputs: &[(&str, &str)]) -> Result<BTreeMap<String, Stri
         assert_eq!(step["shell"], "bash");
         let mut bash = Command::new("bash");
         bash.args(["--noprofile", "--norc", "-eo", "pipefail"]).arg(&script).env("GITHUB_OUTPUT", &output);
+        bash.env("GITHUB_ACTION_PATH", workspace_root());
         for (name, value) in step["env"].as_object().into_iter().flatten() {
             bash.env(name, input(expression(value, "inputs.")));
         }
@@ -104,7 +105,8 @@ fn the_action_registers_resets_and_fails_with_the_cause() {
         (&[image, ("platforms", " ,\n")], "platforms"),
         (&[image, ("platforms", "--mount=/tmp")], "--mount=/tmp"),
         (&[image, ("reset", "yes")], "reset"),
-        (&[], "image"),
+        // A checkout's image, which was not loaded.
+        (&[], "localhost/registrar"),
         (&[("image", "--privileged")], "invalid reference format"),
         (&[("image", "127.0.0.1:9/none:1")], "127.0.0.1:9"),
         (&[("image", "$(touch x)`id`")], "invalid reference format"),
