@@ -106,7 +106,7 @@ fn the_action_registers_resets_and_fails_with_the_cause() {
         (&[image, ("platforms", "--mount=/tmp")], "--mount=/tmp"),
         (&[image, ("reset", "yes")], "reset"),
         // A checkout's image, which was not loaded.
-        (&[], "localhost/registrar"),
+        (&[], "localhost/registrar is not loaded"),
         (&[("image", "--privileged")], "invalid reference format"),
         (&[("image", "127.0.0.1:9/none:1")], "127.0.0.1:9"),
         (&[("image", "$(touch x)`id`")], "invalid reference format"),
