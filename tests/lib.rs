@@ -11,6 +11,7 @@ pub mod namespace;
 pub mod packages;
 pub mod podman;
 pub mod registrar;
+pub mod registry;
 pub mod tools;
 pub mod workflows;
 pub mod yaml;

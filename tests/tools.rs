@@ -19,6 +19,9 @@ const REQUIREMENTS: &str = include_str!("deploy/requirements.txt");
 const SUITE: &str = "trixie";
 const PACKAGES: [&str; 3] = ["docker-compose", "kustomize", "podman"];
 
+/// What only Debian's next release has. They need no library but libc 2.34, which Debian 12 has.
+const SID_PACKAGES: [&str; 3] = ["cosign", "docker-registry", "oras"];
+
 /// A program of Python's packages.
 ///
 /// # Panics
@@ -41,17 +44,38 @@ pub fn python(program: &str) -> Command {
 /// # Panics
 /// If they cannot be fetched.
 pub fn debian(program: &str) -> Command {
-    let made = made(SUITE, |folder| {
+    Command::new(unpacked(SUITE, &PACKAGES).join(program))
+}
+
+/// A program of [`SID_PACKAGES`].
+///
+/// # Panics
+/// If they cannot be fetched.
+pub fn sid(program: &str) -> Command {
+    Command::new(sid_root().join(program))
+}
+
+/// Where [`SID_PACKAGES`] are unpacked.
+///
+/// # Panics
+/// If they cannot be fetched.
+pub fn sid_root() -> PathBuf {
+    unpacked("sid", &SID_PACKAGES)
+}
+
+/// The folder in which packages of a release are unpacked.
+fn unpacked(suite: &str, packages: &[&str]) -> PathBuf {
+    made(suite, |folder| {
         let scratch = tempfile::tempdir_in(folder)?;
-        let apt = Apt::new(SUITE, Host::named(None)?.debian, scratch.path())?;
-        apt.run("apt-get", &["update"])?;
-        apt.run("apt-get", &[&["download"], &PACKAGES[..]].concat())?;
-        for package in PACKAGES {
+        let apt = Apt::new(suite, Host::named(None)?.debian, scratch.path())?;
+        // A mirror's copy of sid may be older than its lists are valid.
+        apt.run("apt-get", &["-o", "Acquire::Check-Valid-Until=false", "update"])?;
+        apt.run("apt-get", &[&["download"], packages].concat())?;
+        for package in packages {
             system::run(Command::new("dpkg-deb").arg("--extract").arg(apt.package(package)?).arg(folder))?;
         }
         Ok(())
-    });
-    Command::new(made.join(program))
+    })
 }
 
 /// Runs a tool that is to find no fault; gives its standard output.

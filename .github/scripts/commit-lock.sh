@@ -4,7 +4,9 @@
 set -euo pipefail
 changes=$1
 [ -n "$(git status --porcelain -- fetch.lock)" ] || exit 0
-title=$(grep --max-count=1 '^QEMU ' "$changes" || echo 'Newer builds of the same QEMU')
+# Of the first host: "x86_64: QEMU 10.2.2 -> 11.1.3".
+title=$(sed -n '/^[^ ]*: QEMU /{s/^[^ ]*: //p;q}' "$changes")
+title=${title:-Newer builds of the same QEMU}
 git switch --quiet --force-create update-packages
 git add fetch.lock
 git -c user.name=update -c user.email=update@users.noreply.github.com commit --quiet --file=- <<<"$title

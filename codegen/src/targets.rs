@@ -377,6 +377,28 @@ pub fn by_any_name(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.all_names().iter().any(|known| known == name))
 }
 
+/// What [`selection`] calls [`COMMON`].
+pub const COMMON_NAME: &str = "common";
+
+/// The targets that container platforms are named after, sorted: amd64, 386, arm, arm64, loong64, mips64le, ppc64le, riscv64, s390x.
+pub const COMMON: [&str; 9] =
+    ["aarch64", "arm", "i386", "loongarch64", "mips64el", "ppc64le", "riscv64", "s390x", "x86_64"];
+
+/// QEMU's names of the targets that a user means, sorted; of those unknown, what was typed. `common` means [`COMMON`].
+pub fn selection(names: &[String]) -> Vec<String> {
+    let known = |name: &str| by_any_name(name).map_or(name, |target| target.qemu).to_owned();
+    let mut selected = Vec::new();
+    for name in names {
+        match name.as_str() {
+            COMMON_NAME => selected.extend(COMMON.map(str::to_owned)),
+            name => selected.push(known(name)),
+        }
+    }
+    selected.sort();
+    selected.dedup();
+    selected
+}
+
 impl Target {
     /// Every name that a user may call it by, without repetition: QEMU's, entry names, OCI platforms with and without
     /// `linux/` and variant, Debian's, RPM's and the kernel's, GNU triples.

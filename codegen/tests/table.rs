@@ -113,3 +113,13 @@ fn the_text_holds_each_handlers_line_and_rule() {
     let mask = r#"mask: b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFE\xFF\xFF\xFF""#;
     assert!(text.contains(mask), "{text}");
 }
+
+#[test]
+fn selections_are_sorted_names_of_qemus() {
+    let select = |words: &str| targets::selection(&words.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    assert_eq!(select("riscv64 linux/arm64 aarch64 z80"), ["aarch64", "riscv64", "z80"]);
+    assert_eq!(select("common arm64"), targets::COMMON);
+    let platforms = targets::COMMON.map(|name| targets::by_qemu_name(name).expect("known").platform());
+    let expected = ["arm64", "arm", "386", "loong64", "mips64le", "ppc64le", "riscv64", "s390x", "amd64"];
+    assert_eq!(platforms, expected.map(|name| format!("linux/{name}")));
+}

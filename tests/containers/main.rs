@@ -17,6 +17,7 @@ mod hosts;
 mod image;
 mod lasting;
 mod privilege;
+mod publish;
 mod rootless;
 mod systemd;
 mod trace;

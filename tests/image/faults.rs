@@ -33,10 +33,10 @@ fn each_fault_is_one_line_and_leaves_nothing() {
             &["--host", "s390x"],
         ),
         (
-            "nothing is built for x86_64 in DIR/only-arm; run `cargo xtask fetch-and-build --host x86_64 --target arm --out \
-             DIR/only-arm`",
+            "what is built for x86_64 has the emulators aarch64, aarch64_be, x86_64; run `cargo xtask fetch-and-build --host \
+             x86_64 --target common --out DIR`",
             nothing,
-            &["--target", "armhf"],
+            &["--target", "common"],
         ),
         ("images are made for hosts aarch64, ppc64le, s390x, x86_64, not for riscv64", nothing, &["--host", "riscv64"]),
         ("--window 3: name a power of two up to 128, in MB", nothing, &["--window", "3"]),

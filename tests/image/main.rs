@@ -269,8 +269,7 @@ fn an_archive_that_docker_can_read_names_for_it_what_the_index_leads_to() {
 #[test]
 fn some_targets_are_an_image_of_a_build_of_theirs() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let only = folder.path().join("only-aarch64-aarch64_be-x86_64");
-    fixture::make(&only, "x86_64", PROGRAM);
+    fixture::make(folder.path(), "x86_64", PROGRAM);
     let layout = layout(folder.path(), &["--host", "x86_64", "--target", "amd64,arm64", "--target", "aarch64_be"]);
     assert_eq!(layout.annotation("org.opencontainers.image.ref.name"), "aarch64-aarch64_be-x86_64-11.1.3-rc1-1");
 }

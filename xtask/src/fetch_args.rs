@@ -23,7 +23,7 @@ pub struct FetchArgs {
     #[arg(long, value_parser = Source::parse)]
     source: Option<Source>,
 
-    /// Only these architectures, by any of their names
+    /// Only these architectures, by any of their names; common: the nine that container platforms are named after
     #[arg(long, value_name = "ARCH", value_delimiter = ',', num_args = 1..)]
     target: Vec<String>,
 
@@ -137,15 +137,11 @@ impl FetchArgs {
     }
 
     fn request(&self, host: Host) -> Request {
-        let name = |name: &String| targets::by_any_name(name).map_or(name.as_str(), |target| target.qemu).to_owned();
-        let mut targets: Vec<_> = self.target.iter().map(name).collect();
-        targets.sort();
-        targets.dedup();
         Request {
             source: self.source().clone(),
             may_fall_back: self.source.is_some() || !is_ci(env::var_os("CI").as_deref()),
             host,
-            targets,
+            targets: targets::selection(&self.target),
             keys: self.key.clone(),
             fingerprints: self.fingerprint.clone(),
             no_signature: self.no_signature,

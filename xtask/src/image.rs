@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "ARCH", value_delimiter = ',', num_args = 1..)]
     host: Vec<String>,
 
-    /// Only these emulators, by any name, of a build of these alone
+    /// Only these emulators, by any name, of a build of these alone; common: the nine that container platforms are named after
     #[arg(long, value_name = "ARCH", value_delimiter = ',', num_args = 1..)]
     target: Vec<String>,
 
@@ -102,16 +102,16 @@ enum Format {
 /// If what goes in is not there or not as recorded, options contradict each other, or the image cannot be written; what was
 /// there before is then as it was.
 pub fn run(args: &Args) -> Result<()> {
-    let targets = args.targets();
-    let dist = contents::dist(&args.dist, &targets);
+    let targets = targets::selection(&args.target);
+    let dist = args.dist.as_path();
     let hosts = args.hosts()?;
     let compressions = args.compressions()?;
-    let command = |host| args.command(host, &targets, &dist);
+    let command = |host| args.command(host, &targets);
     if let Some(engine) = args.load {
         let [host] = hosts[..] else { bail!("--load takes one host's image; name one --host") };
         engine.check()?;
-        let input = Input::read(&dist, &[host], &targets, args.number, command)?;
-        return load(engine, &dist, &input, &args.name);
+        let input = Input::read(dist, &[host], &targets, args.number, command)?;
+        return load(engine, dist, &input, &args.name);
     }
     let default = dist.join("image.tar");
     let path = args.out.as_deref().unwrap_or(&default);
@@ -119,7 +119,7 @@ pub fn run(args: &Args) -> Result<()> {
         ensure!(hosts.len() == 1, "docker load takes one host's image; name one --host, or leave out --format docker");
         ensure!(out::is_file(path), "{}: docker load takes an archive; name a file *.tar", path.display());
     }
-    let input = Input::read(&dist, &hosts, &targets, args.number, command)?;
+    let input = Input::read(dist, &hosts, &targets, args.number, command)?;
     let make = |folder: &Path| {
         let layout = input.write(folder, &compressions, &args.name, !out::is_file(path))?;
         // docker load takes one host's image, whatever else the archive was made for.
@@ -128,7 +128,7 @@ pub fn run(args: &Args) -> Result<()> {
         }
         Ok(layout)
     };
-    let layout = OutputPath::new(path).write(input.time, &dist, make)?;
+    let layout = OutputPath::new(path).write(input.time, dist, make)?;
     summary(&layout, &input, path);
     Ok(())
 }
@@ -183,6 +183,15 @@ impl Input {
         let lock = first.map(|host| partial::lock(&dist.join(host.name))).transpose()?;
         let read = |host: &Host| Contents::read(dist, *host, &command(*host));
         let contents: Vec<_> = hosts.iter().map(read).collect::<Result<_>>()?;
+        for contents in &contents {
+            ensure!(
+                targets.is_empty() || contents.targets == targets,
+                "what is built for {} has the emulators {}; run `{}`",
+                contents.host.name,
+                contents.targets.join(", "),
+                command(contents.host)
+            );
+        }
         let metadata = ImageMetadata { tag: tag(&contents, targets, number)? };
         let time = contents.iter().map(|contents| contents.created).max().unwrap_or_default();
         Ok(Self { contents, metadata, time, _lock: lock })
@@ -195,15 +204,6 @@ impl Input {
 }
 
 impl Args {
-    /// QEMU's names of the wanted targets, sorted; of those unknown, what was typed.
-    fn targets(&self) -> Vec<String> {
-        let name = |name: &String| targets::by_any_name(name).map_or(name.as_str(), |target| target.qemu).to_owned();
-        let mut targets: Vec<_> = self.target.iter().map(name).collect();
-        targets.sort();
-        targets.dedup();
-        targets
-    }
-
     fn hosts(&self) -> Result<Vec<Host>> {
         let mut hosts: Vec<_> = match self.host.as_slice() {
             [] => vec![Host::named(None)?],
@@ -226,19 +226,25 @@ impl Args {
     }
 
     /// What makes what goes in.
-    fn command(&self, host: Host, targets: &[String], dist: &Path) -> String {
+    fn command(&self, host: Host, targets: &[String]) -> String {
         let mut command = format!("cargo xtask fetch-and-build --host {}", host.name);
         if !targets.is_empty() {
-            command += &format!(" --target {}", targets.join(","));
+            command += &format!(" --target {}", set_name(targets).map_or(targets.join(","), str::to_owned));
         }
-        if !targets.is_empty() || self.dist != workspace_root().join("dist") {
-            command += &format!(" --out {}", dist.display());
+        if self.dist != workspace_root().join("dist") {
+            command += &format!(" --out {}", self.dist.display());
         }
         command
     }
 }
 
-/// `QEMUVERSION-NUMBER`, which is proposed and never moved; before it the targets, where some were named.
+/// The name of targets that have one together.
+fn set_name(targets: &[String]) -> Option<&'static str> {
+    (targets == targets::COMMON).then_some(targets::COMMON_NAME)
+}
+
+/// `QEMUVERSION-NUMBER`, which is proposed and never moved; before it the targets, where some were named, or after it the name that
+/// they have together.
 fn tag(contents: &[Contents], targets: &[String], number: u32) -> Result<String> {
     /// OCI's limit.
     const LONGEST: usize = 128;
@@ -247,16 +253,12 @@ fn tag(contents: &[Contents], targets: &[String], number: u32) -> Result<String>
     let [version] = versions[..] else {
         bail!("the hosts' emulators are of several versions of QEMU: {}", versions.join(", "));
     };
-    for contents in contents {
-        ensure!(
-            targets.is_empty() || contents.targets == targets,
-            "what is built for {} has the emulators {}; run fetch-and-build again",
-            contents.host.name,
-            contents.targets.join(", ")
-        );
-    }
     // `~` is RPM's mark of what comes before a version.
-    let tag = [targets, &[format!("{}-{number}", version.replace('~', "-"))]].concat().join("-");
+    let tag = format!("{}-{number}", version.replace('~', "-"));
+    let tag = match set_name(targets) {
+        Some(name) => format!("{tag}-{name}"),
+        None => [targets, &[tag]].concat().join("-"),
+    };
     ensure!(tag.len() <= LONGEST, "{} targets are too many for a tag; leave out --target", targets.len());
     Ok(tag)
 }

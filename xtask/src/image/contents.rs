@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use chrono::DateTime;
@@ -138,9 +138,4 @@ fn add(items: &mut Vec<Item>, folders: &mut Vec<String>, path: String, kind: Kin
         }
     }
     items.push(Item { path, kind });
-}
-
-/// Where a build of some targets only is looked for: beside that of all.
-pub(super) fn dist(dist: &Path, targets: &[String]) -> PathBuf {
-    if targets.is_empty() { dist.to_owned() } else { dist.join(format!("only-{}", targets.join("-"))) }
 }

@@ -1,0 +1,256 @@
+//! The weekly workflows from end to end: `update.yml` and `image.yml`, their scripts as the files have them, in a checkout of its own,
+//! with the stand-in mirror, a local registry and a local key. Then both engines pull what was pushed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use codegen::targets;
+use fedora_mirror::{Mirror, Options, Server, Updates};
+use tests::binfmt_misc::USUAL;
+use tests::docker::Docker;
+use tests::host::{self, Host};
+use tests::podman::Podman;
+use tests::registry::Registry;
+use tests::tools;
+use tests::workflows::{Finished, Runner};
+use xtask::system;
+use xtask::tables::target_dir;
+
+use crate::hello;
+
+const UPDATE: &str = ".github/workflows/update.yml";
+const IMAGE: &str = ".github/workflows/image.yml";
+
+/// The jobs' places in the matrix of `image.yml`.
+const SETS: [&str; 2] = ["whole", "common"];
+const TURNS: [&str; 2] = ["first", "second"];
+
+/// More than the common targets, so that the two images differ.
+fn mirror(folder: &Path, updates: Updates) -> (Mirror, Server) {
+    let targets = [&targets::COMMON[..], &["alpha"]].concat();
+    let options = Options { updates, ..Options::quick(folder, &targets) };
+    let mirror = fedora_mirror::make(&options).expect("a mirror");
+    let server = fedora_mirror::serve(&mirror.root).expect("a server");
+    (mirror, server)
+}
+
+fn git(folder: &Path, words: &[&str]) -> String {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(folder).args(["-c", "user.name=test", "-c", "user.email=test@localhost"]).args(words);
+    let output = system::run(&mut git).unwrap_or_else(|error| panic!("git {words:?}: {error:#}"));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// A checkout of the source as it is here, whose `cargo xtask` is the one that cargo has built with this test.
+struct Checkout {
+    folder: PathBuf,
+    runner: Runner,
+}
+
+impl Checkout {
+    fn new(scratch: &Path, registry: &Registry) -> Self {
+        let folder = crate::build::source(scratch);
+        for beside in ["target", "dist", "mirror", ".git"] {
+            fs::remove_dir_all(folder.join(beside)).expect("a folder of the build tests");
+        }
+        git(&folder, &["init", "--quiet", "--initial-branch=main"]);
+        git(&folder, &["add", "--all"]);
+        git(&folder, &["commit", "--quiet", "--message=a checkout"]);
+        fs::create_dir(folder.join("target")).expect("a folder");
+
+        let programs = scratch.join("bin");
+        fs::create_dir(&programs).expect("a folder");
+        symlink(tools::sid_root().join("usr/bin/cosign"), programs.join("cosign")).expect("a link");
+        // cargo tells the program that it runs where the package is.
+        let cargo = format!(
+            "#!/bin/sh\nif [ \"$1\" = xtask ]; then\n  shift\n  CARGO_PKG_NAME=xtask CARGO_MANIFEST_DIR={}/xtask exec {} \"$@\"\nfi\n\
+             exec {} \"$@\"\n",
+            folder.display(),
+            env!("CARGO_BIN_EXE_tested-xtask"),
+            env!("CARGO"),
+        );
+        fs::write(programs.join("cargo"), cargo).expect("a script");
+        fs::set_permissions(programs.join("cargo"), fs::Permissions::from_mode(0o755)).expect("a mode");
+        let path = format!("{}:{}", programs.display(), std::env::var("PATH").expect("PATH"));
+        let environment = vec![
+            ("PATH".to_owned(), path),
+            ("CARGO_TARGET_DIR".to_owned(), target_dir().join("containers/publish-target").display().to_string()),
+            ("CONTAINERS_REGISTRIES_CONF".to_owned(), registry.settings(scratch).display().to_string()),
+            ("COSIGN_PASSWORD".to_owned(), String::new()),
+        ];
+        let runner = Runner { folder: folder.clone(), contexts: BTreeMap::new(), environment };
+        Self { folder, runner }
+    }
+
+    fn set(&mut self, variable: &str, value: &str) {
+        self.runner.contexts.insert(variable.to_owned(), value.to_owned());
+    }
+
+    /// What fetches is told where the stand-in is, and which key it has.
+    fn fetch_from(&mut self, (mirror, server): &(Mirror, Server)) {
+        self.set("vars.FETCH", &format!("--servers {} --fingerprint {}", server.url(""), mirror.key.fingerprint));
+    }
+
+    fn cosign(&self, words: &[&str]) {
+        let mut cosign = tools::sid("usr/bin/cosign");
+        system::run(cosign.args(words).current_dir(&self.folder).env("COSIGN_PASSWORD", "")).expect("cosign");
+    }
+
+    /// `update.yml`; gives the title of what it proposes, and what `cargo xtask update` said.
+    fn update(&self) -> (Option<String>, String) {
+        let finished = self.runner.job(UPDATE, "propose", &[], &mut |_, _| ());
+        let title = finished.said.last().and_then(|_| self.title());
+        (title, finished.said[0].clone())
+    }
+
+    /// Title of the commit that `update.yml` has made.
+    fn title(&self) -> Option<String> {
+        let branch = git(&self.folder, &["branch", "--list", "update-packages", "--format=%(contents:subject)"]);
+        (!branch.is_empty()).then_some(branch)
+    }
+
+    fn merge(&self) {
+        git(&self.folder, &["switch", "--quiet", "main"]);
+        git(&self.folder, &["merge", "--quiet", "--ff-only", "update-packages"]);
+        git(&self.folder, &["branch", "--quiet", "--delete", "update-packages"]);
+    }
+
+    /// The jobs of `image.yml` up to the one that pushes; gives its outputs.
+    fn build_and_push(&self, artifacts: &Path) -> Finished {
+        for set in SETS {
+            for turn in TURNS {
+                let mut upload = |action: &str, inputs: &BTreeMap<String, String>| match action {
+                    "actions/checkout" => {}
+                    "actions/upload-artifact" => {
+                        fs::create_dir_all(artifacts).expect("a folder");
+                        let from = self.folder.join(&inputs["path"]);
+                        fs::rename(from, artifacts.join(&inputs["name"])).expect("what was made");
+                    }
+                    other => panic!("what does {other} do?"),
+                };
+                self.runner.job(IMAGE, "build", &[("set", set), ("turn", turn)], &mut upload);
+            }
+        }
+        let mut attested = Vec::new();
+        let mut download = |action: &str, inputs: &BTreeMap<String, String>| match action {
+            "actions/checkout" | "sigstore/cosign-installer" => {}
+            "actions/download-artifact" => symlink(artifacts, self.folder.join(&inputs["path"])).expect("a link"),
+            "actions/attest-build-provenance" => attested.push(inputs["subject-digest"].clone()),
+            other => panic!("what does {other} do?"),
+        };
+        let pushed = self.runner.job(IMAGE, "push", &[], &mut download);
+        assert_eq!(attested, SETS.map(|set| pushed.outputs[set].clone()));
+        fs::remove_file(self.folder.join("made")).expect("a link");
+        fs::remove_dir_all(artifacts).expect("artifacts");
+        pushed
+    }
+
+    fn tags(&mut self, pushed: &Finished) {
+        for set in SETS {
+            self.set(&format!("needs.push.outputs.{set}"), &pushed.outputs[set]);
+        }
+        self.runner.job(IMAGE, "tags", &[], &mut |_, _| ());
+    }
+
+    fn tag(&self, repository: &str, tag: &str) -> String {
+        let mut inspect = Command::new("skopeo");
+        inspect.args(["inspect", "--format={{.Digest}}", &format!("docker://{repository}:{tag}")]);
+        inspect.envs(self.runner.environment.iter().map(|(name, value)| (name, value)));
+        let output = system::run(&mut inspect).unwrap_or_else(|error| panic!("{tag}: {error:#}"));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+#[test]
+fn the_weekly_workflows_update_build_push_sign_and_tag() {
+    let scratch = target_dir().join("containers/publish");
+    let _ = fs::remove_dir_all(&scratch);
+    fs::create_dir_all(&scratch).expect("a folder");
+    let registry = Registry::new(&scratch.join("registry"));
+    let repository = registry.repository("owner/qemu");
+    let mut checkout = Checkout::new(&scratch, &registry);
+    checkout.cosign(&["generate-key-pair"]);
+    checkout.cosign(&["signing-config", "create", "--out", "signing.json"]);
+    checkout.set("vars.HOSTS", xtask::host::Host::named(None).expect("this machine").name);
+    checkout.set("vars.IMAGE_REPOSITORY", &repository);
+    checkout.set("vars.COSIGN_SIGN", "--key cosign.key --signing-config signing.json");
+    checkout.set("vars.COSIGN_VERIFY", "--key cosign.pub --insecure-ignore-tlog");
+
+    // The first week: nothing is locked yet.
+    let old = mirror(&scratch.join("old"), Updates::Empty);
+    checkout.fetch_from(&old);
+    let (title, said) = checkout.update();
+    assert!(title.as_deref().is_some_and(|title| title.starts_with("QEMU ")), "{title:?}: {said}");
+    checkout.merge();
+    assert_eq!(checkout.update().0, None, "nothing has changed since");
+    let first = checkout.build_and_push(&scratch.join("artifacts"));
+    checkout.tags(&first);
+    let version = title.expect("a title").trim_start_matches("QEMU ").to_owned();
+    for (set, names) in [
+        ("whole", [format!("{version}-1"), version.clone(), "latest".into()]),
+        ("common", [format!("{version}-1-common"), format!("{version}-common"), "common".into()]),
+    ] {
+        for name in names {
+            assert_eq!(checkout.tag(&repository, &name), first.outputs[set], "{name}");
+        }
+    }
+    assert_ne!(first.outputs["whole"], first.outputs["common"]);
+
+    // Another week: newer builds of the same QEMU.
+    let new = mirror(&scratch.join("new"), Updates::Newer);
+    checkout.fetch_from(&new);
+    let (title, said) = checkout.update();
+    assert_eq!(title.as_deref(), Some("Newer builds of the same QEMU"), "{said}");
+    assert!(said.contains("~ qemu-user-static-alpha ") && said.contains(" -> "), "{said}");
+    checkout.merge();
+    let second = checkout.build_and_push(&scratch.join("artifacts"));
+    checkout.tags(&second);
+    for (tag, expected) in [("-1", &first), ("-2", &second), ("", &second)] {
+        assert_eq!(checkout.tag(&repository, &format!("{version}{tag}")), expected.outputs["whole"], "{tag}");
+    }
+    checkout.tags(&second);
+    let error = Command::new("skopeo")
+        .args(["inspect", &format!("docker://{repository}:{version}-3")])
+        .envs(checkout.runner.environment.iter().map(|(name, value)| (name, value)))
+        .output()
+        .expect("running skopeo");
+    assert!(!error.status.success(), "the same image got another number");
+
+    pulled(&scratch, &checkout, &format!("{repository}@{}", second.outputs["common"]));
+}
+
+/// Both engines pull it, what it registers runs arm64 programs, and the workflow's own step unregisters it.
+fn pulled(scratch: &Path, checkout: &Checkout, image: &str) {
+    let docker = Docker::new(&target_dir().join("containers/docker-publish"));
+    let podman = Podman::new(scratch);
+    let (_, digest) = image.split_once('@').expect("a digest");
+    let hello = hello(scratch);
+    let runs = || Command::new(&hello).output().is_ok_and(|output| output.stdout == b"aarch64\n");
+    let volume = format!("--volume={USUAL}:/binfmt_misc");
+    let register = ["run", "--rm", "--cap-drop=ALL", "--network=none", &volume, image, "register"];
+    let host = Host::mounted();
+
+    let mut pull = podman.command();
+    pull.args(register).env("CONTAINERS_REGISTRIES_CONF", scratch.join("registries.conf"));
+    system::run(&mut pull).expect("podman run");
+    assert!(runs());
+    podman.run(&["run", "--rm", "--cap-drop=ALL", "--network=none", &volume, image, "unregister"]);
+    assert!(!runs());
+
+    println!("{}", docker.run(&["pull", "--quiet", image]));
+    println!("{}", docker.run(&register));
+    assert!(runs());
+    let mut contexts = checkout.runner.contexts.clone();
+    contexts.insert("needs.push.outputs.common".into(), digest.into());
+    let mut environment = checkout.runner.environment.clone();
+    environment.push(("DOCKER_HOST".into(), docker.host()));
+    let runner = Runner { folder: checkout.folder.clone(), contexts, environment };
+    let mut used = Vec::new();
+    runner.job(IMAGE, "smoke", &[("set", "common")], &mut |action, _| used.push(action.to_owned()));
+    assert_eq!(used, ["actions/checkout", "docker/setup-qemu-action", "./"]);
+    assert!(!runs());
+    assert_eq!(host::entries(), host.before);
+}
