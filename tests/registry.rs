@@ -53,15 +53,16 @@ impl Registry {
         format!("127.0.0.1:{}/{name}", self.port)
     }
 
-    /// Writes what tells skopeo and podman that this registry has no TLS, for `CONTAINERS_REGISTRIES_CONF`.
+    /// Writes what tells skopeo and podman that this registry has no TLS, for `XDG_CONFIG_HOME`.
     ///
     /// # Panics
     /// If it cannot be written.
     pub fn settings(&self, folder: &Path) -> PathBuf {
-        let path = folder.join("registries.conf");
+        let home = folder.join("config");
+        fs::create_dir_all(home.join("containers")).expect("a folder");
         let text = format!("[[registry]]\nlocation = \"127.0.0.1:{}\"\ninsecure = true\n", self.port);
-        fs::write(&path, text).expect("settings");
-        path
+        fs::write(home.join("containers/registries.conf"), text).expect("settings");
+        home
     }
 }
 

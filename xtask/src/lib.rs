@@ -72,6 +72,9 @@ enum Command {
     /// Measure this project beside what does the same
     #[command(disable_help_flag = true)]
     Bench(DevelopmentArgs),
+    /// Prepare a release: archives of registrar, and its commits and tag
+    #[command(disable_help_flag = true)]
+    Release(DevelopmentArgs),
     /// Put in place what the tests need, then run them
     Test(test::TestArgs),
 }
@@ -100,6 +103,7 @@ impl Cli {
             Command::Codegen(args) => tables::codegen(&args),
             Command::Mirror(args) => development::run("fedora-mirror", &args),
             Command::Bench(args) => development::run("bench", &args),
+            Command::Release(args) => development::run("release", &args),
             Command::Test(args) => test::run(&args),
         }?;
         output::finish()
