@@ -126,8 +126,8 @@ impl Interface {
         Ok(())
     }
 
-    /// As clap has it.
-    pub fn command(&self, version: &str) -> Command {
+    /// As clap has it. A completion lists all architectures, a page would be long with them.
+    pub fn command(&self, version: &str, lists_architectures: bool) -> Command {
         let mut program = Command::new("registrar")
             .about(self.about.clone())
             .version(version.to_owned())
@@ -151,7 +151,7 @@ impl Interface {
                         .num_args(0..)
                         .help("Any usual name of an architecture; several may stand in one word")
                         .value_parser(PossibleValuesParser::new(architectures()))
-                        .hide_possible_values(true),
+                        .hide_possible_values(!lists_architectures),
                 ),
             });
         }
