@@ -53,15 +53,17 @@ impl Registry {
         format!("127.0.0.1:{}/{name}", self.port)
     }
 
-    /// Writes what tells skopeo and podman that this registry has no TLS, for `XDG_CONFIG_HOME`.
+    /// Makes a home folder whose settings tell skopeo and podman that this registry has no TLS. skopeo 1.9 heeds neither
+    /// `XDG_CONFIG_HOME` nor a variable of its own.
     ///
     /// # Panics
     /// If it cannot be written.
-    pub fn settings(&self, folder: &Path) -> PathBuf {
-        let home = folder.join("config");
-        fs::create_dir_all(home.join("containers")).expect("a folder");
+    pub fn home(&self, folder: &Path) -> PathBuf {
+        let home = folder.join("home");
+        let settings = home.join(".config/containers");
+        fs::create_dir_all(&settings).expect("a folder");
         let text = format!("[[registry]]\nlocation = \"127.0.0.1:{}\"\ninsecure = true\n", self.port);
-        fs::write(home.join("containers/registries.conf"), text).expect("settings");
+        fs::write(settings.join("registries.conf"), text).expect("settings");
         home
     }
 }

@@ -16,8 +16,8 @@ use tests::podman::Podman;
 use tests::registry::Registry;
 use tests::tools;
 use tests::workflows::{Finished, Runner};
-use xtask::system;
 use xtask::tables::target_dir;
+use xtask::{compile, system};
 
 use crate::hello;
 
@@ -75,12 +75,17 @@ impl Checkout {
         fs::write(programs.join("cargo"), cargo).expect("a script");
         fs::set_permissions(programs.join("cargo"), fs::Permissions::from_mode(0o755)).expect("a mode");
         let path = format!("{}:{}", programs.display(), std::env::var("PATH").expect("PATH"));
-        let environment = vec![
+        let mut environment = vec![
             ("PATH".to_owned(), path),
             ("CARGO_TARGET_DIR".to_owned(), target_dir().join("containers/publish-target").display().to_string()),
-            ("XDG_CONFIG_HOME".to_owned(), registry.settings(scratch).display().to_string()),
+            ("HOME".to_owned(), registry.home(scratch).display().to_string()),
+            ("CARGO_HOME".to_owned(), compile::cargo_home().display().to_string()),
             ("COSIGN_PASSWORD".to_owned(), String::new()),
         ];
+        // rustup's folder is in the user's home, unless it is named.
+        let home = |home: String| format!("{home}/.rustup");
+        let rustup = std::env::var("RUSTUP_HOME").or_else(|_| std::env::var("HOME").map(home));
+        environment.extend(rustup.into_iter().map(|folder| ("RUSTUP_HOME".to_owned(), folder)));
         let runner = Runner { folder: folder.clone(), contexts: BTreeMap::new(), environment };
         Self { folder, runner }
     }
@@ -163,8 +168,12 @@ impl Checkout {
 
     /// The digest that a tag leads to.
     fn tag(&self, repository: &str, tag: &str) -> String {
+        self.inspect(repository, tag, "{{.Digest}}")
+    }
+
+    fn inspect(&self, repository: &str, tag: &str, format: &str) -> String {
         let image = format!("docker://{repository}:{tag}");
-        let output = system::run(self.skopeo().args(["inspect", "--format={{.Digest}}", &image]));
+        let output = system::run(self.skopeo().args(["inspect", "--format", format, &image]));
         let output = output.unwrap_or_else(|error| panic!("{tag}: {error:#}"));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
@@ -178,12 +187,12 @@ fn the_weekly_workflows_update_build_push_sign_and_tag() {
     let registry = Registry::new(&scratch.join("registry"));
     let repository = registry.repository("owner/qemu");
     let mut checkout = Checkout::new(&scratch, &registry);
-    checkout.cosign(&["generate-key-pair"]);
-    checkout.cosign(&["signing-config", "create", "--out", "signing.json"]);
+    checkout.cosign(&["generate-key-pair", "--output-key-prefix", "target/cosign"]);
+    checkout.cosign(&["signing-config", "create", "--out", "target/signing.json"]);
     checkout.set("vars.HOSTS", xtask::host::Host::named(None).expect("this machine").name);
     checkout.set("vars.IMAGE_REPOSITORY", &repository);
-    checkout.set("vars.COSIGN_SIGN", "--key cosign.key --signing-config signing.json");
-    checkout.set("vars.COSIGN_VERIFY", "--key cosign.pub --insecure-ignore-tlog");
+    checkout.set("vars.COSIGN_SIGN", "--key target/cosign.key --signing-config target/signing.json");
+    checkout.set("vars.COSIGN_VERIFY", "--key target/cosign.pub --insecure-ignore-tlog");
 
     // The first week: nothing is locked yet.
     let old = mirror(&scratch.join("old"), Updates::Empty);
@@ -204,6 +213,9 @@ fn the_weekly_workflows_update_build_push_sign_and_tag() {
         }
     }
     assert_ne!(first.outputs["whole"], first.outputs["common"]);
+    let labels = checkout.inspect(&repository, "latest", "{{json .Labels}}");
+    let revision = git(&checkout.folder, &["rev-parse", "HEAD"]);
+    assert!(labels.contains(&format!("\"org.opencontainers.image.revision\":\"{revision}\"")), "{labels}");
 
     // Another week: newer builds of the same QEMU.
     let new = mirror(&scratch.join("new"), Updates::Newer);
@@ -240,7 +252,7 @@ fn pulled(scratch: &Path, checkout: &Checkout, image: &str) {
     let host = Host::mounted();
 
     let mut pull = podman.command();
-    pull.args(register).env("XDG_CONFIG_HOME", scratch.join("config"));
+    pull.args(register).env("HOME", scratch.join("home"));
     system::run(&mut pull).expect("podman run");
     assert!(runs());
     podman.run(&["run", "--rm", "--cap-drop=ALL", "--network=none", &volume, image, "unregister"]);
