@@ -12,7 +12,7 @@ use tests::podman::Podman;
 use xtask::tables::target_dir;
 
 use crate::rootless::{NAME, User};
-use crate::{capabilities, hello, lasting};
+use crate::{capabilities, hello, mount_lifetime};
 
 /// What README has users bind into the container.
 pub(crate) const VOLUME: &str = "--volume=/proc/sys/fs/binfmt_misc:/binfmt_misc";
@@ -137,7 +137,7 @@ pub(crate) struct Scratch {
 impl Scratch {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (archive, hello) = (lasting::archive(folder.path()), hello(folder.path()));
+        let (archive, hello) = (mount_lifetime::archive(folder.path()), hello(folder.path()));
         Self { folder, archive, hello }
     }
 

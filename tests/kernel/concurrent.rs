@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 use nix::mount::umount;
 use nix::sched::{CloneFlags, unshare};
 use tests::emulators::TARGETS;
-use tests::{binfmt_misc, namespace};
+use tests::{binfmt_misc, namespace, random};
 
-use crate::random::Random;
-use crate::sandbox::{Ran, SCOPE, Sandbox, host};
+use crate::sandbox::{CommandResult, SCOPE, Sandbox, host};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -52,10 +51,10 @@ struct Asked {
 }
 
 impl Asked {
-    fn random(random: &mut Random, targets: &[&'static str]) -> Self {
-        let count = 1 + random.below(TARGETS_OF_ONE);
-        let targets = (0..count).map(|_| *random.one_of(targets)).collect();
-        let flags = (random.below(3) > 0).then(|| *random.one_of(&FLAGS));
+    fn random(random: &mut fastrand::Rng, targets: &[&'static str]) -> Self {
+        let count = random.usize(1..=TARGETS_OF_ONE);
+        let targets = (0..count).map(|_| targets[random.usize(..targets.len())]).collect();
+        let flags = (random.usize(..3) > 0).then(|| FLAGS[random.usize(..FLAGS.len())]);
         Self { targets, flags }
     }
 
@@ -109,7 +108,7 @@ fn has_order(asked: &[Asked], before: &Entries, after: &Entries, wanted: &BTreeM
 }
 
 /// Runs them all at once, divided among the containers, and waits.
-fn at_once(sandbox: &Sandbox, asked: &[Asked], containers: usize) -> Vec<Ran> {
+fn at_once(sandbox: &Sandbox, asked: &[Asked], containers: usize) -> Vec<CommandResult> {
     let start = Barrier::new(containers);
     let (command, start) = (|asked: &Asked| asked.command(sandbox), &start);
     thread::scope(|scope| {
@@ -132,28 +131,34 @@ fn at_once(sandbox: &Sandbox, asked: &[Asked], containers: usize) -> Vec<Ran> {
     })
 }
 
-fn ended(child: std::process::Child) -> Ran {
+fn ended(child: std::process::Child) -> CommandResult {
     let output = child.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("text");
-    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    CommandResult { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
 /// From here on this thread, and what it starts, is in a mount namespace of its own, with a mount of its own of the
 /// same instance.
 fn mount_anew() {
     unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).expect("a mount namespace");
-    umount(binfmt_misc::USUAL).expect("it was mounted");
+    umount(binfmt_misc::DEFAULT_MOUNT_POINT).expect("it was mounted");
     mount_again();
 }
 
 fn mount_again() {
     let none = None::<&str>;
-    nix::mount::mount(Some("binfmt_misc"), binfmt_misc::USUAL, Some("binfmt_misc"), nix::mount::MsFlags::empty(), none)
-        .expect("mounted");
+    nix::mount::mount(
+        Some("binfmt_misc"),
+        binfmt_misc::DEFAULT_MOUNT_POINT,
+        Some("binfmt_misc"),
+        nix::mount::MsFlags::empty(),
+        none,
+    )
+    .expect("mounted");
 }
 
 fn in_containers(sandbox: &Sandbox, containers: usize) {
-    let mut random = Random::new("concurrent");
+    let mut random = random::seeded("concurrent");
     let foreign = TARGETS.iter().filter(|target| target.family != host().family && target.machines.len() == 1);
     let targets: Vec<_> = foreign.map(|target| target.qemu).take(TARGETS_OF_ALL).collect();
     let wanted = FLAGS.map(|flags| {
@@ -219,7 +224,7 @@ const HELD_UP: &[HeldUp] = &[
 /// In two containers of which neither has it mounted, and which nothing keeps: each may see what the other has mounted.
 fn two_that_would_vanish(sandbox: &Sandbox) {
     sandbox.lose_keeper();
-    let mut random = Random::new("concurrent");
+    let mut random = random::seeded("concurrent");
     let expected = format!(
         "handlers would vanish with this process's mount of binfmt_misc: nothing else keeps that of {}; \
          see run, --stay and --temporary in registrar --help\n",
@@ -229,7 +234,7 @@ fn two_that_would_vanish(sandbox: &Sandbox) {
     for HeldUp { what, inject, later, rounds } in HELD_UP {
         for round in 0..*rounds {
             let first = inject.map_or_else(|| asked.command(sandbox), |inject| asked.held_up(sandbox, inject));
-            let jitter = Duration::from_micros(random.below(3000) as u64);
+            let jitter = Duration::from_micros(random.u64(..3000));
             for ran in one_after_the_other([first, asked.command(sandbox)], *later + jitter) {
                 let context = format!("{what}, round {round}: {}", ran.out);
                 assert_eq!((ran.code, ran.err.as_str()), (Some(1), expected.as_str()), "{context}");
@@ -243,7 +248,7 @@ fn two_that_would_vanish(sandbox: &Sandbox) {
 }
 
 /// Runs both, the second one somewhat later, each in a mount namespace of its own.
-fn one_after_the_other(commands: [Command; 2], later: Duration) -> [Ran; 2] {
+fn one_after_the_other(commands: [Command; 2], later: Duration) -> [CommandResult; 2] {
     let start = &Barrier::new(2);
     thread::scope(|scope| {
         let mut wait = Duration::ZERO;

@@ -71,12 +71,12 @@ fn all_is_well(sandbox: &Sandbox) {
 }
 
 fn not_mounted(sandbox: &Sandbox) {
-    let cure = "binfmt_misc is not mounted at /proc/sys/fs/binfmt_misc; `registrar register` as root mounts it, a \
+    let fix = "binfmt_misc is not mounted at /proc/sys/fs/binfmt_misc; `registrar register` as root mounts it, a \
                 container needs -v /proc/sys/fs/binfmt_misc:/binfmt_misc";
     let ran = sandbox.run(&["doctor", "s390x"]);
-    assert_eq!((ran.code, ran.err), (Some(1), format!("mount is broken: {cure}\n")));
+    assert_eq!((ran.code, ran.err), (Some(1), format!("mount is broken: {fix}\n")));
     let found = links(&ran.out);
-    assert_eq!((found.len(), link(&found, "kernel").0, link(&found, "mount")), (2, "ok", ("broken", cure)));
+    assert_eq!((found.len(), link(&found, "kernel").0, link(&found, "mount")), (2, "ok", ("broken", fix)));
 }
 
 fn unknown_to_the_kernel(sandbox: &Sandbox) {
@@ -86,16 +86,16 @@ fn unknown_to_the_kernel(sandbox: &Sandbox) {
     let none = None::<&str>;
     mount(Some(&list), "/proc/filesystems", none, MsFlags::MS_BIND, none).expect("bound");
     let folder = sandbox.emulators(&[]);
-    let cure = "has no binfmt_misc; on the host, as root: modprobe binfmt_misc";
-    let found = broken(sandbox, &["--mount", folder.to_str().expect("text")], "kernel", cure);
+    let fix = "has no binfmt_misc; on the host, as root: modprobe binfmt_misc";
+    let found = broken(sandbox, &["--mount", folder.to_str().expect("text")], "kernel", fix);
     assert_eq!(found.len(), 1, "{found:?}");
 }
 
 fn switched_off(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
     sandbox.write("status", "0");
-    let cure = "all of it is off; to switch it on: echo 1 > /proc/sys/fs/binfmt_misc/status";
-    let found = broken(sandbox, &[], "switch", cure);
+    let fix = "all of it is off; to switch it on: echo 1 > /proc/sys/fs/binfmt_misc/status";
+    let found = broken(sandbox, &[], "switch", fix);
     assert_eq!(found.len(), 3, "nothing else matters: {found:?}");
 }
 
@@ -112,8 +112,8 @@ fn no_rule(sandbox: &Sandbox) {
 fn disabled(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x", "m68k"]);
     sandbox.write("qemu-s390x", "0");
-    let cure = "qemu-s390x: to enable it: echo 1 > /proc/sys/fs/binfmt_misc/qemu-s390x";
-    let found = broken(sandbox, &[], "enabled", cure);
+    let fix = "qemu-s390x: to enable it: echo 1 > /proc/sys/fs/binfmt_misc/qemu-s390x";
+    let found = broken(sandbox, &[], "enabled", fix);
     let verify: Vec<_> = found.iter().filter(|link| link.0 == "verify").map(|link| link.1.as_str()).collect();
     assert_eq!(verify, ["ok", "broken"]);
 }
@@ -125,9 +125,9 @@ fn another_is_newer(sandbox: &Sandbox) {
         "qemu-s390x: /usr/bin/qemu-s390x-static, but other flags; registrar register s390x would replace it";
     assert_eq!(link(&found, "rule"), ("ok", different));
     sandbox.add(&line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "F"));
-    let cure = "qemu-s390x: theirs (/usr/bin/qemu-s390x-static) is newer and serves instead; to remove that: \
+    let fix = "qemu-s390x: theirs (/usr/bin/qemu-s390x-static) is newer and serves instead; to remove that: \
                 echo -1 > /proc/sys/fs/binfmt_misc/theirs";
-    let found = broken(sandbox, &[], "first", cure);
+    let found = broken(sandbox, &[], "first", fix);
     assert!(link(&found, "verify").1.starts_with("qemu-s390x: shadowed: "), "{found:?}");
 }
 
@@ -201,8 +201,8 @@ fn security_modules(sandbox: &Sandbox) {
     };
     let (_, state, detail) = hint("1", "m68k").expect("a hint");
     assert_eq!(state, "unknown");
-    let cure = format!("register it again: chcon -t bin_t {}/qemu-m68k-static", folder.display());
-    assert!(detail.starts_with("SELinux is enforcing; ") && detail.ends_with(&cure), "{detail}");
+    let fix = format!("register it again: chcon -t bin_t {}/qemu-m68k-static", folder.display());
+    assert!(detail.starts_with("SELinux is enforcing; ") && detail.ends_with(&fix), "{detail}");
     assert_eq!(hint("0", "m68k"), None);
     assert_eq!(hint("1", "s390x"), None);
 }

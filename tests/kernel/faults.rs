@@ -7,7 +7,7 @@ use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
 
-use crate::sandbox::{Ran, Sandbox, entry_names, host, line, ran, scoped, way_out};
+use crate::sandbox::{CommandResult, Sandbox, entry_names, host, line, ran, scoped, way_out};
 use crate::{Test, test};
 
 /// A user who is not root in the namespace either.
@@ -63,14 +63,14 @@ fn read_only(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
     mount(None::<&str>, sandbox.folder(), None::<&str>, flags, None::<&str>).expect("mounted read-only");
-    let cure = "mounted read-only; mount it writable, in a container with -v /proc/sys/fs/binfmt_misc:/binfmt_misc";
+    let fix = "mounted read-only; mount it writable, in a container with -v /proc/sys/fs/binfmt_misc:/binfmt_misc";
     let out =
-        sandbox.fails(&["register", "m68k,s390x,sh4"], &format!("writing /proc/sys/fs/binfmt_misc/register: {cure}"));
+        sandbox.fails(&["register", "m68k,s390x,sh4"], &format!("writing /proc/sys/fs/binfmt_misc/register: {fix}"));
     let expected = "qemu-m68k   failed        /usr/bin/qemu-m68k-static\n\
                     qemu-s390x  not tried\nqemu-sh4    not tried\n\
                     0 registered, 0 replaced, 0 unchanged, 1 failed, 2 not tried\n";
     assert_eq!(out, expected);
-    sandbox.fails(&["unregister"], &format!("writing /proc/sys/fs/binfmt_misc/qemu-s390x: {cure}"));
+    sandbox.fails(&["unregister"], &format!("writing /proc/sys/fs/binfmt_misc/qemu-s390x: {fix}"));
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
 }
 
@@ -264,7 +264,7 @@ fn unreadable_entry(sandbox: &Sandbox) {
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{arguments:?}");
     }
     for (command, doing) in [("register", "registered"), ("unregister", "unregistered")] {
-        let Ran { code, out, err } = unreadable("qemu-m68k", &[command, "m68k,s390x"]);
+        let CommandResult { code, out, err } = unreadable("qemu-m68k", &[command, "m68k,s390x"]);
         assert_eq!((code, err.as_str()), (Some(1), "reading /proc/sys/fs/binfmt_misc/qemu-m68k: i/o error\n"));
         let mut lines = out.lines();
         assert_eq!(lines.next(), Some("qemu-m68k   failed        cannot tell whose entry it is: i/o error"));
@@ -280,7 +280,7 @@ fn unreadable_entry(sandbox: &Sandbox) {
     for name in ["qemu-sh4", "qemu-sh4.registrar"] {
         sandbox.add(&line("sh4", name, "/opt/theirs", ""));
     }
-    let Ran { code, out, err } = unreadable("qemu-sh4.registrar", &["register", "sh4"]);
+    let CommandResult { code, out, err } = unreadable("qemu-sh4.registrar", &["register", "sh4"]);
     assert_eq!((code, err.as_str()), (Some(1), "reading /proc/sys/fs/binfmt_misc/qemu-sh4.registrar: i/o error\n"));
     assert!(out.starts_with("qemu-sh4  failed        cannot tell whose qemu-sh4.registrar is: i/o error\n"), "{out}");
 }
@@ -316,7 +316,7 @@ fn root_of_a_namespace(sandbox: &Sandbox) {
     command.args(["--reuid=1", "--regid=1", "--clear-groups", "unshare", "--user", "--map-root-user", "--mount"]);
     command.args(["setpriv", "--bounding-set=-all", "--inh-caps=-all", "sh", "-c"]);
     command.arg("readlink /proc/self/ns/user; $0 register m68k --scope userns; $0 unregister --scope userns");
-    let Ran { out, err, .. } = ran(command.arg(&program));
+    let CommandResult { out, err, .. } = ran(command.arg(&program));
     let (namespace, said) = out.split_once('\n').expect("a namespace");
     let expected = format!(
         "writing /proc/sys/fs/binfmt_misc/register: permission denied; this is root of {namespace}, the folder is \

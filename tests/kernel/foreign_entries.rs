@@ -7,7 +7,7 @@ use std::process::Command;
 use codegen::targets::{self, EXIT_STATUS};
 
 use crate::register::{runs, test_program};
-use crate::sandbox::{Ran, Sandbox, line};
+use crate::sandbox::{CommandResult, Sandbox, line};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -102,7 +102,7 @@ fn name_that_became_free(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
     sandbox.write("qemu-s390x", "-1");
     assert!(is_ours(sandbox, "s390x"));
-    let Ran { code, out, .. } = sandbox.run(&["register", "s390x"]);
+    let CommandResult { code, out, .. } = sandbox.run(&["register", "s390x"]);
     assert_eq!((code, out.contains("1 registered")), (Some(0), true), "{out}");
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
     assert!(is_ours(sandbox, "s390x"));

@@ -13,11 +13,10 @@ use std::time::Instant;
 
 use codegen::targets;
 use nix::mount::{MsFlags, mount};
-use tests::packages;
+use tests::{packages, random};
 
-use crate::random::Random;
 use crate::register::runs;
-use crate::sandbox::{Ran, Sandbox, ran};
+use crate::sandbox::{CommandResult, Sandbox, ran};
 use crate::{Test, test};
 
 pub(crate) fn tests() -> impl Iterator<Item = &'static Test> {
@@ -63,13 +62,13 @@ impl<'a> Host<'a> {
     }
 
     /// Runs a command of ours for this host.
-    fn run(&self, command: &str, format: &str, more: &[&str]) -> Ran {
+    fn run(&self, command: &str, format: &str, more: &[&str]) -> CommandResult {
         let root = self.root.to_str().expect("text");
         self.sandbox.run(&[&[command, "--root", root, "--format", format], more].concat())
     }
 
     fn succeeds(&self, command: &str, format: &str, more: &[&str]) -> String {
-        let Ran { code, out, err } = self.run(command, format, more);
+        let CommandResult { code, out, err } = self.run(command, format, more);
         assert_eq!((code, err.as_str()), (Some(0), ""), "{command} {format} {more:?}: {out}");
         out
     }
@@ -132,7 +131,7 @@ fn registered(sandbox: &Sandbox, emulators: &str, options: &[&str]) -> BTreeMap<
 
 /// Runs a host's program, which must be content.
 fn host_runs(command: &mut Command) -> String {
-    let Ran { code, out, err } = ran(command);
+    let CommandResult { code, out, err } = ran(command);
     assert_eq!((code, err.as_str()), (Some(0), ""), "{command:?}: {out}");
     out
 }
@@ -186,13 +185,13 @@ fn again_changes_nothing(sandbox: &Sandbox) {
         let host = Host::new(sandbox);
         let before = host.files();
         let out = host.succeeds("persist", format, &["s390x,m68k"]);
-        let cure = out.rsplit_once("; at once: ").expect("a cure").1;
+        let fix = out.rsplit_once("; at once: ").expect("a fix").1;
         assert_eq!(
             out,
             format!(
                 "emulators in {EMULATORS}: 2 copied, 0 unchanged\n\
                  files in {folder}: 1 written, 0 unchanged, 0 removed\n\
-                 2 handlers from the next start of the host on; at once: {cure}"
+                 2 handlers from the next start of the host on; at once: {fix}"
             )
         );
         let after = host.files();
@@ -263,7 +262,7 @@ fn emulators_elsewhere(sandbox: &Sandbox) {
 /// What is there is the old configuration or the new one, and each emulator that it names is whole; so is what systemd
 /// would start.
 fn killed(sandbox: &Sandbox) {
-    let mut random = Random::new("persist");
+    let mut random = random::seeded("persist");
     let host = unit::systemd_host(sandbox);
     let root = host.root.to_str().expect("text");
     let names = ["m68k", "s390x"];
@@ -276,7 +275,7 @@ fn killed(sandbox: &Sandbox) {
     let mut between = 0;
     for turn in 0..RANDOM_KILLS {
         host.succeeds("unpersist", "systemd", &[]);
-        let delay = span.mul_f64(random.below(1000) as f64 / 1000.0);
+        let delay = span.mul_f64(random.f64());
         let mut command = Command::new(sandbox.registrar());
         command.args(["persist", "--root", root, "--format", "systemd"]).args(&asked).stdout(Stdio::null());
         let mut child = command.spawn().expect("it starts");

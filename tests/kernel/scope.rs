@@ -11,7 +11,7 @@ use nix::unistd::pivot_root;
 use tests::{binfmt_misc, namespace};
 
 use crate::register::test_program;
-use crate::sandbox::{PYTHON, Ran, SCOPE, Sandbox, ran};
+use crate::sandbox::{CommandResult, PYTHON, SCOPE, Sandbox, ran};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -78,8 +78,8 @@ fn steps(sandbox: &Sandbox, words: &[&str]) -> String {
     let before = sandbox.entries();
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).args(["unshare", "--user", "--map-root-user", "--mount", "sh", "-e", "-c", STEPS]);
-    command.env("registrar", registrar).env("s390x", program).env("folder", binfmt_misc::USUAL);
-    let Ran { out, err, .. } = ran(&mut command);
+    command.env("registrar", registrar).env("s390x", program).env("folder", binfmt_misc::DEFAULT_MOUNT_POINT);
+    let CommandResult { out, err, .. } = ran(&mut command);
     assert_eq!(sandbox.entries(), before, "the entries above");
     assert!(!out.contains("failed\n"), "{out}{err}");
     out

@@ -8,7 +8,7 @@ use codegen::rule::Rule;
 use codegen::targets;
 use tempfile::TempDir;
 
-use crate::command::{Builds, Ran};
+use crate::command::{Builds, CommandResult};
 use crate::fixture::Content::Bytes;
 use crate::fixture::{MIRROR, key, package, text};
 
@@ -51,7 +51,7 @@ fn packaged(confs: &[(String, String)]) -> TempDir {
     package(&files)
 }
 
-fn build(builds: &Builds, source: &TempDir, options: &[&str]) -> Ran {
+fn build(builds: &Builds, source: &TempDir, options: &[&str]) -> CommandResult {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let arguments = ["--offline", "--source", text(source.path()), "--key", key()];
     builds.build(folder, &[&arguments[..], options].concat())
@@ -59,7 +59,7 @@ fn build(builds: &Builds, source: &TempDir, options: &[&str]) -> Ran {
 
 /// Asserts that the built `registrar` has the computed rules of these entries, none of which this machine runs itself.
 #[track_caller]
-fn assert_computed(built: &Ran, entries: &[&str]) {
+fn assert_computed(built: &CommandResult, entries: &[&str]) {
     let registrar = built.out().join(MIRROR.host).join("rootfs/registrar");
     let exported = Command::new(registrar).arg("export").output().expect("running registrar");
     let exported = String::from_utf8_lossy(&exported.stdout).into_owned();

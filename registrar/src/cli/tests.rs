@@ -130,12 +130,6 @@ fn spellings_of_a_folder() {
 }
 
 #[test]
-fn what_an_image_lacks_is_not_unknown() {
-    let error = Error::Missing(vec!["arm64".into(), "cris".into()]);
-    assert_eq!(error.to_string(), "not in this image: arm64, cris; registrar status shows what is");
-}
-
-#[test]
 fn refused_command_lines() {
     let cases = [
         ("registrar regsiter", "unknown command: regsiter; see registrar --help"),

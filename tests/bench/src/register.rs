@@ -37,7 +37,7 @@ pub(super) fn run(runs: usize) -> Result<()> {
     system::require(&[Tool::MUSL_GCC, Tool::STRACE, Tool::EMULATORS])?;
     let registrar = compile::registrar(Host::named(None)?, None, false)?;
     let scratch = tempfile::tempdir()?;
-    let folder = Path::new(binfmt_misc::USUAL);
+    let folder = Path::new(binfmt_misc::DEFAULT_MOUNT_POINT);
     namespace::enter(namespace::Users::One(0)).context("entering a user namespace")?;
     namespace::mount_binfmt_misc(folder).context("mounting binfmt_misc there")?;
 

@@ -11,7 +11,7 @@ use tests::namespace;
 
 use super::{Line, NOT_ELF, THEIRS, add_others, all, ours, platforms, registered, says, status, target};
 use crate::register::runs;
-use crate::sandbox::{Ran, Sandbox, host, line, ran};
+use crate::sandbox::{CommandResult, Sandbox, host, line, ran};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -79,7 +79,7 @@ fn setup_qemu_action(sandbox: &Sandbox) {
 
     // As it reads it.
     let ran = Line::from(&[][..]).run(sandbox);
-    assert_eq!(ran, Ran { code: Some(0), out: after, err: String::new() });
+    assert_eq!(ran, CommandResult { code: Some(0), out: after, err: String::new() });
     let json: Value = serde_json::from_str(ran.out.trim()).expect(&ran.out);
     let supported = json["supported"].as_array().expect("a list");
     assert!(supported.iter().all(Value::is_string) && supported.contains(&"linux/riscv64".into()));
@@ -141,10 +141,10 @@ fn what_is_not_mounted_here(sandbox: &Sandbox) {
     let ran = Line::from(&["--mount", at, "--install", "riscv64"][..]).run(sandbox);
     let after = status(&platforms_now(), &["qemu-riscv64", "qemu-s390x"]);
     assert!(after.contains("linux/riscv64"));
-    assert_eq!(ran, Ran { code: Some(0), out: after, err: "installing: riscv64 OK\n".into() });
+    assert_eq!(ran, CommandResult { code: Some(0), out: after, err: "installing: riscv64 OK\n".into() });
     let ran = Line::from(&["-mount", at, "-uninstall", "qemu-*"][..]).run(sandbox);
     let log = "uninstalling: qemu-riscv64 OK\nuninstalling: qemu-s390x OK\n";
-    assert_eq!(ran, Ran { code: Some(0), out: status(&platforms_now(), &[""; 0]), err: log.into() });
+    assert_eq!(ran, CommandResult { code: Some(0), out: status(&platforms_now(), &[""; 0]), err: log.into() });
 }
 
 /// One dash or two, `=` or a space, every name, and the names that the program goes by.
@@ -317,7 +317,7 @@ fn what_fails(sandbox: &Sandbox) {
         "installing: riscv64 OK\ninstalling: s390x failed\n\
          registering qemu-s390x: {at}/qemu-s390x: no such file; --bindir names the folder of the emulators\n"
     );
-    assert_eq!(ran, Ran { code: Some(1), out: riscv64.clone(), err: log });
+    assert_eq!(ran, CommandResult { code: Some(1), out: riscv64.clone(), err: log });
     sandbox.write("qemu-riscv64", "-1");
     let nothing = status(&platforms(&native), &[""; 0]);
     // In a user namespace that nobody has named.
