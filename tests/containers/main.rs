@@ -17,6 +17,7 @@ mod hosts;
 mod image;
 mod mount_lifetime;
 mod privilege;
+mod readme;
 mod rootless;
 mod systemd;
 mod trace;

@@ -22,7 +22,7 @@ use crate::hello;
 pub(crate) const NAME: &str = "registrar-test";
 
 /// What an ordinary user's podman needs besides: control groups without systemd's session.
-const ROOTLESS: &str = "cgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n";
+pub(crate) const ROOTLESS: &str = "cgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n";
 
 /// How long rootlesskit may take on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(60);

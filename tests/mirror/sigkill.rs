@@ -16,7 +16,7 @@ use xtask::digest::Sha256;
 use xtask::system;
 
 use crate::build;
-use crate::command::{files, names};
+use crate::command::{Builds, QUICKLY_COMPILED, files, names};
 use crate::fixture::{MIRROR, key};
 use crate::inspect::inspect;
 
@@ -54,7 +54,12 @@ fn a_killed_build_does_no_harm() {
     let build = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tested-xtask"));
         command.args(["fetch-and-build", "--source", &url, "--key", key(), "--out"]).arg(&out);
-        command.env("CARGO_TARGET_DIR", &target).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        command
+            .env("CARGO_TARGET_DIR", &target)
+            .envs(QUICKLY_COMPILED)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0);
         command.spawn().expect("starting xtask")
     };
     let finish = || {
@@ -110,6 +115,7 @@ fn a_killed_run_leaves_all_of_the_old_or_all_of_the_new() {
     const LATER: Duration = Duration::from_millis(4);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (out, target) = (folder.path().join("out"), build::kept_target());
+    let _alone = Builds::alone();
     let partial = out.join(format!("{}.partial", MIRROR.host));
     let at = |time: u32| {
         let mut build = build::build(&out, target);
