@@ -44,13 +44,13 @@ type Entries = BTreeMap<String, String>;
 
 /// What one run is asked to do.
 #[derive(Clone, Debug)]
-struct Asked {
+struct Invocation {
     targets: BTreeSet<&'static str>,
     /// To be registered with these, or unregistered.
     flags: Option<&'static str>,
 }
 
-impl Asked {
+impl Invocation {
     fn random(random: &mut fastrand::Rng, targets: &[&'static str]) -> Self {
         let count = random.usize(1..=TARGETS_OF_ONE);
         let targets = (0..count).map(|_| targets[random.usize(..targets.len())]).collect();
@@ -95,10 +95,10 @@ impl Asked {
 ///
 /// It is made from its end: whichever run could have been the last one of those that are left is taken, which only makes
 /// it easier for the others, since its targets may be anything before it.
-fn has_order(asked: &[Asked], before: &Entries, after: &Entries, wanted: &BTreeMap<&str, Entries>) -> bool {
-    let mut left: Vec<_> = asked.iter().collect();
+fn has_order(invocations: &[Invocation], before: &Entries, after: &Entries, wanted: &BTreeMap<&str, Entries>) -> bool {
+    let mut left: Vec<_> = invocations.iter().collect();
     let mut settled = BTreeSet::new();
-    while let Some(last) = left.iter().position(|asked| asked.is_so_in(after, &settled, wanted)) {
+    while let Some(last) = left.iter().position(|invocation| invocation.is_so_in(after, &settled, wanted)) {
         settled.extend(&left.swap_remove(last).targets);
     }
     let is_untouched = |name: &String| !settled.iter().any(|target| *name == format!("qemu-{target}"));
@@ -108,14 +108,14 @@ fn has_order(asked: &[Asked], before: &Entries, after: &Entries, wanted: &BTreeM
 }
 
 /// Runs them all at once, divided among the containers, and waits.
-fn at_once(sandbox: &Sandbox, asked: &[Asked], containers: usize) -> Vec<CommandResult> {
+fn at_once(sandbox: &Sandbox, invocations: &[Invocation], containers: usize) -> Vec<CommandResult> {
     let start = Barrier::new(containers);
-    let (command, start) = (|asked: &Asked| asked.command(sandbox), &start);
+    let (command, start) = (|invocation: &Invocation| invocation.command(sandbox), &start);
     thread::scope(|scope| {
-        let contained: Vec<_> = asked
-            .chunks(asked.len().div_ceil(containers))
-            .map(|asked| {
-                let mut commands: Vec<_> = asked.iter().map(command).collect();
+        let contained: Vec<_> = invocations
+            .chunks(invocations.len().div_ceil(containers))
+            .map(|invocations| {
+                let mut commands: Vec<_> = invocations.iter().map(command).collect();
                 scope.spawn(move || {
                     if containers > 1 {
                         mount_anew();
@@ -169,17 +169,17 @@ fn in_containers(sandbox: &Sandbox, containers: usize) {
     let begin = Instant::now();
     let mut before = sandbox.entries();
     for round in 0..ROUNDS {
-        let mut asked: Vec<_> = (0..RUNS - TWINS).map(|_| Asked::random(&mut random, &targets)).collect();
-        let twin = Asked::random(&mut random, &targets);
-        asked.extend((0..TWINS).map(|_| twin.clone()));
-        let ran = at_once(sandbox, &asked, containers);
-        for (asked, ran) in asked.iter().zip(ran) {
-            assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "round {round}: {asked:?}: {}", ran.out);
+        let mut invocations: Vec<_> = (0..RUNS - TWINS).map(|_| Invocation::random(&mut random, &targets)).collect();
+        let twin = Invocation::random(&mut random, &targets);
+        invocations.extend((0..TWINS).map(|_| twin.clone()));
+        let ran = at_once(sandbox, &invocations, containers);
+        for (invocation, ran) in invocations.iter().zip(ran) {
+            assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "round {round}: {invocation:?}: {}", ran.out);
         }
         let after = sandbox.entries();
         assert!(
-            has_order(&asked, &before, &after, &wanted),
-            "round {round}: {before:#?} became {after:#?} by {asked:#?}"
+            has_order(&invocations, &before, &after, &wanted),
+            "round {round}: {before:#?} became {after:#?} by {invocations:#?}"
         );
         before = after;
     }
@@ -230,12 +230,13 @@ fn two_that_would_vanish(sandbox: &Sandbox) {
          see run, --stay and --temporary in registrar --help\n",
         fs::read_link("/proc/self/ns/user").expect("a namespace").display()
     );
-    let asked = Asked { targets: ["s390x"].into(), flags: Some("F") };
+    let invocation = Invocation { targets: ["s390x"].into(), flags: Some("F") };
     for HeldUp { what, inject, later, rounds } in HELD_UP {
         for round in 0..*rounds {
-            let first = inject.map_or_else(|| asked.command(sandbox), |inject| asked.held_up(sandbox, inject));
+            let first =
+                inject.map_or_else(|| invocation.command(sandbox), |inject| invocation.held_up(sandbox, inject));
             let jitter = Duration::from_micros(random.u64(..3000));
-            for ran in one_after_the_other([first, asked.command(sandbox)], *later + jitter) {
+            for ran in one_after_the_other([first, invocation.command(sandbox)], *later + jitter) {
                 let context = format!("{what}, round {round}: {}", ran.out);
                 assert_eq!((ran.code, ran.err.as_str()), (Some(1), expected.as_str()), "{context}");
             }

@@ -83,7 +83,7 @@ fn takes_its_mount_of_others_entries_back(sandbox: &Sandbox) {
     };
     assert_eq!(sandbox.succeeds(&["unregister"]), "nothing was registered\n");
     held_alone();
-    fs::write(held.join("status"), "0").expect("switched off");
+    fs::write(held.join("status"), "0").expect("disabled");
     assert_eq!(sandbox.run(&["register"]).code, Some(1));
     held_alone();
 }
