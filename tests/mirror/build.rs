@@ -9,7 +9,7 @@ use serde_json::Value;
 use xtask::system;
 use xtask::tables::workspace_root;
 
-use crate::command::{Builds, CommandResult, QUICKLY_COMPILED, names};
+use crate::command::{Builds, QUICKLY_COMPILED, names};
 use crate::fixture::{MIRROR, key, text};
 
 /// Paths below a folder with modes, or where links lead.
@@ -32,9 +32,9 @@ fn tree(folder: &Path, prefix: &str) -> Vec<String> {
 
 #[test]
 fn a_root_file_system_with_what_was_wanted_and_nothing_else() {
-    let repository = MIRROR.repo();
+    let (repository, builds) = (MIRROR.repo(), Builds::alone());
     let arguments = ["--source", text(&repository), "--key", key(), "--target", "arm", "386", "--offline"];
-    let first = CommandResult::build(tempfile::tempdir().expect("a temporary folder"), &arguments);
+    let first = builds.build(tempfile::tempdir().expect("a temporary folder"), &arguments);
     assert!(first.good, "{}", first.stderr);
     for line in
         ["qemu-arm-static ", "qemu-i386-static ", &MIRROR.key.fingerprint, "next, as root:", "3 rules: 1 packaged"]
@@ -102,13 +102,13 @@ fn a_root_file_system_with_what_was_wanted_and_nothing_else() {
     fs::create_dir_all(left.join("rootfs")).expect("a folder");
     let identity = |path: &Path| path.metadata().map(|metadata| (metadata.ino(), metadata.mtime_nsec())).expect("it");
     let before = identity(&rootfs);
-    let second = CommandResult::build(first.into_folder(), &arguments);
+    let second = builds.build(first.into_folder(), &arguments);
     assert!(second.good, "{}", second.stderr);
     assert_eq!(identity(&rootfs), before, "nothing has changed, so nothing is made");
     assert_eq!(names(&second.out()), [MIRROR.host], "what was left is cleared up");
 
     fs::remove_file(rootfs.join("usr/bin/qemu-arm-static")).expect("removing an emulator");
-    let third = CommandResult::build(second.into_folder(), &arguments);
+    let third = builds.build(second.into_folder(), &arguments);
     assert!(third.good, "{}", third.stderr);
     assert!(rootfs.join("usr/bin/qemu-arm-static").exists(), "what is missing is put back");
 }
