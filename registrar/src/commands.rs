@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::binfmt_misc::{self, Entries, MountPolicy, UserNamespace};
 use crate::cli::HELP;
+use crate::compat::help as compat_help;
 use crate::native::NativeSupportCache;
 use crate::output::Output;
 use crate::persist;
@@ -44,7 +45,7 @@ pub(crate) fn run(command: &Command) -> Output {
         Command::Run { args, program } => Ok(run::run(args, program)),
         Command::Compat(command) => Ok(compat::run(command)),
         Command::Help(None) => Ok(Output::success(HELP.into())),
-        Command::Help(Some(mode)) => Ok(Output::success(mode.help())),
+        Command::Help(Some(mode)) => Ok(Output::success(compat_help(*mode))),
         Command::Version => Ok(Output::success(version())),
     };
     output.unwrap_or_else(Output::from)

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     }
     let output = match compat::parse(env::args_os().collect(), &|name| env::var_os(name)) {
         Ok(command) => commands::run(&command),
-        Err(error) => Output::failure(&error.to_string()).with_code(error.code()),
+        Err(error) => Output::failure(&error.to_string()).with_code(error.code),
     };
     ExitCode::from(output.print())
 }

@@ -159,7 +159,7 @@ fn emulator_folder(sandbox: &Sandbox) {
         ("/nonexistent".into(), "--bindir /nonexistent: no such directory".into()),
         ("/etc/passwd".into(), "--bindir /etc/passwd: not a directory".into()),
         ("bin".into(), "--bindir 'bin': not an absolute path".into()),
-        ("/a:b".into(), "--bindir '/a:b': a colon or control character cannot stand in a rule".into()),
+        ("/a:b".into(), "--bindir '/a:b': colons and control characters cannot be in a rule".into()),
         (long.clone(), format!("--bindir '/{}…{}': too long for a rule", "x".repeat(55), "x".repeat(111))),
     ];
     for (folder, err) in cases {

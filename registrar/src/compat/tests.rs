@@ -29,7 +29,7 @@ fn request(mode: CompatMode, targets: &[&'static str], flags: &str) -> RegisterA
 }
 
 #[test]
-fn the_first_words_tell_the_dialect() {
+fn the_first_argument_decides_whose_line_it_is() {
     let (tonistiigi, multiarch, qus) =
         (Some(CompatMode::Tonistiigi), Some(CompatMode::Multiarch), Some(CompatMode::Qus));
     let cases = [
@@ -74,10 +74,7 @@ fn the_first_words_tell_the_dialect() {
     ];
     for (line, expected) in cases {
         let words: Vec<_> = line.split(' ').map(OsString::from).collect();
-        let found = match meant(&words) {
-            Interpretation::Theirs { mode, .. } => Some(mode),
-            _ => None,
-        };
+        let (found, _) = interpretation(&words);
         assert_eq!(found, expected, "{line}");
     }
 }
@@ -222,10 +219,10 @@ fn options_of_qemus_script() {
 
 #[test]
 fn refused_lines_say_how_they_were_read() {
-    let tonistiigi = "; this was read as tonistiigi/binfmt's command line, see --install all --help";
-    let multiarch = "; this was read as multiarch/qemu-user-static's command line, see --reset --help";
-    let errno_text = "neither a slash, a colon nor a control character can stand in emulators' names";
-    let qus = "; this was read as dbhi/qus's command line, see -- --help";
+    let tonistiigi = "; parsed as tonistiigi/binfmt's command line, see --install all --help";
+    let multiarch = "; parsed as multiarch/qemu-user-static's command line, see --reset --help";
+    let errno_text = "names of emulators cannot have slashes, colons or control characters";
+    let qus = "; parsed as dbhi/qus's command line, see -- --help";
     let cases = [
         ("binfmt --instal all", &[][..], "unknown word '--instal'", tonistiigi),
         ("binfmt --install all more", &[], "unknown word 'more'", tonistiigi),
@@ -233,10 +230,10 @@ fn refused_lines_say_how_they_were_read() {
         ("binfmt --mount=", &[], "--mount '': no folder", ""),
         ("binfmt --install all", &[("QEMU_BINARY_PREFIX", "a/b")], errno_text, tonistiigi),
         ("binfmt --install all", &[("QEMU_BINARY_PATH", "x")], "QEMU_BINARY_PATH 'x': not an absolute path", ""),
-        ("binfmt", &[("REGISTRAR_SCOPE", "host")], "REGISTRAR_SCOPE: only userns must be named", tonistiigi),
+        ("binfmt", &[("REGISTRAR_SCOPE", "host")], "REGISTRAR_SCOPE: the only value is userns", tonistiigi),
         ("registrar --reset --nonsense", &[], "unknown word '--nonsense'", multiarch),
         ("registrar --reset -Q", &[], "-Q: no value", multiarch),
-        ("registrar --persistent=perhaps", &[], "--persistent=perhaps: neither yes nor no", multiarch),
+        ("registrar --persistent=perhaps", &[], "--persistent=perhaps: not yes or no", multiarch),
         ("registrar -p yes arm46", &[], "unknown architecture: 'arm46' (did you mean arm64?)", ""),
         ("registrar -F a:b", &[], errno_text, multiarch),
         ("registrar -s -x -- -p", &[], "unknown word '-x'", qus),

@@ -362,13 +362,12 @@ fn version_and_help(sandbox: &Sandbox) {
     for words in [&["--install", "all", "--help"][..], &["/usr/bin/binfmt", "-h"], &["/usr/bin/binfmt", "--help"]] {
         let ran = Line::from(words).run(sandbox);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-        assert!(ran.out.starts_with("Read as tonistiigi/binfmt's command line; "), "{}", ran.out);
+        assert!(ran.out.starts_with("Parsed as tonistiigi/binfmt's command line; "), "{}", ran.out);
         assert!(
             ["--install", "--uninstall", "--mount", "QEMU_BINARY_PREFIX"].iter().all(|word| ran.out.contains(word))
         );
     }
-    let refused =
-        "unknown word '--instal'; this was read as tonistiigi/binfmt's command line, see --install all --help\n";
+    let refused = "unknown word '--instal'; parsed as tonistiigi/binfmt's command line, see --install all --help\n";
     says(sandbox, &["--install", "all", "--instal"], 1, "", refused);
     assert!(sandbox.names().is_empty());
 }

@@ -76,7 +76,7 @@ impl Removal<'_> {
                     }
                     Err(error) => error.to_string(),
                 }
-            } else if meaning.all(EntryGlob::is_wide) {
+            } else if meaning.all(EntryGlob::is_glob) {
                 continue;
             } else {
                 let path = path().to_string_lossy().into_owned();
@@ -86,7 +86,7 @@ impl Removal<'_> {
             failures = failures.with_error(&["uninstalling ", name, ": ", &failure].concat());
         }
         for pattern in patterns.iter().filter(|pattern| !entries.names().any(|name| pattern.matches(name))) {
-            say(pattern.word(), " not found");
+            say(&pattern.word, " not found");
         }
         output.chain(failures)
     }
