@@ -8,11 +8,11 @@ mod values;
 
 use std::fmt;
 
-use crate::output::{CANNOT_RUN, FAILURE};
+use crate::output::FAILURE;
 
 pub(crate) use args::parse;
 pub(crate) use help::HELP;
-pub(crate) use values::{emulator_folder, known_targets};
+pub(crate) use values::{emulator_folder, known_targets, targets};
 
 /// A refused command line: the message, and the exit status. Nothing was done.
 #[derive(Debug)]
@@ -28,11 +28,6 @@ impl Error {
 
     fn usage(text: impl fmt::Display) -> Self {
         Self::new(format!("{text}; see registrar --help"))
-    }
-
-    /// Exit statuses 0 to 124 of `run` are those of the program.
-    fn of_run(self) -> Self {
-        Self { code: CANNOT_RUN, ..self }
     }
 }
 

@@ -93,7 +93,7 @@ impl CompatOptions {
         let mut emulators = EMULATOR_DIR.into();
         if let Some((source, folder)) = folder {
             emulators = emulator_folder(source, OsStr::new(&folder), &flags)?;
-            args.emulators_from = source;
+            args.emulators_from = Some(source);
         }
         if naming.as_ref().is_some_and(|naming| !naming.is_valid()) {
             return Err(mode.error("names of emulators cannot have slashes, colons or control characters"));

@@ -32,7 +32,7 @@ pub(crate) enum Command {
 }
 
 /// Options that several commands have.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct CommonArgs {
     /// QEMU's names, each once; empty for all targets.
     pub(crate) targets: Vec<&'static str>,
@@ -41,30 +41,14 @@ pub(crate) struct CommonArgs {
     pub(crate) desired: DesiredState,
     /// Copy the emulators to the desired folder first.
     pub(crate) copies: Option<CopySpec>,
-    /// Option or variable that names the emulators' folder.
-    pub(crate) emulators_from: &'static str,
+    /// Option or variable that names the emulators' folder, if not `--bindir`.
+    pub(crate) emulators_from: Option<&'static str>,
     /// `--scope userns`
     pub(crate) in_user_namespace: bool,
     pub(crate) detail: Verbosity,
     /// The image whose output format is used.
     pub(crate) mode: Option<CompatMode>,
     pub(crate) naming: Option<BinaryName>,
-}
-
-impl Default for CommonArgs {
-    fn default() -> Self {
-        Self {
-            targets: Vec::new(),
-            mount: None,
-            desired: DesiredState::default(),
-            copies: None,
-            emulators_from: "--bindir",
-            in_user_namespace: false,
-            detail: Verbosity::default(),
-            mode: None,
-            naming: None,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -76,8 +76,8 @@ fn read_only(sandbox: &Sandbox) {
 
 fn switched_off(sandbox: &Sandbox) {
     sandbox.write("status", "0");
-    let err = "binfmt_misc is switched off, so that no handler would be used; \
-               to switch it on: echo 1 > /proc/sys/fs/binfmt_misc/status";
+    let err = "binfmt_misc is disabled, so no handler would be used; \
+               to enable it: echo 1 > /proc/sys/fs/binfmt_misc/status";
     assert_eq!(sandbox.fails(&["register"], err), "");
 }
 
@@ -200,11 +200,11 @@ fn third_name_taken(sandbox: &Sandbox) {
     let err = "registering qemu-s390x: the name qemu-s390x.registrar2 belongs to /opt/theirs; \
                to remove that: echo -1 > /proc/sys/fs/binfmt_misc/qemu-s390x.registrar2";
     let out = sandbox.fails(&["register", "s390x", "--credentials"], err);
-    let expected = "qemu-s390x  failed        the entry that was there stays; qemu-s390x.registrar2 belongs to \
+    let expected = "qemu-s390x  failed        the old entry stays; qemu-s390x.registrar2 belongs to \
                     /opt/theirs\n0 registered, 0 replaced, 0 unchanged, 1 failed\n";
     assert_eq!(out, expected);
     let status = ["status", "--check", "--credentials", "s390x"];
-    let advice = "registrar register with the same options says what stands in the way";
+    let advice = "registrar register with the same options says why it cannot be registered";
     sandbox.fails(&status, &format!("qemu-s390x is different; {advice}"));
 }
 
@@ -225,7 +225,7 @@ fn many_names_taken(sandbox: &Sandbox) {
             sandbox.add(&line(target, &format!("qemu-{target}{suffix}"), &theirs, "P"));
         }
     }
-    let cause = "the names with .registrar belong to others, see registrar status; to remove one: \
+    let cause = "the names with .registrar belong to other tools; to remove one: \
                  echo -1 > /proc/sys/fs/binfmt_misc/NAME.registrar";
     let err = format!("registering 4 handlers (qemu-aarch64, qemu-m68k, qemu-s390x, …): {cause}");
     let out = sandbox.fails(&["register", "arm64,m68k,s390x,sh4"], &err);
@@ -247,7 +247,7 @@ fn second_name_taken(sandbox: &Sandbox) {
     let err = "registering qemu-s390x: the name qemu-s390x.registrar belongs to /opt/theirs; \
                to remove that: echo -1 > /proc/sys/fs/binfmt_misc/qemu-s390x.registrar";
     let out = sandbox.fails(&["register", "s390x", "--bindir", folder], err);
-    let expected = "qemu-s390x  failed        the entry that was there stays; qemu-s390x.registrar belongs to /opt/theirs\n\
+    let expected = "qemu-s390x  failed        the old entry stays; qemu-s390x.registrar belongs to /opt/theirs\n\
                     0 registered, 0 replaced, 0 unchanged, 1 failed\n";
     assert_eq!(out, expected);
 }
@@ -348,7 +348,7 @@ fn one_fails_the_others_are_tried(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "m68k,sh4"]);
     let path = "/proc/sys/fs/binfmt_misc/qemu-m68k";
     let (ran, _) = sandbox.run_injected("?open,openat:error=EACCES:when=2", Some(path), &["unregister"]);
-    let expected = "qemu-m68k   failed        the entry that was there stays\nqemu-s390x  unregistered\n\
+    let expected = "qemu-m68k   failed        the old entry stays\nqemu-s390x  unregistered\n\
                     qemu-sh4    unregistered\n2 unregistered, 1 failed\n";
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), expected));
     assert_eq!(sandbox.names(), ["qemu-m68k"]);

@@ -165,7 +165,7 @@ pub(crate) fn scoped<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
 pub(crate) fn remark() -> String {
     // In another root there may be none.
     let namespace = fs::read_link("/proc/self/ns/user").unwrap_or_default();
-    format!("for programs of {} alone", namespace.display())
+    format!("for programs of {} only", namespace.display())
 }
 
 /// What whoever is in a test's user namespace is told to do instead: where this machine is a container itself, it looks like

@@ -9,6 +9,7 @@ use lexopt::prelude::*;
 use super::Error;
 use super::values::{check_scope, emulator_folder, format, label, seconds, targets};
 use crate::flags::Flags;
+use crate::output::CANNOT_RUN;
 use crate::request::{
     Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, PROBE_TIMEOUT, RegisterArgs, ResidentArgs,
     Verbosity,
@@ -18,34 +19,30 @@ use crate::table::EMULATOR_DIR;
 const COMMANDS: &[&str] =
     &["register", "unregister", "status", "verify", "doctor", "run", "persist", "unpersist", "export"];
 
-/// Options without a value, each with the commands that take it.
-const SWITCHES: &[(&str, &[&str])] = &[
-    ("keep", &["register", "status"]),
-    ("dry-run", &["register", "unregister"]),
-    ("temporary", &["register"]),
-    ("verify", &["register"]),
-    ("stay", &["register"]),
-    ("unregister-on-exit", &["register"]),
-    ("credentials", &["register", "status", "run", "persist", "export"]),
-    ("preserve-argv0", &["register", "status", "run", "persist", "export"]),
-    ("no-fix-binary", &["register", "status", "run", "persist", "export"]),
-    ("json", &["status", "verify"]),
-    ("check", &["status"]),
-    ("unit", &["persist"]),
-];
-
-/// Options with a value.
-const VALUES: &[(&str, &[&str])] = &[
-    ("scope", &["register", "unregister"]),
-    ("flags", &["register", "status", "run", "persist", "export"]),
-    ("timeout", &["verify", "doctor"]),
-    ("copy-to", &["register", "persist", "unpersist"]),
-    ("selinux-label", &["register", "persist"]),
+/// Options, whether each has a value, and the commands that take it.
+const OPTIONS: &[(&str, bool, &[&str])] = &[
+    ("keep", false, &["register", "status"]),
+    ("dry-run", false, &["register", "unregister"]),
+    ("temporary", false, &["register"]),
+    ("verify", false, &["register"]),
+    ("stay", false, &["register"]),
+    ("unregister-on-exit", false, &["register"]),
+    ("scope", true, &["register", "unregister"]),
+    ("credentials", false, &["register", "status", "run", "persist", "export"]),
+    ("preserve-argv0", false, &["register", "status", "run", "persist", "export"]),
+    ("no-fix-binary", false, &["register", "status", "run", "persist", "export"]),
+    ("flags", true, &["register", "status", "run", "persist", "export"]),
+    ("json", false, &["status", "verify"]),
+    ("timeout", true, &["verify", "doctor"]),
+    ("check", false, &["status"]),
+    ("copy-to", true, &["register", "persist", "unpersist"]),
+    ("selinux-label", true, &["register", "persist"]),
     // `unpersist` and `export` ignore it: both formats have the same files. Scripts pass it to all three.
-    ("format", &["persist", "unpersist", "export"]),
-    ("root", &["persist", "unpersist"]),
-    ("bindir", &["register", "unregister", "status", "verify", "doctor", "run", "persist", "export"]),
-    ("mount", &["register", "unregister", "status", "verify", "doctor"]),
+    ("format", true, &["persist", "unpersist", "export"]),
+    ("root", true, &["persist", "unpersist"]),
+    ("unit", false, &["persist"]),
+    ("bindir", true, &["register", "unregister", "status", "verify", "doctor", "run", "persist", "export"]),
+    ("mount", true, &["register", "unregister", "status", "verify", "doctor"]),
 ];
 
 #[derive(Default)]
@@ -54,8 +51,8 @@ struct ParsedArgs {
     names: Vec<String>,
     /// `run`'s program and its arguments.
     program: Vec<OsString>,
-    switches: Vec<&'static str>,
-    values: Vec<(&'static str, OsString)>,
+    /// Options, with an empty value for those that have none.
+    options: Vec<(&'static str, OsString)>,
     detail: Verbosity,
 }
 
@@ -65,7 +62,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
     let early = parsed.read(lexopt::Parser::from_iter(arguments));
     let is_run = parsed.command.as_deref() == Some("run");
     let command = early.and_then(|early| early.map_or_else(|| parsed.command(), Ok));
-    command.map_err(|error| if is_run { error.of_run() } else { error })
+    command.map_err(|error| if is_run { Error { code: CANNOT_RUN, ..error } } else { error })
 }
 
 impl ParsedArgs {
@@ -86,14 +83,9 @@ impl ParsedArgs {
                     };
                 }
                 Long(option) => {
-                    let named = |options: &[(&'static str, _)]| {
-                        options.iter().find(|(name, _)| *name == option).map(|(name, _)| *name)
-                    };
-                    match (named(SWITCHES), named(VALUES)) {
-                        (Some(name), _) => self.switches.push(name),
-                        (_, Some(name)) => self.values.push((name, parser.value()?)),
-                        _ => return Err(Long(option).unexpected().into()),
-                    }
+                    let known = OPTIONS.iter().find(|(name, ..)| *name == option);
+                    let Some(&(name, has_value, _)) = known else { return Err(Long(option).unexpected().into()) };
+                    self.options.push((name, if has_value { parser.value()? } else { OsString::new() }));
                 }
                 Value(word) if self.command.is_none() => self.command = Some(word.string()?),
                 Value(word) if self.command.as_deref() == Some("run") => {
@@ -107,13 +99,13 @@ impl ParsedArgs {
         Ok(None)
     }
 
-    fn has(&self, switch: &str) -> bool {
-        self.switches.contains(&switch)
+    fn has(&self, option: &str) -> bool {
+        self.value(option).is_some()
     }
 
     /// The last value of an option.
     fn value(&self, option: &str) -> Option<&OsStr> {
-        self.values.iter().rfind(|(name, _)| *name == option).map(|(_, value)| value.as_os_str())
+        self.options.iter().rfind(|(name, _)| *name == option).map(|(_, value)| value.as_os_str())
     }
 
     fn command(self) -> Result<Command, Error> {
@@ -121,8 +113,8 @@ impl ParsedArgs {
         if !COMMANDS.contains(&command) {
             return Err(Error::usage(format!("unknown command: {command}")));
         }
-        for (option, commands) in SWITCHES.iter().chain(VALUES) {
-            if (self.has(option) || self.value(option).is_some()) && !commands.contains(&command) {
+        for (option, _, commands) in OPTIONS {
+            if self.has(option) && !commands.contains(&command) {
                 return Err(Error::usage(format!("--{option} is for {}", commands.join(", "))));
             }
         }
@@ -137,7 +129,7 @@ impl ParsedArgs {
             (dry_run && verify, "--dry-run cannot be combined with --verify"),
             (has_unit && format != Some(Format::Systemd), "--unit needs --format systemd"),
             (command == "persist" && format.is_none(), "persist needs --format"),
-            (command.ends_with("persist") && self.value("root").is_none(), "COMMAND needs --root"),
+            (command.ends_with("persist") && !self.has("root"), "COMMAND needs --root"),
             (command == "run" && self.program.is_empty(), "run: no program"),
         ] {
             if is_wrong {
@@ -184,22 +176,22 @@ impl ParsedArgs {
             Some(folder) => emulator_folder("--bindir", folder, &flags)?,
             None => EMULATOR_DIR.into(),
         };
-        let (mut emulators_from, mut copies) = ("--bindir", None);
+        let (mut emulators_from, mut copies) = (None, None);
         if let Some((source, folder)) = other {
             let folder = emulator_folder(source, &folder, &flags)?;
             if ["register", "persist"].contains(&command) {
                 copies = Some(CopySpec { from: emulators, label: label(self.value("selinux-label"))? });
             } else {
-                emulators_from = source;
+                emulators_from = Some(source);
             }
             emulators = folder;
-        } else if self.value("selinux-label").is_some() {
+        } else if self.has("selinux-label") {
             return Err(Error::usage("--selinux-label needs --copy-to"));
         }
         Ok(CommonArgs {
             desired: DesiredState { emulators, flags, keep_foreign: self.has("keep") },
-            in_user_namespace: self.value("scope").is_some(),
-            targets: targets(&self.names)?,
+            in_user_namespace: self.has("scope"),
+            targets: targets(&mut self.names.iter().map(String::as_str))?,
             mount: self.value("mount").map(PathBuf::from),
             copies,
             emulators_from,

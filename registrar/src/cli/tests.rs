@@ -36,8 +36,10 @@ fn command_lines() {
         desired: DesiredState { emulators: HOST_EMULATOR_DIR.into(), ..desired("F", false) },
         ..args(&[])
     };
-    let unpersist =
-        || Command::Unpersist { args: CommonArgs { emulators_from: "--copy-to", ..on_host() }, root: "/host".into() };
+    let unpersist = || Command::Unpersist {
+        args: CommonArgs { emulators_from: Some("--copy-to"), ..on_host() },
+        root: "/host".into(),
+    };
     let export = || Command::Export { args: CommonArgs { mount: None, ..elsewhere() } };
     let cases = [
         ("registrar", status(&[], false)),

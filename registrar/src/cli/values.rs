@@ -46,8 +46,8 @@ fn refused(option: &str, value: &OsStr, cause: &str) -> Error {
 }
 
 /// The targets of these names, each once.
-pub(super) fn targets(names: &[String]) -> Result<Vec<&'static str>, Error> {
-    let (targets, problem) = known_targets(&mut names.iter().map(String::as_str));
+pub(crate) fn targets(names: &mut dyn Iterator<Item = &str>) -> Result<Vec<&'static str>, Error> {
+    let (targets, problem) = known_targets(names);
     problem.map_or(Ok(targets), |problem| Err(Error::new(problem)))
 }
 

@@ -9,7 +9,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::error::Error;
 use super::report::{Action, DryRun, Report};
-use super::{handlers, require_scope, resident, unregister};
+use super::{handlers, require_scope, resident, run_probes, unregister};
 use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::arch::HOST;
 use crate::binfmt_misc::{self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace};
@@ -21,7 +21,7 @@ use crate::plan::{self, HandlerPlan, PlanOutcome, SkipReason};
 use crate::request::{CommonArgs, PROBE_TIMEOUT, RegisterArgs, Verbosity};
 use crate::sys::{self, errno};
 use crate::table::{EMULATOR_DIR, Handler};
-use crate::verify::{self, VerifyRequest};
+use crate::verify;
 
 /// `CAP_SYS_ADMIN`, which mount(2) asks for.
 const MAY_MOUNT: u64 = 1 << 21;
@@ -41,7 +41,7 @@ pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
     let all = handlers(args);
     let Some(resident) = request.stay else { return registration.run(&all) };
     let output = resident::stay(args, &all, |handlers| registration.run(handlers))?;
-    Ok(match resident.unregister_on_exit.then(|| unregister(args)) {
+    Ok(match resident.unregister_on_exit.then(|| unregister(args, DryRun::No)) {
         None => output,
         Some(Ok(gone)) => output.chain(gone),
         Some(Err(error)) => output.with_error(&error.to_string()),
@@ -71,19 +71,23 @@ struct Registration<'a> {
     verify: bool,
 }
 
-/// Where `binfmt_misc` is, or, for a dry run, is to be mounted.
-struct Location {
-    at: PathBuf,
-    mount: Option<BinfmtMount>,
-    register: Option<RegisterFile>,
+/// Where `binfmt_misc` is, or would be mounted. Locked unless it is a dry run.
+pub(super) struct Location {
+    pub(super) at: PathBuf,
+    pub(super) mount: Option<BinfmtMount>,
+    pub(super) register: Option<RegisterFile>,
 }
 
 impl Location {
-    fn locked((mount, register): (BinfmtMount, RegisterFile)) -> Self {
+    pub(super) fn unlocked(mount: BinfmtMount) -> Self {
+        Self { at: mount.path().into(), mount: Some(mount), register: None }
+    }
+
+    pub(super) fn locked((mount, register): (BinfmtMount, RegisterFile)) -> Self {
         Self { at: mount.path().into(), mount: Some(mount), register: Some(register) }
     }
 
-    fn entries(&self) -> Result<Entries, binfmt_misc::Error> {
+    pub(super) fn entries(&self) -> Result<Entries, binfmt_misc::Error> {
         self.mount.as_ref().map_or_else(|| Ok(Entries::default()), BinfmtMount::entries)
     }
 }
@@ -145,7 +149,7 @@ impl Registration<'_> {
             return Ok(Location::locked(binfmt_misc::find_and_lock(only, MountPolicy::in_scope(is_namespace))?));
         }
         match binfmt_misc::find(only, MountPolicy::never_in_scope(is_namespace)) {
-            Ok(mount) => Ok(Location { at: mount.path().into(), mount: Some(mount), register: None }),
+            Ok(mount) => Ok(Location::unlocked(mount)),
             Err(binfmt_misc::Error::NotMounted { at }) => {
                 binfmt_misc::check_mount_point_empty(&at)?;
                 if !may_mount() {
@@ -249,26 +253,19 @@ impl Registration<'_> {
     /// What came of running programs of all that was asked for, whoever serves it, in a line; in full if that is wanted.
     fn verify_registered(&self, handlers: &[&'static Handler], mount: &BinfmtMount) -> Output {
         let verify = || -> Result<Output, verify::Error> {
-            let verified = verify::verify(&VerifyRequest {
-                handlers,
-                folder: mount,
-                entries: &mount.entries()?,
-                emulators: &self.args.desired.emulators,
-                is_fixed: self.args.desired.flags.fixes_binary(),
-                limit: PROBE_TIMEOUT,
-            })?;
+            let verified = run_probes(self.args, handlers, mount, &mount.entries()?, PROBE_TIMEOUT)?;
             Ok(match self.args.detail {
                 Verbosity::Quiet => verified.summary().without_stdout(),
                 Verbosity::Normal => verified.summary(),
                 Verbosity::Verbose => verified.output(false),
             })
         };
-        verify().unwrap_or_else(|error| Error::from(error).into())
+        verify().unwrap_or_else(|error| Error::text(error).into())
     }
 }
 
 fn of_namespace(namespace: &UserNamespace) -> String {
-    format!("for programs of {namespace} alone")
+    format!("for programs of {namespace} only")
 }
 
 /// What is there.
@@ -306,7 +303,9 @@ fn check_emulators(args: &CommonArgs) -> Result<(), Error> {
         return Ok(());
     }
     let folder = Path::new(slashed(emulators));
-    let error = |errno| Err(Error::Emulators { source: args.emulators_from, folder: folder.into(), errno });
+    let error = |errno| {
+        Err(Error::Emulators { source: args.emulators_from.unwrap_or("--bindir"), folder: folder.into(), errno })
+    };
     match fs::metadata(folder) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => error(Errno::ENOTDIR),

@@ -2,7 +2,7 @@
 
 use super::options::{Options, ParsedOptions, Takes, unknown};
 use super::{CompatOptions, Environment, value};
-use crate::cli::{Error, known_targets};
+use crate::cli::{Error, targets};
 use crate::flags::Flags;
 use crate::request::{BinaryName, Command, CompatCommand, CompatMode, EntryGlob, StatusKind};
 
@@ -47,10 +47,7 @@ pub(super) fn parse(mode: CompatMode, words: &[&str], environment: Environment<'
         return Ok(Command::Help(Some(mode)));
     }
     let [clears, is_dry_run] = ["clear", "test"].map(|name| words.is_yes(name));
-    let (targets, problem) = known_targets(&mut words.others.iter().copied());
-    if let Some(problem) = problem {
-        return Err(Error::new(problem));
-    }
+    let targets = targets(&mut words.others.iter().copied())?;
     let remove = if own.is_yes("reset") || words.is_yes("reset") || (clears && targets.is_empty()) {
         vec![EntryGlob::of_name(ALL)]
     } else if clears {

@@ -205,7 +205,7 @@ fn options_of_qemus_script() {
     let shown = foreign("registrar -l -- -t");
     assert_eq!((shown.registers, shown.show, shown.remove), (false, StatusKind::Status, Vec::new()));
     let elsewhere = foreign("registrar -Q /opt -F -x").request.args;
-    assert_eq!((elsewhere.desired.emulators.as_str(), elsewhere.emulators_from), ("/opt", "--qemu-path"));
+    assert_eq!((elsewhere.desired.emulators.as_str(), elsewhere.emulators_from), ("/opt", Some("--qemu-path")));
     assert_eq!(elsewhere.naming, Some(BinaryName { prefix: String::new(), suffix: Some("-x".into()) }));
     for (line, mode) in [
         ("registrar --reset -h", CompatMode::Multiarch),
