@@ -14,32 +14,32 @@ use crate::request::{CommonArgs, CompatCommand, StatusKind};
 use crate::table::{Handler, NAME_SUFFIXES};
 
 /// Goes on after a failure. Failures are printed last, so that the last line is a cause.
-pub(super) fn run(foreign: &CompatCommand) -> Output {
-    let args = &foreign.request.args;
+pub(super) fn run(command: &CompatCommand) -> Output {
+    let args = &command.request.args;
     let mut parts: Vec<Result<Output, Error>> = Vec::new();
-    if !foreign.remove.is_empty() {
+    if !command.remove.is_empty() {
         // `register` exchanges our entries without a gap; do not remove them before.
-        let exchanged = if foreign.registers { native::foreign_handlers(handlers(args)) } else { Vec::new() };
+        let exchanged = if command.registers { native::foreign_handlers(handlers(args)) } else { Vec::new() };
         let is_exchanged = |name: &str, entry: &Entry| {
             let is_name = |handler: &Handler| {
                 name.strip_prefix(handler.name).is_some_and(|end| end.is_empty() || NAME_SUFFIXES.contains(&end))
             };
             exchanged.iter().any(|handler| entry.is_of(handler) && is_name(handler))
         };
-        parts.push(remove(args, &foreign.remove, &is_exchanged));
+        parts.push(remove(args, &command.remove, &is_exchanged));
     }
-    if foreign.registers {
+    if command.registers {
         parts.push(match nothing_to_register(args) {
             Some(cause) => Err(Error::Text(cause)),
-            None => register::register(&foreign.request),
+            None => register::register(&command.request),
         });
     }
-    match foreign.show {
+    match command.show {
         StatusKind::Nothing => {}
         StatusKind::Platforms => parts.push(Ok(platforms::platforms(args))),
         StatusKind::Status => parts.push(status(args, false, false)),
     }
-    parts.extend(foreign.warning.as_ref().map(|warning| Ok(Output::failure(warning))));
+    parts.extend(command.warning.as_ref().map(|warning| Ok(Output::failure(warning))));
     let parts = parts.into_iter().map(|part| part.unwrap_or_else(Output::from));
     let (bad, good): (Vec<_>, Vec<_>) = parts.partition(Output::is_failure);
     good.into_iter().chain(bad).fold(Output::success(String::new()), Output::chain)

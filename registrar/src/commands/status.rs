@@ -158,7 +158,7 @@ impl<'a> Status<'a> {
         };
         let heading = ["ENTRY", "TARGET", "PLATFORM", "STATE", "FLAGS", "INTERPRETER"].map(String::from);
         let table: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();
-        let is_coloured = colour::is_wanted();
+        let is_coloured = colour::is_enabled();
         text.push_str(&columns::text(&table, |line, column, cell| match line.checked_sub(1) {
             Some(row) if is_coloured && column == 3 => colour::painted(self.rows[row].state, &cell),
             _ => cell,

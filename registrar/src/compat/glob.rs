@@ -95,9 +95,9 @@ mod tests {
             ("qemu-[a", &[], &["qemu-a", "qemu-[b"]),
             ("*", &["anything", ""], &[]),
         ];
-        for (word, meant, others) in cases {
+        for (word, matching, others) in cases {
             let pattern = EntryGlob::of_word(word);
-            for name in meant {
+            for name in matching {
                 assert!(pattern.matches(name), "{word} matches {name}");
             }
             for name in others {

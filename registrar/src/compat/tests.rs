@@ -1,4 +1,4 @@
-//! Whose a line is, and what it asks for.
+//! Whose a line is, and the command that it is parsed into.
 
 use std::ffi::OsString;
 
@@ -15,9 +15,9 @@ fn parsed(line: &str) -> Result<Command, String> {
     parsed_in(line, &[])
 }
 
-fn foreign(line: &str) -> CompatCommand {
+fn command(line: &str) -> CompatCommand {
     match parsed(line) {
-        Ok(Command::Compat(foreign)) => foreign,
+        Ok(Command::Compat(command)) => command,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -95,7 +95,7 @@ fn entry_points_of_other_images_take_their_words() {
     }
     // Without a word, both images register all.
     for (line, mode) in [("/register", CompatMode::Multiarch), ("/qus/register", CompatMode::Qus)] {
-        let found = foreign(line);
+        let found = command(line);
         assert_eq!((found.request, found.registers), (request(mode, &[], ""), true), "{line}");
     }
     assert_eq!(parsed("/register -h"), Ok(Command::Help(Some(CompatMode::Multiarch))));
@@ -111,7 +111,7 @@ fn tonistiigi() {
         show: StatusKind::Platforms,
         warning: None,
     };
-    let complaining = |foreign, warning: &str| CompatCommand { warning: Some(warning.into()), ..foreign };
+    let with_warning = |command, warning: &str| CompatCommand { warning: Some(warning.into()), ..command };
     let cases = [
         ("registrar", of(&[], false)),
         ("registrar --install all", of(&[], true)),
@@ -122,19 +122,19 @@ fn tonistiigi() {
         ("binfmt --install s390x --install arm", of(&["arm"], true)),
         (
             "binfmt --install arm46,s390x",
-            complaining(of(&["s390x"], true), "unknown architecture: 'arm46' (did you mean arm64?)"),
+            with_warning(of(&["s390x"], true), "unknown architecture: 'arm46' (did you mean arm64?)"),
         ),
-        ("binfmt --install pdp11", complaining(of(&[], false), "unknown architecture: 'pdp11'")),
-        ("binfmt --install pdp11,all", complaining(of(&[], true), "unknown architecture: 'pdp11'")),
+        ("binfmt --install pdp11", with_warning(of(&[], false), "unknown architecture: 'pdp11'")),
+        ("binfmt --install pdp11,all", with_warning(of(&[], true), "unknown architecture: 'pdp11'")),
         (
             "binfmt --uninstall qemu-*,linux/arm64",
             CompatCommand { remove: ["qemu-*", "linux/arm64"].map(EntryGlob::of_word).into(), ..of(&[], false) },
         ),
     ];
     for (line, expected) in cases {
-        assert_eq!(foreign(line), expected, "{line}");
+        assert_eq!(command(line), expected, "{line}");
     }
-    let mounted = foreign("binfmt -mount /m");
+    let mounted = command("binfmt -mount /m");
     assert_eq!(mounted.request.args.mount.as_deref(), Some(Path::new("/m")));
     for line in ["binfmt --version", "binfmt -version"] {
         assert_eq!(parsed(line), Ok(Command::Version));
@@ -147,7 +147,7 @@ fn tonistiigi() {
 #[test]
 fn tonistiigis_environment() {
     let args = |environment: &[(&str, &str)]| match parsed_in("binfmt --install all", environment) {
-        Ok(Command::Compat(foreign)) => foreign.request.args,
+        Ok(Command::Compat(command)) => command.request.args,
         other => panic!("{environment:?}: {other:?}"),
     };
     assert_eq!(args(&[("QEMU_PRESERVE_ARGV0", "1")]).desired.flags, Flags::new(true, true, true));
@@ -198,13 +198,13 @@ fn options_of_qemus_script() {
         ("registrar -l", CompatCommand { registers: false, show: StatusKind::Status, ..qus(&[], "F") }),
     ];
     for (line, expected) in cases {
-        assert_eq!(foreign(line), expected, "{line}");
+        assert_eq!(command(line), expected, "{line}");
     }
-    let trial = foreign("registrar -s -- -p -t");
+    let trial = command("registrar -s -- -p -t");
     assert_eq!((trial.registers, trial.request.dry_run, trial.request.args.mode), (true, true, None));
-    let shown = foreign("registrar -l -- -t");
+    let shown = command("registrar -l -- -t");
     assert_eq!((shown.registers, shown.show, shown.remove), (false, StatusKind::Status, Vec::new()));
-    let elsewhere = foreign("registrar -Q /opt -F -x").request.args;
+    let elsewhere = command("registrar -Q /opt -F -x").request.args;
     assert_eq!((elsewhere.desired.emulators.as_str(), elsewhere.emulators_from), ("/opt", Some("--qemu-path")));
     assert_eq!(elsewhere.naming, Some(BinaryName { prefix: String::new(), suffix: Some("-x".into()) }));
     for (line, mode) in [

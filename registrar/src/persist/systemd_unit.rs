@@ -87,7 +87,7 @@ pub(super) fn remove(root: &Root) -> Result<String, emulators::Error> {
     Ok(format!("service {FOLDER}/{NAME}: removed; if it runs: systemctl stop registrar\n"))
 }
 
-/// The unit names the targets: those whose emulators were not copied would fail.
+/// The unit names these targets: without names it would also register those whose emulators were not copied, and fail.
 fn text(handlers: &[&Handler], desired: &DesiredState) -> String {
     let (folder, flags) = (&desired.emulators, desired.flags.as_str());
     // Sorted: handlers of one target are neighbours.

@@ -20,11 +20,11 @@ pub(super) fn output(mode: CompatMode, report: &Report<'_>, rows: &[Row<'_>], no
 
 /// Whether our entry is there now.
 fn is_in_place(result: &PlanResult) -> bool {
-    let is_wanted = matches!(
+    let is_desired = matches!(
         result.plan.outcome,
         PlanOutcome::Registered | PlanOutcome::Replaced(_) | PlanOutcome::Refreshed | PlanOutcome::Unchanged
     );
-    is_wanted && result.end == PlanStatus::AsPlanned
+    is_desired && result.end == PlanStatus::AsPlanned
 }
 
 fn installing(rows: &[Row<'_>], notes: &Notes) -> Output {

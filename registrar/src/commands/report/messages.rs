@@ -55,25 +55,25 @@ impl Report<'_> {
         let handler = plan.handler;
         let interpreter = || handler.interpreter(&self.args.desired.emulators);
         let is_named = !self.args.targets.is_empty();
-        let said = |word, detail: String| Message { word, detail: detail + &beside(plan), failure: None };
+        let message = |word, detail: String| Message { word, detail: detail + &beside(plan), failure: None };
         Some(match plan.outcome.clone() {
-            PlanOutcome::Registered => said(self.word("registered", "to register"), interpreter()),
+            PlanOutcome::Registered => message(self.word("registered", "to register"), interpreter()),
             PlanOutcome::Replaced(difference) => {
                 let detail = format!("{} ({}: {difference})", interpreter(), self.word("before", "now"));
-                said(self.word("replaced", "to replace"), detail)
+                message(self.word("replaced", "to replace"), detail)
             }
-            PlanOutcome::Refreshed => said(self.word("refreshed", "to refresh"), interpreter()),
+            PlanOutcome::Refreshed => message(self.word("refreshed", "to refresh"), interpreter()),
             // With flag F an entry is refreshed if the emulator's file exists.
             PlanOutcome::Unchanged if self.args.desired.flags.fixes_binary() => {
                 let note = " (no such file here: the kernel keeps the file that it opened)";
-                said("unchanged", interpreter() + note)
+                message("unchanged", interpreter() + note)
             }
-            PlanOutcome::Unchanged => said("unchanged", interpreter()),
-            PlanOutcome::Unregistered => said(self.word("unregistered", "to remove"), String::new()),
-            PlanOutcome::Absent if is_named => said("absent", "was not registered".into()),
+            PlanOutcome::Unchanged => message("unchanged", interpreter()),
+            PlanOutcome::Unregistered => message(self.word("unregistered", "to remove"), String::new()),
+            PlanOutcome::Absent if is_named => message("absent", "was not registered".into()),
             PlanOutcome::Absent => return None,
-            PlanOutcome::Skipped(SkipReason::Served) => said("left alone", "already".into()),
-            PlanOutcome::Skipped(skip) => said("skipped", skipped(handler.target, &skip)),
+            PlanOutcome::Skipped(SkipReason::Served) => message("left alone", "already".into()),
+            PlanOutcome::Skipped(skip) => message("skipped", skipped(handler.target, &skip)),
             outcome => self.refused(handler, outcome)?,
         })
     }
@@ -153,9 +153,9 @@ impl Report<'_> {
 
     /// A write to the kernel.
     pub(super) fn change(&self, handler: &Handler, change: Operation) -> String {
-        let wanted = &self.args.desired;
+        let desired = &self.args.desired;
         match change {
-            Operation::Add(slot) => handler.line_with(slot.suffix(), &wanted.emulators, &wanted.flags).into_owned(),
+            Operation::Add(slot) => handler.line_with(slot.suffix(), &desired.emulators, &desired.flags).into_owned(),
             Operation::Remove(slot) => format!("-1 to {}", slot.name(handler)),
         }
     }

@@ -6,7 +6,7 @@ use std::io::{IsTerminal, stdout};
 use super::HandlerStatus;
 
 /// On a terminal, unless `NO_COLOR` (<https://no-color.org>) or `TERM=dumb` is set.
-pub(super) fn is_wanted() -> bool {
+pub(super) fn is_enabled() -> bool {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     stdout().is_terminal() && !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
