@@ -6,7 +6,6 @@ mod host_root;
 mod manifest;
 mod systemd_unit;
 
-use std::fmt;
 use std::path::Path;
 
 use crate::arch::HOST;
@@ -19,49 +18,35 @@ use crate::table::Handler;
 use host_root::Root;
 use systemd_unit::Unit;
 
-/// Nothing was changed, except that emulators may have been copied.
-pub(crate) enum Error {
-    Host(emulators::Error),
-    Refused(String),
-}
-
-impl Error {
-    /// A file that is not ours has a name that is needed.
-    fn taken(folder: &str, name: &str) -> Self {
-        Self::Refused(format!("{folder}/{name} belongs to another tool; nothing was changed; remove it first"))
-    }
-}
-
-impl From<emulators::Error> for Error {
+impl From<emulators::Error> for String {
     fn from(error: emulators::Error) -> Self {
-        Self::Host(error)
+        error.to_string()
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Host(error) => error.fmt(f),
-            Self::Refused(text) => f.write_str(text),
-        }
-    }
+/// The message that a file of another tool has a name that is needed.
+fn taken(folder: &str, name: &str) -> String {
+    format!("{folder}/{name} belongs to another tool; nothing was changed; remove it first")
 }
 
 /// Copies the emulators and writes the configuration, with `has_unit` also the service.
+///
+/// # Errors
+/// The message. Nothing was changed, except that emulators may have been copied.
 pub(crate) fn persist(
     args: &CommonArgs,
     all: Vec<&'static Handler>,
     format: Format,
     has_unit: bool,
     at: &Path,
-) -> Result<Output, Error> {
+) -> Result<Output, String> {
     let handlers = needed(all)?;
     let root = Root::open(at)?;
     // Checks only; nothing is written yet.
     let unit = if has_unit { Some(Unit::new(&root, &handlers, &args.desired)?) } else { None };
     let configuration = root.make(binfmt_d::FOLDER)?;
     if configuration.has(binfmt_d::NAME) && !manifest::is_ours(&configuration, binfmt_d::NAME) {
-        return Err(Error::taken(binfmt_d::FOLDER, binfmt_d::NAME));
+        return Err(taken(binfmt_d::FOLDER, binfmt_d::NAME));
     }
     let mut text = String::new();
     if let Some(copies) = &args.copies {
@@ -88,7 +73,7 @@ pub(crate) fn persist(
 }
 
 /// Removes everything that [`persist`] wrote.
-pub(crate) fn unpersist(args: &CommonArgs, at: &Path) -> Result<Output, Error> {
+pub(crate) fn unpersist(args: &CommonArgs, at: &Path) -> Result<Output, String> {
     let root = Root::open(at)?;
     // A killed run may have left emulators without configuration.
     let mut folders = vec![args.desired.emulators.clone()];
@@ -127,7 +112,7 @@ pub(crate) fn unpersist(args: &CommonArgs, at: &Path) -> Result<Output, Error> {
 }
 
 /// Prints the rules.
-pub(crate) fn export(args: &CommonArgs, all: Vec<&'static Handler>) -> Result<Output, Error> {
+pub(crate) fn export(args: &CommonArgs, all: Vec<&'static Handler>) -> Result<Output, String> {
     Ok(Output::success(binfmt_d::rules(&needed(all)?, &args.desired)))
 }
 
@@ -140,12 +125,12 @@ fn output(args: &CommonArgs, text: String) -> Output {
 }
 
 /// The handlers that this machine needs.
-fn needed(mut handlers: Vec<&'static Handler>) -> Result<Vec<&'static Handler>, Error> {
+fn needed(mut handlers: Vec<&'static Handler>) -> Result<Vec<&'static Handler>, String> {
     if let Some(emulation) = Emulation::current() {
-        return Err(Error::Refused(emulation.to_string()));
+        return Err(emulation.to_string());
     }
     let mut native_support = NativeSupportCache::new(None);
     handlers.retain(|handler| handler.target != HOST && native_support.of(handler) == NativeSupport::Needed);
-    let none = || Error::Refused("this machine runs programs of these architectures natively".into());
-    if handlers.is_empty() { Err(none()) } else { Ok(handlers) }
+    let none = "this machine runs programs of these architectures natively";
+    if handlers.is_empty() { Err(none.into()) } else { Ok(handlers) }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::binfmt_d::HEADER;
 use super::host_root::Root;
-use super::{Error, manifest};
+use super::{manifest, taken};
 use crate::emulators::{self, CopyJob, StagingDir};
 use crate::request::{DesiredState, HOST_EMULATOR_DIR, Label};
 use crate::table::Handler;
@@ -38,23 +38,21 @@ pub(super) struct Unit {
 
 impl Unit {
     /// Checks that the service can be written.
-    pub(super) fn new(root: &Root, handlers: &[&Handler], desired: &DesiredState) -> Result<Self, Error> {
+    pub(super) fn new(root: &Root, handlers: &[&Handler], desired: &DesiredState) -> Result<Self, String> {
         let emulators = &desired.emulators;
         let is_plain = emulators.bytes().all(|byte| byte.is_ascii_alphanumeric() || PLAIN.contains(&byte));
         let is_hidden = HIDDEN.iter().any(|folder| Path::new(emulators).starts_with(folder));
         if !is_plain || is_hidden {
-            return Err(Error::Refused(format!(
+            return Err(format!(
                 "--copy-to {emulators}: with --unit, name a path of letters, digits and /._-+@, that is not in a home or \
                  temporary folder"
-            )));
+            ));
         }
         let folder = root.find(FOLDER)?.ok_or_else(|| {
-            Error::Refused(format!(
-                "no {FOLDER} below --root: is systemd installed there, and is that the host's root?"
-            ))
+            format!("no {FOLDER} below --root: is systemd installed there, and is that the host's root?")
         })?;
         if folder.has(NAME) && !manifest::is_ours(&folder, NAME) {
-            return Err(Error::taken(FOLDER, NAME));
+            return Err(taken(FOLDER, NAME));
         }
         Ok(Self { folder, text: text(handlers, desired) })
     }
