@@ -7,7 +7,7 @@ pub(super) fn hints(path: &str) -> Vec<String> {
     let mut hints = Vec::new();
     if text("/sys/fs/selinux/enforce").trim_end() == "1" {
         hints.push(format!(
-            "SELinux is enforcing; see ausearch -m avc -ts recent; to label the emulator, and then register it again: \
+            "SELinux is enforcing; see ausearch -m avc -ts recent; label the emulator, then register it again: \
              chcon -t bin_t {path}"
         ));
     }

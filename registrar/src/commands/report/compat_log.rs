@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::messages::has_entry;
 use super::{Notes, Report, Row};
 use crate::apply::{PlanResult, PlanStatus};
 use crate::output::Output;
@@ -20,11 +21,7 @@ pub(super) fn output(mode: CompatMode, report: &Report<'_>, rows: &[Row<'_>], no
 
 /// Whether our entry is there now.
 fn is_in_place(result: &PlanResult) -> bool {
-    let is_desired = matches!(
-        result.plan.outcome,
-        PlanOutcome::Registered | PlanOutcome::Replaced(_) | PlanOutcome::Refreshed | PlanOutcome::Unchanged
-    );
-    is_desired && result.end == PlanStatus::AsPlanned
+    has_entry(&result.plan.outcome) && result.end == PlanStatus::AsPlanned
 }
 
 fn installing(rows: &[Row<'_>], notes: &Notes) -> Output {

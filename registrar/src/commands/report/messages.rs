@@ -116,10 +116,9 @@ impl Report<'_> {
                 Message { word: "failed", detail, failure }
             }
             PlanOutcome::Unreadable { name: unread, errno } => {
-                let cause = errno_text(errno);
-                let whose = if unread == name { "whose entry it is".into() } else { format!("whose {unread} is") };
+                let detail = format!("cannot read {unread}: {}", errno_text(errno));
                 let error = Error::Read { path: self.at.join(unread), errno };
-                failed(format!("cannot tell {whose}: {cause}"), error.to_string(), error.grouped_text())
+                failed(detail, error.to_string(), error.grouped_text())
             }
             _ => return None,
         })
@@ -172,13 +171,16 @@ fn skipped(target: &str, skip: &SkipReason) -> String {
     }
 }
 
+/// Whether the plan leaves an entry of ours.
+pub(super) fn has_entry(outcome: &PlanOutcome) -> bool {
+    use PlanOutcome::{Refreshed, Registered, Replaced, Unchanged};
+    matches!(outcome, Registered | Replaced(_) | Refreshed | Unchanged)
+}
+
 /// About another tool's entry for this target, if there is one.
 fn beside(plan: &HandlerPlan) -> String {
     let Some(ForeignEntry { name, owner, covers_some }) = &plan.beside else { return String::new() };
-    let is_served = matches!(
-        plan.outcome,
-        PlanOutcome::Registered | PlanOutcome::Replaced(_) | PlanOutcome::Refreshed | PlanOutcome::Unchanged
-    );
+    let is_served = has_entry(&plan.outcome);
     match plan.outcome {
         PlanOutcome::Skipped(SkipReason::Served) => format!(" served by {name}, {owner}"),
         _ if is_served && plan.main != EntryName::Primary => {
