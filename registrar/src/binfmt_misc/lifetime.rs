@@ -8,17 +8,15 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process;
 use std::time::Duration;
-use std::{process, thread};
 
-use nix::errno::Errno;
 use nix::mount::{mount, umount};
-use nix::sched::{CloneFlags, setns, unshare};
 
-use super::BinfmtMount;
-use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Mounted, Timestamp};
+use super::mount::{FILE_SYSTEM, MOUNT_FLAGS, Mounted, Timestamp};
 use super::userns::has_instances;
-use crate::sys::{self, errno};
+use super::{BinfmtMount, helper};
+use crate::sys;
 use crate::table::{NAME_SUFFIXES, TABLE};
 
 /// How long a run may take to decide whether the instance that it has made is to stay, and to end after that: until
@@ -110,7 +108,7 @@ pub(super) fn needs_its_mount(folder: &Path, age: InstanceAge) -> bool {
 fn trial_vanishes(folder: &Path) -> bool {
     let Some(handler) = TABLE.handlers.first() else { return true };
     let name = handler.name_with(NAME_SUFFIXES[0]);
-    let entry = folder.join(&name);
+    let entry = folder.join(&*name);
     let line = format!(":{name}:M::trial of registrar::/nonexistent/{}:", handler.emulator);
     let trial = || {
         fs::write(folder.join("register"), line)?;
@@ -148,29 +146,12 @@ pub(crate) fn lasting(folder: &BinfmtMount) -> Lifetime {
     let (ours, firsts) = (mount_namespace("self"), mount_namespace("1"));
     // PID 1 of a container is not the host's.
     let is_host_in_sight = sys::namespace("self", "pid").as_deref() == Some(sys::INITIAL_PID_NAMESPACE);
-    if is_host_in_sight && firsts.is_some() && (ours == firsts || mount_for_first_process().is_ok()) {
+    if is_host_in_sight && firsts.is_some() && (ours == firsts || helper::mount_for_first_process().is_ok()) {
         Lifetime::Permanent
     } else if is_kept(ours.as_deref()) {
         Lifetime::MountNamespace
     } else {
         Lifetime::Process
-    }
-}
-
-/// Mounts `binfmt_misc` at the usual place of PID 1's mount namespace.
-fn mount_for_first_process() -> Result<(), Errno> {
-    let namespace = File::open("/proc/1/ns/mnt").map_err(|error| errno(&error))?;
-    // A thread of its own has a root and a mount namespace of its own, which go when it ends.
-    let mounting = thread::spawn(move || {
-        unshare(CloneFlags::CLONE_FS)?;
-        setns(namespace, CloneFlags::CLONE_NEWNS)?;
-        mount(Some(FILE_SYSTEM), DEFAULT_MOUNT, Some(FILE_SYSTEM), MOUNT_FLAGS, None::<&str>)
-    });
-    match mounting.join() {
-        // An automount was faster.
-        Ok(Err(Errno::EBUSY)) => Ok(()),
-        Ok(mounted) => mounted,
-        Err(_) => Err(Errno::UnknownErrno),
     }
 }
 
