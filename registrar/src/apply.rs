@@ -77,7 +77,7 @@ impl<'a> Writer<'a> {
         let DesiredState { emulators, flags, .. } = self.desired;
         match change {
             Operation::Add(slot) => self.add(handler, slot, &handler.line_with(slot.suffix(), emulators, flags)),
-            Operation::Remove(slot) => self.folder.remove(&slot.name(handler), handler),
+            Operation::Remove(slot) => self.folder.remove(&handler.name_with(slot.suffix()), handler),
         }
     }
 

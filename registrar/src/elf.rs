@@ -8,14 +8,14 @@ use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::libc;
+use rustix::fs::{CWD, OFlags};
 
 use crate::arch;
-use crate::sys::{errno, errno_text};
+use crate::sys::{self, errno, errno_text};
 
 /// More program headers than any emulator has; real ones have about ten.
 const MOST_SEGMENTS: u16 = 64;
@@ -27,13 +27,6 @@ const PAGE: usize = 4096;
 const HEADER: usize = 64;
 const SEGMENT: usize = 56;
 const PT_INTERP: u32 = 3;
-
-/// An executable for this host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Facts {
-    /// The program that loads it, of one that is not static.
-    pub(crate) loader: Option<String>,
-}
 
 /// Why a file tells nothing, or is nothing that this machine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,15 +53,13 @@ impl fmt::Display for Unfit {
     }
 }
 
-/// Reads what there is to know of an emulator.
-pub(crate) fn read(path: &Path) -> Result<Facts, Unfit> {
-    // Nobody is waited for, should it be a FIFO.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    facts(&file.map_err(unreadable)?)
+/// The program that loads an emulator, unless it is static: `PT_INTERP`.
+pub(crate) fn loader(path: &Path) -> Result<Option<String>, Unfit> {
+    // `O_NONBLOCK`: do not block on a FIFO.
+    loader_of(&sys::open(CWD, path, OFlags::NONBLOCK).map_err(Unfit::Unreadable)?)
 }
 
-/// Reads it from an open file.
-pub(crate) fn facts(file: &File) -> Result<Facts, Unfit> {
+fn loader_of(file: &File) -> Result<Option<String>, Unfit> {
     let mut start = [0; PAGE];
     // A FIFO or a folder cannot be read at an offset, and says so.
     let length = file.read_at(&mut start, 0).map_err(unreadable)?;
@@ -90,18 +81,16 @@ pub(crate) fn facts(file: &File) -> Result<Facts, Unfit> {
     if usize::from(size) != SEGMENT || count > MOST_SEGMENTS {
         return Err(Unfit::Damaged);
     }
-    let mut facts = Facts::default();
     for index in 0..u64::from(count) {
         let at = segments.checked_add(index * SEGMENT as u64).ok_or(Unfit::Damaged)?;
         let segment = part(file, header, at, SEGMENT as u64)?;
-        let content = || part(file, header, fields.word(&segment, 8), fields.word(&segment, 32));
         if fields.long(&segment, 0) == PT_INTERP {
-            let name = content()?;
+            let name = part(file, header, fields.word(&segment, 8), fields.word(&segment, 32))?;
             let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-            facts.loader = Some(String::from_utf8_lossy(name).into_owned());
+            return Ok(Some(String::from_utf8_lossy(name).into_owned()));
         }
     }
-    Ok(facts)
+    Ok(None)
 }
 
 /// Whether a program that begins so is for the machine that this one is compiled for.
@@ -179,10 +168,10 @@ mod tests {
 
     #[test]
     fn a_program_of_this_machine_tells_its_loader() {
-        let facts = facts(&file("own", &own())).expect("facts");
-        assert!(facts.loader.as_deref().is_none_or(|loader| loader.starts_with('/')), "{facts:?}");
-        let emulator = read(Path::new("/usr/bin/env")).expect("/usr/bin/env is no script");
-        assert!(emulator.loader.is_some_and(|loader| loader.contains("/ld")), "dynamic on every machine that tests");
+        let own = loader_of(&file("own", &own())).expect("an ELF file");
+        assert!(own.as_deref().is_none_or(|loader| loader.starts_with('/')), "{own:?}");
+        let dynamic = loader(Path::new("/usr/bin/env")).expect("/usr/bin/env is no script");
+        assert!(dynamic.is_some_and(|loader| loader.contains("/ld")), "dynamic on every machine that tests");
     }
 
     #[test]
@@ -208,10 +197,10 @@ mod tests {
             ("foreign", foreign.to_vec(), Unfit::Foreign(4)),
         ];
         for (name, content, expected) in cases {
-            assert_eq!(facts(&file(name, &content)), Err(expected), "{name}");
+            assert_eq!(loader_of(&file(name, &content)), Err(expected), "{name}");
         }
-        assert_eq!(read(Path::new("/nonexistent")), Err(Unfit::Unreadable(Errno::ENOENT)));
-        assert_eq!(read(Path::new("/")), Err(Unfit::Unreadable(Errno::EISDIR)));
+        assert_eq!(loader(Path::new("/nonexistent")), Err(Unfit::Unreadable(Errno::ENOENT)));
+        assert_eq!(loader(Path::new("/")), Err(Unfit::Unreadable(Errno::EISDIR)));
     }
 
     #[test]
@@ -227,6 +216,6 @@ mod tests {
         let kind = if arch::ELF.1 == 2 { PT_INTERP.to_be_bytes() } else { PT_INTERP.to_le_bytes() };
         long[at..at + 4].copy_from_slice(&kind);
         long[at + 32..at + 40].fill(0x11);
-        assert_eq!(facts(&file("long", &long)), Err(Unfit::Damaged));
+        assert_eq!(loader_of(&file("long", &long)), Err(Unfit::Damaged));
     }
 }

@@ -284,7 +284,7 @@ impl HandlerPlan {
 pub(crate) fn text_difference(handler: &Handler, desired: &DesiredState, entry: &Entry) -> Option<Drift> {
     if !entry.enabled {
         Some(Drift::Disabled)
-    } else if entry.interpreter != handler.interpreter(&desired.emulators) {
+    } else if !handler.is_interpreter(&entry.interpreter, &desired.emulators) {
         Some(Drift::Interpreter)
     } else if !desired.flags.are(&entry.flags) {
         Some(Drift::Flags)

@@ -99,7 +99,7 @@ pub(crate) fn verify(question: &VerifyRequest<'_>) -> Result<Verified, Error> {
         way: way.unwrap_or(Isolation::Memory),
         emulators,
         good: TABLE.probe_status.into(),
-        look: &elf::read,
+        look: &elf::loader,
         real: &|path: &Path| fs::canonicalize(path).ok(),
     };
     let mut verified = Verified::new(folder.path(), is_switched_on, way, refused);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::mount::mount;
 use nix::sys::statfs::{FsType, statfs};
+use rustix::fs::{CWD, OFlags};
 
 use super::lifetime::{self, InstanceAge};
 use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Timestamp};
@@ -108,7 +109,7 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result
     loop {
         let folder = find(only, missing)?;
         let path = folder.path().join("register");
-        let (seen, pause) = match File::options().write(true).open(&path) {
+        let (seen, pause) = match sys::open(CWD, &path, OFlags::WRONLY) {
             Ok(file) => {
                 sys::lock(&file, LOCK_TIMEOUT, RETRY_DELAY)
                     .map_err(|errno| Error::Lock { path: path.clone(), errno })?;
@@ -123,14 +124,12 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result
                     ("another one, time and again", RETRY_DELAY)
                 }
             }
-            Err(error) => match errno(&error) {
-                // Unmounted since it was found.
-                Errno::ENOENT => ("not there", RETRY_DELAY),
-                errno @ (Errno::EACCES | Errno::EPERM | Errno::EROFS) => {
-                    return Ok((folder, RegisterFile::closed(Error::Register { path, errno })));
-                }
-                errno => return Err(Error::Register { path, errno }),
-            },
+            // Unmounted since it was found.
+            Err(Errno::ENOENT) => ("not there", RETRY_DELAY),
+            Err(errno @ (Errno::EACCES | Errno::EPERM | Errno::EROFS)) => {
+                return Ok((folder, RegisterFile::closed(Error::Register { path, errno })));
+            }
+            Err(errno) => return Err(Error::Register { path, errno }),
         };
         if start.elapsed() > LOCK_TIMEOUT {
             return Err(Error::RegisterUnstable { path, seen });

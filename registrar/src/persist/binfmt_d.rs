@@ -27,7 +27,10 @@ pub(super) fn file(handlers: &[&'static Handler], desired: &DesiredState) -> Str
 
 /// A line for each, as they are written to `register`.
 pub(super) fn rules(handlers: &[&'static Handler], desired: &DesiredState) -> String {
-    handlers.iter().flat_map(|handler| [handler.line_in(&desired.emulators, &desired.flags), "\n".into()]).collect()
+    handlers
+        .iter()
+        .flat_map(|handler| [handler.line_with("", &desired.emulators, &desired.flags), "\n".into()])
+        .collect()
 }
 
 /// Folders of the emulators that a file of ours names.
