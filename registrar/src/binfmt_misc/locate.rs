@@ -91,7 +91,7 @@ pub(crate) fn find(only: Option<&Path>, missing: MountPolicy) -> Result<BinfmtMo
             Ok(BinfmtMount::mounted(at, before, needs_it))
         }
         // It is there already, or another run was faster. Over another instance than its own the kernel would mount.
-        Err(Errno::EBUSY) if is_mounted() => Ok(BinfmtMount::own(at)),
+        Err(Errno::EBUSY) if was_mounted || is_mounted() => Ok(BinfmtMount::own(at)),
         // Without the capability to mount. On a kernel with but one instance, that one is not what is asked for.
         Err(Errno::EPERM | Errno::EACCES)
             if missing == MountPolicy::PreferOwn && was_mounted && userns::has_instances() =>
