@@ -4,19 +4,22 @@
 //! Entries used to keep their file system alive. Since Linux 6.7 they vanish with its last mount, and so with a container
 //! that has mounted it for itself.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process;
+use std::process::{self, ExitCode};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::mount::{mount, umount};
+use nix::sched::{CloneFlags, setns, unshare};
 
-use super::mount::{FILE_SYSTEM, MOUNT_FLAGS, Mounted, Timestamp};
-use super::userns::has_instances;
+use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Mounted, Timestamp};
+use super::userns::{self, has_instances};
 use super::{BinfmtMount, helper};
-use crate::sys;
+use crate::sys::{self, errno};
 use crate::table::{NAME_SUFFIXES, TABLE};
 
 /// How long a run may take to decide whether the instance that it has made is to stay, and to end after that: until
@@ -60,13 +63,13 @@ impl InstanceAge {
 }
 
 impl BinfmtMount {
-    /// Whether entries would vanish as soon as this run's mount does. To be asked with the lock: who had it before may
-    /// have held the instance, and have given it up.
+    /// Whether entries would vanish with this run's mount. To be called with the lock: its last owner may have held the
+    /// instance, and released it since.
     pub(super) fn depends_on_our_mount(&self) -> bool {
         self.age_in_need() == Some(InstanceAge::New)
     }
 
-    /// Whether who made the instance may be about to give it up.
+    /// The creator is under 1 s old and may still unmount it.
     pub(super) fn creator_may_unmount(&self) -> bool {
         self.age_in_need() == Some(InstanceAge::Young)
     }
@@ -146,12 +149,39 @@ pub(crate) fn lasting(folder: &BinfmtMount) -> Lifetime {
     let (ours, firsts) = (mount_namespace("self"), mount_namespace("1"));
     // PID 1 of a container is not the host's.
     let is_host_in_sight = sys::namespace("self", "pid").as_deref() == Some(sys::INITIAL_PID_NAMESPACE);
-    if is_host_in_sight && firsts.is_some() && (ours == firsts || helper::mount_for_first_process().is_ok()) {
+    if is_host_in_sight
+        && firsts.is_some()
+        && (ours == firsts || helper::start(helper::MOUNT_FOR_FIRST, Path::new(DEFAULT_MOUNT)).is_ok())
+    {
         Lifetime::Permanent
     } else if is_kept(ours.as_deref()) {
         Lifetime::MountNamespace
     } else {
         Lifetime::Process
+    }
+}
+
+/// What a helper process does, if this is one.
+pub(crate) fn run_if_helper(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let (task, at) = (arguments.nth(1)?, arguments.next());
+    let at = Path::new(at.as_ref()?);
+    let done = match task.to_str()? {
+        helper::REMOUNT => unshare(CloneFlags::CLONE_NEWNS).and_then(|()| userns::remount(at)),
+        helper::MOUNT_FOR_FIRST => mount_for_first_process(at),
+        _ => return None,
+    };
+    let status = done.err().map_or(Ok(0), |errno| u8::try_from(errno as i32));
+    Some(status.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Mounts `binfmt_misc` in PID 1's mount namespace.
+fn mount_for_first_process(at: &Path) -> Result<(), Errno> {
+    let namespace = File::open("/proc/1/ns/mnt").map_err(|error| errno(&error))?;
+    setns(namespace, CloneFlags::CLONE_NEWNS)?;
+    match mount(Some(FILE_SYSTEM), at, Some(FILE_SYSTEM), MOUNT_FLAGS, None::<&str>) {
+        // An automount was faster.
+        Err(Errno::EBUSY) => Ok(()),
+        mounted => mounted,
     }
 }
 

@@ -102,8 +102,8 @@ pub(crate) fn find(only: Option<&Path>, missing: MountPolicy) -> Result<BinfmtMo
     }
 }
 
-/// Finds the folder, mounting it if need be, and keeps all other runs from changing it as long as what is returned
-/// lives. Where `register` may not be written there is no lock, and nothing that could be changed.
+/// Finds the folder, mounting it if need be, and locks `register` as long as the returned file is open. Without write
+/// permission on `register` there is no lock, and nothing can be changed.
 pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result<(BinfmtMount, RegisterFile), Error> {
     let start = Instant::now();
     loop {

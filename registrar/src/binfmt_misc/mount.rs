@@ -158,14 +158,13 @@ impl BinfmtMount {
         self.remove_if(name, &|entry| entry.is_of(handler))
     }
 
-    /// Removes an entry that is as `listed`, whosever it is.
+    /// Removes an entry of any tool, if it is still as `listed`.
     pub(crate) fn remove_listed(&self, name: &str, listed: &Entry) -> Result<(), Error> {
         self.remove_if(name, &|entry| entry == listed)
     }
 
-    /// Removes an entry if it is still the one that is meant: who does not ask for the lock may have put another in its
-    /// place. Read and written through one open file, it is one entry: what is written to one that has gone is
-    /// lost, whatever has its name now.
+    /// Removes an entry if it is still the one that is meant: a tool that takes no lock may have replaced it. Read and
+    /// written through one open file, it is one entry: a write to a removed entry does nothing to its successor.
     fn remove_if(&self, name: &str, is_meant: &dyn Fn(&Entry) -> bool) -> Result<(), Error> {
         let path = self.path.join(name);
         let failed = |errno| Error::Remove { path: path.clone(), errno };

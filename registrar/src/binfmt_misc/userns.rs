@@ -139,7 +139,8 @@ pub(super) fn is_own(at: &Path) -> Option<bool> {
 /// namespace; nothing if it cannot be asked.
 fn may_change(at: &Path) -> Option<bool> {
     // EPERM may be about the mount namespace, which belongs to another user namespace until this process makes one.
-    let changed = remount(at).or_else(|errno| if errno == Errno::EPERM { helper::remount(at) } else { Err(errno) });
+    let changed = remount(at)
+        .or_else(|errno| if errno == Errno::EPERM { helper::start(helper::REMOUNT, at) } else { Err(errno) });
     match changed {
         Ok(()) => Some(true),
         Err(Errno::EPERM) => Some(false),

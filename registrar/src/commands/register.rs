@@ -270,7 +270,7 @@ fn of_namespace(namespace: &UserNamespace) -> String {
     format!("for programs of {namespace} alone")
 }
 
-/// What is there.
+/// Reads all entries, unless `status` says that the kernel uses none.
 fn observe(location: &Location) -> Result<Entries, Error> {
     match &location.mount {
         Some(mount) if !mount.is_switched_on()? => Err(Error::SwitchedOff { at: mount.path().into() }),
