@@ -1,9 +1,11 @@
 //! The folder: lists and reads entries, adds and removes them, and is unmounted again.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -128,6 +130,7 @@ impl BinfmtMount {
         let mut entries = Vec::new();
         let mut listed = [MaybeUninit::uninit(); LISTED_AT_ONCE];
         let mut text = [0; LONGEST_ENTRY];
+        let mut path = self.path.join("register");
         let mut files = RawDir::new(&folder, &mut listed);
         while let Some(file) = files.next() {
             let file = file.map_err(unlisted)?;
@@ -135,7 +138,8 @@ impl BinfmtMount {
             if [c".", c"..", c"register", c"status"].contains(&name) {
                 continue;
             }
-            let entry = match sys::open(&folder, name, OFlags::RDONLY).and_then(|file| read(&file, &mut text)) {
+            path.set_file_name(OsStr::from_bytes(name.to_bytes()));
+            let entry = match sys::open(CWD, &path, OFlags::RDONLY).and_then(|file| read(&file, &mut text)) {
                 Ok(text) => Entry::parse(&text),
                 // Removed since it was listed.
                 Err(Errno::ENOENT) => continue,
