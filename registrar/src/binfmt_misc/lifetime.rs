@@ -166,7 +166,10 @@ pub(crate) fn run_if_helper(mut arguments: impl Iterator<Item = OsString>) -> Op
     let (task, at) = (arguments.nth(1)?, arguments.next());
     let at = Path::new(at.as_ref()?);
     let done = match task.to_str()? {
-        helper::REMOUNT => unshare(CloneFlags::CLONE_NEWNS).and_then(|()| userns::remount(at)),
+        // Without a mount namespace the kernel cannot be asked, which EPERM would hide.
+        helper::REMOUNT => {
+            unshare(CloneFlags::CLONE_NEWNS).map_err(|_| Errno::ECANCELED).and_then(|()| userns::remount(at))
+        }
         helper::MOUNT_FOR_FIRST => mount_for_first_process(at),
         _ => return None,
     };
