@@ -65,7 +65,7 @@ pub(crate) struct Ran {
 impl Sandbox {
     pub(crate) fn enter(users: Users, mounted: bool, registrar: PathBuf, scratch: PathBuf) -> Self {
         let folder = PathBuf::from(binfmt_misc::USUAL);
-        namespace::enter(users).expect("a user namespace; are they switched off on this machine?");
+        namespace::enter_unmounted(users).expect("a user namespace; are they switched off on this machine?");
         if mounted {
             namespace::mount_binfmt_misc(&folder).expect("binfmt_misc in a user namespace, which needs Linux 6.7");
         }

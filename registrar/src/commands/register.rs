@@ -51,9 +51,8 @@ pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
 /// Registers all in the namespace that this process has made, and will be the last of. Says too whether anything is
 /// registered now.
 pub(super) fn register_in_own_namespace(args: &CommonArgs) -> Result<(Output, bool), Error> {
-    let emulation = Emulation::current();
-    let registration =
-        Registration { args, namespace: None, emulation, is_dry_run: false, must_last: false, verify: false };
+    let (namespace, emulation) = (UserNamespace::current(), Emulation::current());
+    let registration = Registration { args, namespace, emulation, is_dry_run: false, must_last: false, verify: false };
     registration.refuse_emulation()?;
     let mut location = Location::locked(binfmt_misc::find_and_lock(None, MountPolicy::RequireOwn)?);
     let output = registration.register_at(&mut location, &handlers(args))?;
@@ -170,7 +169,7 @@ impl Registration<'_> {
             Lifetime::MountNamespace => remarks.push("as long as this mount namespace".into()),
             Lifetime::Permanent => {}
         }
-        remarks.extend(mount.namespace().map(|namespace| of_namespace(&namespace)));
+        remarks.extend(self.namespace.as_ref().filter(|_| mount.is_own() == Some(true)).map(of_namespace));
         Ok(remarks)
     }
 
@@ -179,7 +178,7 @@ impl Registration<'_> {
         if location.mount.is_none() {
             remarks.push(format!("binfmt_misc to be mounted at {}", location.at.display()));
         }
-        let is_alone = || location.mount.as_ref().is_none_or(|mount| mount.namespace().is_some());
+        let is_alone = || location.mount.as_ref().is_none_or(|mount| mount.is_own() == Some(true));
         remarks.extend(self.namespace.as_ref().filter(|_| is_alone()).map(of_namespace));
         remarks.extend(self.emulation.map(|emulation| format!("not to be done here: {emulation}")));
         if self.args.copies.is_some() {
@@ -268,7 +267,7 @@ fn of_namespace(namespace: &UserNamespace) -> String {
     format!("for programs of {namespace} only")
 }
 
-/// What is there.
+/// Reads all entries, unless `status` says that the kernel uses none.
 fn observe(location: &Location) -> Result<Entries, Error> {
     match &location.mount {
         Some(mount) if !mount.is_switched_on()? => Err(Error::SwitchedOff { at: mount.path().into() }),
@@ -279,8 +278,8 @@ fn observe(location: &Location) -> Result<Entries, Error> {
 /// What keeps an emulator in a folder of the user's from running wherever its entry is used. Those of the image are known
 /// to be static; one that cannot be opened, the kernel will tell.
 fn not_static(path: &str) -> Option<String> {
-    match elf::read(Path::new(path)) {
-        Ok(facts) => facts.loader.map(|loader| format!("not static: it needs {loader}")),
+    match elf::loader(Path::new(path)) {
+        Ok(loader) => loader.map(|loader| format!("not static: it needs {loader}")),
         Err(Unfit::Unreadable(_)) => None,
         Err(unfit) => Some(unfit.to_string()),
     }

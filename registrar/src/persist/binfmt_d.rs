@@ -25,7 +25,10 @@ pub(super) fn file(handlers: &[&'static Handler], desired: &DesiredState) -> Str
 
 /// One line for each handler, as `register` takes it.
 pub(super) fn rules(handlers: &[&'static Handler], desired: &DesiredState) -> String {
-    handlers.iter().flat_map(|handler| [handler.line_in(&desired.emulators, &desired.flags), "\n".into()]).collect()
+    handlers
+        .iter()
+        .flat_map(|handler| [handler.line_with("", &desired.emulators, &desired.flags), "\n".into()])
+        .collect()
 }
 
 /// The emulators' folders in a file of ours.

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use super::{Check, CheckStatus};
 use crate::binfmt_misc::Entry;
-use crate::elf::{self, Facts, Unfit};
+use crate::elf::{self, Unfit};
 use crate::sys::errno_text;
 use crate::table::Handler;
 
@@ -17,10 +17,8 @@ pub(super) fn emulator(handler: &Handler, entry: &Entry) -> Check {
     let path = &entry.interpreter;
     let check = |state, detail: String| Check::of(handler, "emulator", state, detail);
     let is_fixed = entry.flags.contains('F');
-    match elf::read(Path::new(path)) {
-        Ok(Facts { loader: Some(loader), .. }) => {
-            check(Broken, format!("{path} is not static, it needs {loader}; register a static one"))
-        }
+    match elf::loader(Path::new(path)) {
+        Ok(Some(loader)) => check(Broken, format!("{path} is not static, it needs {loader}; register a static one")),
         Ok(_) if is_fixed => check(Holds, format!("{path} is static")),
         Ok(_) => {
             let fix = format!("registrar register {} sets F", handler.target);
