@@ -55,7 +55,7 @@ pub fn become_node() -> Option<io::Error> {
 
 /// What runs in a new node, which this process has made and entered.
 fn in_new_node(registrar: &OsStr) -> io::Result<Command> {
-    namespace::enter(Users::One(0))?;
+    namespace::enter_unmounted(Users::One(0))?;
     namespace::mount_binfmt_misc(Path::new(DEFAULT_MOUNT_POINT))?;
     io::stdout().write_all(BEGINS.as_bytes())?;
     let mut command = Command::new(registrar);

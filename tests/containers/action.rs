@@ -49,7 +49,7 @@ fn setup_qemu_actions_calls_do_what_it_expects() {
     assert!(looked.expect("registrar starts").success() && !host::is_mounted());
     let (code, _, err) = call(&["--install", "linux/arm64"]);
     let last = err.lines().last().unwrap_or_default();
-    assert!(code == Some(1) && last.starts_with("handlers would vanish with this container: "), "{code:?}: {err}");
+    assert!(code == Some(1) && last.starts_with("handlers would disappear with this container: "), "{code:?}: {err}");
     assert!(!host::is_mounted() && !runs());
 
     host::mount_it();

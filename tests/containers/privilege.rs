@@ -170,7 +170,7 @@ fn podman_needs_no_capability_and_no_namespace() {
 }
 
 #[test]
-fn podman_without_root_is_refused_with_the_cure() {
+fn podman_without_root_is_refused_with_how_to_fix_it() {
     let scratch = Scratch::new();
     let host = Host::mounted();
     let user = User::new();
@@ -209,7 +209,7 @@ fn privileged() -> &'static [&'static str] {
 }
 
 #[test]
-fn docker_with_a_user_namespace_is_refused_with_the_cure() {
+fn docker_with_a_user_namespace_is_refused_with_how_to_fix_it() {
     let scratch = Scratch::new();
     let host = Host::mounted();
     // Its ids are lent to all containers.

@@ -20,7 +20,7 @@ use crate::{Test, test};
 pub(crate) const TESTS: &[Test] = &[
     test("concurrent/in_one_container", |sandbox| in_containers(sandbox, 1)),
     test("concurrent/in_two_containers", |sandbox| in_containers(sandbox, 2)),
-    Test { mounted: false, ..test("concurrent/two_that_would_vanish", two_that_would_vanish) },
+    Test { mounted: false, ..test("concurrent/two_that_would_disappear", two_that_would_disappear) },
 ];
 
 const ROUNDS: usize = 100;
@@ -222,11 +222,11 @@ const HELD_UP: &[HeldUp] = &[
 ];
 
 /// In two containers of which neither has it mounted, and which nothing keeps: each may see what the other has mounted.
-fn two_that_would_vanish(sandbox: &Sandbox) {
+fn two_that_would_disappear(sandbox: &Sandbox) {
     sandbox.lose_keeper();
     let mut random = random::seeded("concurrent");
     let expected = format!(
-        "handlers would vanish with this process's mount of binfmt_misc: nothing else keeps that of {}; \
+        "handlers would disappear with this process: nothing else keeps the binfmt_misc mount of {}; \
          see run, --stay and --temporary in registrar --help\n",
         fs::read_link("/proc/self/ns/user").expect("a namespace").display()
     );
@@ -244,7 +244,7 @@ fn two_that_would_vanish(sandbox: &Sandbox) {
             namespace::mount_binfmt_misc(sandbox.folder()).expect("no entry is left");
             umount(sandbox.folder()).expect("unmounted");
         }
-        println!("concurrent: two whose handlers would vanish, one {what}, {rounds} times: both refused");
+        println!("concurrent: two whose handlers would disappear, one {what}, {rounds} times: both refused");
     }
 }
 

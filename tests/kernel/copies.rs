@@ -155,7 +155,7 @@ fn as_the_environment_says(sandbox: &Sandbox) {
     let out = run(&["register", "s390x", "--bindir", "/usr/bin/"], "").out;
     assert!(out.starts_with("qemu-s390x  replaced      /usr/bin/qemu-s390x-static (before"), "{out}");
     let bad = run(&["register", "s390x"], "-R");
-    assert_eq!(bad.err, "CHCON '-R': only -t TYPE, or a whole label, is understood\n");
+    assert_eq!(bad.err, "CHCON '-R': not -t TYPE or a full label\n");
 }
 
 fn where_they_are_already(sandbox: &Sandbox) {

@@ -54,7 +54,7 @@ fn changed_before_it_is_opened(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
     let ran = replaced_before(sandbox, hold_up, &["register", "s390x", "--credentials"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(1), cause));
-    assert!(ran.out.starts_with("qemu-s390x  failed        served by qemu-s390x.registrar\n"), "{}", ran.out);
+    assert!(ran.out.starts_with("qemu-s390x  failed        removed; left over: qemu-s390x.registrar\n"), "{}", ran.out);
     assert_eq!(sandbox.names(), ["qemu-s390x", "qemu-s390x.registrar"]);
     let out = sandbox.succeeds(&["register", "s390x", "--credentials"]);
     assert!(out.contains("1 replaced") || out.contains("1 refreshed"), "{out}");

@@ -161,9 +161,9 @@ fn looks_after_what_was_asked_for(sandbox: &Sandbox) {
 fn says_a_thing_once(sandbox: &Sandbox) {
     let folder = sandbox.emulators(&["aarch64", "m68k"]);
     let _resident = Resident::start_logged(sandbox, &["arm64,m68k", "--bindir", folder.to_str().expect("text")]);
-    let healed = "all is in place again\n";
+    let healed = "all handlers are in place again\n";
     sandbox.write("status", "0");
-    wait_until("told", || said(sandbox, "err").contains("binfmt_misc is switched off"));
+    wait_until("told", || said(sandbox, "err").contains("binfmt_misc is disabled"));
     thread::sleep(TWO_LOOKS);
     assert_eq!((said(sandbox, "err").lines().count(), said(sandbox, "out").contains(healed)), (1, false));
     sandbox.write("status", "1");
@@ -249,13 +249,13 @@ fn what_stands_in_the_way(sandbox: &Sandbox) {
     let cases = [
         (
             "unshare:error=EPERM",
-            "making a user namespace: operation not permitted; this machine or container does not allow it \
-             (see sysctl user.max_user_namespaces, and seccomp in containers)\n",
+            "making a user namespace: operation not permitted; this host or container forbids it \
+             (sysctl user.max_user_namespaces; in containers seccomp)\n",
         ),
         (
             "mount:error=EPERM:when=2",
-            "a user namespace has no binfmt_misc of its own here: that needs Linux 6.7, and no AppArmor that forbids \
-             it (sysctl kernel.apparmor_restrict_unprivileged_userns)\n",
+            "user namespaces cannot mount binfmt_misc here: it needs Linux 6.7, and AppArmor must allow it \
+             (sysctl kernel.apparmor_restrict_unprivileged_userns)\n",
         ),
     ];
     for (inject, err) in cases {

@@ -65,7 +65,7 @@ pub(crate) struct CommandResult {
 impl Sandbox {
     pub(crate) fn enter(users: Users, mounted: bool, registrar: PathBuf, scratch: PathBuf) -> Self {
         let folder = PathBuf::from(binfmt_misc::DEFAULT_MOUNT_POINT);
-        namespace::enter(users).expect("a user namespace; are they disabled on this machine?");
+        namespace::enter_unmounted(users).expect("a user namespace; are they disabled on this machine?");
         if mounted {
             namespace::mount_binfmt_misc(&folder).expect("binfmt_misc in a user namespace, which needs Linux 6.7");
         }
@@ -165,7 +165,7 @@ pub(crate) fn scoped<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
 pub(crate) fn remark() -> String {
     // In another root there may be none.
     let namespace = fs::read_link("/proc/self/ns/user").unwrap_or_default();
-    format!("for programs of {} alone", namespace.display())
+    format!("for programs of {} only", namespace.display())
 }
 
 /// What whoever is in a test's user namespace is told to do instead: where this machine is a container itself, it looks like

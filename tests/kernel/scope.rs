@@ -44,7 +44,7 @@ const STEPS: &str = "
 
 /// What it says of the instance above, with one entry.
 const ABOVE: &str = "binfmt_misc at /proc/sys/fs/binfmt_misc
-scope     ok       programs of a user namespace above, and of those in it that have no instance of their own
+scope     ok       programs of a parent user namespace, and of its children without own handlers
 qemu-s390x register status
 ";
 
@@ -52,15 +52,15 @@ const SAID: [&str; 7] = [
     ABOVE,
     "nothing was registered\nqemu-s390x  absent        was not registered\nnothing was registered\n\
      nothing done: 1 to register, 0 to replace, 0 unchanged; binfmt_misc to be mounted at /proc/sys/fs/binfmt_misc; for \
-     programs of user:[] alone\n",
+     programs of user:[] only\n",
     ABOVE,
-    "29\n1 registered, 0 replaced, 0 unchanged; for programs of user:[] alone\n\
-     binfmt_misc at /proc/sys/fs/binfmt_misc, for programs of user:[] alone\n\
-     scope     ok       programs of user:[] alone\nqemu-aarch64 register status\n",
-    "126\n0 registered, 0 replaced, 1 refreshed, 0 unchanged; for programs of user:[] alone\n",
+    "29\n1 registered, 0 replaced, 0 unchanged; for programs of user:[] only\n\
+     binfmt_misc at /proc/sys/fs/binfmt_misc, for programs of user:[] only\n\
+     scope     ok       programs of user:[] only\nqemu-aarch64 register status\n",
+    "126\n0 registered, 0 replaced, 1 refreshed, 0 unchanged; for programs of user:[] only\n",
     "nothing done: 1 to remove\n1 unregistered\n",
-    "binfmt_misc at /proc/sys/fs/binfmt_misc, for programs of user:[] alone\n\
-     scope     ok       programs of user:[] alone\nregister status\n",
+    "binfmt_misc at /proc/sys/fs/binfmt_misc, for programs of user:[] only\n\
+     scope     ok       programs of user:[] only\nregister status\n",
 ];
 
 /// Copies what is needed where every user may read it.

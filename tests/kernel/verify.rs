@@ -278,7 +278,7 @@ fn native(sandbox: &Sandbox) {
 
 fn nothing_registered(sandbox: &Sandbox) {
     sandbox.add(&line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "F"));
-    let err = "nothing of ours is registered, so there is nothing to verify; registrar register";
+    let err = "no handler of ours is registered; first: registrar register";
     assert_eq!(sandbox.fails(&["verify"], err), "");
 }
 
