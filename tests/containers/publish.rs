@@ -9,7 +9,7 @@ use std::process::Command;
 
 use codegen::targets;
 use fedora_mirror::{Mirror, Options, Server, Updates};
-use tests::binfmt_misc::USUAL;
+use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::docker::Docker;
 use tests::host::{self, Host};
 use tests::podman::Podman;
@@ -23,6 +23,7 @@ use crate::hello;
 
 const UPDATE: &str = ".github/workflows/update.yml";
 const IMAGE: &str = ".github/workflows/image.yml";
+const AUDIT: &str = ".github/workflows/audit.yml";
 
 /// The jobs' places in the matrix of `image.yml`.
 const SETS: [&str; 2] = ["whole", "common"];
@@ -214,8 +215,22 @@ fn the_weekly_workflows_update_build_push_sign_and_tag() {
     }
     assert_ne!(first.outputs["whole"], first.outputs["common"]);
     let labels = checkout.inspect(&repository, "latest", "{{json .Labels}}");
+    let version_label = concat!("\"registrar.version\":\"", env!("CARGO_PKG_VERSION"), "\"");
+    assert!(labels.contains(version_label), "{labels}");
     let revision = git(&checkout.folder, &["rev-parse", "HEAD"]);
     assert!(labels.contains(&format!("\"org.opencontainers.image.revision\":\"{revision}\"")), "{labels}");
+
+    // The list of releases has one whose key is not pinned.
+    let said = |checkout: &Checkout| checkout.runner.job(AUDIT, "keys", &[], &mut |_, _| ()).said.concat();
+    assert!(!said(&checkout).contains("::warning"));
+    let list = scratch.join("old/releases.json");
+    let releases = fs::read_to_string(&list).expect("the list").replacen('[', "[{\"version\":\"99\"},", 1);
+    fs::write(list, releases).expect("the list");
+    let warned = said(&checkout);
+    assert!(
+        warned.lines().any(|line| line.starts_with("::warning title=new release of Fedora::Fedora 99 is out")),
+        "{warned}"
+    );
 
     // Another week: newer builds of the same QEMU.
     let new = mirror(&scratch.join("new"), Updates::Newer);
@@ -247,7 +262,7 @@ fn pulled(scratch: &Path, checkout: &Checkout, image: &str) {
     let (_, digest) = image.split_once('@').expect("a digest");
     let hello = hello(scratch);
     let runs = || Command::new(&hello).output().is_ok_and(|output| output.stdout == b"aarch64\n");
-    let volume = format!("--volume={USUAL}:/binfmt_misc");
+    let volume = format!("--volume={DEFAULT_MOUNT_POINT}:/binfmt_misc");
     let register = ["run", "--rm", "--cap-drop=ALL", "--network=none", &volume, image, "register"];
     let host = Host::mounted();
 

@@ -30,12 +30,12 @@ fn written(change: impl FnOnce(&mut Value)) -> (TempDir, PathBuf) {
         build_time: 1,
     };
     let source = "qemu-11.1.3-1.fc45.src.rpm";
-    // As Fedora's spec of QEMU 11.1 states its licence: a reference that is Fedora's own among those of SPDX.
+    // As Fedora's spec of QEMU 11.1 states its license: a reference that is Fedora's own among those of SPDX.
     let licence = "BSD-2-Clause AND GPL-2.0-or-later WITH GCC-exception-2.0 AND LicenseRef-Fedora-Public-Domain";
     let packages = [
         proof("qemu-user-static-arm-2:11.1.3-1.fc45.x86_64", source, licence, "Fedora Project"),
         proof("qemu-user-static-2:11.1.3-1.fc45.x86_64", source, licence, "Fedora Project"),
-        // A licence as packages stated it before SPDX, and a package that names no vendor.
+        // A license as packages stated it before SPDX, and a package that names no vendor.
         proof("qemu-user-static-own-11.1.3-1.x86_64", "own-11.1.3-1.src.rpm", "GPLv2+ and BSD", ""),
     ];
     let emulators = [EmulatorRecord {

@@ -14,7 +14,8 @@ use xtask::system;
 use xtask::tables::workspace_root;
 
 /// Jobs whose scripts tests run: those of `ci.yml` here, the others in the container tests, with a registry and engines.
-const RUN: [(&str, &str); 6] = [
+const RUN: [(&str, &str); 7] = [
+    ("audit.yml", "keys"),
     ("ci.yml", "lints"),
     ("image.yml", "build"),
     ("image.yml", "push"),
@@ -128,14 +129,16 @@ fn ci_runs_what_the_script_runs() {
     let runs: Vec<_> = steps.iter().map(|step| step.value["run"].as_str().expect("a script")).collect();
     let groups = yaml::file(&ci)["jobs"]["machine"]["strategy"]["matrix"]["group"].clone();
     let groups: BTreeSet<_> = yaml::texts(&groups).into_iter().collect();
-    let mut tested = BTreeSet::new();
-    for command in script.lines().filter(|line| line.starts_with("cargo ")) {
-        match command.strip_prefix("cargo xtask test") {
-            Some(group) => drop(tested.insert(group.trim())),
-            None => assert!(runs.contains(&command), "ci.yml lacks: {command}"),
-        }
+    for command in script.lines().filter(|line| line.starts_with("cargo ") && !line.starts_with("cargo xtask test")) {
+        assert!(runs.contains(&command), "ci.yml lacks: {command}");
     }
-    assert_eq!(groups, tested);
+    assert!(script.lines().any(|line| line == "cargo xtask test --all"), "{script}");
+    // All groups: the options but for those that are of several.
+    let help = system::run(Command::new(env!("CARGO_BIN_EXE_tested-xtask")).args(["test", "--help"])).expect("help");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let options = help.lines().map(str::trim).filter(|line| line.starts_with("--") && !line.contains(' '));
+    let options = options.filter(|option| !["--all", "--fast"].contains(option));
+    assert_eq!(groups, options.chain([""]).collect::<BTreeSet<_>>(), "{help}");
 }
 
 #[test]

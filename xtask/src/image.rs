@@ -152,6 +152,8 @@ fn load(engine: Engine, dist: &Path, input: &Input, name: &str) -> Result<()> {
     layout::add_docker(partial.path(), &layout, name, &input.metadata)?;
     progress::step("loading the image", || engine.load(partial.path(), input.time))?;
     let image = format!("{name}:{}", input.metadata.tag);
+    // The name without a tag, which deploy/ takes in a checkout.
+    engine.tag(&image, name)?;
     match input.contents.first() {
         Some(contents) if !contents.host.is_this_machine() => say!("loaded {image}, for {}", contents.host.name),
         _ => say!("loaded {image}; next, to register:\n    {}", engine.next(&image)),

@@ -155,6 +155,12 @@ impl Tool {
         &["systemd"],
         &["systemd", "/usr/lib/systemd/systemd-binfmt"],
     );
+    /// Reads man pages.
+    pub const MAN: Self = tool(&[Program("man")], &["man-db"], &["man-db"]);
+    /// Loads completions, beside bash.
+    pub const FISH: Self = tool(&[Program("fish")], &["fish"], &["fish"]);
+    /// The same.
+    pub const ZSH: Self = tool(&[Program("zsh")], &["zsh"], &["zsh"]);
     /// Reads JSON in scripts.
     pub const JQ: Self = tool(&[Program("jq")], &["jq"], &["jq"]);
     /// Keys of Debian's archive. Fedora's debian-keyring.spec installs Debian's source package of that name.

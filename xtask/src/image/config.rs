@@ -46,6 +46,7 @@ impl ImageMetadata {
             }
         }
         labels.insert("registrar.qemu.origin".into(), contents.origin.clone());
+        labels.extend(contents.registrar.clone().map(|version| ("registrar.version".into(), version)));
         Ok(labels)
     }
 }

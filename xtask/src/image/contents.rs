@@ -28,6 +28,8 @@ pub(super) struct Contents {
     pub(super) origin: String,
     /// The commit that `registrar` was compiled from, if it is known.
     pub(super) revision: Option<String>,
+    /// Version of `registrar`.
+    pub(super) registrar: Option<String>,
     /// The time of everything, in seconds since 1970.
     pub(super) created: u64,
     /// QEMU's names of the emulators' targets, sorted.
@@ -60,6 +62,7 @@ impl Contents {
             version,
             origin: root.source_info.clone().unwrap_or_default(),
             revision: sbom::revision(&document).map(str::to_owned),
+            registrar: document.package(sbom::REGISTRAR).and_then(|package| package.version_info.clone()),
             created: created(&document, env::var("SOURCE_DATE_EPOCH").ok().as_deref())?,
             layers: layers(&document, &folder, &Sha256::of(&sbom))?,
             targets,

@@ -73,6 +73,15 @@ impl Engine {
         pipe(&mut load, |sink| out::pack(layout, time, sink)).with_context(|| format!("{program} load"))
     }
 
+    /// Gives a loaded image another name.
+    ///
+    /// # Errors
+    /// If the engine does not do it, with what its client says.
+    pub(super) fn tag(self, image: &str, name: &str) -> Result<()> {
+        let mut tag = system::command(self.program());
+        system::run(tag.args(["tag", image, name])).map(drop)
+    }
+
     /// What a person types next. A user's own podman registers in that user's namespace, as the kernel asks for root elsewhere.
     pub(super) fn next(self, image: &str) -> String {
         let program = self.program();

@@ -34,7 +34,7 @@ use crates::Crate;
 pub const ROOT: &str = "SPDXRef-RootFileSystem";
 
 /// Id of `registrar` as a package.
-const REGISTRAR: &str = "SPDXRef-Package-registrar";
+pub const REGISTRAR: &str = "SPDXRef-Package-registrar";
 
 /// Supplier of `registrar` and of the whole.
 const PROJECT: &str = "Organization: registrar";
