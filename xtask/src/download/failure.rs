@@ -7,7 +7,7 @@ use std::time::Duration;
 /// That no server could be reached at all: no address, no route, no answer to a connection. Never the outcome of a
 /// check.
 #[derive(Debug)]
-pub struct Unreachable(pub(super) String);
+pub(crate) struct Unreachable(pub(super) String);
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,11 +19,11 @@ impl std::error::Error for Unreachable {}
 
 /// That a server is there and does not give the file.
 #[derive(Debug)]
-pub struct Missing(pub(super) u16);
+pub(crate) struct Missing(pub(super) u16);
 
 impl Missing {
     /// Whether it says that there is no such file, rather than that it may not be had.
-    pub fn is_absent(&self) -> bool {
+    pub(crate) fn is_absent(&self) -> bool {
         matches!(self.0, 404 | 410)
     }
 }
@@ -38,7 +38,7 @@ impl std::error::Error for Missing {}
 
 /// That a file would have to be fetched, which the user forbids.
 #[derive(Debug)]
-pub struct NotCached(pub(super) String);
+pub(crate) struct NotCached(pub(super) String);
 
 impl fmt::Display for NotCached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,13 +54,13 @@ pub(super) enum Kind {
     /// Nobody there.
     Unreachable,
     /// It may go better another time: reset, time-out, too busy.
-    Passing,
+    Transient,
     /// The server does not have this file; others it may have.
     Missing,
     /// What it gives is not what was asked for; asking again would not help.
-    Wrong,
+    Permanent,
     /// The trouble is on this machine; no other server would help.
-    Here,
+    Local,
 }
 
 /// One failed attempt.
@@ -79,12 +79,12 @@ impl Failure {
 
     /// Whether the same server may do better later.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self.kind, Kind::Unreachable | Kind::Passing)
+        matches!(self.kind, Kind::Unreachable | Kind::Transient)
     }
 
     /// Of reading or writing this machine's files.
     pub(super) fn here(cause: anyhow::Error) -> Self {
-        Self::new(Kind::Here, cause)
+        Self::new(Kind::Local, cause)
     }
 
     /// What ureq's errors mean.
@@ -94,17 +94,17 @@ impl Failure {
             ureq::Error::HostNotFound
             | ureq::Error::ConnectionFailed
             | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => Self::unreachable(error.to_string()),
-            ureq::Error::Timeout(_) => Self::new(Kind::Passing, error),
+            ureq::Error::Timeout(_) => Self::new(Kind::Transient, error),
             ureq::Error::Io(error) => match error.kind() {
                 io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkDown => {
                     Self::unreachable(error.to_string())
                 }
                 // How certificates that do not fit are reported.
-                io::ErrorKind::InvalidData => Self::new(Kind::Wrong, error),
-                _ => Self::new(Kind::Passing, error),
+                io::ErrorKind::InvalidData => Self::new(Kind::Permanent, error),
+                _ => Self::new(Kind::Transient, error),
             },
             // Redirects that are not followed, answers that are not HTTP.
-            other => Self::new(Kind::Wrong, other),
+            other => Self::new(Kind::Permanent, other),
         }
     }
 

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 /// A folder of this machine or a place below a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
+pub(crate) enum Location {
     /// A folder.
     Folder(PathBuf),
     /// An http or https URL, without a slash at its end.
@@ -18,7 +18,7 @@ impl Location {
     ///
     /// # Errors
     /// If it is a URL of another scheme than http and https.
-    pub fn from_user(text: &str) -> Result<Self> {
+    pub(crate) fn from_user(text: &str) -> Result<Self> {
         let Some((scheme, rest)) = text.split_once("://") else { return Ok(Self::Folder(text.into())) };
         let scheme = scheme.to_ascii_lowercase();
         ensure!(matches!(scheme.as_str(), "http" | "https"), "neither an http or https URL nor a folder");
@@ -32,7 +32,7 @@ impl Location {
     }
 
     /// What a user would type for a file below it.
-    pub fn of(&self, relative: &str) -> String {
+    pub(crate) fn of(&self, relative: &str) -> String {
         match self {
             Self::Folder(folder) => folder.join(relative).display().to_string(),
             Self::Url(url) => format!("{url}/{relative}"),
@@ -41,7 +41,7 @@ impl Location {
 
     /// The place below it.
     #[must_use]
-    pub fn below(&self, relative: &str) -> Self {
+    pub(crate) fn below(&self, relative: &str) -> Self {
         match self {
             Self::Folder(folder) => Self::Folder(folder.join(relative)),
             Self::Url(url) => Self::Url(format!("{url}/{relative}")),
@@ -56,7 +56,7 @@ impl Location {
     }
 
     /// What a user would type for itself.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Folder(folder) => folder.display().to_string(),
             Self::Url(url) => url.clone(),

@@ -5,17 +5,17 @@ use std::collections::HashMap;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rpm::{FileFlags, FileMode, FileType, Header, IndexTag, PackageMetadata};
 
-use crate::digest::Algorithm;
+use crate::verify::digest::Algorithm;
 
 /// A file as the package's header describes it.
 #[derive(Debug)]
 pub struct Listed {
     /// Its absolute path, as the package says: nothing is to be written under that name.
-    pub path: String,
+    pub(crate) path: String,
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Its length in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// What its content must be; directories and links have none.
     pub(super) digest: Option<FileDigest>,
     /// How many bytes of it are in an archive that does not say so itself.
@@ -26,7 +26,7 @@ pub struct Listed {
 
 /// What a file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A plain file with a content of its own.
     File,
     /// A symbolic link to this.

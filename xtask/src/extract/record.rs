@@ -7,9 +7,9 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Sha256;
-use crate::parallel;
-use crate::verify::Proof;
+use crate::system::parallel;
+use crate::verify::VerifiedPackage;
+use crate::verify::digest::Sha256;
 
 /// Name of the record inside the folder.
 const RECORD: &str = "record.json";
@@ -20,50 +20,50 @@ pub struct Record {
     /// Digest of all that decided its content.
     pub(super) key: Sha256,
     /// The packages, sorted by name.
-    pub packages: Vec<Proof>,
+    pub(crate) packages: Vec<VerifiedPackage>,
     /// The emulators, sorted by target.
-    pub emulators: Vec<EmulatorRecord>,
+    pub(crate) emulators: Vec<EmulatorRecord>,
     /// The conf files, sorted by path.
-    pub confs: Vec<TextRecord>,
-    /// The licence texts, sorted by path.
-    pub licences: Vec<TextRecord>,
+    pub(crate) confs: Vec<TextRecord>,
+    /// The license files, sorted by path.
+    pub(crate) licenses: Vec<TextRecord>,
 }
 
 /// One emulator in the folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EmulatorRecord {
     /// QEMU's name of its target.
-    pub target: String,
+    pub(crate) target: String,
     /// Path below the folder.
-    pub path: String,
+    pub(crate) path: String,
     /// Length in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Digest of its content.
-    pub sha256: Sha256,
+    pub(crate) sha256: Sha256,
     /// GNU build id, in hexadecimal digits.
-    pub build_id: Option<String>,
+    pub(crate) build_id: Option<String>,
     /// Which of [`Record::packages`] it comes from.
-    pub nevra: String,
+    pub(crate) nevra: String,
 }
 
-/// One conf file or licence text in the folder.
+/// One conf file or license file in the folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TextRecord {
     /// Path below the folder.
-    pub path: String,
+    pub(crate) path: String,
     /// Length in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Digest of its content.
-    pub sha256: Sha256,
+    pub(crate) sha256: Sha256,
 }
 
 /// A folder of extracted files.
 #[derive(Debug)]
 pub struct Stage {
     /// The folder.
-    pub dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// What is in it.
-    pub record: Record,
+    pub(crate) record: Record,
 }
 
 impl Record {
@@ -93,7 +93,7 @@ impl Record {
     /// Whether all that is recorded is there, byte for byte.
     pub(super) fn is_whole(&self, dir: &Path) -> bool {
         let emulators = self.emulators.iter().map(|emulator| (&emulator.path, emulator.size, &emulator.sha256));
-        let texts = self.confs.iter().chain(&self.licences).map(|text| (&text.path, text.size, &text.sha256));
+        let texts = self.confs.iter().chain(&self.licenses).map(|text| (&text.path, text.size, &text.sha256));
         let files: Vec<_> = emulators.chain(texts).collect();
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let check = |&(path, size, sha256): &(&String, u64, &Sha256)| {
@@ -105,7 +105,7 @@ impl Record {
     }
 
     /// Fingerprints of the keys whose signatures were good.
-    pub fn signers(&self) -> Vec<&str> {
+    pub(crate) fn signers(&self) -> Vec<&str> {
         let mut signers: Vec<_> = self.packages.iter().filter_map(|proof| proof.signer.as_deref()).collect();
         signers.sort_unstable();
         signers.dedup();
@@ -118,7 +118,7 @@ impl TextRecord {
     ///
     /// # Errors
     /// If it cannot be read, or is no longer what was extracted into `dir`.
-    pub fn read(&self, dir: &Path) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self, dir: &Path) -> Result<Vec<u8>> {
         let path = dir.join(&self.path);
         let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         ensure!(Sha256::of(&bytes) == self.sha256, "{} has changed since it was extracted; run again", path.display());
@@ -128,7 +128,7 @@ impl TextRecord {
 
 impl Stage {
     /// The package that an emulator comes from.
-    pub fn proof_of(&self, emulator: &EmulatorRecord) -> Option<&Proof> {
+    pub(crate) fn package_of(&self, emulator: &EmulatorRecord) -> Option<&VerifiedPackage> {
         self.record.packages.iter().find(|proof| proof.nevra == emulator.nevra)
     }
 }

@@ -6,13 +6,13 @@ use chrono::{DateTime, SecondsFormat};
 use super::contents::Contents;
 use super::layer::Layer;
 use super::spec::{Annotations, Config, History, Platform, RootFs, Settings};
-use crate::host::Host;
+use crate::system::host::Host;
 
-/// Licences of all that is in it, as in the Containerfile.
-const LICENCES: &str = "(MIT OR Apache-2.0) AND GPL-2.0-only AND LGPL-2.1-or-later";
+/// Licenses of all that is in it, as in the Containerfile.
+const LICENSES: &str = "(MIT OR Apache-2.0) AND GPL-2.0-only AND LGPL-2.1-or-later";
 
 /// What the layers hold.
-const LAYERS: [&str; 2] = ["QEMU's emulators", "registrar, licence texts, packages, SBOM"];
+const LAYERS: [&str; 2] = ["QEMU's emulators", "registrar, license files, packages, SBOM"];
 
 /// As tonistiigi/binfmt's published image has it, for those who call this one by its command line. As in the Containerfile.
 const ENVIRONMENT: [&str; 1] = ["QEMU_PRESERVE_ARGV0=1"];
@@ -32,7 +32,7 @@ impl ImageMetadata {
         let mut labels: Annotations = [
             ("title", "registrar"),
             ("description", "Registers QEMU's user-mode emulators with binfmt_misc"),
-            ("licenses", LICENCES),
+            ("licenses", LICENSES),
             ("version", &contents.version),
             ("base.name", "scratch"),
             ("created", &time(contents.created)?),

@@ -10,11 +10,11 @@ use chrono::DateTime;
 
 use super::layer::{Item, Kind};
 use super::order;
-use crate::digest::Sha256;
-use crate::host::Host;
-use crate::rootfs::{ALIAS_HARDLINKS, REGISTRAR, ROOTFS, SBOM, is_program};
-use crate::sbom::spdx::{Algorithm, Document};
-use crate::sbom::{self, ROOT};
+use crate::build::rootfs::{ALIAS_HARDLINKS, REGISTRAR, ROOTFS, SBOM, is_program};
+use crate::build::sbom::spdx::{Algorithm, Document};
+use crate::build::sbom::{self, ROOT};
+use crate::system::host::Host;
+use crate::verify::digest::Sha256;
 
 /// Where the SBOM is inside.
 const SBOM_INSIDE: &str = "usr/share/doc/registrar/sbom.spdx.json";
@@ -23,13 +23,13 @@ const SBOM_INSIDE: &str = "usr/share/doc/registrar/sbom.spdx.json";
 pub(super) struct Contents {
     pub(super) host: Host,
     /// QEMU's version.
-    pub(super) version: String,
+    pub version: String,
     /// Where the emulators come from, in words.
-    pub(super) origin: String,
+    pub origin: String,
     /// The commit that `registrar` was compiled from, if it is known.
     pub(super) revision: Option<String>,
     /// The time of everything, in seconds since 1970.
-    pub(super) created: u64,
+    pub created: u64,
     /// QEMU's names of the emulators' targets, sorted.
     pub(super) targets: Vec<String>,
     /// The SBOM, byte by byte.
@@ -141,6 +141,6 @@ fn add(items: &mut Vec<Item>, folders: &mut Vec<String>, path: String, kind: Kin
 }
 
 /// Where a build of some targets only is looked for: beside that of all.
-pub(super) fn dist(dist: &Path, targets: &[String]) -> PathBuf {
+pub(crate) fn dist(dist: &Path, targets: &[String]) -> PathBuf {
     if targets.is_empty() { dist.to_owned() } else { dist.join(format!("only-{}", targets.join("-"))) }
 }

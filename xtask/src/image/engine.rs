@@ -14,7 +14,7 @@ use crate::system;
 
 /// A container engine that loads images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Engine {
+pub(crate) enum Engine {
     /// Docker, also another engine that its client speaks to.
     Docker,
     /// podman, of this user.

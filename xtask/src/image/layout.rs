@@ -20,8 +20,8 @@ use super::layer::{self, Layer};
 use super::spec::{
     Annotations, CONFIG, Config, Descriptor, DockerImage, EMPTY, INDEX, Index, MANIFEST, Manifest, Platform,
 };
-use crate::parallel;
-use crate::rootfs::SBOM;
+use crate::build::rootfs::SBOM;
+use crate::system::parallel;
 
 /// What says that a layout was made here.
 pub(super) const MADE_BY: (&str, &str) = ("registrar.made-by", "cargo xtask image");

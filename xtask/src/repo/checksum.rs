@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use crate::digest::{Algorithm, Digest};
 use crate::output::quoted;
+use crate::verify::digest::{Algorithm, Digest};
 
 /// What has been read so far.
 #[derive(Debug, Default)]

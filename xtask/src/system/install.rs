@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{Requirement, Tool, command, find, run};
-use crate::progress;
+use crate::output::progress;
 
 /// A package manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -110,7 +110,7 @@ impl Keys {
     }
 
     /// Fingerprints of the certificates, sorted: all that decides what passes.
-    pub fn identity(&self) -> String {
+    pub fn cache_key(&self) -> String {
         let mut fingerprints: Vec<_> =
             self.certificates.iter().map(|certificate| certificate.fingerprint.as_str()).collect();
         fingerprints.sort_unstable();
@@ -118,7 +118,7 @@ impl Keys {
     }
 
     /// Where they were read from, in words.
-    pub fn names(&self) -> String {
+    pub(crate) fn names(&self) -> String {
         self.names.join(", ")
     }
 
