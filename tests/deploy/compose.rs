@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::tools::{debian, passes, python, refuses};
-use xtask::tables::workspace_root;
+use xtask::workspace::workspace_root;
 
 /// Compose, about to show what it has read.
 fn config() -> std::process::Command {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use xtask::system;
-use xtask::tables::workspace_root;
+use xtask::workspace::workspace_root;
 
 use crate::command::{Ran, names};
 use crate::fixture::{MIRROR, key, text};
@@ -92,7 +92,7 @@ fn a_root_file_system_with_what_was_wanted_and_nothing_else() {
         "{version}"
     );
 
-    assert_eq!(names(&host), ["packages", "rootfs", "rootfs.stamp", "sbom.spdx.json", "try-arm"]);
+    assert_eq!(names(&host), ["packages", "rootfs", "sbom.spdx.json", "try-arm"]);
 
     // What a run has left that was killed while it removed the old.
     let left = first.out().join(format!("{}.partial", MIRROR.host));
@@ -219,7 +219,7 @@ fn what_is_built_depends_on_no_folder_no_umask_no_linker_and_names_its_commit() 
     let [one, two] = [one, two].map(|out| out.join(MIRROR.host));
     assert_eq!(tree(&one, ""), tree(&two, ""), "names, modes and links");
     let mut diff = Command::new("diff");
-    diff.args(["--recursive", "--no-dereference", "--brief", "--exclude", "rootfs.stamp"]);
+    diff.args(["--recursive", "--no-dereference", "--brief"]);
     let said = diff.args(["--exclude", "sbom.spdx.json"]).arg(&one).arg(&two).output().expect("running diff");
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
     let (document, revision) = sbom(&two);
@@ -304,7 +304,7 @@ fn a_killed_run_leaves_all_of_the_old_or_all_of_the_new() {
     let host = out.join(MIRROR.host);
     let mut run = at(RUNS + 1).spawn().expect("starting a build");
     while run.try_wait().expect("its state").is_none() {
-        for name in ["packages", "rootfs", "rootfs.stamp", "sbom.spdx.json"] {
+        for name in ["packages", "rootfs", "sbom.spdx.json"] {
             assert!(host.join(name).exists(), "for a moment there is no {name}");
         }
     }

@@ -215,7 +215,7 @@ fn plain_primary(copy: &Copy) -> String {
 
 /// Puts another list of packages in place, with an index that promises it.
 fn spoil_primary(copy: &Copy, primary: &str) {
-    let digest = xtask::digest::Sha256::of(primary.as_bytes());
+    let digest = xtask::verify::digest::Sha256::of(primary.as_bytes());
     fs::write(copy.path().join("repodata/spoilt.xml"), primary).expect("the spoilt list");
     let index = format!(
         "<repomd><data type='primary'><checksum type='sha256'>{digest}</checksum><location href='repodata/spoilt.xml'/>\

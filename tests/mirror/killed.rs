@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use xtask::digest::Sha256;
+use xtask::verify::digest::Sha256;
 
 use crate::command::{files, names};
 use crate::fixture::{MIRROR, key};

@@ -18,8 +18,9 @@ use codegen::probe;
 use codegen::targets::{TARGETS, Target};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tests::emulators;
-use xtask::host::Host;
-use xtask::{compile, system};
+use xtask::build::compile;
+use xtask::system;
+use xtask::system::host::Host;
 
 use facts::{FACTS, FOREIGN, Fact};
 use initramfs::Initramfs;
