@@ -50,22 +50,16 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 /// that many builds which failed together do not come back together.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How files are fetched.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// Folder of what is kept.
     pub(crate) cache: PathBuf,
-    /// Give only what is there.
     pub(crate) offline: bool,
-    /// Ask again, however recently that was done.
     pub(crate) refresh: bool,
     /// How long a server may take to accept a connection, to begin its answer, and be silent.
     pub(crate) timeout: Duration,
-    /// Say how each file was proven.
     pub(crate) verbose: bool,
 }
 
-/// Fetches files and keeps them.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     client: Client,
@@ -76,7 +70,6 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Keeps files as `options` say.
     pub(crate) fn new(options: Options) -> Self {
         Self {
             client: Client::new(options.timeout),
@@ -87,17 +80,14 @@ impl Fetcher {
         }
     }
 
-    /// Whether the network may not be used.
     pub(crate) fn is_offline(&self) -> bool {
         self.options.offline
     }
 
-    /// Whether to ask again what was asked recently.
     pub(crate) fn is_refreshing(&self) -> bool {
         self.options.refresh
     }
 
-    /// Whether `-v` was typed.
     pub(crate) fn is_verbose(&self) -> bool {
         self.options.verbose
     }
@@ -116,22 +106,17 @@ impl Fetcher {
         }
     }
 
-    /// Tells that something is not as it should be, which is no failure.
     pub(crate) fn warn(&self, what: &str) {
         eprintln!("warning: {what}");
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_owned());
     }
 
-    /// All that was warned of.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A small file whose content nothing promises, such as a metalink. The server is asked each time whether it still
     /// is as it was, unless offline.
-    ///
-    /// # Errors
-    /// If it cannot be had, or is larger than any such file.
     pub(crate) fn fetch_unpinned(&self, location: &Location, relative: &str) -> Result<Vec<u8>> {
         let name = location.of(relative);
         match location {
@@ -154,7 +139,6 @@ impl Fetcher {
         self.cache.file(relative, expected)
     }
 
-    /// Removes from the cache what no run has wanted for long.
     pub(crate) fn remove_old(&self) {
         self.cache.remove_old();
     }
@@ -186,9 +170,6 @@ impl Fetcher {
 
     /// A file whose content is promised. One of a folder is not copied; one in the cache is used if it still is what
     /// was promised; else the mirrors are asked, until one gives it.
-    ///
-    /// # Errors
-    /// If it cannot be had or is something else.
     pub(crate) fn file(
         &self,
         mirrors: &Mirrors,
@@ -223,9 +204,6 @@ impl Fetcher {
     }
 
     /// A small file that is one of those which are promised, the first if any mirror has it; and which it is.
-    ///
-    /// # Errors
-    /// If no mirror gives any of them.
     pub(crate) fn fetch_any_of(
         &self,
         mirrors: &Mirrors,
@@ -327,7 +305,6 @@ fn backoff(round: u32, asked: Option<Duration>) {
     thread::sleep(pause);
 }
 
-/// How long to wait before the next round.
 fn pause(round: u32, asked: Option<Duration>) -> Duration {
     let pause = PAUSE * 2_u32.saturating_pow(round - 1);
     pause.mul_f64(1.0 + fastrand::f64() / 2.0).max(asked.unwrap_or_default())

@@ -47,9 +47,6 @@ pub struct ExtractRequest<'a> {
 
 /// Verifies `packages` and extracts them into `dir`. If `dir` was made from the same before, and holds it byte for byte,
 /// nothing is done. The caller holds the [`lock`](crate::workspace::atomic_dir::lock) of `dir`.
-///
-/// # Errors
-/// The first package that fails a check, or holds an emulator that would not run. `dir` is then as it was.
 pub(crate) fn stage(
     packages: &[Package],
     verify: impl Fn(&Package) -> Result<Verified> + Sync,
@@ -88,7 +85,6 @@ fn key(packages: &[Package], digests: &[Digest], request: &ExtractRequest<'_>) -
     Sha256::of(text.as_bytes())
 }
 
-/// Takes the packages in parallel, largest first.
 fn extract_all(
     packages: &[Package],
     digests: &[Digest],

@@ -38,9 +38,6 @@ pub(crate) const NAME: &str = "localhost/registrar";
 pub(crate) const NUMBER: u32 = 1;
 
 /// Writes an image to `path`, an archive or a folder.
-///
-/// # Errors
-/// If an input is not as its SBOM says, or the image cannot be written; what was at `path` then stays.
 pub(crate) fn write(input: &Input, path: &Path, dist: &Path, compressions: &[Compression], name: &str) -> Result<()> {
     let make = |folder: &Path| {
         let layout = input.write(folder, compressions, name, !is_archive(path))?;
@@ -57,9 +54,6 @@ pub(crate) fn write(input: &Input, path: &Path, dist: &Path, compressions: &[Com
 
 /// Loads what `fetch-and-build` has put into `dist` for a host into an engine that was [checked](Engine::check), and prints
 /// what runs it.
-///
-/// # Errors
-/// If what is in `dist` is not as recorded, or the engine does not take the image.
 pub(crate) fn load_built(engine: Engine, dist: &Path, host: Host, targets: &[String]) -> Result<()> {
     // Never shown: it has just run.
     let command = |_| "cargo xtask fetch-and-build".to_owned();
@@ -81,7 +75,6 @@ pub(crate) fn load(engine: Engine, dist: &Path, input: &Input, name: &str) -> Re
     Ok(())
 }
 
-/// What an image is made of.
 pub(crate) struct Input {
     contents: Vec<Contents>,
     metadata: ImageMetadata,

@@ -28,14 +28,10 @@ use unchanged::{BuildReport, Check};
 mod summary;
 mod unchanged;
 
-/// How to build, for one host.
 pub(crate) struct Options {
     pub(crate) fetcher: Fetcher,
-    /// Folder of the result.
     pub(crate) out: PathBuf,
-    /// Whether warnings about the table are failures.
     pub(crate) strict: bool,
-    /// Whether to stop after the download.
     pub(crate) fetch_only: bool,
 }
 

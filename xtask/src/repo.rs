@@ -35,21 +35,15 @@ pub(crate) const MAX_FILE: u64 = 1 << 30;
 pub(crate) const MAX_DECOMPRESSED: u64 = 2 << 30;
 
 /// Reads a size and holds it against a limit.
-///
-/// # Errors
-/// If it is no number or too large.
 pub(crate) fn size(text: &str, limit: u64) -> Result<u64> {
     let size = text.trim().parse().with_context(|| format!("{} is no size", quoted(text.trim())))?;
     if size > limit {
-        bail!("{size} bytes are promised, which no such file has (at most {limit})");
+        bail!("{size} bytes exceed the limit of {limit}");
     }
     Ok(size)
 }
 
 /// A name, version or architecture of a package, of the characters that RPM allows.
-///
-/// # Errors
-/// If there is anything else in it.
 pub(crate) fn validate_rpm_token(word: &str) -> Result<&str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-~^".contains(&byte);
     if word.is_empty() || word.len() > LONGEST_WORD || word.starts_with('.') || !word.bytes().all(plain) {
@@ -59,9 +53,6 @@ pub(crate) fn validate_rpm_token(word: &str) -> Result<&str> {
 }
 
 /// A path below a repository's root.
-///
-/// # Errors
-/// If it leaves the repository, has a scheme, or is not a plain relative path.
 pub(crate) fn validate_relative_path(href: &str) -> Result<&str> {
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\\?#%\"<>".contains(&byte);
     let inside = href.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
@@ -73,9 +64,6 @@ pub(crate) fn validate_relative_path(href: &str) -> Result<&str> {
 
 /// The place that an attribute `xml:base` names in place of the repository's own, which `createrepo_c --baseurl` writes.
 /// dnf takes it as an absolute URL, and so it is taken here: <https://github.com/rpm-software-management/libdnf/pull/54>.
-///
-/// # Errors
-/// If it is none, or of a scheme that is not fetched here.
 pub(crate) fn check_base(base: &str) -> Result<Location> {
     let plain = base.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\?#\"<>@".contains(&byte));
     match Location::from_user(base) {

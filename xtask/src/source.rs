@@ -39,10 +39,6 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// From the command line.
-    ///
-    /// # Errors
-    /// If it is a URL of another scheme than http and https.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         Ok(match text {
             "auto" => Self::Auto,
@@ -56,29 +52,23 @@ impl Source {
 /// What is wanted, from whom, and how it is to be proven.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// Where to look.
     pub(crate) source: Source,
     /// Whether [`Source::Auto`] may take other packages than Fedora's.
     pub(crate) may_fall_back: bool,
-    /// The machine that the emulators run on.
     pub(crate) host: Host,
     /// QEMU's names of the wanted targets; all if empty.
     pub(crate) targets: Vec<String>,
-    /// Files of public keys.
     pub(crate) keys: Vec<PathBuf>,
     /// Fingerprints of keys that Fedora publishes, in place of the pinned ones.
     pub(crate) fingerprints: Vec<String>,
     /// Whether the user typed that no signature is wanted.
     pub(crate) no_signature: bool,
-    /// Which release of Fedora.
     pub(crate) release: WantedRelease,
     /// Where Fedora's repositories are, in place of the mirrors that a metalink lists.
     pub(crate) mirror: Option<Location>,
     /// A stand-in for all of Fedora's servers.
     pub(crate) fedora_base_url: Option<String>,
-    /// Whether to take exactly what the lock says.
     pub(crate) locked: bool,
-    /// Where that is.
     pub(crate) lock: PathBuf,
 }
 
@@ -87,7 +77,6 @@ pub(crate) struct Request {
 pub(crate) struct Fetched {
     /// Where they come from, in words that the image carries.
     pub(crate) origin: String,
-    /// The files.
     pub(crate) packages: Vec<Package>,
     /// Whose word is taken.
     pub(crate) trust: Trust,
@@ -107,9 +96,6 @@ pub(crate) struct Plan {
 }
 
 /// Finds out which packages `request` asks for, and fetches none.
-///
-/// # Errors
-/// If there are no metadata to tell, or they cannot be had.
 pub(crate) fn plan(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
     if request.locked {
         return locked(request, fetcher);
@@ -130,7 +116,6 @@ pub(crate) fn plan(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
     }
 }
 
-/// The plan that `fetch.lock` holds.
 fn locked(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
     let Locked { origin, release, packages } = Lock::of_host(&request.lock, request.host.name)?;
     let file = request.lock.display();
@@ -164,11 +149,8 @@ impl Plan {
 
 /// The packages of a request, not downloaded yet.
 pub(crate) enum Resolution {
-    /// Of RPM repositories.
     Repositories(Box<Plan>),
-    /// RPM files of a folder.
     Directory(Fetched),
-    /// Of this machine's distribution.
     Apt(apt::Plan),
 }
 

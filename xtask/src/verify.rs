@@ -49,7 +49,6 @@ impl Trust {
         }
     }
 
-    /// In words.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Keys(keys) => format!("signature by a key of {}", keys.names()),
@@ -68,7 +67,6 @@ pub struct VerifiedPackage {
     pub(crate) version: String,
     /// The source package that it was built from.
     pub(crate) source: String,
-    /// Its license, as the package says.
     pub(crate) license: String,
     /// Digest of the file.
     pub sha256: Sha256,
@@ -104,7 +102,6 @@ fn without_epoch_0(nevra: &str) -> String {
 /// against the digests in the header.
 #[derive(Debug)]
 pub struct VerifiedRpm {
-    /// What was found out.
     pub(crate) proof: VerifiedPackage,
     pub(crate) header: PackageMetadata,
     pub(crate) payload: File,
@@ -113,7 +110,6 @@ pub struct VerifiedRpm {
 /// A package that has been verified.
 #[derive(Debug)]
 pub(crate) enum Verified {
-    /// RPM
     Rpm(Box<VerifiedRpm>),
     /// Debian, with the copy that was verified.
     Deb(File, VerifiedPackage),
@@ -183,7 +179,6 @@ pub fn rpm(package: &Package, trust: &Trust, host: Host) -> Result<VerifiedRpm> 
     Ok(VerifiedRpm { proof, header: metadata, payload: file })
 }
 
-/// Digests and signature of the header.
 fn check_header(name: &str, metadata: &PackageMetadata, trust: &Trust) -> Result<Option<String>> {
     let damaged = |what: &str| anyhow!("reading the {what} of {name}: a damaged package; do not use it");
     let digests = metadata.check_digests().map_err(|_| damaged("digests"))?;

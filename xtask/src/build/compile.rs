@@ -117,9 +117,6 @@ fn check(program: &Path, host: Host) -> Result<()> {
 }
 
 /// Puts in place what a later build with `--offline` needs: the sources of all dependencies, and what [`prepare`] does.
-///
-/// # Errors
-/// If any of it cannot be had.
 pub(crate) fn fetch_dependencies(host: Host, offline: bool) -> Result<()> {
     prepare(host, offline)?;
     let mut command = cargo();
@@ -145,7 +142,6 @@ fn run(command: &mut Command, what: &str) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// Where cargo keeps the sources of dependencies.
 pub(crate) fn cargo_home() -> PathBuf {
     let default = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo");
     env::var_os("CARGO_HOME").map_or_else(default, PathBuf::from)
@@ -153,9 +149,6 @@ pub(crate) fn cargo_home() -> PathBuf {
 
 /// Puts in place what compiling and linking a host's static programs takes, and names the Rust target to compile for:
 /// the host's, or its substitute. With `offline` only looks what is there.
-///
-/// # Errors
-/// If something is missing and cannot be had.
 pub(crate) fn prepare(host: Host, offline: bool) -> Result<&'static str> {
     let target = rust_target(host, offline)?;
     if !offline && let Linker::Compiler(compiler) = Linker::of(host, target)? {
@@ -200,7 +193,6 @@ fn add_target(target: &str) -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
-/// Whether Rust's standard library is there for a target.
 fn is_installed(target: &str) -> Result<bool> {
     let libdir = libdir(Some(target))?;
     Ok(libdir.is_some_and(|libdir| fs::read_dir(libdir).is_ok_and(|mut entries| entries.next().is_some())))
@@ -225,7 +217,6 @@ fn rustc_version() -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().into())
 }
 
-/// The compiler that cargo calls in the workspace.
 fn rustc() -> Command {
     let mut command = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     command.current_dir(workspace_root());

@@ -30,7 +30,6 @@ pub const SBOM: &str = "sbom.spdx.json";
 /// Its list of packages.
 pub const PACKAGES: &str = "packages";
 
-/// The same list inside it.
 pub(crate) const PACKAGES_INSIDE: &str = "usr/share/doc/registrar/packages";
 
 /// Names in the folder of a host; the last is one that earlier versions made.
@@ -49,15 +48,11 @@ pub const REGISTRAR: &str = "registrar";
 /// nalind/fedora-qemu-user-static, dbhi/qus, multiarch/qemu-user-static, tonistiigi/binfmt.
 pub const ALIAS_HARDLINKS: [&str; 4] = ["entrypoint.sh", "qus/register", "register", "usr/bin/binfmt"];
 
-/// Whether a file of the root file system is executable.
 pub(crate) fn is_program(path: &str) -> bool {
     path == REGISTRAR || ALIAS_HARDLINKS.contains(&path) || path.starts_with("usr/bin/")
 }
 
 /// Starts the folder that is to replace `folder`. The caller holds the [`lock`](crate::workspace::atomic_dir::lock).
-///
-/// # Errors
-/// If the folder holds files that this program has not made.
 pub(crate) fn create(folder: &Path) -> Result<StagedDir<'_>> {
     atomic_dir::clear(folder)?;
     check_names(folder)?;
@@ -66,9 +61,6 @@ pub(crate) fn create(folder: &Path) -> Result<StagedDir<'_>> {
 
 /// Writes the root file system and the list of packages into `folder`, and gives the digests of its files, read again from
 /// there.
-///
-/// # Errors
-/// If an emulator or `registrar` changed since it was extracted or compiled.
 pub(crate) fn write(inputs: &RootfsInputs<'_>, folder: &Path) -> Result<Vec<Digests>> {
     let _progress = progress::spinner("writing the root file system");
     make_folder(folder)?;
@@ -98,7 +90,6 @@ fn check_names(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a name in the folder of a host is one that a build makes.
 pub(crate) fn is_ours(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     NAMES.contains(&&*name) || name.strip_prefix(SAMPLE).is_some_and(|target| by_qemu_name(target).is_some())

@@ -29,13 +29,10 @@ pub(crate) mod spdx;
 
 use crates::Crate;
 
-/// Id of the package that is the root file system.
 pub(crate) const ROOT: &str = "SPDXRef-RootFileSystem";
 
-/// Id of `registrar` as a package.
 const REGISTRAR: &str = "SPDXRef-Package-registrar";
 
-/// Supplier of `registrar` and of the whole.
 const PROJECT: &str = "Organization: registrar";
 
 /// What begins the source of `registrar`; the commit follows.
@@ -69,7 +66,6 @@ pub struct Contents<'a> {
     pub created: u64,
 }
 
-/// Writes the SBOM of a root file system with these `files` into `folder`.
 pub(crate) fn write(inputs: &RootfsInputs<'_>, files: &[Digests], folder: &Path) -> Result<()> {
     let document = document(&Contents {
         version: &inputs.provenance.qemu_version,
@@ -123,7 +119,6 @@ pub fn document(contents: &Contents<'_>) -> Result<Document> {
     Ok(document)
 }
 
-/// The whole, with the digest over all of its files.
 fn root(contents: &Contents<'_>) -> Package {
     let code = files::verification_code(contents.files.iter().map(|file| file.sha1.as_str()));
     Package {
@@ -136,7 +131,6 @@ fn root(contents: &Contents<'_>) -> Package {
     }
 }
 
-/// The packages, the source packages that they were built from, and what they are to each other.
 fn add_packages(document: &mut Document, contents: &Contents<'_>) {
     let mut sources = BTreeMap::new();
     for proof in contents.packages {
@@ -179,7 +173,6 @@ fn add_packages(document: &mut Document, contents: &Contents<'_>) {
     }
 }
 
-/// `registrar`, its crates, and the Rust that compiled it.
 fn add_registrar(document: &mut Document, contents: &Contents<'_>) {
     let BuildInfo { revision, rustc, linker } = contents.build;
     document.relationships.push(relationship(ROOT, RelationshipType::Contains, REGISTRAR));
@@ -226,7 +219,6 @@ fn add_registrar(document: &mut Document, contents: &Contents<'_>) {
     }
 }
 
-/// That the root file system contains the files, and which package each comes from, where one is known.
 fn add_files_origins(document: &mut Document, contents: &Contents<'_>) {
     for file in contents.files {
         let id = file_id(&file.path);
@@ -251,7 +243,6 @@ fn add_files_origins(document: &mut Document, contents: &Contents<'_>) {
     }
 }
 
-/// How it is known that a package is genuine.
 fn log_verified(proof: &VerifiedPackage) -> String {
     match &proof.signer {
         Some(fingerprint) => format!("{SIGNED_BY}{fingerprint}; signature, header and payload digests were verified"),
@@ -271,7 +262,6 @@ fn supplier(proof: &VerifiedPackage, origin: &str) -> String {
     }
 }
 
-/// The commit that `registrar` was compiled from, if it is known.
 pub(crate) fn revision(document: &Document) -> Option<&str> {
     document.package(REGISTRAR)?.source_info.as_deref()?.strip_prefix(GIT_COMMIT)
 }

@@ -28,7 +28,6 @@ pub(crate) fn of_stage(stage: &Stage, host: Host, origin: &str) -> Result<Table>
     Table::build(inputs).context("making the table of handlers")
 }
 
-/// Text of the committed table.
 pub(crate) fn committed() -> Result<String> {
     let table = Table::build(Inputs::from_targets()).context("making the table of all targets")?;
     emit::table(&table).context("writing the table of all targets as Rust")

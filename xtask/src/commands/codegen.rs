@@ -24,7 +24,6 @@ pub(super) struct Args {
     witness: Option<PathBuf>,
 }
 
-/// Writes the committed table, or checks it, or compares conf files with the targets.
 pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.witness {
         return check_confs(folder);
@@ -43,7 +42,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Prints every difference between a folder's conf files and the targets.
 fn check_confs(folder: &Path) -> Result<()> {
     let confs = confs(folder)?;
     let count = confs.len();
@@ -73,7 +71,6 @@ fn check_confs(folder: &Path) -> Result<()> {
     }
 }
 
-/// The conf files of a folder, sorted by name.
 fn confs(folder: &Path) -> Result<Vec<Conf>> {
     let listing = || format!("listing {}", folder.display());
     let mut confs = Vec::new();

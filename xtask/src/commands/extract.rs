@@ -26,7 +26,6 @@ pub(super) struct Args {
     out: PathBuf,
 }
 
-/// Fetches, verifies, extracts.
 pub(super) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     let requests = args.fetch.requests()?;

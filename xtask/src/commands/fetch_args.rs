@@ -105,7 +105,6 @@ pub(super) fn targets(names: &[String]) -> Vec<String> {
     targets
 }
 
-/// An http or https URL.
 fn parse_mirror(text: &str) -> Result<Location> {
     match Location::from_user(text)? {
         Location::Folder(_) => bail!("not an http or https URL"),
@@ -114,10 +113,6 @@ fn parse_mirror(text: &str) -> Result<Location> {
 }
 
 impl FetchArgs {
-    /// What the options mean, for each host.
-    ///
-    /// # Errors
-    /// If a host is none that images are made for, or an option means nothing to the source.
     pub(crate) fn requests(&self) -> Result<Vec<Request>> {
         self.check()?;
         Ok(hosts(&self.host)?.into_iter().map(|host| self.request(host)).collect())
@@ -145,7 +140,6 @@ impl FetchArgs {
         }
     }
 
-    /// What was typed, or what goes without saying.
     fn source(&self) -> &Source {
         self.source.as_ref().unwrap_or(&Source::Auto)
     }
@@ -167,12 +161,10 @@ impl FetchArgs {
         }
     }
 
-    /// Where the lock is.
     pub(crate) fn lock_path(&self) -> PathBuf {
         self.lock.clone().unwrap_or_else(|| workspace_root().join(lock::FILE))
     }
 
-    /// What fetches, as the options say.
     pub(crate) fn fetcher(&self) -> Fetcher {
         Fetcher::new(download::Options {
             cache: target_dir().join("fetch/cache"),

@@ -61,7 +61,6 @@ enum Format {
     Docker,
 }
 
-/// Writes the image, or loads it.
 pub(super) fn run(args: &Args) -> Result<()> {
     let targets = targets(&args.target);
     let dist = image::dist(&args.dist, &targets);

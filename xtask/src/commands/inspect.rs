@@ -1,6 +1,6 @@
-//! `cargo xtask inspect`: what was built, held against its bill of materials, and what each emulator comes from.
+//! `cargo xtask inspect`: compares what was built with its SBOM, and prints where each emulator comes from.
 //!
-//! Reads nothing but the result: neither packages nor caches need to be there. What a bill says is for [`crate::build::sbom`].
+//! Reads nothing but the result: neither packages nor caches.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,7 +34,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", default_value_os_t = workspace_root().join("dist"))]
     out: PathBuf,
 
-    /// Print the bill of materials (SPDX 2.3) instead
+    /// Print the SBOM (SPDX 2.3) instead
     #[arg(long)]
     json: bool,
 
@@ -43,7 +43,6 @@ pub(super) struct Args {
     verbose: bool,
 }
 
-/// Checks, then prints.
 pub(super) fn run(args: &Args) -> Result<()> {
     let host = Host::named(args.host.as_deref())?;
     let folder = args.out.join(host.name);
@@ -72,7 +71,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// Holds a folder against its bill of materials; the number of files.
+/// Compares a folder with its SBOM; gives the number of files.
 fn check(folder: &Path, document: &Document) -> Result<usize> {
     let root = folder.join(ROOTFS);
     let not_as_recorded = || format!("{} is not as recorded; build again", root.display());
@@ -142,17 +141,14 @@ fn check_digests(found: &[Digests], document: &Document) -> Result<()> {
     Ok(())
 }
 
-/// Path of a recorded file below the root file system.
 fn path(file: &File) -> &str {
     file.file_name.trim_start_matches("./")
 }
 
-/// Whose emulator a file is.
 fn target(file: &File) -> Option<&str> {
     path(file).strip_prefix("usr/bin/qemu-")?.strip_suffix("-static")
 }
 
-/// The emulators, a line each, and where they come from.
 fn table(document: &Document, verbose: bool) -> String {
     let head = ["emulator", "package", "source", "license", "SHA-256", "signed by"].map(str::to_owned);
     let emulators = document.files.iter().filter(|file| target(file).is_some());

@@ -17,7 +17,6 @@ pub(super) struct Args {
     fetch: FetchArgs,
 }
 
-/// Shows which packages would be fetched.
 pub(super) fn run(args: &Args) -> Result<()> {
     for request in args.fetch.requests()? {
         let start = Instant::now();

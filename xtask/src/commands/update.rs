@@ -22,7 +22,6 @@ pub(super) struct Args {
     dry_run: bool,
 }
 
-/// Brings `fetch.lock` up to date, and shows how.
 pub(super) fn run(args: &Args) -> Result<()> {
     let path = args.fetch.lock_path();
     // From reading to writing: another run may be about another host.
@@ -96,7 +95,6 @@ fn changes(old: Option<&Locked>, new: &Locked) -> Vec<String> {
     lines
 }
 
-/// QEMU's version, or versions.
 fn versions(locked: &Locked) -> String {
     let versions: BTreeSet<_> = locked.packages.iter().map(|chosen| chosen.version.as_str()).collect();
     versions.into_iter().collect::<Vec<_>>().join(", ")

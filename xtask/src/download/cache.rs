@@ -19,7 +19,6 @@ use crate::verify::digest::{Algorithm, Sha256};
 /// theirs, and as many before it would be more than a file system takes (255).
 const MOST_OF_A_NAME: usize = 100;
 
-/// A folder of files.
 #[derive(Debug)]
 pub(super) struct Cache {
     folder: PathBuf,
@@ -52,7 +51,6 @@ impl Cache {
         Some((bytes, kept.validators))
     }
 
-    /// Keeps a small file.
     pub(super) fn keep(&self, url: &str, bytes: &[u8], validators: Validators) -> Result<()> {
         let path = self.small_path(url);
         let kept = Kept { url: url.to_owned(), sha256: Sha256::of(bytes), validators };
@@ -64,12 +62,10 @@ impl Cache {
         self.folder.join("metadata").join(Sha256::of(url.as_bytes()).to_string())
     }
 
-    /// Keeps a promised file, of which all bytes are there.
     pub(super) fn keep_promised(&self, relative: &str, expected: &ExpectedDigest, bytes: &[u8]) -> Result<()> {
         write(&self.path(relative, expected), bytes)
     }
 
-    /// Where a promised file is kept.
     pub(super) fn path(&self, relative: &str, expected: &ExpectedDigest) -> PathBuf {
         let base = relative.rsplit('/').next().unwrap_or(relative);
         let end = base.get(base.len().saturating_sub(MOST_OF_A_NAME)..).unwrap_or_default();
@@ -87,7 +83,6 @@ impl Cache {
         Some(path)
     }
 
-    /// Removes from the cache what no run has wanted for long.
     pub(super) fn remove_old(&self) {
         for folder in ["files", "metadata"] {
             cache_gc::remove_older_than(&self.folder.join(folder), LONGEST_KEPT);
@@ -95,12 +90,11 @@ impl Cache {
     }
 }
 
-/// Reads a file of the length that small files have.
 pub(super) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LONGEST_UNPROMISED + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LONGEST_UNPROMISED {
-        return Err(io::Error::other(format!("more than {LONGEST_UNPROMISED} bytes, which no such file has")));
+        return Err(io::Error::other(format!("exceeds the metadata limit of {LONGEST_UNPROMISED} bytes")));
     }
     Ok(bytes)
 }

@@ -1,5 +1,5 @@
-//! One attempt to get one file from one server: time-outs, ranges, validators, what an answer means. Which servers, how
-//! often and into what is for [`super::Fetcher`].
+//! One request for one file: time-outs, ranges, validators, status. [`super::Fetcher`] decides which servers are asked, and how
+//! often.
 
 use std::io::Read;
 use std::net::ToSocketAddrs;
@@ -19,34 +19,30 @@ use super::failure::{Failure, Kind, Missing};
 use super::partial_download::PartialDownload;
 use crate::verify::digest::ExpectedDigest;
 
-/// A server that gives less, in bytes a second, is as good as silent: a package would take hours.
+/// Least throughput, in bytes a second: at less, a package would take hours.
 const SLOWEST: u64 = 1000;
 
-/// Longest wait that a server may ask for; whoever builds would rather be told that it does not work.
+/// Longest accepted `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// How many times as long as it may be silent a server may take for all of a small file, which no other one has.
+/// Time-out of a whole metadata file, as a multiple of the idle time-out.
 const SMALL_FILE: u32 = 4;
 
-/// How many redirects are followed; more are a loop.
+/// More redirects are a loop.
 const MOST_REDIRECTS: u32 = 10;
 
-/// What a server says a file's state is, to be asked by later whether it still is so.
+/// `ETag` and `Last-Modified`, for a conditional request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Validators {
     etag: Option<String>,
     last_modified: Option<String>,
 }
 
-/// A small file.
 pub(super) enum Answer {
-    /// As it was when the validators were given.
     Unchanged,
-    /// Its bytes.
     Bytes(Vec<u8>, Validators),
 }
 
-/// Asks servers.
 #[derive(Debug)]
 pub(super) struct Client {
     agent: Agent,
@@ -54,7 +50,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A server may take `timeout` to accept a connection, to begin its answer, and be silent for as long.
+    /// `timeout` is the connect, response and idle time-out.
     pub(super) fn new(timeout: Duration) -> Self {
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let agent = Agent::config_builder()
@@ -88,7 +84,7 @@ impl Client {
             return Err(cut_off(Failure::of(error.into()), bytes.len() as u64, announced));
         }
         if bytes.len() as u64 > limit {
-            return Err(Failure::new(Kind::Permanent, anyhow!("more than {limit} bytes, which no such file has")));
+            return Err(Failure::new(Kind::Permanent, anyhow!("response exceeds the metadata limit of {limit} bytes")));
         }
         Ok(Answer::Bytes(bytes, validators))
     }
@@ -125,7 +121,6 @@ impl Client {
         if begun > 0 { self.fetch_remaining(url, expected, part, progress) } else { Err(wrong) }
     }
 
-    /// Reads the body of an answer into `part`.
     fn receive(
         &self,
         response: &mut Response<ureq::Body>,
@@ -212,26 +207,26 @@ fn cut_off(failure: Failure, arrived: u64, announced: Option<u64>) -> Failure {
     Failure { cause: failure.cause.context(format!("cut off after {arrived}{of} bytes")), ..failure }
 }
 
-/// That the answer is the file, or the asked part of it, as it is.
+/// The response is the file, or the requested range, uncompressed.
 fn check_status(response: &Response<ureq::Body>) -> Result<(), Failure> {
     let status = response.status();
     if status.is_success() {
         return match response.headers().get(CONTENT_ENCODING) {
             Some(encoding) if encoding != "identity" => {
-                Err(Failure::new(Kind::Permanent, anyhow!("the server sends it compressed, which was not asked for")))
+                Err(Failure::new(Kind::Permanent, anyhow!("the response is compressed, which was not requested")))
             }
             _ => Ok(()),
         };
     }
     if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
-        let mut failure = Failure::new(Kind::Transient, anyhow!("the server answers {status}"));
+        let mut failure = Failure::new(Kind::Transient, anyhow!("HTTP {status}"));
         failure.retry_after = retry_after(response.headers());
         return Err(failure);
     }
     if status.is_client_error() {
-        return Err(Failure::new(Kind::Missing, Missing(status.as_u16())));
+        return Err(Failure::new(Kind::Missing, Missing(status)));
     }
-    Err(Failure::new(Kind::Permanent, anyhow!("the server answers {status}")))
+    Err(Failure::new(Kind::Permanent, anyhow!("HTTP {status}")))
 }
 
 /// Seconds alone: the other form, a date, is not worth a parser.

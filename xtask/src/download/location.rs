@@ -4,10 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
-/// A folder of this machine or a place below a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Location {
-    /// A folder.
     Folder(PathBuf),
     /// An http or https URL, without a slash at its end.
     Url(String),
@@ -15,9 +13,6 @@ pub(crate) enum Location {
 
 impl Location {
     /// From what a user types; the scheme in either case.
-    ///
-    /// # Errors
-    /// If it is a URL of another scheme than http and https.
     pub(crate) fn from_user(text: &str) -> Result<Self> {
         let Some((scheme, rest)) = text.split_once("://") else { return Ok(Self::Folder(text.into())) };
         let scheme = scheme.to_ascii_lowercase();
@@ -25,7 +20,6 @@ impl Location {
         Ok(Self::Url(format!("{scheme}://{}", rest.trim_end_matches('/'))))
     }
 
-    /// A place that a test knows to be one.
     #[cfg(test)]
     pub(crate) fn parse(text: &str) -> Self {
         Self::from_user(text).expect("a place")
@@ -39,7 +33,6 @@ impl Location {
         }
     }
 
-    /// The place below it.
     #[must_use]
     pub(crate) fn below(&self, relative: &str) -> Self {
         match self {

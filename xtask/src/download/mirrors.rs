@@ -20,17 +20,14 @@ impl UnhealthyHosts {
         names.contains(location.server()) || names.contains(&location.name())
     }
 
-    /// Notes that a whole host does not answer.
     pub(super) fn add_host(&self, location: &Location) {
         self.names().insert(location.server().to_owned());
     }
 
-    /// Notes that one location gave wrong bytes.
     pub(super) fn add_location(&self, location: &Location) {
         self.names().insert(location.name());
     }
 
-    /// Notes that a location works.
     pub(super) fn remove(&self, location: &Location) {
         let mut names = self.names();
         names.remove(location.server());

@@ -52,12 +52,10 @@ impl PartialDownload {
         }
     }
 
-    /// How many bytes have arrived.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Forgets all that has arrived.
     pub(super) fn reset(&mut self) -> Result<()> {
         self.length = 0;
         self.hasher = Hasher::new(self.algorithm);
@@ -65,7 +63,6 @@ impl PartialDownload {
         emptied.with_context(|| format!("emptying {}", self.path.display()))
     }
 
-    /// Takes more bytes.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).with_context(|| format!("writing {}", self.path.display()))?;
         self.hasher.update(bytes);
@@ -73,12 +70,10 @@ impl PartialDownload {
         Ok(())
     }
 
-    /// Digest of all that has arrived.
     pub(super) fn digest(&self) -> Digest {
         self.hasher.clone().finish()
     }
 
-    /// Gives the file its name.
     pub(super) fn finish(mut self) -> Result<()> {
         self.finished = true;
         fs::rename(&self.path, &self.whole).with_context(|| format!("writing {}", self.whole.display()))

@@ -15,14 +15,10 @@ pub(crate) struct Limits {
     pub(crate) zstd_window: u32,
     /// Whether streams may follow each other; else what comes after the first is not read.
     pub(crate) several: bool,
-    /// What is said where more comes out than may.
     pub(crate) excess: &'static str,
 }
 
 /// The content, of which no more than `most` bytes may come.
-///
-/// # Errors
-/// If nothing can be read, or it is compressed in another way.
 pub(crate) fn decompress<'a>(mut input: impl BufRead + 'a, most: u64, limits: Limits) -> Result<impl Read + 'a> {
     let inner: Box<dyn Read + 'a> = match input.fill_buf().context("reading its first bytes")? {
         [0x1f, 0x8b, ..] if limits.several => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
@@ -47,7 +43,6 @@ pub(crate) fn decompress<'a>(mut input: impl BufRead + 'a, most: u64, limits: Li
     Ok(Bounded { inner, left: most, excess: limits.excess })
 }
 
-/// What is said of a compression that is not read.
 fn other(name: &str) -> String {
     format!("it is compressed with {name}, which is not read here; have it made with zstd, xz or gzip")
 }

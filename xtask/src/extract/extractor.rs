@@ -28,13 +28,9 @@ const LARGEST_TEXT: u64 = 1 << 20;
 /// One package's share of the record.
 #[derive(Debug)]
 pub struct Extracted {
-    /// The package.
     pub(crate) proof: VerifiedPackage,
-    /// Its emulators.
     pub(crate) emulators: Vec<EmulatorRecord>,
-    /// Its conf files.
     pub(crate) confs: Vec<TextRecord>,
-    /// Its license files.
     pub(crate) licenses: Vec<TextRecord>,
     /// Symbolic links in the place of emulators, which are passed over.
     pub(super) links: Vec<Link>,
@@ -68,7 +64,6 @@ impl Extracted {
     }
 }
 
-/// Writes what comes out of one package.
 pub(super) struct Extractor<'a> {
     package: &'a Package,
     host: Host,

@@ -12,9 +12,7 @@ use crate::verify::digest::Algorithm;
 pub struct Listed {
     /// Its absolute path, as the package says: nothing is to be written under that name.
     pub(crate) path: String,
-    /// What it is.
     pub(crate) kind: Kind,
-    /// Its length in bytes.
     pub(crate) size: u64,
     /// What its content must be; directories and links have none.
     pub(super) digest: Option<FileDigest>,
@@ -24,12 +22,9 @@ pub struct Listed {
     pub(super) is_ghost: bool,
 }
 
-/// What a file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A plain file with a content of its own.
     File,
-    /// A symbolic link to this.
     Link(String),
     /// Anything else; a hard link whose content comes with another name, too.
     Other,
@@ -39,7 +34,6 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileDigest {
     pub(super) kind: DigestKind,
-    /// Hexadecimal digits.
     pub(super) digits: String,
 }
 
@@ -47,7 +41,6 @@ pub(super) struct FileDigest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DigestKind {
     Known(Algorithm),
-    /// One that is not taken.
     Other(u32),
 }
 
@@ -61,7 +54,6 @@ impl DigestKind {
         }
     }
 
-    /// As people call it.
     pub(super) fn name(self) -> String {
         match self {
             Self::Known(algorithm) => algorithm.to_string(),
@@ -76,9 +68,6 @@ impl DigestKind {
     }
 
     /// What computes it.
-    ///
-    /// # Errors
-    /// If it can be forged, or is of a kind that no package here has.
     pub(super) fn algorithm(self) -> Result<Algorithm> {
         match self {
             Self::Known(algorithm) => Ok(algorithm),
@@ -90,9 +79,6 @@ impl DigestKind {
 }
 
 /// The files that a header lists, in its order.
-///
-/// # Errors
-/// If it is damaged, or lists more than `most`.
 pub(super) fn files(metadata: &PackageMetadata, most: usize) -> Result<Vec<Listed>> {
     let header = &metadata.header;
     let names = texts(header, IndexTag::RPMTAG_BASENAMES)?.unwrap_or_default();

@@ -11,7 +11,6 @@ use crate::system::parallel;
 use crate::verify::VerifiedPackage;
 use crate::verify::digest::Sha256;
 
-/// Name of the record inside the folder.
 const RECORD: &str = "record.json";
 
 /// What the folder holds, and what it was made from.
@@ -19,13 +18,9 @@ const RECORD: &str = "record.json";
 pub struct Record {
     /// Digest of all that decided its content.
     pub(super) key: Sha256,
-    /// The packages, sorted by name.
     pub(crate) packages: Vec<VerifiedPackage>,
-    /// The emulators, sorted by target.
     pub(crate) emulators: Vec<EmulatorRecord>,
-    /// The conf files, sorted by path.
     pub(crate) confs: Vec<TextRecord>,
-    /// The license files, sorted by path.
     pub(crate) licenses: Vec<TextRecord>,
 }
 
@@ -36,9 +31,7 @@ pub struct EmulatorRecord {
     pub(crate) target: String,
     /// Path below the folder.
     pub(crate) path: String,
-    /// Length in bytes.
     pub(crate) size: u64,
-    /// Digest of its content.
     pub(crate) sha256: Sha256,
     /// GNU build id, in hexadecimal digits.
     pub(crate) build_id: Option<String>,
@@ -49,32 +42,25 @@ pub struct EmulatorRecord {
 /// One conf file or license file in the folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TextRecord {
-    /// Path below the folder.
     pub(crate) path: String,
-    /// Length in bytes.
     pub(crate) size: u64,
-    /// Digest of its content.
     pub(crate) sha256: Sha256,
 }
 
 /// A folder of extracted files.
 #[derive(Debug)]
 pub struct Stage {
-    /// The folder.
     pub(crate) dir: PathBuf,
-    /// What is in it.
     pub(crate) record: Record,
 }
 
 impl Record {
-    /// That of a folder which was made here.
     pub(super) fn read(dir: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(dir.join(RECORD)).ok()?).ok()
     }
 
     /// Whether a folder was made here, by this or another version of this program.
     pub(super) fn is_in(dir: &Path) -> bool {
-        /// What records of all versions have.
         #[derive(Deserialize)]
         struct Any {
             #[serde(rename = "key")]
@@ -84,7 +70,6 @@ impl Record {
         record.is_some_and(|record| serde_json::from_slice::<Any>(&record).is_ok())
     }
 
-    /// Writes it into its folder.
     pub(super) fn write(&self, dir: &Path) -> Result<()> {
         let context = "writing the record of extracted files";
         fs::write(dir.join(RECORD), serde_json::to_vec_pretty(self).context(context)?).context(context)
@@ -115,9 +100,6 @@ impl Record {
 
 impl TextRecord {
     /// Its content, proven once more.
-    ///
-    /// # Errors
-    /// If it cannot be read, or is no longer what was extracted into `dir`.
     pub(crate) fn read(&self, dir: &Path) -> Result<Vec<u8>> {
         let path = dir.join(&self.path);
         let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
@@ -127,7 +109,6 @@ impl TextRecord {
 }
 
 impl Stage {
-    /// The package that an emulator comes from.
     pub(crate) fn package_of(&self, emulator: &EmulatorRecord) -> Option<&VerifiedPackage> {
         self.record.packages.iter().find(|proof| proof.nevra == emulator.nevra)
     }

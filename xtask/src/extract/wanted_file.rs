@@ -3,7 +3,6 @@
 use codegen::table::Emulator;
 use codegen::targets;
 
-/// A file of a package that is wanted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum WantedFile {
     Emulator(Emulator),

@@ -14,7 +14,6 @@ use crate::verify::digest::{BUFFER, Hashed, Hashing, Sha256};
 /// Where they are below a layout.
 pub(super) const FOLDER: &str = "blobs/sha256";
 
-/// The folder of a layout in the making.
 pub(super) struct Blobs {
     pub(super) folder: PathBuf,
     unnamed: AtomicUsize,
@@ -27,7 +26,6 @@ impl Blobs {
         Ok(Self { folder, unnamed: AtomicUsize::new(0) })
     }
 
-    /// Keeps bytes.
     pub(super) fn bytes(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor> {
         let digest = Sha256::of(bytes);
         let path = self.folder.join(digest.to_string());
@@ -35,7 +33,6 @@ impl Blobs {
         Ok(descriptor(media_type, &digest, bytes.len() as u64))
     }
 
-    /// Keeps a value as JSON.
     pub(super) fn json(&self, media_type: &str, value: &impl Serialize) -> Result<Descriptor> {
         self.bytes(media_type, &serde_json::to_vec(value).context("writing JSON")?)
     }
@@ -85,7 +82,6 @@ fn descriptor(media_type: &str, digest: &Sha256, size: u64) -> Descriptor {
     }
 }
 
-/// Path of a blob below its layout.
 pub(super) fn path(descriptor: &Descriptor) -> String {
     descriptor.digest.replacen("sha256:", &format!("{FOLDER}/"), 1)
 }

@@ -17,7 +17,6 @@ const WINDOW_LOG: u32 = 24;
 /// each other than one thread finds in all of it (54 MB instead of 33 at level 1).
 const SHARED_FROM: i32 = 16;
 
-/// What compresses a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compression {
     /// What every engine reads.
@@ -43,9 +42,6 @@ impl Compression {
     pub(crate) const RELEASE_GZIP: Self = Self::Gzip { level: 9 };
 
     /// Those that were named, in an index's order.
-    ///
-    /// # Errors
-    /// If one of the two is named twice.
     pub(crate) fn for_index(mut named: Vec<Self>) -> Result<Vec<Self>> {
         // Engines that know no annotation take the first manifest of their machine; those that know no zstd need gzip there.
         named.sort_by_key(|compression| compression.is_zstd());
@@ -54,12 +50,10 @@ impl Compression {
         Ok(named)
     }
 
-    /// Whether it is zstd.
     pub(super) fn is_zstd(self) -> bool {
         matches!(self, Self::Zstd { .. })
     }
 
-    /// Media type of a layer.
     pub(super) fn media_type(self) -> &'static str {
         match self {
             Self::Gzip { .. } => "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -67,7 +61,6 @@ impl Compression {
         }
     }
 
-    /// Begins to compress into `sink`.
     pub(super) fn encoder<W: Write>(self, sink: W) -> io::Result<Encoder<W>> {
         let workers = thread::available_parallelism().map_or(1, usize::from);
         self.encoder_with(sink, u32::try_from(workers).unwrap_or(1))
@@ -117,14 +110,12 @@ impl fmt::Display for Compression {
     }
 }
 
-/// Compresses what is written to it.
 pub(super) enum Encoder<W: Write> {
     Gzip(GzEncoder<W>),
     Zstd(zstd::Encoder<'static, W>),
 }
 
 impl<W: Write> Encoder<W> {
-    /// Writes what is left, and gives back what it was written to.
     pub(super) fn finish(self) -> io::Result<W> {
         match self {
             Self::Gzip(encoder) => encoder.finish(),

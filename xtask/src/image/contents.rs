@@ -16,10 +16,8 @@ use crate::build::sbom::{self, ROOT};
 use crate::system::host::Host;
 use crate::verify::digest::Sha256;
 
-/// Where the SBOM is inside.
 const SBOM_INSIDE: &str = "usr/share/doc/registrar/sbom.spdx.json";
 
-/// All that an image of one host is made of.
 pub(super) struct Contents {
     pub(super) host: Host,
     /// QEMU's version.
@@ -30,9 +28,7 @@ pub(super) struct Contents {
     pub(super) revision: Option<String>,
     /// The time of everything, in seconds since 1970.
     pub created: u64,
-    /// QEMU's names of the emulators' targets, sorted.
     pub(super) targets: Vec<String>,
-    /// The SBOM, byte by byte.
     pub(super) sbom: Vec<u8>,
     /// Emulators, which change seldom and are the bulk; then all the rest.
     pub(super) layers: [Vec<Item>; 2],
@@ -41,9 +37,6 @@ pub(super) struct Contents {
 impl Contents {
     /// Reads what is in `dist/HOST`; `command` is what makes it. The caller holds the lock of that folder until all of it
     /// is written.
-    ///
-    /// # Errors
-    /// If it is not there, or its description cannot be read.
     pub(super) fn read(dist: &Path, host: Host, command: &str) -> Result<Self> {
         let folder = dist.join(host.name);
         let path = folder.join(SBOM);
@@ -68,7 +61,6 @@ impl Contents {
     }
 }
 
-/// Whose emulators are there.
 fn targets(document: &Document) -> Vec<String> {
     let files = document.files.iter().map(|file| file.file_name.trim_start_matches("./"));
     let mut targets: Vec<_> = files.filter_map(target).map(str::to_owned).collect();
@@ -76,7 +68,6 @@ fn targets(document: &Document) -> Vec<String> {
     targets
 }
 
-/// Whose emulator a file is.
 fn target(path: &str) -> Option<&str> {
     path.strip_prefix("usr/bin/qemu-")?.strip_suffix("-static")
 }

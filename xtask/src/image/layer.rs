@@ -12,43 +12,32 @@ use super::compress::Compression;
 use super::spec::Descriptor;
 use crate::verify::digest::{BUFFER, Hashing, Sha256};
 
-/// One thing in a layer.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
-    /// Path below the root.
     pub(super) path: String,
-    /// What it is.
     pub(super) kind: Kind,
 }
 
-/// What something in a layer is.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Folder,
     /// To a file that came before.
     HardLink(String),
     File {
-        /// Where it is read.
         source: PathBuf,
-        /// What it must be.
         sha256: Sha256,
         mode: u32,
     },
 }
 
-/// A finished layer.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
-    /// Its blob.
     pub(super) blob: Descriptor,
     /// Digest of the archive before compression.
     pub(super) diff_id: String,
 }
 
 /// Writes a layer, read, hashed and compressed in one pass; `time`, in seconds since 1970, is that of everything in it.
-///
-/// # Errors
-/// If a file is not as recorded, or something cannot be read or written.
 pub(super) fn write(items: &[Item], time: u64, compression: Compression, blobs: &Blobs) -> Result<Layer> {
     let context = || format!("writing a layer into {}", blobs.folder.display());
     let encoder = compression.encoder(blobs.create()?).with_context(context)?;

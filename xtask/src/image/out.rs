@@ -15,9 +15,6 @@ use crate::workspace::atomic_dir::{self, StagedDir};
 
 /// Has `make` write a layout and puts it at `path`; `time` is that of an archive's files. The caller holds the lock of the
 /// folder `locked`.
-///
-/// # Errors
-/// If something is there that was not made here, or it cannot be written. Nothing has changed then.
 pub(super) fn write<T>(path: &Path, time: u64, locked: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     // A second `flock` of the same folder would wait for this process itself.
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -67,9 +64,6 @@ fn check_file(path: &Path) -> Result<()> {
 const NAMES: [&str; 3] = ["oci-layout", "index.json", "manifest.json"];
 
 /// Writes an archive of a layout, the same for the same layout; `time` is that of its files.
-///
-/// # Errors
-/// If the layout cannot be read, or nothing be written.
 pub(super) fn pack<W: Write>(folder: &Path, time: u64, sink: W) -> Result<()> {
     let mut builder = Builder::new(sink);
     let header = |size: u64, mode: u32| {

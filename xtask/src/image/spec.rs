@@ -10,13 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Text by key, sorted.
 pub(crate) type Annotations = BTreeMap<String, String>;
 
-/// Media type of an index.
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// Media type of a manifest.
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// Media type of a configuration.
 pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-/// Media type of the configuration of what is no image: `{}`.
 pub(crate) const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
 /// What leads to a blob. The format has `artifactType` too, which is left out: the manifest says it, and skopeo 1.9 drops it
@@ -30,20 +26,16 @@ pub struct Descriptor {
     pub digest: String,
     /// Its length in bytes.
     pub size: u64,
-    /// What is said of it.
     #[serde(default, skip_serializing_if = "Annotations::is_empty")]
     pub(crate) annotations: Annotations,
-    /// The machine that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) platform: Option<Platform>,
 }
 
-/// A machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Platform {
     /// In Go's terms: `amd64`.
     pub(crate) architecture: String,
-    /// `linux`.
     pub(crate) os: String,
 }
 
@@ -51,13 +43,10 @@ pub(crate) struct Platform {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
-    /// 2.
     pub(crate) schema_version: u32,
-    /// [`INDEX`].
     pub(crate) media_type: String,
     /// Manifests, or other indexes.
     pub manifests: Vec<Descriptor>,
-    /// What is said of it.
     #[serde(default, skip_serializing_if = "Annotations::is_empty")]
     pub(crate) annotations: Annotations,
 }
@@ -66,7 +55,6 @@ pub struct Index {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
-    /// 2.
     pub(crate) schema_version: u32,
     /// [`MANIFEST`].
     pub(crate) media_type: String,
@@ -80,47 +68,34 @@ pub struct Manifest {
     /// The manifest of what it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) subject: Option<Descriptor>,
-    /// What is said of it.
     #[serde(default, skip_serializing_if = "Annotations::is_empty")]
     pub(crate) annotations: Annotations,
 }
 
-/// How an image is run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Config {
     /// When it was made: `2026-11-23T17:36:27Z`.
     pub(crate) created: String,
-    /// In Go's terms: `amd64`.
     pub(crate) architecture: String,
-    /// `linux`.
     pub(crate) os: String,
-    /// What is run.
     pub(crate) config: Settings,
-    /// Its layers.
     pub(crate) rootfs: RootFs,
-    /// A line for each layer.
     pub(crate) history: Vec<History>,
 }
 
-/// What is run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Settings {
-    /// The program.
     pub(crate) entrypoint: Vec<String>,
-    /// `NAME=VALUE`.
     #[serde(rename = "Env")]
     pub(crate) environment: Vec<String>,
-    /// Where it begins.
     pub(crate) working_dir: String,
-    /// What is said of the image.
     pub(crate) labels: Annotations,
 }
 
 /// Layers as they are before compression.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RootFs {
-    /// `layers`.
     #[serde(rename = "type")]
     pub(crate) kind: String,
     /// Digests of their archives, the lowest first.
@@ -130,11 +105,8 @@ pub(crate) struct RootFs {
 /// How a layer was made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct History {
-    /// When.
     pub(crate) created: String,
-    /// By what.
     pub(crate) created_by: String,
-    /// What is in it.
     pub(crate) comment: String,
 }
 
@@ -142,9 +114,7 @@ pub(crate) struct History {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct DockerImage {
-    /// Path of its configuration.
     pub(crate) config: String,
-    /// Names that it gets.
     pub(crate) repo_tags: Vec<String>,
     /// Paths of its layers, the lowest first.
     pub(crate) layers: Vec<String>,

@@ -14,7 +14,6 @@ use crate::extract::Stage;
 use crate::system::host::Host;
 use crate::verify::Trust;
 
-/// What a summary is about.
 pub(super) struct Built<'a> {
     pub(super) stage: &'a Stage,
     pub(super) table: &'a Table,

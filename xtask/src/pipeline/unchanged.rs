@@ -21,13 +21,12 @@ use crate::verify::digest::Sha256;
 use crate::workspace::atomic_dir;
 use crate::workspace::workspace_root;
 
-/// How long what servers have report of the newest packages holds; Fedora's own tools ask for updates as often.
+/// How long metadata count as recent; Fedora's own tools ask for updates as often.
 const FRESH: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// How long a result holds that was warned of, such as another distribution's packages in place of Fedora's.
 const WARNED: Duration = Duration::from_secs(10 * 60);
 
-/// Name of the record in a host's working folder.
 const RECORD: &str = "built.json";
 
 /// What of the workspace becomes part of `registrar` or the root file system.
@@ -49,24 +48,18 @@ struct Record {
     made_of: Sha256,
     /// Paths, sizes and times of what was made.
     made: Sha256,
-    /// When the servers were asked.
     asked: SystemTime,
-    /// What was report at the end.
     report: BuildReport,
 }
 
-/// What a build says, to be report again by one that has nothing to do.
+/// What a build prints, to be printed again by one that has nothing to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BuildReport {
-    /// How the packages were proven, a line each.
     pub(crate) packages: Vec<String>,
-    /// What was not as it should be.
     pub(crate) warnings: Vec<String>,
-    /// What was built.
     pub(crate) summary: String,
 }
 
-/// A build that may turn out to be unnecessary.
 #[derive(Debug)]
 pub(crate) struct Check {
     record: PathBuf,
@@ -77,11 +70,7 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    /// Of a build that `request` describes, together with `options`, whose working folder is `work` and which makes
-    /// `out`.
-    ///
-    /// # Errors
-    /// If what it would be made of cannot be read.
+    /// For a build of `request` with `options`, in the working folder `work` and into `out`.
     pub(crate) fn new(request: &Request, options: &str, work: &Path, out: &Path) -> Result<Self> {
         let mut text = format!("{request:?}\n{options}\n{}\n", out.display());
         for path in SOURCES {
@@ -133,8 +122,7 @@ impl Check {
         (record.made_of == self.made_of).then_some(record)
     }
 
-    /// What was report of the same build, if it is there and whole, and what servers have report of it is recent `now` or
-    /// may not be asked again.
+    /// The report of the same build, if its result is there and whole, and its metadata are recent at `now` or `offline`.
     pub(crate) fn unchanged(&self, offline: bool, now: SystemTime) -> Option<BuildReport> {
         let record = self.record()?;
         let age = now.duration_since(record.asked).ok()?;
@@ -153,10 +141,7 @@ impl Check {
         Some(BuildReport { summary, ..record.report })
     }
 
-    /// Writes down that the build is done, and when servers were asked for it, if they were.
-    ///
-    /// # Errors
-    /// If that cannot be written.
+    /// Records that the build is done, and when servers were asked, if they were.
     pub(crate) fn done(self, report: BuildReport, asked: Option<SystemTime>) -> Result<()> {
         let earlier = || self.record().map_or(SystemTime::UNIX_EPOCH, |record| record.asked);
         let asked = asked.unwrap_or_else(earlier);

@@ -6,10 +6,8 @@ use rpm_version::{Evr, ReqOperator};
 
 use crate::output::quoted;
 
-/// Versions of a package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Range {
-    /// The package's name.
     pub(crate) name: String,
     /// How its version must compare, and to what; without it every version is meant.
     pub(crate) constraint: Option<(ReqOperator, Evr<'static>)>,
@@ -33,10 +31,6 @@ impl Range {
     }
 }
 
-/// Reads the attribute `flags`.
-///
-/// # Errors
-/// If it is none of RPM's five comparisons.
 pub(crate) fn operator(flags: &str) -> Result<ReqOperator> {
     Ok(match flags {
         "LT" => ReqOperator::LT,

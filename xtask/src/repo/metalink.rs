@@ -35,10 +35,8 @@ pub struct Metalink {
     pub mirrors: Vec<Mirror>,
 }
 
-/// One version of `repomd.xml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
-    /// What the file must be.
     pub(crate) expected: ExpectedDigest,
 }
 
@@ -61,7 +59,6 @@ pub fn parse(document: &[u8]) -> Result<Metalink> {
     parser.finish().context("reading the metalink")
 }
 
-/// What is known of a version while it is read.
 #[derive(Default)]
 struct Draft {
     /// MirrorManager lists MD5, SHA-1, SHA-256 and SHA-512.

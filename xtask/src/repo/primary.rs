@@ -11,7 +11,6 @@ use super::repo_package::{RepoPackage, is_candidate};
 use super::skip::Skip;
 use super::xml::{Node, attribute, walk};
 use super::{Checksum, MAX_FILE, check_base, validate_relative_path, validate_rpm_token};
-use crate::download::Location;
 use crate::extract::decompress::{Limits, decompress};
 use crate::output::quoted;
 use crate::verify::digest::ExpectedDigest;
@@ -52,7 +51,6 @@ pub fn packages(compressed: impl Read, decompressed_size: u64, prefix: &str) -> 
     Ok(parser.kept)
 }
 
-/// Which list of dependencies an entry stands in.
 #[derive(Clone, Copy)]
 enum List {
     Requires,
@@ -172,12 +170,10 @@ impl Parser<'_> {
     }
 }
 
-/// How many bytes a version takes.
 fn length(evr: &Evr<'_>) -> usize {
     evr.epoch().len() + evr.version().len() + evr.release().len()
 }
 
-/// What an `rpm:entry` obsoletes.
 fn range(start: &BytesStart<'_>, name: String) -> Result<Range> {
     let Some(flags) = attribute(start, "flags")? else { return Ok(Range { name, constraint: None }) };
     let part = |key| attribute(start, key).map(Option::unwrap_or_default);

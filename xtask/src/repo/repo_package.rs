@@ -9,15 +9,11 @@ use crate::verify::digest::ExpectedDigest;
 /// One package as the metadata describe it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RepoPackage {
-    /// Its name.
     pub(crate) name: String,
-    /// Its architecture, or `noarch`.
     pub(crate) arch: String,
     /// Epoch, `0` if none.
     pub(crate) epoch: String,
-    /// Upstream's version.
     pub(crate) version: String,
-    /// The distribution's release.
     pub(crate) release: String,
     /// File name of the source package that it was built from; may be empty.
     pub(crate) source_rpm: String,
@@ -29,18 +25,14 @@ pub struct RepoPackage {
     pub(crate) base: Option<Location>,
     /// What the file must be; absent while the entry is read.
     pub expected: Option<ExpectedDigest>,
-    /// Names of what it needs.
     pub(crate) requires: Vec<String>,
-    /// Names of what it gives.
     pub(crate) provides: Vec<String>,
-    /// What it replaces.
     pub(crate) obsoletes: Vec<Range>,
     /// Paths that the metadata list: programs in `/usr/bin` among them.
     pub(crate) files: Vec<String>,
 }
 
 impl RepoPackage {
-    /// `epoch:version-release`
     pub(crate) fn evr(&self) -> Evr<'_> {
         Evr::new(self.epoch.as_str(), self.version.as_str(), self.release.as_str())
     }

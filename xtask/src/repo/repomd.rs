@@ -12,9 +12,7 @@ use crate::verify::digest::ExpectedDigest;
 pub struct Primary {
     /// Path below the repository's root, or below [`Primary::base`].
     pub(crate) href: String,
-    /// Where it is, if not in the repository.
     pub(crate) base: Option<Location>,
-    /// What the file must be.
     pub(crate) expected: ExpectedDigest,
     /// Length of its content, decompressed, in bytes.
     pub(crate) decompressed_size: u64,

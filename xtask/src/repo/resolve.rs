@@ -53,9 +53,7 @@ pub fn resolve(entries: Vec<RepoPackage>, arch: &str) -> Result<Vec<RepoPackage>
     Ok(newest.into_values().filter(|entry| chosen.contains(&entry.name)).collect())
 }
 
-/// What is to be taken for a wanted name.
 enum Resolution<'a> {
-    /// The package of that name.
     Itself(&'a RepoPackage),
     /// Others in its place; none if nobody has it.
     Instead(Vec<&'a RepoPackage>),

@@ -9,10 +9,8 @@ use super::{MAX_FILE, check_base, validate_relative_path, validate_rpm_token};
 use crate::download::Location;
 use crate::verify::digest::ExpectedDigest;
 
-/// One wanted package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ResolvedPackage {
-    /// Its name.
     pub(crate) name: String,
     /// Name, epoch, version, release, architecture: `qemu-user-static-arm-2:11.1.3-1.fc45.x86_64`.
     pub(crate) nevra: String,
@@ -20,7 +18,6 @@ pub(crate) struct ResolvedPackage {
     pub(crate) version: String,
     /// The source package: `qemu-11.1.3-1.fc45.src.rpm`.
     pub(crate) source: String,
-    /// What the file must be.
     #[serde(flatten)]
     pub(crate) expected: ExpectedDigest,
     /// Which repository lists it.
@@ -35,10 +32,6 @@ pub(crate) struct ResolvedPackage {
 }
 
 impl ResolvedPackage {
-    /// Of an entry of a repository's list.
-    ///
-    /// # Errors
-    /// If the list promises nothing of the package.
     pub(crate) fn of(entry: &RepoPackage, repository: &str) -> Result<Self> {
         let expected = entry.expected.clone().with_context(|| format!("nothing is promised of {}", entry.name))?;
         let emulators = entry.files.iter().filter_map(|path| Emulator::from_file_name(path.strip_prefix("/usr/bin/")?));
@@ -64,9 +57,6 @@ impl ResolvedPackage {
     }
 
     /// That everything is what such packages have: `fetch.lock` is a file that anybody may have written.
-    ///
-    /// # Errors
-    /// The first that is not.
     pub(crate) fn check(&self) -> Result<()> {
         let Self { name, nevra, version, source, expected, repository, href, base, targets } = self;
         validate_rpm_token(name)?;

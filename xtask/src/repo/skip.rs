@@ -45,7 +45,6 @@ pub(super) struct Skip<'a, R> {
 }
 
 impl<'a, R: Read> Skip<'a, R> {
-    /// Of `source`, an XML document, without the packages that do not contain `wanted`.
     pub(super) fn new(source: R, wanted: &'a str) -> Self {
         Self {
             source,

@@ -34,7 +34,6 @@ const PREFIX: &str = "qemu-user";
 /// How old apt's lists may be before they are fetched again.
 const LISTS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether this machine has apt.
 pub(super) fn is_here() -> bool {
     Command::new("apt-get").arg("--version").output().is_ok_and(|output| output.status.success())
 }
@@ -65,7 +64,6 @@ pub(super) fn resolve(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
 }
 
 impl Plan {
-    /// Downloads the packages, which apt verifies.
     pub(super) fn download(self, fetcher: &Fetcher) -> Result<Fetched> {
         let Self { apt, records } = self;
         let indexes = records.iter().flat_map(|record| record.indexes.iter().cloned()).collect();
@@ -93,10 +91,8 @@ struct Apt {
     dir: PathBuf,
 }
 
-/// One package of apt's lists.
 struct Record {
     name: String,
-    /// Debian's notation of its version.
     version: String,
     /// What it depends on; with the version, where exactly one will do.
     depends: Vec<(String, Option<String>)>,
@@ -203,12 +199,10 @@ impl Apt {
         self.show(name, &own, &policy)
     }
 
-    /// Which versions of a package there are.
     fn policy(&self, name: &str) -> Result<Policy> {
         self.run("apt-cache", &["policy", name], &self.dir).map(Policy)
     }
 
-    /// What the lists say of a package.
     fn show(&self, name: &str, version: &str, policy: &Policy) -> Result<Record> {
         let text = self.run("apt-cache", &["show", &format!("{name}={version}")], &self.dir)?;
         let field = |key: &str| {
@@ -268,7 +262,6 @@ impl Apt {
         Ok(path)
     }
 
-    /// Removes packages that no run has wanted for long.
     fn remove_old(&self) {
         cache_gc::remove_older_than(&self.dir.join("packages"), LONGEST_KEPT);
     }

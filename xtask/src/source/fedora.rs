@@ -27,9 +27,6 @@ const MOST_MIRRORS: usize = 10;
 const KEYRING: &str = "fedora.gpg";
 
 /// Finds out which release is meant: the first contact, which alone tells whether Fedora can be reached.
-///
-/// # Errors
-/// [`Unreachable`] or [`NotCached`] if neither Fedora's list of releases nor its metalink server can be reached.
 pub(super) fn contact(request: &Request, fetcher: &Fetcher) -> Result<Release> {
     if let WantedRelease::Release(release) = request.release {
         return Ok(release);
@@ -59,12 +56,10 @@ pub(super) fn contact(request: &Request, fetcher: &Fetcher) -> Result<Release> {
     Ok(known)
 }
 
-/// Whether nobody could be asked.
 pub(super) fn is_out_of_reach(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<Unreachable>() || cause.is::<NotCached>())
 }
 
-/// What a release would give.
 pub(super) fn plan(release: Release, request: &Request, fetcher: &Fetcher) -> Result<Plan> {
     let repositories = repositories(release, request, fetcher)?;
     let packages = repository::resolve(&repositories, request.host.name, fetcher)?;

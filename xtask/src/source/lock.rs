@@ -12,13 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::repo::resolved_package::ResolvedPackage;
 use crate::workspace::atomic_dir;
 
-/// Its name in the workspace.
 pub(crate) const FILE: &str = "fetch.lock";
 
 /// Raised when older programs would misread it.
 const VERSION: u32 = 1;
 
-/// What is locked, for each host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Lock {
@@ -27,7 +25,6 @@ pub(crate) struct Lock {
     pub(crate) hosts: BTreeMap<String, Locked>,
 }
 
-/// What is locked for one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Locked {
@@ -35,7 +32,6 @@ pub(crate) struct Locked {
     pub(crate) origin: String,
     /// Fedora's release; none for another repository.
     pub(crate) release: Option<String>,
-    /// The packages, sorted by name.
     pub(crate) packages: Vec<ResolvedPackage>,
 }
 
@@ -47,9 +43,6 @@ impl Default for Lock {
 
 impl Lock {
     /// Reads a lock; none where there is no such file.
-    ///
-    /// # Errors
-    /// If it cannot be read, or holds something else.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
         let context = || format!("reading {}", path.display());
         let bytes = match fs::read(path) {
@@ -75,10 +68,6 @@ impl Lock {
         Ok(Some(lock))
     }
 
-    /// What is locked for a host.
-    ///
-    /// # Errors
-    /// If there is no lock, or none for the host.
     pub(crate) fn of_host(path: &Path, host: &str) -> Result<Locked> {
         let Some(mut lock) = Self::read(path)? else {
             bail!("there is no {}, which --locked goes by; `cargo xtask update` writes it", path.display());
@@ -88,10 +77,6 @@ impl Lock {
         })
     }
 
-    /// Writes it, whole or not at all.
-    ///
-    /// # Errors
-    /// If it cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self).context("writing a lock")?;
         text.push('\n');

@@ -19,15 +19,11 @@ use crate::verify::package::{Format, Package};
 /// How many packages are fetched at once; more would only be rude to a mirror.
 const CONNECTIONS: usize = 4;
 
-/// Path of a repository's index.
 pub(super) const INDEX: &str = "repodata/repomd.xml";
 
-/// One repository.
 #[derive(Debug)]
 pub(super) struct Repository {
-    /// What it is called: `updates-released-f45`, or where it is.
     pub(super) id: String,
-    /// Where it is.
     pub(super) mirrors: Mirrors,
     /// What its index may be, the newest first; without, whatever its first mirror gives.
     pub(super) versions: Vec<Version>,

@@ -80,12 +80,10 @@ impl Host {
         }
     }
 
-    /// What is known of it as a target.
     pub(crate) fn target(&self) -> Option<&'static Target> {
         targets::by_qemu_name(self.name)
     }
 
-    /// Whether programs of this host run here.
     pub(crate) fn is_this_machine(&self) -> bool {
         Self::named(None).is_ok_and(|machine| machine.name == self.name)
     }

@@ -16,10 +16,6 @@ use crate::output::quoted;
 pub struct Sha256(String);
 
 impl Sha256 {
-    /// Reads 64 hexadecimal digits.
-    ///
-    /// # Errors
-    /// If `text` is something else.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         Algorithm::Sha256.hex(text).map(Self)
     }
@@ -100,10 +96,6 @@ impl Algorithm {
         Ok(text.to_ascii_lowercase())
     }
 
-    /// The digest of all that `reader` gives.
-    ///
-    /// # Errors
-    /// If reading fails.
     pub(crate) fn of_reader(self, mut reader: impl Read) -> io::Result<Digest> {
         let mut hasher = Hasher::new(self);
         let mut buffer = vec![0; BUFFER];
@@ -115,7 +107,6 @@ impl Algorithm {
         }
     }
 
-    /// The digest of bytes in memory.
     pub(crate) fn of(self, bytes: &[u8]) -> Digest {
         let mut hasher = Hasher::new(self);
         hasher.update(bytes);
@@ -133,16 +124,11 @@ impl fmt::Display for Algorithm {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Json", into = "Json")]
 pub struct Digest {
-    /// What computed it.
     pub(crate) algorithm: Algorithm,
     hex: String,
 }
 
 impl Digest {
-    /// Reads hexadecimal digits.
-    ///
-    /// # Errors
-    /// If they are not those of such a digest.
     pub(crate) fn parse(algorithm: Algorithm, text: &str) -> Result<Self> {
         Ok(Self { algorithm, hex: algorithm.hex(text)? })
     }
@@ -208,12 +194,10 @@ pub struct ExpectedDigest {
 }
 
 impl ExpectedDigest {
-    /// Whether a file has this length and digest.
     pub(crate) fn matches(&self, size: u64, digest: &Digest) -> bool {
         (self.size, &self.digest) == (size, digest)
     }
 
-    /// The error for a file `name` that does not match.
     pub(crate) fn mismatch(&self, name: &str, size: u64, digest: &Digest) -> anyhow::Error {
         if size < self.size {
             anyhow!("{name} is truncated: {size} of {} bytes; fetch it again", self.size)
@@ -266,7 +250,6 @@ pub(crate) struct Hashing<S> {
 pub(crate) struct Hashed {
     pub(crate) size: u64,
     pub(crate) sha256: Sha256,
-    /// Of the listed algorithm.
     pub(crate) listed: Digest,
 }
 

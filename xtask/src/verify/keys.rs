@@ -20,7 +20,6 @@ const MOST_SIGNATURES: usize = 16;
 #[derive(Debug)]
 pub struct Keys {
     certificates: Vec<Certificate>,
-    /// Where they were read from.
     names: Vec<String>,
 }
 
@@ -117,7 +116,6 @@ impl Keys {
         fingerprints.join(" ")
     }
 
-    /// Where they were read from, in words.
     pub(crate) fn names(&self) -> String {
         self.names.join(", ")
     }

@@ -77,7 +77,6 @@ fn are_inside(index: &[u8], store: u64) -> bool {
     })
 }
 
-/// The big-endian number at `at`.
 fn number(bytes: &[u8], at: usize) -> u64 {
     bytes[at..at + 4].iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }

@@ -35,9 +35,6 @@ pub fn lock(out: &Path) -> Result<File> {
 }
 
 /// Writes a file whole or not at all.
-///
-/// # Errors
-/// If it cannot be written; it is then as it was.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let context = || format!("writing {}", path.display());
     let partial = path_of(path);
@@ -120,9 +117,6 @@ impl Drop for StagedDir<'_> {
 
 /// Removes what a killed run has left of a folder in the making, and puts back the old one if it was out of the way. The
 /// caller holds the [`lock`].
-///
-/// # Errors
-/// If it cannot be removed or put back.
 pub(crate) fn clear(out: &Path) -> Result<()> {
     let out = &plain(out);
     let old = beside(out, OLD);
@@ -140,7 +134,6 @@ fn path_of(out: &Path) -> PathBuf {
     beside(out, ".partial")
 }
 
-/// A path in the same folder.
 fn beside(out: &Path, ending: &str) -> PathBuf {
     let mut name = out.file_name().unwrap_or_default().to_owned();
     name.push(ending);

@@ -25,20 +25,12 @@ pub struct BuildInfo {
 }
 
 impl BuildInfo {
-    /// What is known of a program.
-    ///
-    /// # Errors
-    /// If it cannot be read.
     pub(crate) fn of(program: &Path) -> Result<Self> {
         let path = path(program);
         let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("reading {}: damaged; build again", path.display()))
     }
 
-    /// Writes it beside the program.
-    ///
-    /// # Errors
-    /// If it cannot be written.
     pub(super) fn write(&self, program: &Path) -> Result<()> {
         atomic_dir::write(&path(program), &serde_json::to_vec(self).context("writing what was compiled")?)
     }
@@ -68,7 +60,6 @@ pub(crate) fn revision(root: &Path) -> Option<String> {
     of_status(&git(&status)?)
 }
 
-/// The commit in what `git status` says, unless it lists a file.
 fn of_status(status: &str) -> Option<String> {
     let is_clean = status.lines().all(|line| line.starts_with("# "));
     let commit = status.lines().find_map(|line| line.strip_prefix("# branch.oid "))?;

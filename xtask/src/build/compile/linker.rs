@@ -14,25 +14,18 @@ use anyhow::Result;
 use super::libdir;
 use crate::system::host::Host;
 
-/// The linker that rustup's toolchains bring.
 const RUST_LLD: &str = "rust-lld";
 
-/// A program that links.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Linker {
     /// Named by the user in `CARGO_TARGET_…_LINKER`.
     Chosen(OsString),
-    /// Part of the toolchain.
     RustLld,
-    /// The machine's C compiler, or a cross compiler.
     Compiler(String),
 }
 
 impl Linker {
     /// The one for a Rust target of a host: the user's choice, else the toolchain's if it has one, else a C compiler.
-    ///
-    /// # Errors
-    /// If rustc cannot be run.
     pub(super) fn of(host: Host, target: &str) -> Result<Self> {
         let chosen = env::var_os(variable(target));
         let bundled = chosen.is_none() && is_musl(target) && is_bundled(libdir(None)?, libdir(Some(target))?);

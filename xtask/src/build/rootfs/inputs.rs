@@ -16,13 +16,11 @@ use crate::verify::VerifiedPackage;
 use crate::verify::digest::Sha256;
 use crate::workspace::workspace_root;
 
-/// All that a root file system and its SBOM are made of.
 pub(crate) struct RootfsInputs<'a> {
     pub(crate) stage: &'a Stage,
     pub(crate) provenance: &'a Provenance,
     pub(super) registrar: &'a Path,
     pub(super) registrar_sha256: Sha256,
-    /// The list of packages, as text.
     pub(super) packages: String,
     pub(crate) crates: Vec<Crate>,
     pub(crate) build: BuildInfo,
@@ -49,7 +47,6 @@ impl<'a> RootfsInputs<'a> {
     }
 }
 
-/// The license files of the packages, and this project's.
 fn licenses(stage: &Path, licenses: &[TextRecord]) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut texts = BTreeMap::new();
     for license in licenses {

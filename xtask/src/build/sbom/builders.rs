@@ -8,7 +8,6 @@ use super::spdx::{
 use crate::verify::VerifiedPackage;
 use crate::verify::digest::Sha256;
 
-/// A package of which nothing is known yet.
 pub(super) fn package(id: String, name: &str, purpose: Purpose) -> Package {
     Package {
         id,
@@ -31,7 +30,6 @@ pub(super) fn package(id: String, name: &str, purpose: Purpose) -> Package {
     }
 }
 
-/// A file with its digests.
 pub(super) fn file(file: &Digests) -> File {
     File {
         id: file_id(&file.path),
@@ -42,12 +40,10 @@ pub(super) fn file(file: &Digests) -> File {
     }
 }
 
-/// A digest of that kind.
 pub(super) fn sha256(digest: &Sha256) -> Checksum {
     Checksum { algorithm: Algorithm::Sha256, value: digest.to_string() }
 }
 
-/// A package URL.
 pub(super) fn purl(locator: String) -> ExternalRef {
     ExternalRef {
         reference_category: "PACKAGE-MANAGER".into(),
@@ -56,22 +52,18 @@ pub(super) fn purl(locator: String) -> ExternalRef {
     }
 }
 
-/// What one thing is to another.
 pub(super) fn relationship(one: &str, kind: RelationshipType, other: &str) -> Relationship {
     Relationship { spdx_element_id: one.into(), relationship_type: kind, related_spdx_element: other.into() }
 }
 
-/// Id of the file at a path.
 pub(super) fn file_id(path: &str) -> String {
     id("File", path)
 }
 
-/// Id of a package.
 pub(super) fn package_id(proof: &VerifiedPackage) -> String {
     id("Package", &proof.nevra)
 }
 
-/// Id of a source package.
 pub(super) fn source_id(source: &Source) -> String {
     id("Source", &format!("{}-{}", source.name, source.version))
 }

@@ -12,21 +12,16 @@ use crate::build::compile;
 use crate::verify::digest::Sha256;
 use crate::workspace::workspace_root;
 
-/// The registry that everybody uses.
 pub(crate) const CRATES_IO: &str = "crates.io";
 
-/// What cargo calls it.
 const CRATES_IO_INDEX: &[&str] =
     &["registry+https://github.com/rust-lang/crates.io-index", "sparse+https://index.crates.io/"];
 
 /// A crate of `registrar`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Crate {
-    /// Its name.
     pub(crate) name: String,
-    /// Its version.
     pub(crate) version: String,
-    /// What its manifest says of its license.
     pub(crate) license: Option<String>,
     /// Digest of its archive, as the lock file has it.
     pub(crate) sha256: Option<Sha256>,
@@ -35,9 +30,6 @@ pub struct Crate {
 }
 
 /// The crates that are linked into a `registrar`, sorted.
-///
-/// # Errors
-/// If what cargo said of it, or the lock file, is not there.
 pub(crate) fn of(registrar: &Path) -> Result<Vec<Crate>> {
     let said = compile::messages(registrar);
     let messages = fs::read_to_string(&said).with_context(|| format!("reading {}", said.display()))?;
@@ -71,7 +63,6 @@ struct Artifact {
     executable: Option<PathBuf>,
 }
 
-/// What any of them has.
 #[derive(Deserialize)]
 struct Message {
     reason: String,
@@ -131,7 +122,6 @@ fn checksum(lock: &str, name: &str, version: &str) -> Option<Sha256> {
     block.lines().find_map(|line| Sha256::parse(quoted(line, "checksum")?).ok())
 }
 
-/// The text of `key = "text"`.
 fn quoted<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"')
 }

@@ -18,31 +18,24 @@ use crate::verify::digest::{BUFFER, Hashing, Sha256};
 pub struct Entry {
     /// Path below the folder: `usr/bin/qemu-arm-static`.
     pub(crate) path: String,
-    /// What it is.
     pub(crate) kind: Kind,
 }
 
-/// What something in a folder is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A regular file, with its permissions.
     File(u32),
     /// A symbolic link, and where it leads.
     Link(String),
-    /// A folder, with its permissions.
     Folder(u32),
-    /// A device, a socket, a pipe.
     Other,
 }
 
 /// A file with its digests.
 #[derive(Clone, Debug)]
 pub struct Digests {
-    /// Path below the folder.
     pub(crate) path: String,
     /// 40 hexadecimal digits.
     pub(crate) sha1: String,
-    /// SHA-256.
     pub(crate) sha256: Sha256,
 }
 
@@ -102,9 +95,6 @@ pub fn digests(root: &Path, entries: &[Entry]) -> Result<Vec<Digests>> {
 }
 
 /// Device and inode: the same for all names of a file.
-///
-/// # Errors
-/// If there is no such file.
 pub(crate) fn identity(path: &Path) -> Result<(u64, u64)> {
     let metadata = path.symlink_metadata().with_context(|| format!("reading {}", path.display()))?;
     Ok((metadata.dev(), metadata.ino()))

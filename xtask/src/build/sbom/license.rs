@@ -9,7 +9,6 @@ use super::spdx::{ExtractedLicense, NOASSERTION};
 /// What is taken: SPDX's own grammar, with identifiers that it has given up, since packages of earlier years hold them.
 const MODE: ParseMode = ParseMode { allow_deprecated: true, allow_postfix_plus_on_gpl: true, ..ParseMode::STRICT };
 
-/// A license as a package states it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Declared {
     /// An expression, or [`NOASSERTION`].
@@ -18,7 +17,6 @@ pub(super) struct Declared {
     pub(super) comment: Option<String>,
 }
 
-/// Reads a statement.
 pub(super) fn declared(statement: &str) -> Declared {
     // crates.io took a slash for OR in its first years.
     let expression = statement.replace('/', " OR ");

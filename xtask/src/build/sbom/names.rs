@@ -9,20 +9,16 @@ use crate::verify::VerifiedPackage;
 /// What Koji keeps for good: Fedora's builds, sources included.
 const KOJI: &str = "https://kojipkgs.fedoraproject.org/packages";
 
-/// A package's name in its parts.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Name {
     /// `qemu-user-static-arm`.
     pub(super) name: String,
     /// `2:11.1.3-1.fc45`.
     pub(super) version: String,
-    /// Its package URL.
     pub(super) purl: String,
-    /// What it was built from, if the package says.
     pub(super) source: Option<Source>,
 }
 
-/// A source package's name in its parts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Source {
     /// `qemu`.
@@ -31,13 +27,11 @@ pub(super) struct Source {
     pub(super) version: String,
     /// Its file, where its distribution has one for all of it.
     pub(super) file: Option<String>,
-    /// Its package URL.
     pub(super) purl: String,
     /// Where it is for good, if that is known.
     pub(super) address: Option<String>,
 }
 
-/// Takes the names of a package apart.
 pub(super) fn of(proof: &VerifiedPackage, origin: &str) -> Name {
     match proof.source.strip_suffix(".src.rpm") {
         Some(source) => rpm(proof, source, origin),

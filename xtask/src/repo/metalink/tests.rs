@@ -113,7 +113,7 @@ fn a_digest_counts_only_in_its_place() {
         (document(&(good.clone() + "</file><file name=\"repomd.xml\">" + &good), "", URL), "repomd.xml twice"),
         (swap(&"a".repeat(64), "a"), "is not a SHA-256 digest"),
         (swap("<size>4</size>", "<size>-4</size>"), "is no size"),
-        (swap("<size>4</size>", "<size>99999999999</size>"), "which no such file has"),
+        (swap("<size>4</size>", "<size>99999999999</size>"), "exceed the limit of"),
         (document(&good, &alternate(&good).repeat(201), URL), "more than 200 older versions"),
         (document(&good, "", &URL.repeat(2001)), "more than 2000 mirrors"),
         (document(&good, "", URL).replace("</metalink>", ""), "cut off"),

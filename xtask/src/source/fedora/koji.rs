@@ -17,7 +17,6 @@ impl Koji {
         Self { mirrors: location.into(), fingerprints }
     }
 
-    /// The one place to ask.
     pub(in crate::source) fn mirrors(&self) -> &Mirrors {
         &self.mirrors
     }

@@ -33,7 +33,7 @@ pub enum WantedRelease {
 /// A release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
-    /// By its number.
+    /// A numbered release.
     Number(u32),
     /// What becomes the release after the next.
     Rawhide,

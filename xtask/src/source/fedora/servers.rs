@@ -2,13 +2,11 @@
 
 use crate::download::Location;
 
-/// Fedora's servers.
 pub(super) struct Servers<'a> {
     base_url: Option<&'a str>,
 }
 
 impl<'a> Servers<'a> {
-    /// Those of the world, or a stand-in's URL.
     pub(super) fn new(base_url: Option<&'a str>) -> Self {
         Self { base_url }
     }
@@ -47,7 +45,6 @@ impl<'a> Servers<'a> {
     }
 }
 
-/// Path of a metalink on its server.
 pub(super) fn metalink(repo: &str, host: &str) -> String {
     format!("metalink?repo={repo}&arch={host}")
 }
