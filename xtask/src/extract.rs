@@ -7,7 +7,6 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -78,7 +77,7 @@ fn digests(packages: &[Package]) -> Result<Vec<Digest>> {
 
 /// Digest of all that decides what the folder holds.
 fn key(packages: &[Package], digests: &[Digest], request: &ExtractRequest<'_>) -> Sha256 {
-    let mut text = format!("6 {} {} {:?}\n", request.host.name, request.trust.cache_key(), request.targets);
+    let mut text = format!("7 {} {} {:?}\n", request.host.name, request.trust.cache_key(), request.targets);
     for (package, digest) in packages.iter().zip(digests) {
         text += &format!("{} {}\n", digest.hex(), package.name);
     }
@@ -101,20 +100,19 @@ fn extract_all(
     let mut queue: Vec<_> = packages.iter().zip(digests).map(|(one, digest)| (size(one), one, digest)).collect();
     queue.sort_by_key(|&(size, ..)| std::cmp::Reverse(size));
     let bar = progress::bytes(queue.iter().map(|&(size, ..)| size).sum(), "extracting");
-    let workers = thread::available_parallelism().map_or(1, usize::from);
-    let shares = parallel::each(&queue, workers, |&(size, package, digest)| {
+    let shares = parallel::each(&queue, parallel::processors(), |&(size, package, digest)| {
         let share = extract(verify(package)?, package, request, dir)?;
         // What the folder is found by must be what it was made from. Digests that a repository lists, of whatever kind, have
         // been compared when the package was verified.
-        let is_same = package.expected.is_some() || Digest::from(share.proof.sha256.clone()) == *digest;
+        let is_same = package.expected.is_some() || Digest::from(share.verified.sha256.clone()) == *digest;
         ensure!(is_same, "{} was changed while it was read; run again", package.path.display());
         bar.inc(size);
         Ok(share)
     })?;
     let mut record = Record { key, packages: vec![], emulators: vec![], confs: vec![], licenses: vec![] };
     let mut passed_over = Vec::new();
-    for Extracted { proof, emulators, confs, licenses, links } in shares {
-        record.packages.push(proof);
+    for Extracted { verified, emulators, confs, licenses, links } in shares {
+        record.packages.push(verified);
         record.emulators.extend(emulators);
         record.confs.extend(confs);
         record.licenses.extend(licenses);
@@ -159,8 +157,8 @@ pub fn unpack_rpm(
     request: &ExtractRequest<'_>,
     dir: &Path,
 ) -> Result<Extracted> {
-    let VerifiedRpm { proof, header, payload } = verified;
-    let mut extractor = Extractor::new(package, request, dir, proof);
+    let VerifiedRpm { verified, header, payload } = verified;
+    let mut extractor = Extractor::new(package, request, dir, verified);
     entries::unpack(&header, payload, Limits::PACKAGE, |file, content| extractor.accept(file, content))
         .and_then(|missing| extractor.check_missing(&missing))
         .with_context(|| format!("unpacking {}", package.name))?;

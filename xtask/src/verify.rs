@@ -102,7 +102,7 @@ fn without_epoch_0(nevra: &str) -> String {
 /// against the digests in the header.
 #[derive(Debug)]
 pub struct VerifiedRpm {
-    pub(crate) proof: VerifiedPackage,
+    pub(crate) verified: VerifiedPackage,
     pub(crate) header: PackageMetadata,
     pub(crate) payload: File,
 }
@@ -165,7 +165,7 @@ pub fn rpm(package: &Package, trust: &Trust, host: Host) -> Result<VerifiedRpm> 
     }
     file.seek(SeekFrom::Start(headers.len() as u64)).with_context(|| format!("reading the package {name}"))?;
     let text = |value: Result<&str, rpm::Error>| value.map(str::to_owned).unwrap_or_default();
-    let proof = VerifiedPackage {
+    let verified = VerifiedPackage {
         nevra,
         version: text(metadata.get_version()),
         source: text(metadata.get_source_rpm()),
@@ -176,7 +176,7 @@ pub fn rpm(package: &Package, trust: &Trust, host: Host) -> Result<VerifiedRpm> 
         vendor: text(metadata.get_vendor()),
         build_time: metadata.get_build_time().unwrap_or_default(),
     };
-    Ok(VerifiedRpm { proof, header: metadata, payload: file })
+    Ok(VerifiedRpm { verified, header: metadata, payload: file })
 }
 
 fn check_header(name: &str, metadata: &PackageMetadata, trust: &Trust) -> Result<Option<String>> {
@@ -231,7 +231,7 @@ pub fn deb(package: &Package, scratch: &Path) -> Result<(File, VerifiedPackage)>
     }
     copy.rewind().with_context(|| format!("reading {name}"))?;
     let build_time = deb_build_time(&mut copy).with_context(|| format!("reading {name}"))?;
-    let proof = VerifiedPackage {
+    let verified = VerifiedPackage {
         nevra: stated.nevra.clone(),
         version: stated.version.clone(),
         source: stated.source.clone(),
@@ -242,7 +242,7 @@ pub fn deb(package: &Package, scratch: &Path) -> Result<(File, VerifiedPackage)>
         vendor: String::new(),
         build_time,
     };
-    Ok((copy, proof))
+    Ok((copy, verified))
 }
 
 /// When dpkg-deb put a package together: the time in the header of its archive's first member. The file is left at its

@@ -133,11 +133,11 @@ fn root(contents: &Contents<'_>) -> Package {
 
 fn add_packages(document: &mut Document, contents: &Contents<'_>) {
     let mut sources = BTreeMap::new();
-    for proof in contents.packages {
-        let id = package_id(proof);
-        let name = names::of(proof, contents.origin);
+    for verified in contents.packages {
+        let id = package_id(verified);
+        let name = names::of(verified, contents.origin);
         document.relationships.push(relationship(ROOT, RelationshipType::Contains, &id));
-        let supplier = supplier(proof, contents.origin);
+        let supplier = supplier(verified, contents.origin);
         if let Some(source) = name.source {
             // To checkers the first is no way from one to the other.
             for kind in [RelationshipType::GeneratedFrom, RelationshipType::DependsOn] {
@@ -145,15 +145,15 @@ fn add_packages(document: &mut Document, contents: &Contents<'_>) {
             }
             sources.entry(source).or_insert_with(|| supplier.clone());
         }
-        let license = license::declared(&proof.license);
-        let holds_emulators = contents.emulators.iter().any(|emulator| emulator.nevra == proof.nevra);
+        let license = license::declared(&verified.license);
+        let holds_emulators = contents.emulators.iter().any(|emulator| emulator.nevra == verified.nevra);
         let comment =
-            if holds_emulators { format!("{}; {NOT_LISTED}", log_verified(proof)) } else { log_verified(proof) };
+            if holds_emulators { format!("{}; {NOT_LISTED}", verification(verified)) } else { verification(verified) };
         document.packages.push(Package {
             version_info: Some(name.version),
             supplier: Some(supplier),
-            checksums: vec![sha256(&proof.sha256)],
-            source_info: Some(format!("built from {}", proof.source)),
+            checksums: vec![sha256(&verified.sha256)],
+            source_info: Some(format!("built from {}", verified.source)),
             license_declared: license.expression,
             license_comments: license.comment,
             external_refs: vec![purl(name.purl)],
@@ -230,11 +230,13 @@ fn add_files_origins(document: &mut Document, contents: &Contents<'_>) {
             (alias, ..) if rootfs::ALIAS_HARDLINKS.contains(&alias) => Some(REGISTRAR.to_owned()),
             (_, Some(target), _) => {
                 let nevra = contents.emulators.iter().find(|one| one.target == target).map(|one| &one.nevra);
-                contents.packages.iter().find(|proof| Some(&proof.nevra) == nevra).map(package_id)
+                contents.packages.iter().find(|verified| Some(&verified.nevra) == nevra).map(package_id)
             }
-            (_, _, Some(name)) => {
-                contents.packages.iter().find(|proof| names::of(proof, contents.origin).name == name).map(package_id)
-            }
+            (_, _, Some(name)) => contents
+                .packages
+                .iter()
+                .find(|verified| names::of(verified, contents.origin).name == name)
+                .map(package_id),
             _ => None,
         };
         if let Some(from) = from {
@@ -243,10 +245,10 @@ fn add_files_origins(document: &mut Document, contents: &Contents<'_>) {
     }
 }
 
-fn log_verified(proof: &VerifiedPackage) -> String {
-    match &proof.signer {
+fn verification(verified: &VerifiedPackage) -> String {
+    match &verified.signer {
         Some(fingerprint) => format!("{SIGNED_BY}{fingerprint}; signature, header and payload digests were verified"),
-        None if proof.source.ends_with(".rpm") => {
+        None if verified.source.ends_with(".rpm") => {
             "signature not checked; header and payload digests were verified".into()
         }
         None => "SHA-256 as in the lists that apt has verified".into(),
@@ -254,8 +256,8 @@ fn log_verified(proof: &VerifiedPackage) -> String {
 }
 
 /// Who distributes a package: its vendor, else where it was found.
-fn supplier(proof: &VerifiedPackage, origin: &str) -> String {
-    match (proof.vendor.as_str(), origin.split(' ').next()) {
+fn supplier(verified: &VerifiedPackage, origin: &str) -> String {
+    match (verified.vendor.as_str(), origin.split(' ').next()) {
         ("", Some(distribution @ ("Debian" | "Ubuntu"))) => format!("Organization: {distribution}"),
         ("", _) => format!("Organization: {origin}"),
         (vendor, _) => format!("Organization: {vendor}"),
@@ -272,7 +274,7 @@ mod tests {
 
     use super::*;
 
-    fn proof(name: &str, source: &str, signer: Option<&str>, vendor: &str) -> VerifiedPackage {
+    fn verified(name: &str, source: &str, signer: Option<&str>, vendor: &str) -> VerifiedPackage {
         VerifiedPackage {
             nevra: name.into(),
             version: "11.1.3".into(),
@@ -309,7 +311,7 @@ mod tests {
 
     #[test]
     fn the_same_content_gives_the_same_document_and_any_other_another() {
-        let packages = [proof("qemu-2:1-1.fc45.x86_64", "qemu-1-1.fc45.src.rpm", None, "")];
+        let packages = [verified("qemu-2:1-1.fc45.x86_64", "qemu-1-1.fc45.src.rpm", None, "")];
         let file = |content: &str| Digests {
             path: "registrar".into(),
             sha1: files::verification_code([content].into_iter()),
@@ -334,13 +336,18 @@ mod tests {
     fn each_package_says_how_it_was_proven_and_by_whom_it_is_distributed() {
         let (rpm, deb) = ("qemu-2:1-1.fc45.x86_64", "qemu-user_1:1-1_amd64");
         let (rpm_source, deb_source) = ("qemu-1-1.fc45.src.rpm", "qemu_1:1-1");
-        for (proof, origin, proven, supplier) in [
-            (proof(rpm, rpm_source, Some("ABCD"), "Fedora Project"), "Fedora 45", "signed by ABCD;", "Fedora Project"),
-            (proof(rpm, rpm_source, None, ""), "/srv/rpms", "signature not checked;", "/srv/rpms"),
-            (proof(deb, deb_source, None, ""), "Debian GNU/Linux 13", "SHA-256 as in the lists that apt", "Debian"),
-            (proof(deb, deb_source, None, ""), "Ubuntu 26.04 LTS", "SHA-256 as in the lists that apt", "Ubuntu"),
+        for (verified, origin, proven, supplier) in [
+            (
+                verified(rpm, rpm_source, Some("ABCD"), "Fedora Project"),
+                "Fedora 45",
+                "signed by ABCD;",
+                "Fedora Project",
+            ),
+            (verified(rpm, rpm_source, None, ""), "/srv/rpms", "signature not checked;", "/srv/rpms"),
+            (verified(deb, deb_source, None, ""), "Debian GNU/Linux 13", "SHA-256 as in the lists that apt", "Debian"),
+            (verified(deb, deb_source, None, ""), "Ubuntu 26.04 LTS", "SHA-256 as in the lists that apt", "Ubuntu"),
         ] {
-            let document = of(&[proof], &[], origin, 0).expect("a document");
+            let document = of(&[verified], &[], origin, 0).expect("a document");
             let package = document.packages.iter().find(|one| one.id.starts_with("SPDXRef-Package-qemu"));
             let package = package.expect("the package");
             assert!(package.comment.as_deref().unwrap_or_default().starts_with(proven), "{package:?}");
@@ -350,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_source_of_fedoras_is_where_koji_keeps_it() {
-        let packages = [proof("qemu-2:1-1.fc45.x86_64", "qemu-1-1.fc45.src.rpm", None, "")];
+        let packages = [verified("qemu-2:1-1.fc45.x86_64", "qemu-1-1.fc45.src.rpm", None, "")];
         let koji = "https://kojipkgs.fedoraproject.org/packages/qemu/1/1.fc45/src/qemu-1-1.fc45.src.rpm";
         for (origin, address) in [("Fedora 45", koji), ("https://mirror.example", NOASSERTION)] {
             let document = of(&packages, &[], origin, 0).expect("a document");
@@ -362,9 +369,9 @@ mod tests {
     #[test]
     fn every_component_has_a_supplier_and_a_way_that_leads_to_it() {
         let packages = [
-            proof("qemu-user-static-arm-2:1-1.fc45.x86_64", "qemu-1-1.fc45.src.rpm", None, "Fedora Project"),
-            proof("qemu-user_1:1-1_amd64", "qemu_1:1-1", None, ""),
-            proof("mine-1-1.x86_64", "mine-1-1.src.rpm", None, ""),
+            verified("qemu-user-static-arm-2:1-1.fc45.x86_64", "qemu-1-1.fc45.src.rpm", None, "Fedora Project"),
+            verified("qemu-user_1:1-1_amd64", "qemu_1:1-1", None, ""),
+            verified("mine-1-1.x86_64", "mine-1-1.src.rpm", None, ""),
         ];
         let emulators = [EmulatorRecord {
             target: "arm".into(),

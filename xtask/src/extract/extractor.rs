@@ -28,7 +28,7 @@ const LARGEST_TEXT: u64 = 1 << 20;
 /// One package's share of the record.
 #[derive(Debug)]
 pub struct Extracted {
-    pub(crate) proof: VerifiedPackage,
+    pub(crate) verified: VerifiedPackage,
     pub(crate) emulators: Vec<EmulatorRecord>,
     pub(crate) confs: Vec<TextRecord>,
     pub(crate) licenses: Vec<TextRecord>,
@@ -77,9 +77,9 @@ impl<'a> Extractor<'a> {
         package: &'a Package,
         wanted: &ExtractRequest<'a>,
         dir: &'a Path,
-        proof: VerifiedPackage,
+        verified: VerifiedPackage,
     ) -> Self {
-        let extracted = Extracted { proof, emulators: vec![], confs: vec![], licenses: vec![], links: vec![] };
+        let extracted = Extracted { verified, emulators: vec![], confs: vec![], licenses: vec![], links: vec![] };
         Self { package, host: wanted.host, targets: wanted.targets, dir, extracted }
     }
 
@@ -143,7 +143,7 @@ impl<'a> Extractor<'a> {
                     size,
                     sha256,
                     build_id,
-                    nevra: self.extracted.proof.nevra.clone(),
+                    nevra: self.extracted.verified.nevra.clone(),
                 });
             }
             // Whether it is a good witness is judged with the others.

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -80,18 +79,17 @@ impl Record {
         let emulators = self.emulators.iter().map(|emulator| (&emulator.path, emulator.size, &emulator.sha256));
         let texts = self.confs.iter().chain(&self.licenses).map(|text| (&text.path, text.size, &text.sha256));
         let files: Vec<_> = emulators.chain(texts).collect();
-        let workers = thread::available_parallelism().map_or(1, usize::from);
         let check = |&(path, size, sha256): &(&String, u64, &Sha256)| {
             let file = File::open(dir.join(path))?;
             ensure!(file.metadata()?.len() == size && Sha256::of_reader(file)? == *sha256, "{path} has changed");
             Ok(())
         };
-        parallel::each(&files, workers, check).is_ok()
+        parallel::each(&files, parallel::processors(), check).is_ok()
     }
 
     /// Fingerprints of the keys whose signatures were good.
     pub(crate) fn signers(&self) -> Vec<&str> {
-        let mut signers: Vec<_> = self.packages.iter().filter_map(|proof| proof.signer.as_deref()).collect();
+        let mut signers: Vec<_> = self.packages.iter().filter_map(|verified| verified.signer.as_deref()).collect();
         signers.sort_unstable();
         signers.dedup();
         signers
@@ -110,6 +108,6 @@ impl TextRecord {
 
 impl Stage {
     pub(crate) fn package_of(&self, emulator: &EmulatorRecord) -> Option<&VerifiedPackage> {
-        self.record.packages.iter().find(|proof| proof.nevra == emulator.nevra)
+        self.record.packages.iter().find(|verified| verified.nevra == emulator.nevra)
     }
 }

@@ -51,13 +51,19 @@ pub(super) fn write(items: &[Item], time: u64, compression: Compression, blobs: 
     Ok(Layer { blob, diff_id: format!("sha256:{}", archive.sha256) })
 }
 
-fn append(archive: &mut Builder<impl Write>, Item { path, kind }: &Item, time: u64) -> Result<()> {
+/// The header of a file or folder of root's.
+pub(super) fn tar_header(time: u64, size: u64, mode: u32) -> Header {
     let mut header = Header::new_ustar();
     header.set_mtime(time);
     header.set_uid(0);
     header.set_gid(0);
-    header.set_size(0);
-    header.set_mode(0o755);
+    header.set_size(size);
+    header.set_mode(mode);
+    header
+}
+
+fn append(archive: &mut Builder<impl Write>, Item { path, kind }: &Item, time: u64) -> Result<()> {
+    let mut header = tar_header(time, 0, 0o755);
     match kind {
         Kind::Folder => {
             header.set_entry_type(EntryType::Directory);

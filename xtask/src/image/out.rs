@@ -6,9 +6,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use tar::{Builder, EntryType, Header};
+use tar::{Builder, EntryType};
 
 use super::blobs::FOLDER;
+use super::layer::tar_header;
 use super::layout::MADE_BY;
 use super::spec::Index;
 use crate::workspace::atomic_dir::{self, StagedDir};
@@ -66,24 +67,15 @@ const NAMES: [&str; 3] = ["oci-layout", "index.json", "manifest.json"];
 /// Writes an archive of a layout, the same for the same layout; `time` is that of its files.
 pub(super) fn pack<W: Write>(folder: &Path, time: u64, sink: W) -> Result<()> {
     let mut builder = Builder::new(sink);
-    let header = |size: u64, mode: u32| {
-        let mut header = Header::new_ustar();
-        header.set_mtime(time);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mode(mode);
-        header.set_size(size);
-        header
-    };
     let add = |builder: &mut Builder<W>, name: &str| -> Result<()> {
         let file = File::open(folder.join(name))?;
-        Ok(builder.append_data(&mut header(file.metadata()?.len(), 0o644), name, file)?)
+        Ok(builder.append_data(&mut tar_header(time, file.metadata()?.len(), 0o644), name, file)?)
     };
     for name in NAMES.into_iter().filter(|name| folder.join(name).exists()) {
         add(&mut builder, name)?;
     }
     for (at, _) in format!("{FOLDER}/").match_indices('/') {
-        let mut header = header(0, 0o755);
+        let mut header = tar_header(time, 0, 0o755);
         header.set_entry_type(EntryType::Directory);
         builder.append_data(&mut header, &FOLDER[..at], std::io::empty())?;
     }

@@ -5,6 +5,11 @@ use std::thread;
 
 use anyhow::{Result, bail};
 
+/// How many threads run at once on this machine.
+pub(crate) fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Calls `work` for every item, `workers` at a time, beginning with the first. The results are in the items' order.
 ///
 /// # Errors

@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_time_is_the_users_or_the_newest_packages() {
-        let proof = |build_time| VerifiedPackage {
+        let verified = |build_time| VerifiedPackage {
             nevra: String::new(),
             version: String::new(),
             source: String::new(),
@@ -127,7 +127,7 @@ mod tests {
             vendor: String::new(),
             build_time,
         };
-        let packages = [5, 7, 6].map(proof);
+        let packages = [5, 7, 6].map(verified);
         assert_eq!(created(&packages, None).expect("a time"), 7);
         assert_eq!(created(&packages, Some("3")).expect("a time"), 3);
         assert_eq!(created(&[], None).expect("a time"), 0);

@@ -60,8 +60,8 @@ pub(super) fn file_id(path: &str) -> String {
     id("File", path)
 }
 
-pub(super) fn package_id(proof: &VerifiedPackage) -> String {
-    id("Package", &proof.nevra)
+pub(super) fn package_id(verified: &VerifiedPackage) -> String {
+    id("Package", &verified.nevra)
 }
 
 pub(super) fn source_id(source: &Source) -> String {

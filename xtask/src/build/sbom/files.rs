@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::thread;
 
 use anyhow::{Context, Result};
 use sha1::{Digest as _, Sha1};
@@ -86,9 +85,8 @@ pub fn digests(root: &Path, entries: &[Entry]) -> Result<Vec<Digests>> {
         first_names.entry(identity).or_insert(path);
         files.push((identity, path));
     }
-    let workers = thread::available_parallelism().map_or(1, usize::from);
     let read: Vec<_> = first_names.into_iter().collect();
-    let read = parallel::each(&read, workers, |&(identity, path)| Ok((identity, digest(root, path)?)))?;
+    let read = parallel::each(&read, parallel::processors(), |&(identity, path)| Ok((identity, digest(root, path)?)))?;
     let read: BTreeMap<_, _> = read.into_iter().collect();
     let of = |(identity, path): (_, &String)| Some(Digests { path: path.clone(), ..read.get(&identity)?.clone() });
     Ok(files.into_iter().filter_map(of).collect())

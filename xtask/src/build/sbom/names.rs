@@ -32,20 +32,20 @@ pub(super) struct Source {
     pub(super) address: Option<String>,
 }
 
-pub(super) fn of(proof: &VerifiedPackage, origin: &str) -> Name {
-    match proof.source.strip_suffix(".src.rpm") {
-        Some(source) => rpm(proof, source, origin),
-        None => deb(proof, origin),
+pub(super) fn of(verified: &VerifiedPackage, origin: &str) -> Name {
+    match verified.source.strip_suffix(".src.rpm") {
+        Some(source) => rpm(verified, source, origin),
+        None => deb(verified, origin),
     }
 }
 
 /// Where the source of a package is for good: known of Fedora's.
-pub(crate) fn source_address(proof: &VerifiedPackage, origin: &str) -> Option<String> {
-    of(proof, origin).source?.address
+pub(crate) fn source_address(verified: &VerifiedPackage, origin: &str) -> Option<String> {
+    of(verified, origin).source?.address
 }
 
-fn rpm(proof: &VerifiedPackage, source: &str, origin: &str) -> Name {
-    let nevra = Nevra::parse(&proof.nevra);
+fn rpm(verified: &VerifiedPackage, source: &str, origin: &str) -> Name {
+    let nevra = Nevra::parse(&verified.nevra);
     let epoch = Some(nevra.epoch()).filter(|epoch| !epoch.is_empty() && *epoch != "0");
     let release = format!("{}-{}", nevra.version(), nevra.release());
     // The distribution's mark in the release says whose package it is, whatever mirror it came from.
@@ -55,7 +55,7 @@ fn rpm(proof: &VerifiedPackage, source: &str, origin: &str) -> Name {
         // Writing to a String cannot fail.
         let _ = write!(purl, "&epoch={epoch}");
     }
-    let _ = write!(purl, "&upstream={}", escape(&proof.source));
+    let _ = write!(purl, "&upstream={}", escape(&verified.source));
     let source = rpm_source(source, namespace, origin);
     let version = epoch.map_or_else(|| release.clone(), |epoch| format!("{epoch}:{release}"));
     Name { name: nevra.name().into(), version, purl, source }
@@ -79,15 +79,15 @@ fn rpm_source(source: &str, namespace: &str, origin: &str) -> Option<Source> {
 }
 
 /// Of `qemu-user-static_1:7.2+dfsg-7_amd64`, built from `qemu_1:7.2+dfsg-7`.
-fn deb(proof: &VerifiedPackage, origin: &str) -> Name {
+fn deb(verified: &VerifiedPackage, origin: &str) -> Name {
     let namespace = if origin.starts_with("Ubuntu") { "ubuntu" } else { "debian" };
     let purl = |name: &str, version: &str, arch: &str| {
         format!("pkg:deb/{namespace}/{}@{}?arch={}", escape(name), escape(version), escape(arch))
     };
     // Neither names nor versions nor architectures of Debian's hold an underscore.
-    let mut parts = proof.nevra.splitn(3, '_');
+    let mut parts = verified.nevra.splitn(3, '_');
     let [name, version, arch] = [(); 3].map(|()| parts.next().unwrap_or_default());
-    let source = proof.source.split_once('_').map(|(name, version)| Source {
+    let source = verified.source.split_once('_').map(|(name, version)| Source {
         name: name.into(),
         version: version.into(),
         file: None,
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::verify::digest::Sha256;
 
-    fn proof(nevra: &str, source: &str) -> VerifiedPackage {
+    fn verified(nevra: &str, source: &str) -> VerifiedPackage {
         VerifiedPackage {
             nevra: nevra.into(),
             version: String::new(),
@@ -166,7 +166,7 @@ mod tests {
                 "pkg:deb/ubuntu/qemu-user@1:10.1-2?arch=arm64",
             ),
         ] {
-            let found = of(&proof(nevra, source), origin);
+            let found = of(&verified(nevra, source), origin);
             assert_eq!((&*found.name, &*found.version, &*found.purl), (name, version, purl));
         }
     }
@@ -182,9 +182,9 @@ mod tests {
             ("qemu_1:7.2-1", "Debian GNU/Linux 12 (bookworm)", None),
             ("qemu.src.rpm", "Fedora 45", None),
         ] {
-            assert_eq!(source_address(&proof(nevra, source), origin).as_deref(), expected, "{source} of {origin}");
+            assert_eq!(source_address(&verified(nevra, source), origin).as_deref(), expected, "{source} of {origin}");
         }
-        let found = of(&proof(nevra, source), "Fedora 45").source.expect("a source");
+        let found = of(&verified(nevra, source), "Fedora 45").source.expect("a source");
         assert_eq!((&*found.name, &*found.version), ("qemu", "11.1.3-1.fc45"));
         assert_eq!(found.purl, "pkg:rpm/fedora/qemu@11.1.3-1.fc45?arch=src");
     }

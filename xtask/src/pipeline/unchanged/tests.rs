@@ -26,7 +26,7 @@ impl World {
 
 fn report(warnings: &[&str]) -> BuildReport {
     let warnings = warnings.iter().map(|&warning| warning.into()).collect();
-    BuildReport { packages: vec!["a proof".into()], warnings, summary: "built\n".into() }
+    BuildReport { packages: vec!["a verified".into()], warnings, summary: "built\n".into() }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
