@@ -33,21 +33,21 @@ pub(crate) use failure::{Missing, NotCached, Unreachable};
 pub(crate) use location::Location;
 pub(crate) use mirrors::Mirrors;
 
-/// Longest metadata file that is taken without a promise of its size, in bytes; `repomd.xml` has about 6,000, a metalink
-/// 60,000, Fedora's list of releases 250,000.
+/// Largest metadata file of unknown size, in bytes; `repomd.xml` has about 6,000, a metalink 60,000, Fedora's list of
+/// releases 250,000.
 const LONGEST_UNPROMISED: u64 = 16 << 20;
 
-/// How often all servers are asked for a file before it is given up.
+/// Rounds through all mirrors.
 const ROUNDS: u32 = 3;
 
-/// How many attempts a file is worth: at thirty seconds of silence each, somebody who waits wants to know.
+/// Most attempts for a file: each may take the idle timeout.
 const MOST_ATTEMPTS: usize = 12;
 
-/// Longest wait that is not spoken of.
+/// Longer waits are printed.
 const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 
-/// The wait before the second round; it doubles for each further one, and is up to half as long again, by chance, so
-/// that many builds which failed together do not come back together.
+/// Wait before the second round; it doubles each round, plus a random half, so that builds which failed together do not
+/// come back together.
 const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Debug)]
@@ -115,8 +115,7 @@ impl Fetcher {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A small file whose content nothing promises, such as a metalink. The server is asked each time whether it still
-    /// is as it was, unless offline.
+    /// A metadata file without an expected digest, such as a metalink: by a conditional request, or from the cache if offline.
     pub(crate) fn fetch_unpinned(&self, location: &Location, relative: &str) -> Result<Vec<u8>> {
         let name = location.of(relative);
         match location {
@@ -129,12 +128,12 @@ impl Fetcher {
         }
     }
 
-    /// What is kept of a small file, without asking anybody.
+    /// The cached copy of a metadata file.
     pub(crate) fn kept_metadata(&self, location: &Location, relative: &str) -> Option<Vec<u8>> {
         Some(self.cache.small(&location.of(relative))?.0)
     }
 
-    /// A promised file of the cache, if it is there and still what was promised.
+    /// A file of the cache, if it has the expected digest.
     pub(crate) fn cached(&self, relative: &str, expected: &ExpectedDigest) -> Option<PathBuf> {
         self.cache.file(relative, expected)
     }
@@ -168,8 +167,7 @@ impl Fetcher {
         }
     }
 
-    /// A file whose content is promised. One of a folder is not copied; one in the cache is used if it still is what
-    /// was promised; else the mirrors are asked, until one gives it.
+    /// A file with an expected digest: in its folder, from the cache, or from the first mirror that has it.
     pub(crate) fn file(
         &self,
         mirrors: &Mirrors,
@@ -203,7 +201,7 @@ impl Fetcher {
         Ok(path)
     }
 
-    /// A small file that is one of those which are promised, the first if any mirror has it; and which it is.
+    /// A metadata file that matches one of several digests, the first if any mirror has it; and its index.
     pub(crate) fn fetch_any_of(
         &self,
         mirrors: &Mirrors,
@@ -211,7 +209,7 @@ impl Fetcher {
         candidates: &[&ExpectedDigest],
     ) -> Result<(Vec<u8>, usize)> {
         let name = mirrors.first().of(relative);
-        let newest = candidates.first().with_context(|| format!("nothing is promised of {name}"))?;
+        let newest = candidates.first().with_context(|| format!("no digest is known of {name}"))?;
         let among = if self.options.offline { candidates } else { &candidates[..1] };
         for (index, expected) in among.iter().enumerate() {
             if let Some(path) = self.cached(relative, expected) {
@@ -244,11 +242,11 @@ impl Fetcher {
                 self.cache.keep_promised(relative, candidates[index], &bytes)?;
                 Ok((bytes, index))
             }
-            None => Err(asked.err().unwrap_or_else(|| anyhow!("nobody gives {name}"))),
+            None => Err(asked.err().unwrap_or_else(|| anyhow!("no mirror gives {name}"))),
         }
     }
 
-    /// Asks one mirror after the other, several times over, until an attempt succeeds.
+    /// Asks the mirrors in turn, in several rounds, until an attempt succeeds.
     fn ask_mirrors<T>(
         &self,
         mirrors: &Mirrors,
@@ -283,7 +281,7 @@ impl Fetcher {
                 }
                 last = Some(cause);
             }
-            let last = last.with_context(|| format!("nobody to ask for {relative}"))?;
+            let last = last.with_context(|| format!("no mirror of {relative}"))?;
             match wait {
                 Some(wait) if round < ROUNDS && attempts < MOST_ATTEMPTS => backoff(round, Some(wait)),
                 _ if tried.len() > 1 => {
@@ -296,7 +294,7 @@ impl Fetcher {
     }
 }
 
-/// Waits before the next round, and says so where a person would wonder.
+/// Waits before the next round; prints a long wait.
 fn backoff(round: u32, asked: Option<Duration>) {
     let pause = pause(round, asked);
     if pause > LONGEST_SILENCE {
@@ -310,7 +308,7 @@ fn pause(round: u32, asked: Option<Duration>) -> Duration {
     pause.mul_f64(1.0 + fastrand::f64() / 2.0).max(asked.unwrap_or_default())
 }
 
-/// A file of a folder is not copied, so it is checked where it is.
+/// Checks a file of a folder, which is not copied.
 fn check_in_place(path: &Path, expected: &ExpectedDigest, name: &str) -> Result<()> {
     let context = || format!("reading {name}");
     let file = File::open(path).with_context(context)?;

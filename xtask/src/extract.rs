@@ -1,7 +1,6 @@
 //! Emulators, conf lines and license files out of packages: verified, by an allow-list, under names chosen here.
 //!
-//! All into a folder in the making that gets its name when everything in it is good, together with a [`Record`] of what
-//! came from where. Nothing else of a package is written anywhere. Here: the order of the steps; what a package holds is
+//! Into a staged folder, with a [`Record`] of what came from where. Nothing else of a package is written anywhere. Here: the order of the steps; what a package holds is
 //! read in `entries`, what of it is wanted is in `item`, the writing and checking of that in `extractor`.
 
 use std::fs::{self, File};

@@ -39,7 +39,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options, request: &Request) -> Result<()> {
     let work = target_dir().join("fetch").join(request.host.name);
     let _lock = atomic_dir::lock(&work.join("stage"))?;
-    {
+    if options.out.parent().is_some_and(Path::is_dir) {
         // What a killed run left.
         let _lock = atomic_dir::lock(&options.out)?;
         atomic_dir::clear(&options.out)?;

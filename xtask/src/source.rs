@@ -1,4 +1,4 @@
-//! Where packages come from. Each source ends with package files on this machine, and with whose word is taken for them.
+//! Where packages come from. Each source ends with package files on this machine, and what verifies them.
 
 use std::path::PathBuf;
 use std::thread;

@@ -1,7 +1,6 @@
-//! A package is what its repository and its signers say, or it is not opened.
+//! Verifies packages before anything opens them.
 //!
-//! In this order, so that nothing unproven is parsed by more than a hash: length and SHA-256 against the promise (if
-//! there is one), counts and offsets in the file's headers against the file, the signature over the header, the payload
+//! In this order, so that unverified bytes reach only a hash function: length and expected digest (if there is one), counts and offsets in the file's headers against the file, the signature over the header, the payload
 //! digest that the signed header holds. The file is read once for all of it, and the header that is parsed is the one
 //! that was hashed. Files come out in [`crate::extract`], which holds them against the digests in that header.
 

@@ -1,4 +1,4 @@
-//! The options that all commands share which get packages: what, from where, and how it is proven.
+//! Options of all commands that fetch packages: what, from where, and how it is verified.
 
 use std::env;
 use std::ffi::OsStr;
@@ -15,7 +15,7 @@ use crate::system::host::Host;
 use crate::verify::parse_fingerprint;
 use crate::workspace::{target_dir, workspace_root};
 
-/// What to fetch, from where, and how it is proven.
+/// What to fetch, from where, and how it is verified.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FetchArgs {
     /// auto (Fedora, else this machine's packages), fedora, apt, or the folder or URL of an RPM repository or of RPM files
@@ -39,7 +39,7 @@ pub(crate) struct FetchArgs {
     #[arg(long, value_name = "URL", value_parser = parse_mirror)]
     mirror: Option<Location>,
 
-    /// Accept this signing key of Fedora's instead of those that the source knows; may be repeated
+    /// Accept this signing key of Fedora's instead of the pinned ones; may be repeated
     #[arg(long, value_name = "HEX", conflicts_with = "key", value_parser = parse_fingerprint)]
     fingerprint: Vec<String>,
 
@@ -47,7 +47,7 @@ pub(crate) struct FetchArgs {
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
 
-    /// Take unsigned packages of a folder or URL on the word of its digests
+    /// Accept unsigned packages of a folder or URL: only digests are checked
     #[arg(long, conflicts_with_all = ["key", "fingerprint"])]
     no_signature: bool,
 
@@ -63,11 +63,11 @@ pub(crate) struct FetchArgs {
     #[arg(long)]
     pub(crate) offline: bool,
 
-    /// Ask for newer packages, however recently that was done
+    /// Ask for newer packages even if servers were asked recently
     #[arg(long, conflicts_with_all = ["offline", "locked"])]
     pub(crate) refresh: bool,
 
-    /// How long a server may take to accept a connection, to answer, and be silent
+    /// Connect, response and idle timeout
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
 
@@ -75,12 +75,12 @@ pub(crate) struct FetchArgs {
     #[arg(long, alias = "servers", value_name = "URL")]
     fedora_base_url: Option<String>,
 
-    /// Say how each file was proven, and more
+    /// Print how each file was verified, and more
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }
 
-/// Whether the value of the variable `CI` says that nobody watches: CI services set it to `true` or `1`.
+/// Whether the variable `CI` is set: CI services set it to `true` or `1`.
 fn is_ci(value: Option<&OsStr>) -> bool {
     value.is_some_and(|value| !["", "0", "false"].iter().any(|no| value.eq_ignore_ascii_case(no)))
 }
@@ -118,7 +118,7 @@ impl FetchArgs {
         Ok(hosts(&self.host)?.into_iter().map(|host| self.request(host)).collect())
     }
 
-    /// That nothing is asked for which would not be done.
+    /// Refuses options that the source would ignore.
     fn check(&self) -> Result<()> {
         let fedoras = [
             ("--release", self.release != WantedRelease::Latest),

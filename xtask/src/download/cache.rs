@@ -1,5 +1,4 @@
-//! What is kept of files that were fetched: promised ones by their digest, small ones by their URL. Nothing of it is
-//! trusted: each use hashes again.
+//! Cache of fetched files: by their expected digest, or metadata by their URL. Each use hashes again.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -72,7 +71,7 @@ impl Cache {
         self.folder.join("files").join(format!("{}-{end}", expected.digest.hex()))
     }
 
-    /// A promised file of the cache, if it is there and still what was promised.
+    /// A file that has the expected digest.
     pub(super) fn file(&self, relative: &str, expected: &ExpectedDigest) -> Option<PathBuf> {
         let path = self.path(relative, expected);
         let file = File::open(&path).ok()?;
@@ -99,7 +98,7 @@ pub(super) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes a small file of the cache, whole or not at all.
+/// Writes a metadata file, whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut part = PartialDownload::open(path, Algorithm::Sha256, 0)?;
     part.write(bytes)?;

@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// How long a fetched file stays that nobody asks for.
+/// How long an unused file stays.
 pub(crate) const LONGEST_KEPT: Duration = Duration::from_secs(60 * 24 * 60 * 60);
 
-/// Notes that a file is still wanted. If that cannot be noted, it is fetched again some day.
+/// Marks a file as used. If that fails, it is fetched again some day.
 pub(crate) fn touch(file: &File) {
     let _ = file.set_modified(SystemTime::now());
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::verify::digest::{Algorithm, Digest, Hasher};
 
-/// What has arrived so far. While it lives no other process writes it: a second run waits, and finds the whole.
+/// A file on its way, locked: a second run waits, and finds the whole file.
 pub(super) struct PartialDownload {
     file: File,
     path: PathBuf,
@@ -82,14 +82,14 @@ impl PartialDownload {
 
 impl Drop for PartialDownload {
     fn drop(&mut self) {
-        // An empty file is no use to anybody. There is nobody to tell.
+        // An empty file is of no use, and a failure to remove it does no harm.
         if self.length == 0 && !self.finished {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// The file, once no other process has it. Who had it may have renamed or removed it: then it is another file by now.
+/// Locks the file. The holder before may have renamed or removed it; then the path is opened again.
 fn locked(path: &Path) -> std::io::Result<File> {
     loop {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;

@@ -11,8 +11,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 /// Ending of the name under which the old folder is out of the way, where two cannot be exchanged.
 const OLD: &str = ".partial.old";
 
-/// Makes the folder that `out` is in, and waits until nobody else makes something there. Held until dropped: what is
-/// found of `out` in that time stays so.
+/// Makes the parent folder of `out` and locks it with `flock`, until the file is dropped.
 ///
 /// # Errors
 /// If there is no such folder and it cannot be made, or it cannot be locked; or if `out` has no name of its own (`.`).
