@@ -4,26 +4,26 @@
 use std::fmt::{Display, Write};
 
 /// Of what is behind, or less important.
-pub const LIGHT: &str = "#cfd8e3";
+pub(crate) const LIGHT: &str = "#cfd8e3";
 /// Of the lesser of two things that are to be seen beside each other.
-pub const GREY: &str = "#8a97a6";
+pub(crate) const GREY: &str = "#8a97a6";
 /// Of what it is about.
-pub const DARK: &str = "#2f5d8a";
+pub(crate) const DARK: &str = "#2f5d8a";
 /// Of limits, and what is to stand out from the rest.
-pub const RED: &str = "#b3402a";
+pub(crate) const RED: &str = "#b3402a";
 
 /// How high a line of text is, with the space to the next.
-pub const LINE: usize = 18;
+pub(crate) const LINE: usize = 18;
 
 /// A drawing in the making, in units of its own.
 #[derive(Debug)]
-pub struct Drawing {
+pub(crate) struct Drawing {
     text: String,
 }
 
 impl Drawing {
     /// An empty one, with a title in its first line.
-    pub fn new(width: usize, height: usize, title: &str) -> Self {
+    pub(crate) fn new(width: usize, height: usize, title: &str) -> Self {
         let text = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
              <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n<text x=\"8\" y=\"{LINE}\" font-weight=\"bold\">{title}</text>\n"
@@ -32,24 +32,24 @@ impl Drawing {
     }
 
     /// A text that begins at `x` and stands on `y`.
-    pub fn text(&mut self, x: usize, y: usize, text: impl Display) {
+    pub(crate) fn text(&mut self, x: usize, y: usize, text: impl Display) {
         self.add(format_args!("<text x=\"{x}\" y=\"{y}\">{text}</text>"));
     }
 
     /// A bar, as high as its line's letters.
-    pub fn bar(&mut self, x: usize, y: usize, width: usize, fill: &str) {
+    pub(crate) fn bar(&mut self, x: usize, y: usize, width: usize, fill: &str) {
         self.add(format_args!("<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"14\" fill=\"{fill}\"/>"));
     }
 
     /// A line through these points.
-    pub fn line(&mut self, points: impl IntoIterator<Item = (f64, f64)>, stroke: &str) {
+    pub(crate) fn line(&mut self, points: impl IntoIterator<Item = (f64, f64)>, stroke: &str) {
         let points: Vec<_> = points.into_iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let points = points.join(" ");
         self.add(format_args!("<polyline points=\"{points}\" fill=\"none\" stroke=\"{stroke}\" stroke-width=\"2\"/>"));
     }
 
     /// The whole text.
-    pub fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         self.text + "</svg>\n"
     }
 

@@ -43,7 +43,7 @@ pub(super) fn write(items: &[Item], time: u64, compression: Compression, blobs: 
     let encoder = compression.encoder(blobs.create()?).with_context(context)?;
     let mut archive = Builder::new(BufWriter::with_capacity(BUFFER, Hashing::sha256(encoder)));
     for item in items {
-        append(&mut archive, item, time).with_context(|| format!("adding {} to a layer", item.path))?;
+        append(&mut archive, item, time)?;
     }
     let archive = archive.into_inner().and_then(|buffer| Ok(buffer.into_inner()?)).with_context(context)?;
     let (encoder, archive) = archive.finish();
@@ -63,15 +63,16 @@ pub(super) fn tar_header(time: u64, size: u64, mode: u32) -> Header {
 }
 
 fn append(archive: &mut Builder<impl Write>, Item { path, kind }: &Item, time: u64) -> Result<()> {
+    let context = || format!("adding {path} to a layer");
     let mut header = tar_header(time, 0, 0o755);
     match kind {
         Kind::Folder => {
             header.set_entry_type(EntryType::Directory);
-            archive.append_data(&mut header, format!("{path}/"), io::empty())?;
+            archive.append_data(&mut header, format!("{path}/"), io::empty()).with_context(context)?;
         }
         Kind::HardLink(first) => {
             header.set_entry_type(EntryType::Link);
-            archive.append_link(&mut header, path, first)?;
+            archive.append_link(&mut header, path, first).with_context(context)?;
         }
         Kind::File { source, sha256, mode } => {
             header.set_mode(*mode);
@@ -79,7 +80,9 @@ fn append(archive: &mut Builder<impl Write>, Item { path, kind }: &Item, time: u
             let size = file.metadata().with_context(|| format!("reading {}", source.display()))?.len();
             header.set_size(size);
             let mut file = Hashing::sha256(file.take(size));
-            archive.append_data(&mut header, path, BufReader::with_capacity(BUFFER, &mut file))?;
+            archive
+                .append_data(&mut header, path, BufReader::with_capacity(BUFFER, &mut file))
+                .with_context(context)?;
             let (_, read) = file.finish();
             ensure!(
                 read.sha256 == *sha256,
