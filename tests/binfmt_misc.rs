@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 /// The kernel's own mount point.
-pub const USUAL: &str = "/proc/sys/fs/binfmt_misc";
+pub const DEFAULT_MOUNT_POINT: &str = "/proc/sys/fs/binfmt_misc";
 
 /// Where it is mounted in this process's mount namespace.
 ///

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// How long a daemon may take to answer.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A running daemon, ended and cleared up after when it is dropped.
 pub struct Docker {
@@ -42,7 +42,7 @@ impl Docker {
         let begun = Instant::now();
         while !docker.command().arg("version").output().expect("running docker").status.success() {
             let ended = docker.daemon.try_wait().expect("looking for dockerd");
-            if ended.is_some() || begun.elapsed() > PATIENCE {
+            if ended.is_some() || begun.elapsed() > TIMEOUT {
                 panic!("dockerd does not answer: {}", fs::read_to_string(folder.join("log")).unwrap_or_default());
             }
             thread::sleep(Duration::from_millis(200));

@@ -22,8 +22,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::statfs::{FsType, fstatfs};
 use nix::unistd::Pid;
 
-use crate::binfmt_misc::{self, USUAL};
+use crate::binfmt_misc::{self, DEFAULT_MOUNT_POINT};
 use crate::namespace::{self, Users};
+use crate::process::{number_after, status_number};
 
 /// First argument of a program that is to become a node: the `registrar` to run follows.
 pub const NODE: &str = "--node";
@@ -54,8 +55,8 @@ pub fn become_node() -> Option<io::Error> {
 
 /// What runs in a new node, which this process has made and entered.
 fn in_new_node(registrar: &OsStr) -> io::Result<Command> {
-    namespace::enter(Users::One(0))?;
-    namespace::mount_binfmt_misc(Path::new(USUAL))?;
+    namespace::enter_unmounted(Users::One(0))?;
+    namespace::mount_binfmt_misc(Path::new(DEFAULT_MOUNT_POINT))?;
     io::stdout().write_all(BEGINS.as_bytes())?;
     let mut command = Command::new(registrar);
     command.args(["register", "--scope=userns", "--stay", "--unregister-on-exit"]).env_remove("BINDIR");
@@ -108,7 +109,7 @@ impl Node {
         }
         let ready = Instant::now();
         let begin = begin.ok_or_else(|| io::Error::other("a node did not say when it began"))?;
-        let folder = File::open(format!("/proc/{}/root{USUAL}", child.id()))?;
+        let folder = File::open(format!("/proc/{}/root{DEFAULT_MOUNT_POINT}", child.id()))?;
         is_of_another_instance(&folder)?;
         Ok(Self { child, _said: said, folder, start: ready - start, register: ready - begin })
     }
@@ -184,8 +185,7 @@ impl Node {
     /// # Errors
     /// If the kernel does not say.
     pub fn used(&self) -> io::Result<Used> {
-        let status = self.process("status")?;
-        let switches = number_after(&status, "voluntary_ctxt_switches:")?;
+        let switches = status_number(self.id(), "voluntary_ctxt_switches:")?;
         // Nanoseconds on a processor, nanoseconds waiting for one, and how often.
         let scheduled = self.process("schedstat")?;
         let time = scheduled.split(' ').next().and_then(|time| time.parse().ok());
@@ -259,17 +259,11 @@ pub struct Memory {
 /// That a folder is an instance of `binfmt_misc`, and not the one of this process.
 fn is_of_another_instance(folder: &File) -> io::Result<()> {
     let is_one = fstatfs(folder)?.filesystem_type() == BINFMTFS_MAGIC;
-    let ours = fs::metadata(USUAL)?.dev();
+    let ours = fs::metadata(DEFAULT_MOUNT_POINT)?.dev();
     if is_one && folder.metadata()?.dev() != ours {
         return Ok(());
     }
     Err(io::Error::other("a node has no binfmt_misc of its own"))
-}
-
-fn number_after(text: &str, key: &str) -> io::Result<u64> {
-    let words = text.lines().find_map(|line| line.strip_prefix(key));
-    let number = words.and_then(|words| words.split_whitespace().next()?.parse().ok());
-    number.ok_or_else(|| io::Error::other(format!("the kernel shows no {key} of a process")))
 }
 
 /// Processes that are in one of these user namespaces.

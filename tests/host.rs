@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 
-use crate::binfmt_misc::{self, USUAL};
+use crate::binfmt_misc::{self, DEFAULT_MOUNT_POINT};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 /// Locked by who uses the host, also against those of another checkout.
@@ -34,7 +34,7 @@ impl Host {
         let host = Self::new();
         if host.is_mounted {
             assert!(host.before.is_empty(), "these entries would go with the host's mount: {:?}", host.before.keys());
-            umount2(USUAL, MntFlags::empty()).expect("unmounting the host's binfmt_misc, for this test");
+            umount2(DEFAULT_MOUNT_POINT, MntFlags::empty()).expect("unmounting the host's binfmt_misc, for this test");
         }
         let mounts = binfmt_misc::mounts().expect("mounts can be read");
         assert!(mounts.is_empty(), "this test needs a host where binfmt_misc is not mounted; it is at {mounts:?}");
@@ -55,12 +55,12 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         // After a failed assertion, what the container has registered is still there.
-        let now = binfmt_misc::entries(Path::new(USUAL)).unwrap_or_default();
+        let now = binfmt_misc::entries(Path::new(DEFAULT_MOUNT_POINT)).unwrap_or_default();
         for name in now.keys().filter(|name| !self.before.contains_key(*name)) {
-            let _ = fs::write(Path::new(USUAL).join(name), "-1");
+            let _ = fs::write(Path::new(DEFAULT_MOUNT_POINT).join(name), "-1");
         }
         match (self.is_mounted, is_mounted()) {
-            (false, true) => drop(umount2(USUAL, MntFlags::MNT_DETACH)),
+            (false, true) => drop(umount2(DEFAULT_MOUNT_POINT, MntFlags::MNT_DETACH)),
             (true, false) => mount_it(),
             _ => {}
         }
@@ -69,16 +69,17 @@ impl Drop for Host {
 
 /// Name and text of every entry.
 pub fn entries() -> BTreeMap<String, String> {
-    binfmt_misc::entries(Path::new(USUAL)).expect("the host's entries")
+    binfmt_misc::entries(Path::new(DEFAULT_MOUNT_POINT)).expect("the host's entries")
 }
 
 /// Whether `binfmt_misc` is mounted at the usual place.
 pub fn is_mounted() -> bool {
-    Path::new(USUAL).join("register").exists()
+    Path::new(DEFAULT_MOUNT_POINT).join("register").exists()
 }
 
 /// Mounts `binfmt_misc` at the usual place.
 pub fn mount_it() {
     let kind = Some("binfmt_misc");
-    mount(kind, USUAL, kind, MsFlags::empty(), None::<&str>).expect("mounting binfmt_misc; are you root?");
+    mount(kind, DEFAULT_MOUNT_POINT, kind, MsFlags::empty(), None::<&str>)
+        .expect("mounting binfmt_misc; are you root?");
 }

@@ -2,6 +2,7 @@
 //! else's, engines with a storage of their own, and the built `registrar`.
 
 pub mod binfmt_misc;
+pub mod cpio;
 pub mod debian;
 pub mod docker;
 pub mod emulators;
@@ -10,6 +11,9 @@ pub mod host;
 pub mod namespace;
 pub mod packages;
 pub mod podman;
+pub mod process;
+pub mod random;
 pub mod registrar;
+pub mod statistics;
 pub mod tools;
 pub mod yaml;

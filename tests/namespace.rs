@@ -6,9 +6,11 @@ use std::io;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
+
+use crate::binfmt_misc::DEFAULT_MOUNT_POINT;
 
 /// Whom a namespace has.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +50,32 @@ pub fn enter(users: Users) -> io::Result<()> {
     // Nothing that is mounted from here on shows anywhere else.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
     Ok(())
+}
+
+/// As [`enter`], with nothing mounted at the kernel's usual place: there this machine's own instance would show.
+///
+/// # Errors
+/// As [`enter`].
+pub fn enter_unmounted(users: Users) -> io::Result<()> {
+    // Inside of the namespace, a mount that came with it cannot be taken away, only covered.
+    if geteuid().is_root() {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+        while is_mounted()? {
+            umount2(DEFAULT_MOUNT_POINT, MntFlags::MNT_DETACH)?;
+        }
+    }
+    enter(users)?;
+    if is_mounted()? {
+        mount(Some("none"), DEFAULT_MOUNT_POINT, Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
+    }
+    Ok(())
+}
+
+/// Whether anything is mounted at the usual place, systemd's automount too. To ask the place itself would trigger that.
+fn is_mounted() -> io::Result<bool> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(mounts.lines().any(|line| line.split(' ').nth(4) == Some(DEFAULT_MOUNT_POINT)))
 }
 
 /// A process outside that, once its standard input ends, gives this one two users: only from there may more than one

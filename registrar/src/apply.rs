@@ -1,9 +1,9 @@
-//! Carries a plan out and says how each step ended. What is wanted was decided before; what is told is decided after.
+//! Carries out plans, one write(2) after the other, and says how each ended.
 
 use nix::errno::Errno;
 
 use crate::binfmt_misc::{BinfmtMount, Entry, Error, RegisterFile};
-use crate::plan::{self, EntryName, HandlerPlan, Operation, Remaining};
+use crate::plan::{self, HandlerPlan, Operation, Remaining};
 use crate::request::DesiredState;
 use crate::table::Handler;
 
@@ -75,17 +75,14 @@ impl<'a> Writer<'a> {
 
     fn change(&mut self, handler: &Handler, change: Operation) -> Result<(), Error> {
         let DesiredState { emulators, flags, .. } = self.desired;
-        match change {
-            Operation::Add(slot) => self.add(handler, slot, &handler.line_with(slot.suffix(), emulators, flags)),
-            Operation::Remove(slot) => self.folder.remove(&slot.name(handler), handler),
-        }
-    }
-
-    /// Somebody else may have registered just the same meanwhile, who has no lock.
-    fn add(&mut self, handler: &Handler, slot: EntryName, line: &str) -> Result<(), Error> {
+        let slot = match change {
+            Operation::Add(slot) => slot,
+            Operation::Remove(slot) => return self.folder.remove(&handler.name_with(slot.suffix()), handler),
+        };
         let is_wanted = |entry: Entry| plan::text_difference(handler, self.desired, &entry).is_none();
         let is_there = || self.folder.entry(&slot.name(handler)).is_some_and(is_wanted);
-        match self.register.add(line, handler, &self.desired.emulators) {
+        match self.register.add(&handler.line_with(slot.suffix(), emulators, flags), handler, emulators) {
+            // Another tool, which takes no lock, has registered the same since the folder was read.
             Err(Error::Add { errno: Errno::EEXIST, .. }) if is_there() => Ok(()),
             other => other,
         }

@@ -4,6 +4,7 @@
 
 mod entry;
 mod error;
+mod helper;
 mod lifetime;
 mod locate;
 mod mount;
@@ -11,7 +12,7 @@ mod userns;
 
 pub(crate) use entry::{Entries, Entry, Named};
 pub(crate) use error::{BIND, Error};
-pub(crate) use lifetime::{Lifetime, lasting};
+pub(crate) use lifetime::{Lifetime, lasting, run_if_helper};
 pub(crate) use locate::{MountPolicy, check_mount_point_empty, find, find_and_lock};
 pub(crate) use mount::{BinfmtMount, DEFAULT_MOUNT, FILE_SYSTEM, RegisterFile};
 pub(crate) use userns::UserNamespace;

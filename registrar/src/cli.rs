@@ -1,14 +1,44 @@
-//! Our own command line, read into a [`crate::request::Command`] and checked as far as the table and the words themselves
-//! tell; other images' command lines are read in [`crate::compat`].
+//! Parses registrar's own command line into a [`crate::request::Command`]. [`crate::compat`] parses those of other images.
 
 mod args;
-mod error;
 mod help;
 #[cfg(test)]
 mod tests;
 mod values;
 
+use std::fmt;
+
+use crate::output::FAILURE;
+
 pub(crate) use args::parse;
-pub(crate) use error::Error;
 pub(crate) use help::HELP;
-pub(crate) use values::{emulator_folder, known_targets};
+pub(crate) use values::{emulator_folder, known_targets, targets};
+
+/// A refused command line: the message, and the exit status. Nothing was done.
+#[derive(Debug)]
+pub(crate) struct Error {
+    text: String,
+    pub(crate) code: u8,
+}
+
+impl Error {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: FAILURE }
+    }
+
+    fn usage(text: impl fmt::Display) -> Self {
+        Self::new(format!("{text}; see registrar --help"))
+    }
+}
+
+impl From<lexopt::Error> for Error {
+    fn from(error: lexopt::Error) -> Self {
+        Self::usage(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

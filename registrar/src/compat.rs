@@ -1,7 +1,7 @@
-//! Command lines of other images, each turned into a command of ours: a pure function from the words and the
-//! environment. Which dialect it is, the first words alone tell; where one of them is ours, the line is ours.
+//! Command lines of other images, each parsed into one of our commands from the arguments and the environment alone.
+//! The first argument decides whose line it is:
 //!
-//! | the line begins with | it is read as |
+//! | the line begins with | it is parsed as |
 //! |---|---|
 //! | the program is called `/register`, `/qus/register`, `/entrypoint.sh` | that image's, whatever follows |
 //! | nothing; `--install`, `--uninstall`, `-mount`, `-version`; or the program is called `binfmt` | tonistiigi/binfmt's |
@@ -9,8 +9,7 @@
 //! | `--`, `-s`, `-l`, `-r` | dbhi/qus's |
 //! | anything else | our own, in [`crate::cli`] |
 //!
-//! `--mount DIR` is an option of ours and of tonistiigi's, and is looked past. What is done is not decided here, but
-//! the flags and defaults of each are.
+//! A leading `--mount DIR` is skipped: it is an option of ours and of tonistiigi's.
 
 mod binary_name;
 mod glob;
@@ -31,41 +30,30 @@ use crate::flags::Flags;
 use crate::request::{BinaryName, Command, CommonArgs, CompatMode, DesiredState, RegisterArgs};
 use crate::table::EMULATOR_DIR;
 
-/// Where a variable of the environment is asked for.
+pub(crate) use help::help;
+
+/// Reads an environment variable.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// Words that no line of ours begins with.
-const FIRST: [(&[&str], CompatMode); 3] = [
-    (&["--install", "-install", "--uninstall", "-uninstall", "-mount", "-version"], CompatMode::Tonistiigi),
+/// First arguments that our own command line does not have.
+const FIRST: [(&str, CompatMode); 3] = [
+    ("--install -install --uninstall -uninstall -mount -version", CompatMode::Tonistiigi),
     (
-        &[
-            "--reset",
-            "--qemu-path",
-            "--qemu-suffix",
-            "--persistent",
-            "--credential",
-            "--ignore-family",
-            "-Q",
-            "-F",
-            "-p",
-            "-c",
-            "-g",
-            "-i",
-        ],
+        "--reset --qemu-path --qemu-suffix --persistent --credential --ignore-family -Q -F -p -c -g -i",
         CompatMode::Multiarch,
     ),
-    (&["--", "-s", "-static", "--static", "-l", "-list", "--list", "-r"], CompatMode::Qus),
+    ("-- -s -static --static -l -list --list -r", CompatMode::Qus),
 ];
 
-/// Entry points of other images, to which their users' manifests lead (`command:`), and whose words follow. Ours follow
-/// nalind's `entrypoint.sh`, which prints its usage where there is none.
+/// Paths of other images' entry points, which manifests name in `command:`. nalind's takes our own command line, and
+/// prints its usage if there are no arguments.
 const ENTRY_POINTS: [(&str, Option<CompatMode>); 3] =
     [("/qus/register", Some(CompatMode::Qus)), ("/register", Some(CompatMode::Multiarch)), ("/entrypoint.sh", None)];
 
-/// Stands for a word that is not UTF-8.
-const NO_TEXT: &str = "\u{fffd}";
+/// Replaces an argument that is not UTF-8: it is neither an option nor a name.
+const NOT_UTF8: &str = "\u{fffd}";
 
-/// In a user namespace, `userns` says that its handlers are what is wanted: no dialect has a word for that.
+/// `userns` stands for `--scope userns`, which no other image has.
 const SCOPE: &str = "REGISTRAR_SCOPE";
 
 impl fmt::Display for CompatMode {
@@ -79,105 +67,76 @@ impl fmt::Display for CompatMode {
 }
 
 impl CompatMode {
-    /// What shows its help.
-    pub(crate) fn help_line(self) -> &'static str {
-        match self {
+    fn error(self, cause: impl fmt::Display) -> Error {
+        let help = match self {
             Self::Tonistiigi => "--install all --help",
             Self::Multiarch => "--reset --help",
             Self::Qus => "-- --help",
-        }
-    }
-
-    /// What its `--help` says.
-    pub(crate) fn help(self) -> String {
-        help::text(self)
-    }
-
-    fn refused(self, cause: impl Into<String>) -> Error {
-        Error::Compat { mode: self, cause: cause.into() }
+        };
+        Error::new(format!("{cause}; parsed as {self}'s command line, see {help}"))
     }
 }
 
-/// How to register, as far as dialects differ.
+/// How to register, where the images differ.
 struct CompatOptions {
     targets: Vec<&'static str>,
-    /// `P`, `C`, `F`.
-    flags: (bool, bool, bool),
-    /// That of the emulators, and what has named it.
+    flags: Flags,
+    /// The emulators' folder, and the option or variable that names it.
     folder: Option<(&'static str, String)>,
     naming: Option<BinaryName>,
 }
 
 impl CompatOptions {
-    /// The same, checked.
     fn request(self, mode: CompatMode, environment: Environment<'_>) -> Result<RegisterArgs, Error> {
-        let (preserve_argv0, credentials, fix_binary) = self.flags;
-        let flags = Flags::new(preserve_argv0, credentials, fix_binary);
-        let mut args = CommonArgs { targets: self.targets, mode: Some(mode), ..CommonArgs::default() };
+        let Self { targets, flags, folder, naming } = self;
+        let mut args = CommonArgs { targets, mode: Some(mode), ..CommonArgs::default() };
         let mut emulators = EMULATOR_DIR.into();
-        if let Some((from, folder)) = self.folder {
-            emulators = emulator_folder(from, OsStr::new(&folder), &flags)?;
-            args.emulators_from = from;
+        if let Some((source, folder)) = folder {
+            emulators = emulator_folder(source, OsStr::new(&folder), &flags)?;
+            args.emulators_from = Some(source);
         }
-        if self.naming.as_ref().is_some_and(|naming| !naming.is_plain()) {
-            return Err(mode.refused("neither a slash, a colon nor a control character can stand in emulators' names"));
+        if naming.as_ref().is_some_and(|naming| !naming.is_valid()) {
+            return Err(mode.error("names of emulators cannot have slashes, colons or control characters"));
         }
         match value(environment, SCOPE).as_deref() {
             None => {}
             Some("userns") => args.in_user_namespace = true,
-            Some(_) => return Err(mode.refused([SCOPE, ": only userns must be named"].concat())),
+            Some(_) => return Err(mode.error(format!("{SCOPE}: the only value is userns"))),
         }
         args.desired = DesiredState { emulators, flags, keep_foreign: false };
-        args.naming = self.naming;
+        args.naming = naming;
         Ok(RegisterArgs { args, ..RegisterArgs::default() })
     }
 }
 
-/// Reads a command line, the program's own name first, in whatever dialect it is.
+/// Parses any command line; the first argument is the program's own name.
 pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) -> Result<Command, Error> {
-    match meant(&arguments) {
-        Interpretation::Ours => cli::parse(arguments),
-        Interpretation::Nalind { from } => {
-            arguments.drain(1..from);
-            if arguments.len() == 1 {
-                arguments.push("--help".into());
-            }
-            cli::parse(arguments)
+    let (mode, from) = interpretation(&arguments);
+    let Some(mode) = mode else {
+        arguments.drain(1..from);
+        if arguments.len() == 1 {
+            arguments.push("--help".into());
         }
-        Interpretation::Theirs { mode, from } => {
-            // A word that is no text is no option or name either.
-            let words: Vec<_> = arguments[from..].iter().map(|word| word.to_str().unwrap_or(NO_TEXT)).collect();
-            match mode {
-                CompatMode::Tonistiigi => tonistiigi::parse(&words, environment),
-                CompatMode::Multiarch | CompatMode::Qus => qemu_binfmt_conf::parse(mode, &words, environment),
-            }
-        }
+        return cli::parse(arguments);
+    };
+    let words: Vec<_> = arguments[from..].iter().map(|word| word.to_str().unwrap_or(NOT_UTF8)).collect();
+    match mode {
+        CompatMode::Tonistiigi => tonistiigi::parse(&words, environment),
+        CompatMode::Multiarch | CompatMode::Qus => qemu_binfmt_conf::parse(mode, &words, environment),
     }
 }
 
-/// Whose a line is.
-enum Interpretation {
-    Ours,
-    /// Ours, from this word on; a help text if there is none.
-    Nalind {
-        from: usize,
-    },
-    /// From this word on.
-    Theirs {
-        mode: CompatMode,
-        from: usize,
-    },
-}
-
-fn meant(arguments: &[OsString]) -> Interpretation {
-    let theirs = |mode, from| Interpretation::Theirs { mode, from };
-    if let Some(after) = arguments.iter().take(2).position(|word| is_binfmt(word)) {
-        return theirs(CompatMode::Tonistiigi, after + 1);
-    }
-    match arguments.iter().take(2).enumerate().find_map(|(at, word)| Some((at + 1, entry_point(word, at == 0)?))) {
-        Some((from, Some(mode))) => return theirs(mode, from),
-        Some((from, None)) => return Interpretation::Nalind { from },
-        None => {}
+/// Whose the line is (`None`: our own), and the index of its first argument.
+fn interpretation(arguments: &[OsString]) -> (Option<CompatMode>, usize) {
+    for (at, word) in arguments.iter().take(2).enumerate() {
+        if Path::new(word).file_name() == Some(OsStr::new("binfmt")) {
+            return (Some(CompatMode::Tonistiigi), at + 1);
+        }
+        // The program's own name in any folder, or a whole path after it.
+        let is_it = |path: &str| word == path || (at == 0 && Path::new(word).ends_with(&path[1..]));
+        if let Some((_, mode)) = ENTRY_POINTS.iter().find(|(path, _)| is_it(path)) {
+            return (*mode, at + 1);
+        }
     }
     let mut at = 1;
     while let Some(word) = arguments.get(at) {
@@ -187,30 +146,19 @@ fn meant(arguments: &[OsString]) -> Interpretation {
             _ => break,
         };
     }
-    let word = |at: usize| arguments.get(at).map(|word| word.to_str().unwrap_or(NO_TEXT));
-    let Some(first) = word(at) else { return theirs(CompatMode::Tonistiigi, 1) };
+    let word = |at: usize| arguments.get(at).map(|word| word.to_str().unwrap_or(NOT_UTF8));
+    let Some(first) = word(at) else { return (Some(CompatMode::Tonistiigi), 1) };
     let (option, value) = first.split_once('=').map_or((first, word(at + 1)), |(option, value)| (option, Some(value)));
-    // Ours have no value.
     let mode = match (option, value) {
+        // Our own `--preserve-argv0` has no value.
         ("--preserve-argv0", Some("yes" | "no")) => Some(CompatMode::Multiarch),
         ("-h" | "--help", Some("--")) => Some(CompatMode::Qus),
-        _ => FIRST.iter().find(|(words, _)| words.contains(&option)).map(|(_, mode)| *mode),
+        _ => FIRST.iter().find(|(words, _)| words.split(' ').any(|word| word == option)).map(|(_, mode)| *mode),
     };
-    mode.map_or(Interpretation::Ours, |mode| theirs(mode, 1))
+    (mode, 1)
 }
 
-/// The name by which tonistiigi's program is called.
-fn is_binfmt(word: &OsStr) -> bool {
-    Path::new(word).file_name() == Some(OsStr::new("binfmt"))
-}
-
-/// Whose entry point a word is: the program's own name, in whatever folder, or a whole path after it.
-fn entry_point(word: &OsStr, is_program: bool) -> Option<Option<CompatMode>> {
-    let is_it = |path: &str| word == path || (is_program && Path::new(word).ends_with(&path[1..]));
-    ENTRY_POINTS.iter().find(|(path, _)| is_it(path)).map(|(_, mode)| *mode)
-}
-
-/// A variable that says something.
+/// An environment variable that is not empty.
 fn value(environment: Environment<'_>, name: &str) -> Option<String> {
     environment(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }

@@ -8,32 +8,25 @@ use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::libc;
+use rustix::fs::{CWD, OFlags};
 
 use crate::arch;
-use crate::sys::{errno, errno_text};
+use crate::sys::{self, errno, errno_text};
 
 /// More program headers than any emulator has; real ones have about ten.
-const MOST_SEGMENTS: u16 = 64;
+const MOST_SEGMENTS: u64 = 64;
 
 /// Of the name of a loader, in bytes: what Linux allows for a path.
 const LONGEST_PART: u64 = 4096;
 
 const PAGE: usize = 4096;
 const HEADER: usize = 64;
-const SEGMENT: usize = 56;
-const PT_INTERP: u32 = 3;
-
-/// An executable for this host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Facts {
-    /// The program that loads it, of one that is not static.
-    pub(crate) loader: Option<String>,
-}
+const SEGMENT: u64 = 56;
+const PT_INTERP: u64 = 3;
 
 /// Why a file tells nothing, or is nothing that this machine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,15 +53,13 @@ impl fmt::Display for Unfit {
     }
 }
 
-/// Reads what there is to know of an emulator.
-pub(crate) fn read(path: &Path) -> Result<Facts, Unfit> {
-    // Nobody is waited for, should it be a FIFO.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    facts(&file.map_err(unreadable)?)
+/// The program that loads an emulator, unless it is static: `PT_INTERP`.
+pub(crate) fn loader(path: &Path) -> Result<Option<String>, Unfit> {
+    // `O_NONBLOCK`: do not block on a FIFO.
+    loader_of(&sys::open(CWD, path, OFlags::NONBLOCK).map_err(Unfit::Unreadable)?)
 }
 
-/// Reads it from an open file.
-pub(crate) fn facts(file: &File) -> Result<Facts, Unfit> {
+fn loader_of(file: &File) -> Result<Option<String>, Unfit> {
     let mut start = [0; PAGE];
     // A FIFO or a folder cannot be read at an offset, and says so.
     let length = file.read_at(&mut start, 0).map_err(unreadable)?;
@@ -82,33 +73,32 @@ pub(crate) fn facts(file: &File) -> Result<Facts, Unfit> {
     if length < HEADER {
         return Err(Unfit::Damaged);
     }
-    let fields = Fields { is_big_endian: header[5] == 2 };
+    let field = |bytes: &[u8], start, length| number(header[5] == 2, bytes, start, length);
     if !is_ours(header) {
-        return Err(Unfit::Foreign(fields.half(header, 18)));
+        return Err(Unfit::Foreign(u16::try_from(field(header, 18, 2)).unwrap_or_default()));
     }
-    let (segments, size, count) = (fields.word(header, 32), fields.half(header, 54), fields.half(header, 56));
-    if usize::from(size) != SEGMENT || count > MOST_SEGMENTS {
+    let (segments, size, count) = (field(header, 32, 8), field(header, 54, 2), field(header, 56, 2));
+    if size != SEGMENT || count > MOST_SEGMENTS {
         return Err(Unfit::Damaged);
     }
-    let mut facts = Facts::default();
-    for index in 0..u64::from(count) {
-        let at = segments.checked_add(index * SEGMENT as u64).ok_or(Unfit::Damaged)?;
-        let segment = part(file, header, at, SEGMENT as u64)?;
-        let content = || part(file, header, fields.word(&segment, 8), fields.word(&segment, 32));
-        if fields.long(&segment, 0) == PT_INTERP {
-            let name = content()?;
+    for index in 0..count {
+        let at = segments.checked_add(index * SEGMENT).ok_or(Unfit::Damaged)?;
+        let segment = part(file, header, at, SEGMENT)?;
+        if field(&segment, 0, 4) == PT_INTERP {
+            let name = part(file, header, field(&segment, 8, 8), field(&segment, 32, 8))?;
             let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-            facts.loader = Some(String::from_utf8_lossy(name).into_owned());
+            return Ok(Some(String::from_utf8_lossy(name).into_owned()));
         }
     }
-    Ok(facts)
+    Ok(None)
 }
 
 /// Whether a program that begins so is for the machine that this one is compiled for.
 pub(crate) fn is_ours(header: &[u8]) -> bool {
     let (class, order, machine) = arch::ELF;
-    let fields = Fields { is_big_endian: order == 2 };
-    header.starts_with(b"\x7fELF") && header[4..].starts_with(&[class, order]) && fields.half(header, 18) == machine
+    header.starts_with(b"\x7fELF")
+        && header[4..].starts_with(&[class, order])
+        && number(order == 2, header, 18, 2) == machine.into()
 }
 
 /// A part of the file, whole; mostly it is in the first page, which has been read.
@@ -133,29 +123,11 @@ fn unreadable(error: io::Error) -> Unfit {
     Unfit::Unreadable(errno(&error))
 }
 
-/// Numbers in a file's byte order. Those beyond its end are 0.
-struct Fields {
-    is_big_endian: bool,
-}
-
-impl Fields {
-    fn number(&self, bytes: &[u8], start: usize, length: usize) -> u64 {
-        let bytes = bytes.get(start..start.saturating_add(length)).unwrap_or_default();
-        let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-        if self.is_big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) }
-    }
-
-    fn half(&self, bytes: &[u8], start: usize) -> u16 {
-        u16::try_from(self.number(bytes, start, 2)).unwrap_or_default()
-    }
-
-    fn long(&self, bytes: &[u8], start: usize) -> u32 {
-        u32::try_from(self.number(bytes, start, 4)).unwrap_or_default()
-    }
-
-    fn word(&self, bytes: &[u8], start: usize) -> u64 {
-        self.number(bytes, start, 8)
-    }
+/// A number in a file's byte order. Bytes beyond its end are left out.
+fn number(is_big_endian: bool, bytes: &[u8], start: usize, length: usize) -> u64 {
+    let bytes = bytes.get(start..start.saturating_add(length)).unwrap_or_default();
+    let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+    if is_big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) }
 }
 
 #[cfg(test)]
@@ -179,10 +151,10 @@ mod tests {
 
     #[test]
     fn a_program_of_this_machine_tells_its_loader() {
-        let facts = facts(&file("own", &own())).expect("facts");
-        assert!(facts.loader.as_deref().is_none_or(|loader| loader.starts_with('/')), "{facts:?}");
-        let emulator = read(Path::new("/usr/bin/env")).expect("/usr/bin/env is no script");
-        assert!(emulator.loader.is_some_and(|loader| loader.contains("/ld")), "dynamic on every machine that tests");
+        let own = loader_of(&file("own", &own())).expect("an ELF file");
+        assert!(own.as_deref().is_none_or(|loader| loader.starts_with('/')), "{own:?}");
+        let dynamic = loader(Path::new("/usr/bin/env")).expect("/usr/bin/env is no script");
+        assert!(dynamic.is_some_and(|loader| loader.contains("/ld")), "dynamic on every machine that tests");
     }
 
     #[test]
@@ -193,8 +165,9 @@ mod tests {
         let (end, count) = (many.len() as u64, MOST_SEGMENTS + 1);
         let is_big_endian = arch::ELF.1 == 2;
         many[32..40].copy_from_slice(&if is_big_endian { end.to_be_bytes() } else { end.to_le_bytes() });
-        many[56..58].copy_from_slice(&if is_big_endian { count.to_be_bytes() } else { count.to_le_bytes() });
-        many.resize(many.len() + usize::from(count) * SEGMENT, 0);
+        let half = u16::try_from(count).expect("small");
+        many[56..58].copy_from_slice(&if is_big_endian { half.to_be_bytes() } else { half.to_le_bytes() });
+        many.resize(many.len() + usize::try_from(count * SEGMENT).expect("small"), 0);
         let mut outside = own();
         outside[32..40].copy_from_slice(&[0xff; 8]);
         let cases = [
@@ -208,25 +181,24 @@ mod tests {
             ("foreign", foreign.to_vec(), Unfit::Foreign(4)),
         ];
         for (name, content, expected) in cases {
-            assert_eq!(facts(&file(name, &content)), Err(expected), "{name}");
+            assert_eq!(loader_of(&file(name, &content)), Err(expected), "{name}");
         }
-        assert_eq!(read(Path::new("/nonexistent")), Err(Unfit::Unreadable(Errno::ENOENT)));
-        assert_eq!(read(Path::new("/")), Err(Unfit::Unreadable(Errno::EISDIR)));
+        assert_eq!(loader(Path::new("/nonexistent")), Err(Unfit::Unreadable(Errno::ENOENT)));
+        assert_eq!(loader(Path::new("/")), Err(Unfit::Unreadable(Errno::EISDIR)));
     }
 
     #[test]
     fn no_part_is_read_beyond_its_limit() {
         let mut long = own();
-        let fields = Fields { is_big_endian: arch::ELF.1 == 2 };
-        let segments = usize::try_from(fields.word(&long, 32)).expect("small");
-        let interpreter = (0..usize::from(fields.half(&long, 56)))
-            .map(|index| segments + index * SEGMENT)
-            .find(|at| fields.long(&long, *at) == PT_INTERP);
+        let field = |start, length| number(arch::ELF.1 == 2, &long, start, length);
+        let segments = (0..field(56, 2)).map(|index| usize::try_from(field(32, 8) + index * SEGMENT).expect("small"));
+        let interpreter = segments.clone().find(|at| field(*at, 4) == PT_INTERP);
         // A static test program has none to make longer.
-        let at = interpreter.unwrap_or(segments);
-        let kind = if arch::ELF.1 == 2 { PT_INTERP.to_be_bytes() } else { PT_INTERP.to_le_bytes() };
+        let at = interpreter.or_else(|| segments.clone().next()).expect("a segment");
+        let kind = u32::try_from(PT_INTERP).expect("small");
+        let kind = if arch::ELF.1 == 2 { kind.to_be_bytes() } else { kind.to_le_bytes() };
         long[at..at + 4].copy_from_slice(&kind);
         long[at + 32..at + 40].fill(0x11);
-        assert_eq!(facts(&file("long", &long)), Err(Unfit::Damaged));
+        assert_eq!(loader_of(&file("long", &long)), Err(Unfit::Damaged));
     }
 }

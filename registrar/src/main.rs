@@ -35,13 +35,13 @@ use output::Output;
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 fn main() -> ExitCode {
-    // Before anything else is read: this may be a process of ours that only runs programs.
-    if let Some(code) = verify::run_if_worker(env::args_os()) {
+    // Before anything else is read: this may be a process that another of ours has started for one task.
+    if let Some(code) = verify::run_if_worker(env::args_os()).or_else(|| binfmt_misc::run_if_helper(env::args_os())) {
         return code;
     }
     let output = match compat::parse(env::args_os().collect(), &|name| env::var_os(name)) {
         Ok(command) => commands::run(&command),
-        Err(error) => Output::failure(&error.to_string()).with_code(error.code()),
+        Err(error) => Output::failure(&error.to_string()).with_code(error.code),
     };
     ExitCode::from(output.print())
 }

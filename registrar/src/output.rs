@@ -1,5 +1,5 @@
-//! What goes to standard output and standard error, and the form of the latter: no control characters, and a last line
-//! that is seen whole wherever it is shown.
+//! Standard output, standard error and the exit status of a command. Standard error has no control characters, and its
+//! last line is short enough to be shown whole.
 
 pub(crate) mod columns;
 pub(crate) mod json;
@@ -9,19 +9,17 @@ use std::io::{self, ErrorKind, Write};
 
 use crate::sys::{errno, errno_text};
 
-/// Exit status of what could not be done.
 pub(crate) const FAILURE: u8 = 1;
 
-/// Exit status of `run` where something failed before the program was started, as env(1) has it.
+/// `run` failed before it started the program; env(1) has the same status.
 pub(crate) const CANNOT_RUN: u8 = 125;
 
 /// Longest last line of standard error, in characters.
 const LONGEST: usize = 200;
 
-/// Longest word that is never shortened: our own causes and advice have none that is longer.
+/// Longest word that is never shortened: no word of our own messages is longer.
 const WORD: usize = 50;
 
-/// Text for both, and the exit status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Output {
     out: String,
@@ -38,7 +36,7 @@ impl Output {
         Self::success(String::new()).with_error(cause)
     }
 
-    /// Ends in one more failure, which is the last line.
+    /// Appends a failure, which becomes the last line.
     pub(crate) fn with_error(mut self, cause: &str) -> Self {
         self.err.push_str(&bounded(cause));
         self.err.push('\n');
@@ -46,7 +44,6 @@ impl Output {
         self
     }
 
-    /// Ends with another status than the usual one.
     pub(crate) fn with_code(self, code: u8) -> Self {
         Self { code, ..self }
     }
@@ -55,61 +52,47 @@ impl Output {
         self.code != 0
     }
 
-    /// Says all of it, in one write each, and gives the exit status.
+    /// Writes both, in one write each; returns the exit status.
     pub(crate) fn print(mut self) -> u8 {
         let mut out = io::stdout();
         match out.write_all(self.out.as_bytes()).and_then(|()| out.flush()) {
-            // A reader that went away wanted no more.
+            // A closed pipe is no failure.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 self = self.with_error(&format!("writing standard output: {}", errno_text(errno(&error))));
             }
             _ => {}
         }
-        // Where this cannot be written there is nobody left to tell but the exit status.
+        // If this fails too, the exit status remains.
         let _ = io::stderr().write_all(self.err.as_bytes());
         self.code
     }
 
-    /// Says another thing after it; both must have gone well.
+    /// Appends another output; succeeds if both do.
     pub(crate) fn chain(mut self, next: Self) -> Self {
-        self.extend(next);
-        self
-    }
-
-    /// The same, where it is.
-    pub(crate) fn extend(&mut self, next: Self) {
         self.out.push_str(&next.out);
         self.err.push_str(&next.err);
         self.code = self.code.max(next.code);
+        self
     }
 
-    /// Says nothing but what failed.
     pub(crate) fn without_stdout(self) -> Self {
         Self { out: String::new(), ..self }
     }
 
-    /// Says nothing but the last line of what failed.
     pub(crate) fn last_line_only(self) -> Self {
         let err = self.err.lines().last().map(|line| format!("{line}\n")).unwrap_or_default();
         Self { err, ..self }.without_stdout()
     }
 
-    /// Says more before the last line.
-    pub(crate) fn with_detail(mut self, detail: &str) -> Self {
-        self.detail(detail);
-        self
-    }
-
-    /// The same, where it is.
+    /// Adds a line to standard error that is no failure.
     pub(crate) fn detail(&mut self, detail: &str) {
         self.err.push_str(&escaped(detail));
         self.err.push('\n');
     }
 }
 
-/// The text with its control characters made visible: some of it comes from others.
+/// Escapes control characters: names and paths may hold some.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    // Nearly always.
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Cow::Borrowed(text);
     }
@@ -124,7 +107,7 @@ pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// The text on one line that is not too long. Paths give way, the longest first; what is wrong with them never does.
+/// One line of at most [`LONGEST`] characters. Paths are shortened, the longest first; causes and advice never.
 fn bounded(text: &str) -> String {
     let mut text = escaped(text).into_owned();
     while let Some(excess) = text.chars().count().checked_sub(LONGEST + 1) {
@@ -138,7 +121,7 @@ fn bounded(text: &str) -> String {
     text
 }
 
-/// The beginning and the end, which tells more.
+/// Cuts out the middle; keeps more of the end than of the beginning.
 fn shortened(text: &str, length: usize) -> String {
     let head = length / 3;
     let tail = text.chars().count() - (length - 1 - head);

@@ -41,7 +41,7 @@ pub(crate) struct ForeignEntry {
     pub(crate) covers_some: bool,
 }
 
-/// What is so when the changes are made.
+/// Result once all operations succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PlanOutcome {
     Registered,
@@ -80,13 +80,8 @@ impl PlanOutcome {
     /// Whether something that was asked for will not be so.
     pub(crate) fn is_failure(&self) -> bool {
         match self {
-            Self::Registered
-            | Self::Replaced(_)
-            | Self::Refreshed
-            | Self::Unchanged
-            | Self::Unregistered
-            | Self::Absent => false,
-            Self::Skipped(_) => false,
+            Self::Registered | Self::Replaced(_) | Self::Refreshed | Self::Unchanged => false,
+            Self::Unregistered | Self::Absent | Self::Skipped(_) => false,
             Self::Undecidable(_) | Self::Unfit(_) | Self::NotExecutable(_) => true,
             Self::Taken { .. } | Self::Blocked { .. } | Self::Unreadable { .. } => true,
         }
@@ -157,10 +152,10 @@ pub(crate) fn register(
     let step = |outcome| HandlerPlan { handler, main, outcome, changes: Vec::new(), beside };
     match support {
         NativeSupport::Needed => {}
-        NativeSupport::Native if found.ours().is_some() => {
-            return step(PlanOutcome::Skipped(SkipReason::ShadowsNative));
+        NativeSupport::Native => {
+            let reason = if found.ours().is_some() { SkipReason::ShadowsNative } else { SkipReason::Native };
+            return step(PlanOutcome::Skipped(reason));
         }
-        NativeSupport::Native => return step(PlanOutcome::Skipped(SkipReason::Native)),
         NativeSupport::Unknown(cause) => return step(PlanOutcome::Skipped(SkipReason::Unknown(cause))),
     }
     if let Some(server) = server.filter(|server| desired.keep_foreign && server.is_of_all) {
@@ -284,7 +279,7 @@ impl HandlerPlan {
 pub(crate) fn text_difference(handler: &Handler, desired: &DesiredState, entry: &Entry) -> Option<Drift> {
     if !entry.enabled {
         Some(Drift::Disabled)
-    } else if entry.interpreter != handler.interpreter(&desired.emulators) {
+    } else if !handler.is_interpreter(&entry.interpreter, &desired.emulators) {
         Some(Drift::Interpreter)
     } else if !desired.flags.are(&entry.flags) {
         Some(Drift::Flags)

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::path::Arg;
 
 /// `/proc/self/ns/user` of the initial user namespace: the kernel's `PROC_USER_INIT_INO`.
 pub(crate) const INITIAL_USER_NAMESPACE: &str = "user:[4026531837]";
@@ -21,6 +24,17 @@ pub(crate) const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 /// The kernel's number of an error.
 pub(crate) fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
+}
+
+/// The same of the other crate for system calls.
+pub(crate) fn of_rustix(errno: rustix::io::Errno) -> Errno {
+    Errno::from_raw(errno.raw_os_error())
+}
+
+/// Opens a file by the system call alone: musl's open(3) has an fcntl(2) follow.
+pub(crate) fn open(folder: impl AsFd, path: impl Arg, flags: OFlags) -> Result<File, Errno> {
+    let file = openat(folder, path, flags | OFlags::CLOEXEC, Mode::empty());
+    file.map(File::from).map_err(of_rustix)
 }
 
 /// The C library's words in this program's style, with advice where it is the same wherever it happens.

@@ -97,40 +97,39 @@ impl Handler {
 
     /// The same rule for an entry of this name with this emulator. The names are kept for good.
     pub(crate) fn renamed(&self, name: String, emulator: String) -> Self {
-        let rule = &self.line[1 + self.name.len()..self.line.len() - self.tail_len()];
-        let line = [":", &name, rule, EMULATOR_DIR, "/", &emulator, ":", FLAGS].concat();
+        let line = [":", &name, self.fields(), EMULATOR_DIR, "/", &emulator, ":", FLAGS].concat();
         Self { name: name.leak(), emulator: emulator.leak(), line: line.leak(), ..*self }
     }
 
-    /// Name of an entry that is not the first: one of [`NAME_SUFFIXES`] ends it.
-    pub(crate) fn name_with(&self, suffix: &str) -> String {
-        [self.name, suffix].concat()
+    /// Whether a path is that of the emulator in `folder`.
+    pub(crate) fn is_interpreter(&self, path: &str, folder: &str) -> bool {
+        path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) == Some(self.emulator)
     }
 
-    /// What to write for the emulator in `folder`, with these flags.
-    pub(crate) fn line_in(&self, folder: &str, flags: &Flags) -> Cow<'static, str> {
-        if folder == EMULATOR_DIR && flags.as_str() == FLAGS {
+    /// Name of an entry: the handler's, or one that ends in one of [`NAME_SUFFIXES`].
+    pub(crate) fn name_with(&self, suffix: &str) -> Cow<'static, str> {
+        if suffix.is_empty() { self.name.into() } else { [self.name, suffix].concat().into() }
+    }
+
+    /// What to write for the emulator in `folder`, with these flags, under a name with this suffix.
+    pub(crate) fn line_with(&self, suffix: &str, folder: &str, flags: &Flags) -> Cow<'static, str> {
+        if suffix.is_empty() && folder == EMULATOR_DIR && flags.as_str() == FLAGS {
             return Cow::Borrowed(self.line);
         }
-        let rule = &self.line[..self.line.len() - self.tail_len()];
-        [rule, folder, "/", self.emulator, ":", flags.as_str()].concat().into()
+        [":", self.name, suffix, self.fields(), folder, "/", self.emulator, ":", flags.as_str()].concat().into()
     }
 
-    /// The same under a name with this end.
-    pub(crate) fn line_with(&self, suffix: &str, folder: &str, flags: &Flags) -> Cow<'static, str> {
-        let line = self.line_in(folder, flags);
-        if suffix.is_empty() {
-            return line;
-        }
-        [":", self.name, suffix, &line[1 + self.name.len()..]].concat().into()
+    /// What stands in [`Handler::line`] between the name and the folder.
+    fn fields(&self) -> &'static str {
+        &self.line[1 + self.name.len()..self.line.len() - self.tail_len()]
     }
 
     /// How programs of this handler begin, as far as its rule tells at least.
-    pub(crate) fn header(&self) -> Vec<u8> {
+    pub(crate) fn header(&self) -> Cow<'static, [u8]> {
         if !self.probe.is_empty() {
             return self.probe.into();
         }
-        [&vec![0; self.rule.offset], self.rule.magic].concat()
+        [&vec![0; self.rule.offset], self.rule.magic].concat().into()
     }
 
     /// Length of what follows the mask and its delimiter in [`Handler::line`].
@@ -179,17 +178,17 @@ mod tests {
     fn lines_for_another_folder_name_and_flags() {
         for handler in TABLE.handlers {
             let usual = Flags::default();
-            assert_eq!(handler.line_in(EMULATOR_DIR, &usual), handler.line);
-            assert_eq!(handler.line_in("/opt/q", &usual), handler.line.replace("/usr/bin/", "/opt/q/"));
+            assert_eq!(handler.line_with("", EMULATOR_DIR, &usual), handler.line);
+            assert_eq!(handler.line_with("", "/opt/q", &usual), handler.line.replace("/usr/bin/", "/opt/q/"));
             for suffix in ["", NAME_SUFFIXES[0], NAME_SUFFIXES[1]] {
                 let line = handler.line.replacen(handler.name, &handler.name_with(suffix), 1);
                 assert_eq!(handler.line_with(suffix, EMULATOR_DIR, &usual), line);
             }
             let renamed = handler.renamed(format!("b-{}", handler.name), "emulator".into());
             assert_eq!(renamed.line, handler.line.replace(handler.emulator, "emulator").replacen(':', ":b-", 1));
-            assert_eq!(renamed.line_in("/opt", &usual), renamed.line.replace("/usr/bin/", "/opt/"));
+            assert_eq!(renamed.line_with("", "/opt", &usual), renamed.line.replace("/usr/bin/", "/opt/"));
             let raw = Flags::raw("FP").expect("flags");
-            assert_eq!(handler.line_in(EMULATOR_DIR, &raw), handler.line.replace("static:F", "static:PF"));
+            assert_eq!(handler.line_with("", EMULATOR_DIR, &raw), handler.line.replace("static:F", "static:PF"));
         }
     }
 }

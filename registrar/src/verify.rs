@@ -1,9 +1,9 @@
 //! Whether foreign programs really run: each handler's test program is run through the kernel, and what it does is held
 //! against what it should do.
 //!
-//! [`inside`] is the process that runs them, where [`place`] says, as [`run`] does, and tells of it through [`wire`];
-//! [`judge`] says what that means and what to do, [`report`] puts it into words. It changes nothing, and asks nobody
-//! to mount or register anything.
+//! [`worker`] is the process that runs them, in a [`sandbox`], by [`runner`], and writes the results in the lines of
+//! [`protocol`]; [`diagnosis`] says what a result means and what to do, [`report`] puts it into words. Nothing is
+//! registered or mounted.
 //!
 //! A test program is static and a few hundred bytes long. It writes the beginning of its own name, starts a second
 //! program, the same, and ends as that one does. So it proves loading, the name (flag `P`), writing, fork, exec of
@@ -29,6 +29,7 @@ use crate::table::{Handler, TABLE};
 
 use diagnosis::{Context, MatchingEntries};
 use protocol::ProbeExit;
+use report::Row;
 use sandbox::Isolation;
 use worker::ProbeRun;
 
@@ -90,45 +91,38 @@ pub(crate) fn verify(question: &VerifyRequest<'_>) -> Result<Verified, Error> {
         chain.takers.is_empty() && native_support.of(chain.handler) == NativeSupport::Native
     };
     let natives: Vec<_> = chains.iter().map(&mut is_native).collect();
-    let wanted = chains.iter().zip(&natives).filter(|(chain, is_native)| !**is_native && has_program(chain.handler));
-    let wanted: Vec<_> = wanted.map(|(chain, _)| wanted_of(chain)).collect();
-    let (way, refused, results) = if wanted.is_empty() { Default::default() } else { run(&wanted, limit, ways)? };
+    let foreign = chains.iter().zip(&natives).filter(|(_, is_native)| !**is_native).map(|(chain, _)| chain);
+    let set_user_id = |chain: &MatchingEntries<'_>| chain.takers.iter().any(|(_, entry)| entry.flags.contains('C'));
+    let probes = foreign.map(|chain| ProbeRun { handler: chain.handler, set_user_id: set_user_id(chain) });
+    let (way, refused, results) = run(probes, limit, ways)?;
     let context = Context {
         mount: folder.path(),
         is_switched_on,
         way: way.unwrap_or(Isolation::Memory),
         emulators,
         good: TABLE.probe_status.into(),
-        look: &elf::read,
+        look: &elf::loader,
         real: &|path: &Path| fs::canonicalize(path).ok(),
     };
-    let mut verified = Verified::new(folder.path(), is_switched_on, way, refused);
-    for (chain, is_native) in chains.iter().zip(natives) {
+    let row = |(chain, is_native): (&MatchingEntries<'_>, bool)| {
         let result = results.iter().find(|(name, _)| name == chain.handler.name).map(|(_, ran)| ran);
         let (finding, server) = match result {
             Some(ran) => (diagnosis::judge(chain, ran, &context), chain.server(ran, &context)),
             None => (without_run(chain, is_native), None),
         };
         let ours = chain.ours.as_ref().map(|(name, entry)| (name.as_str(), *entry));
-        verified.add(chain.handler, finding, server.or(ours));
-    }
-    Ok(verified)
-}
-
-fn has_program(handler: &Handler) -> bool {
-    !handler.probe.is_empty()
-}
-
-fn wanted_of(chain: &MatchingEntries<'_>) -> ProbeRun {
-    let set_user_id = chain.takers.iter().any(|(_, entry)| entry.flags.contains('C'));
-    ProbeRun { handler: chain.handler, set_user_id }
+        let entry = server.or(ours).map(|(name, entry)| (name.into(), entry.clone()));
+        Row { handler: chain.handler, finding, entry }
+    };
+    let rows = chains.iter().zip(natives).map(row).collect();
+    Ok(Verified { folder: folder.path().into(), is_switched_on, way, refused, rows })
 }
 
 fn without_run(chain: &MatchingEntries<'_>, is_native: bool) -> Diagnosis {
     let (result, detail) = match chain.handler {
         Handler { target: HOST, .. } if is_native => ("native", "this machine's own"),
         _ if is_native => ("native", "this machine runs it without a handler"),
-        handler if !has_program(handler) => ("unknown", "this build has no test program of this target"),
+        handler if handler.probe.is_empty() => ("unknown", "this build has no test program of this target"),
         _ => ("unknown", "its test program was not run to an end: the process that runs them was ended"),
     };
     Diagnosis::of(result, Some(detail.into()))
@@ -136,9 +130,8 @@ fn without_run(chain: &MatchingEntries<'_>, is_native: bool) -> Diagnosis {
 
 /// The targets of those handlers whose test programs run here, through whatever entry, or natively.
 pub(crate) fn running(handlers: &[&'static Handler], limit: Duration) -> Result<Vec<&'static str>, Error> {
-    let with_program = handlers.iter().copied().filter(|handler| has_program(handler));
-    let wanted: Vec<_> = with_program.map(|handler| ProbeRun { handler, set_user_id: false }).collect();
-    let (_, _, results) = if wanted.is_empty() { Default::default() } else { run(&wanted, limit, &Isolation::ALL)? };
+    let probes = handlers.iter().map(|handler| ProbeRun { handler, set_user_id: false });
+    let (_, _, results) = run(probes, limit, &Isolation::ALL)?;
     let good = ProbeExit::Exited(TABLE.probe_status.into());
     let is_good = |handler: &Handler| results.iter().any(|(name, ran)| name == handler.name && ran.end == good);
     Ok(handlers.iter().filter(|handler| is_good(handler)).map(|handler| handler.target).collect())
@@ -147,10 +140,15 @@ pub(crate) fn running(handlers: &[&'static Handler], limit: Duration) -> Result<
 /// What came of the best of some ways, with those that were refused.
 type Tried = (Option<Isolation>, Vec<(Isolation, String)>, Vec<(String, protocol::ProbeResult)>);
 
-fn run(wanted: &[ProbeRun], limit: Duration, ways: &[Isolation]) -> Result<Tried, Error> {
+/// Runs those probes that have a program.
+fn run(probes: impl Iterator<Item = ProbeRun>, limit: Duration, ways: &[Isolation]) -> Result<Tried, Error> {
+    let probes: Vec<_> = probes.filter(|probe| !probe.handler.probe.is_empty()).collect();
+    if probes.is_empty() {
+        return Ok(Tried::default());
+    }
     let mut refused = Vec::new();
     for &way in ways {
-        match worker::run(way, wanted, limit) {
+        match worker::run(way, &probes, limit) {
             Ok(results) => return Ok((Some(way), refused, results)),
             Err(why) => refused.push((way, why)),
         }

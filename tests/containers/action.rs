@@ -7,20 +7,20 @@ use std::process::Command;
 
 use codegen::rule::Rule;
 use codegen::targets;
-use tests::binfmt_misc::USUAL;
+use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::host::{self, Host};
 use tests::podman::Podman;
 use tests::registrar;
 use xtask::workspace::target_dir;
 
-use crate::{hello, lasting};
+use crate::{hello, mount_lifetime};
 
 #[test]
 fn setup_qemu_actions_calls_do_what_it_expects() {
     let scratch = target_dir().join("containers");
     fs::create_dir_all(&scratch).expect("a folder for podman");
     let podman = Podman::new(&scratch);
-    lasting::import(&podman);
+    mount_lifetime::import(&podman);
     let folder = tempfile::tempdir().expect("a folder");
     let hello = hello(folder.path());
     let runs = || Command::new(&hello).output().is_ok_and(|output| output.stdout == b"aarch64\n");
@@ -49,13 +49,13 @@ fn setup_qemu_actions_calls_do_what_it_expects() {
     assert!(looked.expect("registrar starts").success() && !host::is_mounted());
     let (code, _, err) = call(&["--install", "linux/arm64"]);
     let last = err.lines().last().unwrap_or_default();
-    assert!(code == Some(1) && last.starts_with("handlers would vanish with this container: "), "{code:?}: {err}");
+    assert!(code == Some(1) && last.starts_with("handlers would disappear with this container: "), "{code:?}: {err}");
     assert!(!host::is_mounted() && !runs());
 
     host::mount_it();
     let s390x = targets::by_qemu_name("s390x").expect("known");
     let theirs = Rule::for_target(s390x, s390x.machines[0]).line("qemu-s390x", "/bin/false", "F");
-    fs::write(Path::new(USUAL).join("register"), theirs).expect("somebody else's handler");
+    fs::write(Path::new(DEFAULT_MOUNT_POINT).join("register"), theirs).expect("somebody else's handler");
     assert_eq!(call(&["--version"]).0, Some(0));
     assert_eq!(status(&[]), (false, vec!["qemu-s390x".into()], String::new()));
     let (_, emulators, err) = status(&["--uninstall", "qemu-*"]);

@@ -64,9 +64,16 @@ fn is_cached(steps: &[String], what: &str) -> bool {
     step.unwrap_or_else(|| panic!("no step {what}: {steps:#?}")).contains(CACHED)
 }
 
-/// A folder with the source, as git has it but for what was changed since, and beside it what a checkout holds besides.
+/// A folder with the source, and beside it what a checkout holds besides.
 pub(crate) fn source(folder: &Path) -> PathBuf {
     let context = folder.join("source");
+    copy_source(&context);
+    write(&context, &BESIDE, "first");
+    context
+}
+
+/// Copies the source as git has it, with uncommitted changes.
+pub(crate) fn copy_source(to: &Path) {
     let mut list = Command::new("git");
     list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(workspace_root());
     let files = system::run(&mut list).expect("a list of files").stdout;
@@ -75,13 +82,11 @@ pub(crate) fn source(folder: &Path) -> PathBuf {
         let from = workspace_root().join(&file);
         // Those that were removed are in the list too.
         if from.symlink_metadata().is_ok() {
-            let to = context.join(file);
+            let to = to.join(file);
             fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
             system::run(Command::new("cp").arg("--no-dereference").arg(from).arg(to)).expect("a copy");
         }
     }
-    write(&context, &BESIDE, "first");
-    context
 }
 
 /// What the build does not read, and no engine's cache may depend on.

@@ -16,7 +16,7 @@ use crate::trace::{Check, Trace};
 const ALL: &[&str] = &["--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--network=none", VOLUME];
 
 /// How long a container may take to start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a user lacks who may not write the file: CAP_DAC_OVERRIDE.
 const OVERRIDE: u32 = 1;
@@ -62,13 +62,13 @@ impl Engine<'_> {
         let run = ["run", "--detach", "--pull=never"];
         let id = call(&[&run, DOCUMENTED, &["localhost/small", "/registrar", "register", "arm64", "--stay"]].concat());
         let start = Instant::now();
-        while !self.runs() && start.elapsed() < PATIENCE {
+        while !self.runs() && start.elapsed() < TIMEOUT {
             thread::sleep(Duration::from_millis(50));
         }
         let (runs, process) = (self.runs(), call(&["inspect", "--format={{.State.Pid}}", &id]));
         let sets = sets(&process);
         call(&["rm", "--force", &id]);
-        assert!(runs, "{}: a resident has registered nothing in {PATIENCE:?}", self.name);
+        assert!(runs, "{}: a resident has registered nothing in {TIMEOUT:?}", self.name);
         println!(
             "{}: a resident's inheritable, permitted, effective, bounding and ambient sets: {sets:x?}\n",
             self.name

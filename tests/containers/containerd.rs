@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// How long the daemon may take to answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running daemon, ended and cleared up after when it is dropped.
 pub(crate) struct Containerd {
@@ -44,7 +44,7 @@ impl Containerd {
         let begun = Instant::now();
         while !containerd.command().arg("version").output().expect("running ctr").status.success() {
             let ended = containerd.daemon.try_wait().expect("looking for containerd");
-            if ended.is_some() || begun.elapsed() > PATIENCE {
+            if ended.is_some() || begun.elapsed() > TIMEOUT {
                 panic!("containerd does not answer: {}", fs::read_to_string(folder.join("log")).unwrap_or_default());
             }
             thread::sleep(Duration::from_millis(200));

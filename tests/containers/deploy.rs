@@ -11,7 +11,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tests::binfmt_misc::USUAL;
+use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::registrar;
 
 /// What engines call the image; nothing is asked of a registry.
@@ -24,7 +24,7 @@ const ENTRYPOINT: &str = "ENTRYPOINT [\"/registrar\"]";
 const HANDLER: &str = "qemu-aarch64";
 
 /// How long something may take that takes a moment on a machine with nothing else to do.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// This machine's emulators.
 fn emulators() -> Vec<PathBuf> {
@@ -56,11 +56,11 @@ fn runs(hello: &Path) -> bool {
 
 /// As anybody may who is root.
 fn remove_handler() {
-    fs::write(Path::new(USUAL).join(HANDLER), "-1").expect("a handler that is there");
+    fs::write(Path::new(DEFAULT_MOUNT_POINT).join(HANDLER), "-1").expect("a handler that is there");
 }
 
 fn is_handler_there() -> bool {
-    Path::new(USUAL).join(HANDLER).exists()
+    Path::new(DEFAULT_MOUNT_POINT).join(HANDLER).exists()
 }
 
 /// How long it took.
@@ -68,7 +68,7 @@ fn is_handler_there() -> bool {
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}");
+        assert!(start.elapsed() < TIMEOUT, "{what}: not in {TIMEOUT:?}");
         thread::sleep(Duration::from_millis(100));
     }
     start.elapsed()

@@ -13,7 +13,7 @@ use codegen::elf;
 use codegen::targets::{self, Target};
 use fedora_mirror::Options;
 use serde_json::Value;
-use tests::binfmt_misc::{self, USUAL};
+use tests::binfmt_misc::{self, DEFAULT_MOUNT_POINT};
 use tests::debian::{self, KEYS};
 use tests::emulators;
 use xtask::build::compile;
@@ -236,7 +236,7 @@ struct Namespace(Child);
 
 impl Namespace {
     fn new() -> Self {
-        let script = format!("mount -t binfmt_misc binfmt_misc {USUAL} && echo ready && read end");
+        let script = format!("mount -t binfmt_misc binfmt_misc {DEFAULT_MOUNT_POINT} && echo ready && read end");
         let mut unshare = Command::new("unshare");
         unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
         let mut child = unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare starts");
@@ -256,7 +256,7 @@ impl Namespace {
     }
 
     fn names(&self) -> Vec<String> {
-        let folder = format!("/proc/{}/root{USUAL}", self.0.id());
+        let folder = format!("/proc/{}/root{DEFAULT_MOUNT_POINT}", self.0.id());
         binfmt_misc::entries(Path::new(&folder)).expect("entries").into_keys().collect()
     }
 }

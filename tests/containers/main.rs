@@ -15,8 +15,9 @@ mod deploy;
 mod fixture;
 mod hosts;
 mod image;
-mod lasting;
+mod mount_lifetime;
 mod privilege;
+mod readme;
 mod rootless;
 mod systemd;
 mod trace;
@@ -28,7 +29,7 @@ use std::process::Command;
 
 use codegen::probe;
 use codegen::targets::{EXIT_STATUS, Target};
-use tests::binfmt_misc::USUAL;
+use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::emulators::{TARGETS, counted};
 use tests::host::{self, Host};
 use tests::podman::Podman;
@@ -81,7 +82,7 @@ fn the_image_is_built_registers_and_unregisters() {
     let runs = || Command::new(&hello).output().is_ok_and(|output| output.stdout == b"aarch64\n");
     assert!(!runs(), "arm64 programs run before anything is registered");
 
-    let volume = format!("--volume={USUAL}:/binfmt_misc");
+    let volume = format!("--volume={DEFAULT_MOUNT_POINT}:/binfmt_misc");
     let image = |arguments: &[&str]| {
         let options =
             ["run", "--rm", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=none", "--read-only"];
@@ -129,7 +130,7 @@ fn the_image_is_built_registers_and_unregisters() {
     assert_eq!(unexpected, Vec::<&String>::new(), "files in the image that nobody asked for");
 }
 
-/// Emulators, registrar, licence texts, the list of packages, and the folders that hold them.
+/// Emulators, registrar, license files, the list of packages, and the folders that hold them.
 fn is_expected(path: &str) -> bool {
     let folder = path.trim_end_matches('/');
     ["registrar", "qus", "usr", "usr/bin", "usr/share", "usr/share/doc", "usr/share/licenses"].contains(&folder)

@@ -12,7 +12,7 @@ use tests::podman::Podman;
 use xtask::workspace::target_dir;
 
 use crate::rootless::{NAME, User};
-use crate::{capabilities, hello, lasting};
+use crate::{capabilities, hello, mount_lifetime};
 
 /// What README has users bind into the container.
 pub(crate) const VOLUME: &str = "--volume=/proc/sys/fs/binfmt_misc:/binfmt_misc";
@@ -137,7 +137,7 @@ pub(crate) struct Scratch {
 impl Scratch {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (archive, hello) = (lasting::archive(folder.path()), hello(folder.path()));
+        let (archive, hello) = (mount_lifetime::archive(folder.path()), hello(folder.path()));
         Self { folder, archive, hello }
     }
 
@@ -170,7 +170,7 @@ fn podman_needs_no_capability_and_no_namespace() {
 }
 
 #[test]
-fn podman_without_root_is_refused_with_the_cure() {
+fn podman_without_root_is_refused_with_how_to_fix_it() {
     let scratch = Scratch::new();
     let host = Host::mounted();
     let user = User::new();
@@ -209,7 +209,7 @@ fn privileged() -> &'static [&'static str] {
 }
 
 #[test]
-fn docker_with_a_user_namespace_is_refused_with_the_cure() {
+fn docker_with_a_user_namespace_is_refused_with_how_to_fix_it() {
     let scratch = Scratch::new();
     let host = Host::mounted();
     // Its ids are lent to all containers.

@@ -22,10 +22,10 @@ use crate::hello;
 pub(crate) const NAME: &str = "registrar-test";
 
 /// What an ordinary user's podman needs besides: control groups without systemd's session.
-const ROOTLESS: &str = "cgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n";
+pub(crate) const ROOTLESS: &str = "cgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n";
 
 /// How long rootlesskit may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[test]
 fn podman_runs_and_builds_for_another_architecture_without_root() {
@@ -80,7 +80,7 @@ fn a_namespace_of_rootlesskit_can_be_entered() {
         if text.ends_with('\n') {
             break text.trim().to_owned();
         }
-        assert!(start.elapsed() < PATIENCE, "rootlesskit has not started its program");
+        assert!(start.elapsed() < TIMEOUT, "rootlesskit has not started its program");
         thread::sleep(Duration::from_millis(50));
     };
     let entered = ["--user", "--mount", "--preserve-credentials", "--target", &id];

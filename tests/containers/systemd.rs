@@ -20,7 +20,7 @@ use crate::base::Root;
 use crate::hello;
 
 /// How long a host may take to start or stop, or a service to put back a handler, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// systemd-nspawn removes folders below /run when it ends, but not if these are on a disk, as in some containers.
 const START: &str = "mount -t tmpfs tmpfs /run && exec systemd-nspawn \"$@\"";
@@ -97,7 +97,7 @@ fn wait_until(what: &str, log: &Path, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
         let said = || fs::read_to_string(log).unwrap_or_default();
-        assert!(start.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}\n{}", said());
+        assert!(start.elapsed() < TIMEOUT, "{what}: not in {TIMEOUT:?}\n{}", said());
         thread::sleep(Duration::from_millis(200));
     }
 }

@@ -12,10 +12,10 @@ use tempfile::TempDir;
 /// The kernel's part that traces for one test at a time: the one that has the lock on the host.
 const INSTANCE: &str = "instances/registrar-test";
 
-/// Told of each capability that the kernel looks for, since Linux 6.14.
+/// Trace point of each capability check, since Linux 6.14.
 const CAPABILITY: &str = "events/capability/cap_capable";
 
-/// Told of each system call's result.
+/// Trace point of each system call's result.
 const RESULT: &str = "events/raw_syscalls/sys_exit";
 
 /// In each mapping of memory, of whatever program, the kernel asks whether root's reserve is open to it, and goes on

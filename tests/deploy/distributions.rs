@@ -9,7 +9,7 @@ use std::process::Command;
 
 use codegen::targets;
 use serde_json::Value;
-use tests::binfmt_misc::USUAL;
+use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::debian::{self, KEYS};
 use xtask::build::compile;
 use xtask::system;
@@ -48,7 +48,7 @@ fn host() -> &'static str {
 /// What `verify` says of each handler, once all are registered.
 fn verified(rootfs: &Path) -> Value {
     let script = format!(
-        "mount -t binfmt_misc binfmt_misc {USUAL} && cd \"$0\" && \
+        "mount -t binfmt_misc binfmt_misc {DEFAULT_MOUNT_POINT} && cd \"$0\" && \
          ./registrar register --scope userns --bindir \"$0/usr/bin\" >&2 && ./registrar verify --bindir \"$0/usr/bin\" --json"
     );
     let mut unshare = Command::new("unshare");
@@ -76,7 +76,7 @@ fn check(suite: &str, origin: &str) {
     let family = |target: &str| targets::by_qemu_name(target).expect("known").family;
     let foreign: Vec<_> = emulators.iter().filter(|target| family(target) != family(host())).collect();
     assert!(foreign.len() >= 28 && foreign.iter().all(|target| tried.contains(target.as_str())), "{suite}: {said}");
-    assert!(rootfs.join("usr/share/licenses/qemu-user/copyright").exists(), "{suite}: no licence text");
+    assert!(rootfs.join("usr/share/licenses/qemu-user/copyright").exists(), "{suite}: no license file");
 }
 
 /// The package `qemu-user-static` is there and holds links.

@@ -17,14 +17,14 @@ pub(crate) const REVISION: &str = "1f0e3dad99908345f7439f8ffabdffc4";
 
 /// How much the emulators have in common, and how much each has of its own, in bytes. Together they are more than gzip
 /// sees at once.
-const COMMON: usize = 300_000;
+pub(crate) const COMMON: usize = 300_000;
 const OWN: usize = 5_000;
 
 /// Makes `dist/host`; `registrar` is the program, or what stands for one.
 pub(crate) fn make(dist: &Path, host: &str, registrar: &[u8]) -> PathBuf {
     let folder = dist.join(host);
     let root = folder.join(ROOTFS);
-    let licence = "usr/share/licenses/qemu-user-static/COPYING";
+    let license = "usr/share/licenses/qemu-user-static/COPYING";
     let write = |path: &str, content: &[u8], mode: u32| {
         let path = root.join(path);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -38,7 +38,7 @@ pub(crate) fn make(dist: &Path, host: &str, registrar: &[u8]) -> PathBuf {
     }
     write(REGISTRAR, registrar, 0o755);
     write("usr/share/doc/registrar/packages", b"a package\n", 0o644);
-    write(licence, b"a licence\n", 0o644);
+    write(license, b"a license\n", 0o644);
     for alias in ALIAS_HARDLINKS {
         let alias = root.join(alias);
         fs::create_dir_all(alias.parent().expect("a folder")).expect("a folder");
@@ -67,12 +67,7 @@ pub(crate) fn make(dist: &Path, host: &str, registrar: &[u8]) -> PathBuf {
 
 /// Bytes that do not compress, the same for the same seed.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let step = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    std::iter::repeat_with(step).take(length).collect()
+    let mut bytes = vec![0; length];
+    fastrand::Rng::with_seed(seed).fill(&mut bytes);
+    bytes
 }

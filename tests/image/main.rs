@@ -189,8 +189,8 @@ fn the_same_files_give_the_same_image_in_any_folder_at_any_time() {
     make(&one);
     // Another time of change, and another order in the folder.
     let host = make(&two);
-    let licence = host.join("rootfs/usr/share/licenses/qemu-user-static/COPYING");
-    let file = fs::File::options().write(true).open(licence).expect("a file");
+    let license = host.join("rootfs/usr/share/licenses/qemu-user-static/COPYING");
+    let file = fs::File::options().write(true).open(license).expect("a file");
     file.set_modified(std::time::UNIX_EPOCH).expect("another time");
     fs::rename(host.join("rootfs/registrar"), host.join("registrar")).expect("moved");
     fs::rename(host.join("registrar"), host.join("rootfs/registrar")).expect("moved back");
@@ -220,8 +220,10 @@ fn what_emulators_have_in_common_is_compressed_once() {
         layout.json(&layout.index()["manifests"][0])["layers"][0]["size"].as_u64().expect("a size")
     };
     let (zstd, gzip) = (size(&[]), size(&["--compression", "gzip:9"]));
-    assert!((300_000..340_000).contains(&zstd), "{zstd} bytes of zstd");
-    assert!((900_000..950_000).contains(&gzip), "{gzip} bytes of gzip");
+    // zstd finds in each emulator what is also in the one before, gzip looks back 32 KiB.
+    let (once, all) = (fixture::COMMON as u64, (fixture::COMMON * fixture::TARGETS.len()) as u64);
+    assert!(zstd > once && zstd < 2 * once, "{zstd} bytes of zstd");
+    assert!(gzip > all, "{gzip} bytes of gzip");
 }
 
 #[test]

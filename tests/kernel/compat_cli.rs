@@ -13,7 +13,7 @@ use codegen::targets::{self, Target};
 
 use crate::Test;
 use crate::register::runs;
-use crate::sandbox::{PYTHON, Ran, Sandbox, entry_names, host, line, ran};
+use crate::sandbox::{CommandResult, PYTHON, Sandbox, entry_names, host, line, ran};
 
 pub(crate) fn tests() -> impl Iterator<Item = &'static Test> {
     [other_images::TESTS, qemu_binfmt_conf::TESTS, tonistiigi::TESTS].into_iter().flatten()
@@ -43,7 +43,7 @@ impl<'a> From<&'a [&'a str]> for Line<'a> {
 }
 
 impl Line<'_> {
-    fn run(&self, sandbox: &Sandbox) -> Ran {
+    fn run(&self, sandbox: &Sandbox) -> CommandResult {
         let mut command = Command::new(sandbox.registrar());
         command.arg0(self.name).args(self.words).env_clear().envs([SCOPE]).envs(self.environment.iter().copied());
         ran(&mut command)
@@ -53,7 +53,7 @@ impl Line<'_> {
 /// Runs words, of which all is expected.
 fn says(sandbox: &Sandbox, words: &[&str], code: i32, out: &str, err: &str) {
     let ran = Line::from(words).run(sandbox);
-    assert_eq!(ran, Ran { code: Some(code), out: out.into(), err: err.into() }, "{words:?}");
+    assert_eq!(ran, CommandResult { code: Some(code), out: out.into(), err: err.into() }, "{words:?}");
 }
 
 /// Adds somebody else's entries: an emulator under our name, one under another, and those that are no emulators'.

@@ -12,16 +12,15 @@ use std::time::{Duration, Instant};
 use nix::mount::umount;
 use nix::sched::{CloneFlags, unshare};
 use tests::emulators::TARGETS;
-use tests::{binfmt_misc, namespace};
+use tests::{binfmt_misc, namespace, random};
 
-use crate::random::Random;
-use crate::sandbox::{Ran, SCOPE, Sandbox, host};
+use crate::sandbox::{CommandResult, SCOPE, Sandbox, host};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
     test("concurrent/in_one_container", |sandbox| in_containers(sandbox, 1)),
     test("concurrent/in_two_containers", |sandbox| in_containers(sandbox, 2)),
-    Test { mounted: false, ..test("concurrent/two_that_would_vanish", two_that_would_vanish) },
+    Test { mounted: false, ..test("concurrent/two_that_would_disappear", two_that_would_disappear) },
 ];
 
 const ROUNDS: usize = 100;
@@ -45,17 +44,17 @@ type Entries = BTreeMap<String, String>;
 
 /// What one run is asked to do.
 #[derive(Clone, Debug)]
-struct Asked {
+struct Invocation {
     targets: BTreeSet<&'static str>,
     /// To be registered with these, or unregistered.
     flags: Option<&'static str>,
 }
 
-impl Asked {
-    fn random(random: &mut Random, targets: &[&'static str]) -> Self {
-        let count = 1 + random.below(TARGETS_OF_ONE);
-        let targets = (0..count).map(|_| *random.one_of(targets)).collect();
-        let flags = (random.below(3) > 0).then(|| *random.one_of(&FLAGS));
+impl Invocation {
+    fn random(random: &mut fastrand::Rng, targets: &[&'static str]) -> Self {
+        let count = random.usize(1..=TARGETS_OF_ONE);
+        let targets = (0..count).map(|_| targets[random.usize(..targets.len())]).collect();
+        let flags = (random.usize(..3) > 0).then(|| FLAGS[random.usize(..FLAGS.len())]);
         Self { targets, flags }
     }
 
@@ -96,10 +95,10 @@ impl Asked {
 ///
 /// It is made from its end: whichever run could have been the last one of those that are left is taken, which only makes
 /// it easier for the others, since its targets may be anything before it.
-fn has_order(asked: &[Asked], before: &Entries, after: &Entries, wanted: &BTreeMap<&str, Entries>) -> bool {
-    let mut left: Vec<_> = asked.iter().collect();
+fn has_order(invocations: &[Invocation], before: &Entries, after: &Entries, wanted: &BTreeMap<&str, Entries>) -> bool {
+    let mut left: Vec<_> = invocations.iter().collect();
     let mut settled = BTreeSet::new();
-    while let Some(last) = left.iter().position(|asked| asked.is_so_in(after, &settled, wanted)) {
+    while let Some(last) = left.iter().position(|invocation| invocation.is_so_in(after, &settled, wanted)) {
         settled.extend(&left.swap_remove(last).targets);
     }
     let is_untouched = |name: &String| !settled.iter().any(|target| *name == format!("qemu-{target}"));
@@ -109,14 +108,14 @@ fn has_order(asked: &[Asked], before: &Entries, after: &Entries, wanted: &BTreeM
 }
 
 /// Runs them all at once, divided among the containers, and waits.
-fn at_once(sandbox: &Sandbox, asked: &[Asked], containers: usize) -> Vec<Ran> {
+fn at_once(sandbox: &Sandbox, invocations: &[Invocation], containers: usize) -> Vec<CommandResult> {
     let start = Barrier::new(containers);
-    let (command, start) = (|asked: &Asked| asked.command(sandbox), &start);
+    let (command, start) = (|invocation: &Invocation| invocation.command(sandbox), &start);
     thread::scope(|scope| {
-        let contained: Vec<_> = asked
-            .chunks(asked.len().div_ceil(containers))
-            .map(|asked| {
-                let mut commands: Vec<_> = asked.iter().map(command).collect();
+        let contained: Vec<_> = invocations
+            .chunks(invocations.len().div_ceil(containers))
+            .map(|invocations| {
+                let mut commands: Vec<_> = invocations.iter().map(command).collect();
                 scope.spawn(move || {
                     if containers > 1 {
                         mount_anew();
@@ -132,28 +131,34 @@ fn at_once(sandbox: &Sandbox, asked: &[Asked], containers: usize) -> Vec<Ran> {
     })
 }
 
-fn ended(child: std::process::Child) -> Ran {
+fn ended(child: std::process::Child) -> CommandResult {
     let output = child.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("text");
-    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    CommandResult { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
 /// From here on this thread, and what it starts, is in a mount namespace of its own, with a mount of its own of the
 /// same instance.
 fn mount_anew() {
     unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).expect("a mount namespace");
-    umount(binfmt_misc::USUAL).expect("it was mounted");
+    umount(binfmt_misc::DEFAULT_MOUNT_POINT).expect("it was mounted");
     mount_again();
 }
 
 fn mount_again() {
     let none = None::<&str>;
-    nix::mount::mount(Some("binfmt_misc"), binfmt_misc::USUAL, Some("binfmt_misc"), nix::mount::MsFlags::empty(), none)
-        .expect("mounted");
+    nix::mount::mount(
+        Some("binfmt_misc"),
+        binfmt_misc::DEFAULT_MOUNT_POINT,
+        Some("binfmt_misc"),
+        nix::mount::MsFlags::empty(),
+        none,
+    )
+    .expect("mounted");
 }
 
 fn in_containers(sandbox: &Sandbox, containers: usize) {
-    let mut random = Random::new("concurrent");
+    let mut random = random::seeded("concurrent");
     let foreign = TARGETS.iter().filter(|target| target.family != host().family && target.machines.len() == 1);
     let targets: Vec<_> = foreign.map(|target| target.qemu).take(TARGETS_OF_ALL).collect();
     let wanted = FLAGS.map(|flags| {
@@ -164,17 +169,17 @@ fn in_containers(sandbox: &Sandbox, containers: usize) {
     let begin = Instant::now();
     let mut before = sandbox.entries();
     for round in 0..ROUNDS {
-        let mut asked: Vec<_> = (0..RUNS - TWINS).map(|_| Asked::random(&mut random, &targets)).collect();
-        let twin = Asked::random(&mut random, &targets);
-        asked.extend((0..TWINS).map(|_| twin.clone()));
-        let ran = at_once(sandbox, &asked, containers);
-        for (asked, ran) in asked.iter().zip(ran) {
-            assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "round {round}: {asked:?}: {}", ran.out);
+        let mut invocations: Vec<_> = (0..RUNS - TWINS).map(|_| Invocation::random(&mut random, &targets)).collect();
+        let twin = Invocation::random(&mut random, &targets);
+        invocations.extend((0..TWINS).map(|_| twin.clone()));
+        let ran = at_once(sandbox, &invocations, containers);
+        for (invocation, ran) in invocations.iter().zip(ran) {
+            assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "round {round}: {invocation:?}: {}", ran.out);
         }
         let after = sandbox.entries();
         assert!(
-            has_order(&asked, &before, &after, &wanted),
-            "round {round}: {before:#?} became {after:#?} by {asked:#?}"
+            has_order(&invocations, &before, &after, &wanted),
+            "round {round}: {before:#?} became {after:#?} by {invocations:#?}"
         );
         before = after;
     }
@@ -217,20 +222,21 @@ const HELD_UP: &[HeldUp] = &[
 ];
 
 /// In two containers of which neither has it mounted, and which nothing keeps: each may see what the other has mounted.
-fn two_that_would_vanish(sandbox: &Sandbox) {
+fn two_that_would_disappear(sandbox: &Sandbox) {
     sandbox.lose_keeper();
-    let mut random = Random::new("concurrent");
+    let mut random = random::seeded("concurrent");
     let expected = format!(
-        "handlers would vanish with this process's mount of binfmt_misc: nothing else keeps that of {}; \
+        "handlers would disappear with this process: nothing else keeps the binfmt_misc mount of {}; \
          see run, --stay and --temporary in registrar --help\n",
         fs::read_link("/proc/self/ns/user").expect("a namespace").display()
     );
-    let asked = Asked { targets: ["s390x"].into(), flags: Some("F") };
+    let invocation = Invocation { targets: ["s390x"].into(), flags: Some("F") };
     for HeldUp { what, inject, later, rounds } in HELD_UP {
         for round in 0..*rounds {
-            let first = inject.map_or_else(|| asked.command(sandbox), |inject| asked.held_up(sandbox, inject));
-            let jitter = Duration::from_micros(random.below(3000) as u64);
-            for ran in one_after_the_other([first, asked.command(sandbox)], *later + jitter) {
+            let first =
+                inject.map_or_else(|| invocation.command(sandbox), |inject| invocation.held_up(sandbox, inject));
+            let jitter = Duration::from_micros(random.u64(..3000));
+            for ran in one_after_the_other([first, invocation.command(sandbox)], *later + jitter) {
                 let context = format!("{what}, round {round}: {}", ran.out);
                 assert_eq!((ran.code, ran.err.as_str()), (Some(1), expected.as_str()), "{context}");
             }
@@ -238,12 +244,12 @@ fn two_that_would_vanish(sandbox: &Sandbox) {
             namespace::mount_binfmt_misc(sandbox.folder()).expect("no entry is left");
             umount(sandbox.folder()).expect("unmounted");
         }
-        println!("concurrent: two whose handlers would vanish, one {what}, {rounds} times: both refused");
+        println!("concurrent: two whose handlers would disappear, one {what}, {rounds} times: both refused");
     }
 }
 
 /// Runs both, the second one somewhat later, each in a mount namespace of its own.
-fn one_after_the_other(commands: [Command; 2], later: Duration) -> [Ran; 2] {
+fn one_after_the_other(commands: [Command; 2], later: Duration) -> [CommandResult; 2] {
     let start = &Barrier::new(2);
     thread::scope(|scope| {
         let mut wait = Duration::ZERO;

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use codegen::targets::{self, Target};
 use nix::mount::{MsFlags, mount};
 
-use crate::random::Random;
+use tests::random;
+
 use crate::register::{runs, test_program};
-use crate::sandbox::{Ran, SCOPE, Sandbox, ran, scoped};
+use crate::sandbox::{CommandResult, SCOPE, Sandbox, ran, scoped};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -102,7 +103,7 @@ fn are_registered(sandbox: &Sandbox) {
         None,
         &[],
     )));
-    let Ran { code, out, err } = ran(&mut command);
+    let CommandResult { code, out, err } = ran(&mut command);
     assert_eq!((code, err.as_str()), (Some(0), ""));
     let shown = to.display();
     assert_eq!(
@@ -140,7 +141,7 @@ fn as_the_environment_says(sandbox: &Sandbox) {
         command.args(scoped(arguments)).env("BINDIR", &to).env("CHCON", chcon);
         ran(&mut command)
     };
-    let Ran { code, out, err } = run(&["register", "s390x"], "-t bin_t");
+    let CommandResult { code, out, err } = run(&["register", "s390x"], "-t bin_t");
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(
         out.starts_with(&format!("emulators in {}: 1 copied, 0 unchanged, labelled {LABEL}\n", to.display())),
@@ -154,7 +155,7 @@ fn as_the_environment_says(sandbox: &Sandbox) {
     let out = run(&["register", "s390x", "--bindir", "/usr/bin/"], "").out;
     assert!(out.starts_with("qemu-s390x  replaced      /usr/bin/qemu-s390x-static (before"), "{out}");
     let bad = run(&["register", "s390x"], "-R");
-    assert_eq!(bad.err, "CHCON '-R': only -t TYPE, or a whole label, is understood\n");
+    assert_eq!(bad.err, "CHCON '-R': not -t TYPE or a full label\n");
 }
 
 fn where_they_are_already(sandbox: &Sandbox) {
@@ -312,7 +313,7 @@ fn wait_for_each_other(sandbox: &Sandbox) {
 
 /// What is in the folder under the emulators' names is one of the two versions, whole and labelled, and runs.
 fn killed(sandbox: &Sandbox) {
-    let mut random = Random::new("copies");
+    let mut random = random::seeded("copies");
     let to = folder(sandbox, "256m");
     let versions = [originals(sandbox, 1), originals(sandbox, 4096)];
     let contents = |folder: &Path| -> BTreeMap<&str, Vec<u8>> {
@@ -326,7 +327,7 @@ fn killed(sandbox: &Sandbox) {
     let (mut hits, mut halves, mut mixed) = (0, 0, 0);
     for turn in 0..RANDOM_KILLS {
         let from = &versions[turn % 2];
-        let delay = span.mul_f64(random.below(1000) as f64 / 1000.0);
+        let delay = span.mul_f64(random.f64());
         let mut command = Command::new(sandbox.registrar());
         command.args(copying(&to, Some(from), &more)).arg(SCOPE).stdout(Stdio::null());
         let mut child = command.spawn().expect("it starts");

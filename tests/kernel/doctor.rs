@@ -54,7 +54,7 @@ fn all_is_well(sandbox: &Sandbox) {
     let found = links(&sandbox.succeeds(&["doctor"]));
     assert_eq!(sandbox.entries(), before);
     let chain: Vec<_> = found.iter().map(|link| link.0.as_str()).collect();
-    let expected = ["kernel", "mount", "switch", "scope", "lasting", "rule", "enabled", "first", "emulator", "verify"];
+    let expected = ["kernel", "mount", "switch", "scope", "lifetime", "rule", "enabled", "first", "emulator", "verify"];
     assert_eq!(chain, expected);
     assert_eq!(link(&found, "mount"), ("ok", "/proc/sys/fs/binfmt_misc"));
     assert!(link(&found, "scope").1.starts_with("programs of user:["), "{found:?}");
@@ -66,17 +66,17 @@ fn all_is_well(sandbox: &Sandbox) {
     assert_eq!((link(&found, "rule"), link(&found, "verify")), (("ok", "3 handlers"), ("ok", "3 handlers")));
     assert_eq!(link(&links(&sandbox.succeeds(&["doctor", "m68k"])), "verify"), ("ok", "qemu-m68k: ok"));
     let own = links(&sandbox.succeeds(&["doctor", host().qemu]));
-    assert!(link(&own, "rule").1.ends_with(": needs none, this machine runs it"), "{own:?}");
+    assert!(link(&own, "rule").1.ends_with(": none needed, the CPU runs it natively"), "{own:?}");
     assert_eq!(sandbox.succeeds(&["doctor", "--quiet"]), "");
 }
 
 fn not_mounted(sandbox: &Sandbox) {
-    let cure = "binfmt_misc is not mounted at /proc/sys/fs/binfmt_misc; `registrar register` as root mounts it, a \
+    let fix = "binfmt_misc is not mounted at /proc/sys/fs/binfmt_misc; `registrar register` as root mounts it, a \
                 container needs -v /proc/sys/fs/binfmt_misc:/binfmt_misc";
     let ran = sandbox.run(&["doctor", "s390x"]);
-    assert_eq!((ran.code, ran.err), (Some(1), format!("mount is broken: {cure}\n")));
+    assert_eq!((ran.code, ran.err), (Some(1), format!("mount is broken: {fix}\n")));
     let found = links(&ran.out);
-    assert_eq!((found.len(), link(&found, "kernel").0, link(&found, "mount")), (2, "ok", ("broken", cure)));
+    assert_eq!((found.len(), link(&found, "kernel").0, link(&found, "mount")), (2, "ok", ("broken", fix)));
 }
 
 fn unknown_to_the_kernel(sandbox: &Sandbox) {
@@ -86,34 +86,34 @@ fn unknown_to_the_kernel(sandbox: &Sandbox) {
     let none = None::<&str>;
     mount(Some(&list), "/proc/filesystems", none, MsFlags::MS_BIND, none).expect("bound");
     let folder = sandbox.emulators(&[]);
-    let cure = "has no binfmt_misc; on the host, as root: modprobe binfmt_misc";
-    let found = broken(sandbox, &["--mount", folder.to_str().expect("text")], "kernel", cure);
+    let fix = "has no binfmt_misc; on the host, as root: modprobe binfmt_misc";
+    let found = broken(sandbox, &["--mount", folder.to_str().expect("text")], "kernel", fix);
     assert_eq!(found.len(), 1, "{found:?}");
 }
 
 fn switched_off(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
     sandbox.write("status", "0");
-    let cure = "all of it is off; to switch it on: echo 1 > /proc/sys/fs/binfmt_misc/status";
-    let found = broken(sandbox, &[], "switch", cure);
+    let fix = "binfmt_misc is disabled; to enable it: echo 1 > /proc/sys/fs/binfmt_misc/status";
+    let found = broken(sandbox, &[], "switch", fix);
     assert_eq!(found.len(), 3, "nothing else matters: {found:?}");
 }
 
 fn no_rule(sandbox: &Sandbox) {
-    broken(sandbox, &[], "rule", "nothing of ours is registered; registrar register");
+    broken(sandbox, &[], "rule", "no handler of ours is registered; registrar register");
     let found = broken(sandbox, &["s390x"], "rule", "qemu-s390x: no handler; registrar register s390x");
     assert!(!found.iter().any(|link| link.0 == "verify"), "{found:?}");
     sandbox.add(&line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "F"));
     let found = links(&sandbox.succeeds(&["doctor", "s390x"]));
-    assert_eq!(link(&found, "rule").1, "qemu-s390x: served by theirs (/usr/bin/qemu-s390x-static)");
+    assert_eq!(link(&found, "rule").1, "qemu-s390x: handled by theirs (/usr/bin/qemu-s390x-static)");
     assert_eq!(link(&found, "verify").1, "qemu-s390x: served: by theirs (/usr/bin/qemu-s390x-static)");
 }
 
 fn disabled(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x", "m68k"]);
     sandbox.write("qemu-s390x", "0");
-    let cure = "qemu-s390x: to enable it: echo 1 > /proc/sys/fs/binfmt_misc/qemu-s390x";
-    let found = broken(sandbox, &[], "enabled", cure);
+    let fix = "qemu-s390x: to enable it: echo 1 > /proc/sys/fs/binfmt_misc/qemu-s390x";
+    let found = broken(sandbox, &[], "enabled", fix);
     let verify: Vec<_> = found.iter().filter(|link| link.0 == "verify").map(|link| link.1.as_str()).collect();
     assert_eq!(verify, ["ok", "broken"]);
 }
@@ -125,9 +125,9 @@ fn another_is_newer(sandbox: &Sandbox) {
         "qemu-s390x: /usr/bin/qemu-s390x-static, but other flags; registrar register s390x would replace it";
     assert_eq!(link(&found, "rule"), ("ok", different));
     sandbox.add(&line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "F"));
-    let cure = "qemu-s390x: theirs (/usr/bin/qemu-s390x-static) is newer and serves instead; to remove that: \
+    let fix = "qemu-s390x: theirs (/usr/bin/qemu-s390x-static) is newer and used instead; to remove it: \
                 echo -1 > /proc/sys/fs/binfmt_misc/theirs";
-    let found = broken(sandbox, &[], "first", cure);
+    let found = broken(sandbox, &[], "first", fix);
     assert!(link(&found, "verify").1.starts_with("qemu-s390x: shadowed: "), "{found:?}");
 }
 
@@ -149,16 +149,16 @@ fn emulators(sandbox: &Sandbox) {
     assert_eq!(state, "broken", "{detail}");
     assert!(detail.starts_with(&format!("qemu-m68k: {} is not static, it needs /", path("m68k"))), "{detail}");
     let cases = [
-        ("sh4", "broken", format!("{} is a script; take a static one of this machine, and register it", path("sh4"))),
+        ("sh4", "broken", format!("{} is a script; register a static one for this CPU", path("sh4"))),
         (
             "arm",
             "broken",
-            format!("no {}, and no flag F; put it there, or register it where it is, with --bindir", path("arm")),
+            format!("no {}, and no flag F; put it there, or register its folder with --bindir", path("arm")),
         ),
         (
             "s390x",
             "unknown",
-            format!("no flag F, so {} must be wherever a program runs; registrar register s390x sets F", path("s390x")),
+            format!("no flag F, so {} must be in each container; registrar register s390x sets F", path("s390x")),
         ),
     ];
     for (target, state, detail) in cases {
@@ -169,7 +169,7 @@ fn emulators(sandbox: &Sandbox) {
     fs::copy("/usr/bin/qemu-hppa-static", path("hppa")).expect("copied");
     sandbox.add(&line("hppa", "qemu-hppa", &path("hppa"), "F"));
     fs::remove_file(path("hppa")).expect("removed");
-    let held = format!("qemu-hppa: no {} here; the kernel uses the one that it opened", path("hppa"));
+    let held = format!("qemu-hppa: no {} here; the kernel keeps the file that it opened", path("hppa"));
     assert_eq!(found("hppa"), ("unknown".into(), held));
     fs::copy("/usr/bin/env", path("hppa")).expect("copied");
     let (state, detail) = found("hppa");
@@ -201,8 +201,8 @@ fn security_modules(sandbox: &Sandbox) {
     };
     let (_, state, detail) = hint("1", "m68k").expect("a hint");
     assert_eq!(state, "unknown");
-    let cure = format!("register it again: chcon -t bin_t {}/qemu-m68k-static", folder.display());
-    assert!(detail.starts_with("SELinux is enforcing; ") && detail.ends_with(&cure), "{detail}");
+    let fix = format!("then register it again: chcon -t bin_t {}/qemu-m68k-static", folder.display());
+    assert!(detail.starts_with("SELinux is enforcing; ") && detail.ends_with(&fix), "{detail}");
     assert_eq!(hint("0", "m68k"), None);
     assert_eq!(hint("1", "s390x"), None);
 }

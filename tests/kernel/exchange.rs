@@ -25,32 +25,32 @@ const CASES: &[Case] = &[
     Case {
         inject: "write:error=ENOMEM:when=1",
         err: "registering qemu-s390x: /usr/bin/qemu-s390x-static: out of memory\n",
-        detail: "the entry that was there stays",
+        detail: "the old entry stays",
         left: &["qemu-s390x"],
     },
     Case {
         inject: "write:error=EIO:when=2",
         err: "writing /proc/sys/fs/binfmt_misc/qemu-s390x: i/o error\n",
-        detail: "the entry that was there stays",
+        detail: "the old entry stays",
         left: &["qemu-s390x"],
     },
     // What is to be undone cannot be either.
     Case {
         inject: "write:error=EIO:when=2..3",
         err: "writing /proc/sys/fs/binfmt_misc/qemu-s390x: i/o error\n",
-        detail: "the entry that was there stays, and so does qemu-s390x.registrar",
+        detail: "the old entry stays; left over: qemu-s390x.registrar",
         left: &["qemu-s390x", "qemu-s390x.registrar"],
     },
     Case {
         inject: "write:error=ENOMEM:when=3",
         err: "registering qemu-s390x: /usr/bin/qemu-s390x-static: out of memory\n",
-        detail: "served by qemu-s390x.registrar",
+        detail: "removed; left over: qemu-s390x.registrar",
         left: &["qemu-s390x.registrar"],
     },
     Case {
         inject: "write:error=EIO:when=4",
         err: "writing /proc/sys/fs/binfmt_misc/qemu-s390x.registrar: i/o error\n",
-        detail: "in place, but qemu-s390x.registrar stays as well",
+        detail: "in place; left over: qemu-s390x.registrar",
         left: &["qemu-s390x", "qemu-s390x.registrar"],
     },
 ];
@@ -95,10 +95,10 @@ fn of_leftovers_fails(sandbox: &Sandbox) {
     let wanted = sandbox.entries();
     let names = ["qemu-s390x", "qemu-s390x.registrar", "qemu-s390x.registrar2"];
     let cases: [(&str, &str, &[&str]); 4] = [
-        ("1", "in place, but qemu-s390x.registrar and qemu-s390x.registrar2 stay as well", &names),
-        ("2", "served by qemu-s390x.registrar and qemu-s390x.registrar2", &names[1..]),
-        ("3", "in place, but qemu-s390x.registrar and qemu-s390x.registrar2 stay as well", &names),
-        ("4", "in place, but qemu-s390x.registrar2 stays as well", &[names[0], names[2]]),
+        ("1", "in place; left over: qemu-s390x.registrar, qemu-s390x.registrar2", &names),
+        ("2", "removed; left over: qemu-s390x.registrar, qemu-s390x.registrar2", &names[1..]),
+        ("3", "in place; left over: qemu-s390x.registrar, qemu-s390x.registrar2", &names),
+        ("4", "in place; left over: qemu-s390x.registrar2", &[names[0], names[2]]),
     ];
     for (when, detail, left) in cases {
         for name in &names[1..] {

@@ -19,7 +19,7 @@ use nix::mount::{MntFlags, umount2};
 use tests::{binfmt_misc, namespace};
 
 use crate::register::runs;
-use crate::sandbox::{Ran, Sandbox, line, way_out};
+use crate::sandbox::{CommandResult, Sandbox, line, way_out};
 use crate::{Test, test};
 
 use operations::{ON_X86_64, OPERATIONS, Operation, Setup};
@@ -139,7 +139,7 @@ fn end(sandbox: &Sandbox, operation: &Operation, errno: &str) -> String {
 }
 
 /// What must be so however a run ended, and is not. Ends with a run that nothing hinders.
-fn broken(sandbox: &Sandbox, operation: &Operation, ran: &Ran) -> Vec<&'static str> {
+fn broken(sandbox: &Sandbox, operation: &Operation, ran: &CommandResult) -> Vec<&'static str> {
     let mut broken = Vec::new();
     let last = ran.err.lines().last().unwrap_or_default();
     match ran.code {
@@ -174,7 +174,7 @@ fn broken(sandbox: &Sandbox, operation: &Operation, ran: &Ran) -> Vec<&'static s
 }
 
 fn is_mounted() -> bool {
-    Path::new(binfmt_misc::USUAL).join("status").exists()
+    Path::new(binfmt_misc::DEFAULT_MOUNT_POINT).join("status").exists()
 }
 
 fn prepare(sandbox: &Sandbox, setup: &Setup) {

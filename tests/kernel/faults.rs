@@ -7,7 +7,7 @@ use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
 
-use crate::sandbox::{Ran, Sandbox, entry_names, host, line, ran, scoped, way_out};
+use crate::sandbox::{CommandResult, Sandbox, entry_names, host, line, ran, scoped, way_out};
 use crate::{Test, test};
 
 /// A user who is not root in the namespace either.
@@ -63,21 +63,21 @@ fn read_only(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
     mount(None::<&str>, sandbox.folder(), None::<&str>, flags, None::<&str>).expect("mounted read-only");
-    let cure = "mounted read-only; mount it writable, in a container with -v /proc/sys/fs/binfmt_misc:/binfmt_misc";
+    let fix = "mounted read-only; mount it writable, in a container with -v /proc/sys/fs/binfmt_misc:/binfmt_misc";
     let out =
-        sandbox.fails(&["register", "m68k,s390x,sh4"], &format!("writing /proc/sys/fs/binfmt_misc/register: {cure}"));
+        sandbox.fails(&["register", "m68k,s390x,sh4"], &format!("writing /proc/sys/fs/binfmt_misc/register: {fix}"));
     let expected = "qemu-m68k   failed        /usr/bin/qemu-m68k-static\n\
                     qemu-s390x  not tried\nqemu-sh4    not tried\n\
                     0 registered, 0 replaced, 0 unchanged, 1 failed, 2 not tried\n";
     assert_eq!(out, expected);
-    sandbox.fails(&["unregister"], &format!("writing /proc/sys/fs/binfmt_misc/qemu-s390x: {cure}"));
+    sandbox.fails(&["unregister"], &format!("writing /proc/sys/fs/binfmt_misc/qemu-s390x: {fix}"));
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
 }
 
 fn switched_off(sandbox: &Sandbox) {
     sandbox.write("status", "0");
-    let err = "binfmt_misc is switched off, so that no handler would be used; \
-               to switch it on: echo 1 > /proc/sys/fs/binfmt_misc/status";
+    let err = "binfmt_misc is disabled, so no handler would be used; \
+               to enable it: echo 1 > /proc/sys/fs/binfmt_misc/status";
     assert_eq!(sandbox.fails(&["register"], err), "");
 }
 
@@ -159,7 +159,7 @@ fn emulator_folder(sandbox: &Sandbox) {
         ("/nonexistent".into(), "--bindir /nonexistent: no such directory".into()),
         ("/etc/passwd".into(), "--bindir /etc/passwd: not a directory".into()),
         ("bin".into(), "--bindir 'bin': not an absolute path".into()),
-        ("/a:b".into(), "--bindir '/a:b': a colon or control character cannot stand in a rule".into()),
+        ("/a:b".into(), "--bindir '/a:b': colons and control characters cannot be in a rule".into()),
         (long.clone(), format!("--bindir '/{}…{}': too long for a rule", "x".repeat(55), "x".repeat(111))),
     ];
     for (folder, err) in cases {
@@ -200,11 +200,11 @@ fn third_name_taken(sandbox: &Sandbox) {
     let err = "registering qemu-s390x: the name qemu-s390x.registrar2 belongs to /opt/theirs; \
                to remove that: echo -1 > /proc/sys/fs/binfmt_misc/qemu-s390x.registrar2";
     let out = sandbox.fails(&["register", "s390x", "--credentials"], err);
-    let expected = "qemu-s390x  failed        the entry that was there stays; qemu-s390x.registrar2 belongs to \
+    let expected = "qemu-s390x  failed        the old entry stays; qemu-s390x.registrar2 belongs to \
                     /opt/theirs\n0 registered, 0 replaced, 0 unchanged, 1 failed\n";
     assert_eq!(out, expected);
     let status = ["status", "--check", "--credentials", "s390x"];
-    let advice = "registrar register with the same options says what stands in the way";
+    let advice = "registrar register with the same options says why it cannot be registered";
     sandbox.fails(&status, &format!("qemu-s390x is different; {advice}"));
 }
 
@@ -225,7 +225,7 @@ fn many_names_taken(sandbox: &Sandbox) {
             sandbox.add(&line(target, &format!("qemu-{target}{suffix}"), &theirs, "P"));
         }
     }
-    let cause = "the names with .registrar belong to others, see registrar status; to remove one: \
+    let cause = "the names with .registrar belong to other tools; to remove one: \
                  echo -1 > /proc/sys/fs/binfmt_misc/NAME.registrar";
     let err = format!("registering 4 handlers (qemu-aarch64, qemu-m68k, qemu-s390x, …): {cause}");
     let out = sandbox.fails(&["register", "arm64,m68k,s390x,sh4"], &err);
@@ -247,7 +247,7 @@ fn second_name_taken(sandbox: &Sandbox) {
     let err = "registering qemu-s390x: the name qemu-s390x.registrar belongs to /opt/theirs; \
                to remove that: echo -1 > /proc/sys/fs/binfmt_misc/qemu-s390x.registrar";
     let out = sandbox.fails(&["register", "s390x", "--bindir", folder], err);
-    let expected = "qemu-s390x  failed        the entry that was there stays; qemu-s390x.registrar belongs to /opt/theirs\n\
+    let expected = "qemu-s390x  failed        the old entry stays; qemu-s390x.registrar belongs to /opt/theirs\n\
                     0 registered, 0 replaced, 0 unchanged, 1 failed\n";
     assert_eq!(out, expected);
 }
@@ -264,10 +264,10 @@ fn unreadable_entry(sandbox: &Sandbox) {
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{arguments:?}");
     }
     for (command, doing) in [("register", "registered"), ("unregister", "unregistered")] {
-        let Ran { code, out, err } = unreadable("qemu-m68k", &[command, "m68k,s390x"]);
+        let CommandResult { code, out, err } = unreadable("qemu-m68k", &[command, "m68k,s390x"]);
         assert_eq!((code, err.as_str()), (Some(1), "reading /proc/sys/fs/binfmt_misc/qemu-m68k: i/o error\n"));
         let mut lines = out.lines();
-        assert_eq!(lines.next(), Some("qemu-m68k   failed        cannot tell whose entry it is: i/o error"));
+        assert_eq!(lines.next(), Some("qemu-m68k   failed        cannot read qemu-m68k: i/o error"));
         assert!(
             lines.next().is_some_and(
                 |line| line.starts_with(&format!("qemu-s390x  {doing} ")) || line == format!("qemu-s390x  {doing}")
@@ -280,9 +280,9 @@ fn unreadable_entry(sandbox: &Sandbox) {
     for name in ["qemu-sh4", "qemu-sh4.registrar"] {
         sandbox.add(&line("sh4", name, "/opt/theirs", ""));
     }
-    let Ran { code, out, err } = unreadable("qemu-sh4.registrar", &["register", "sh4"]);
+    let CommandResult { code, out, err } = unreadable("qemu-sh4.registrar", &["register", "sh4"]);
     assert_eq!((code, err.as_str()), (Some(1), "reading /proc/sys/fs/binfmt_misc/qemu-sh4.registrar: i/o error\n"));
-    assert!(out.starts_with("qemu-sh4  failed        cannot tell whose qemu-sh4.registrar is: i/o error\n"), "{out}");
+    assert!(out.starts_with("qemu-sh4  failed        cannot read qemu-sh4.registrar: i/o error\n"), "{out}");
 }
 
 /// What may forbid it is said of several as of one.
@@ -301,7 +301,8 @@ fn unreadable_entries(sandbox: &Sandbox) {
         }
         let ran = ran(strace.arg(sandbox.registrar()).args(scoped(&["register"])).args(targets));
         assert_eq!((ran.code, ran.err), (Some(1), err));
-        let told = ran.out.lines().filter(|line| line.ends_with("cannot tell whose entry it is: permission denied"));
+        let told =
+            ran.out.lines().filter(|line| line.contains("cannot read qemu-") && line.ends_with(": permission denied"));
         assert_eq!(told.count(), targets.len(), "{}", ran.out);
     }
 }
@@ -316,7 +317,7 @@ fn root_of_a_namespace(sandbox: &Sandbox) {
     command.args(["--reuid=1", "--regid=1", "--clear-groups", "unshare", "--user", "--map-root-user", "--mount"]);
     command.args(["setpriv", "--bounding-set=-all", "--inh-caps=-all", "sh", "-c"]);
     command.arg("readlink /proc/self/ns/user; $0 register m68k --scope userns; $0 unregister --scope userns");
-    let Ran { out, err, .. } = ran(command.arg(&program));
+    let CommandResult { out, err, .. } = ran(command.arg(&program));
     let (namespace, said) = out.split_once('\n').expect("a namespace");
     let expected = format!(
         "writing /proc/sys/fs/binfmt_misc/register: permission denied; this is root of {namespace}, the folder is \
@@ -348,7 +349,7 @@ fn one_fails_the_others_are_tried(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "m68k,sh4"]);
     let path = "/proc/sys/fs/binfmt_misc/qemu-m68k";
     let (ran, _) = sandbox.run_injected("?open,openat:error=EACCES:when=2", Some(path), &["unregister"]);
-    let expected = "qemu-m68k   failed        the entry that was there stays\nqemu-s390x  unregistered\n\
+    let expected = "qemu-m68k   failed        the old entry stays\nqemu-s390x  unregistered\n\
                     qemu-sh4    unregistered\n2 unregistered, 1 failed\n";
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), expected));
     assert_eq!(sandbox.names(), ["qemu-m68k"]);

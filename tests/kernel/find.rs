@@ -10,11 +10,11 @@ use nix::mount::{MntFlags, umount2};
 use nix::unistd::chroot;
 use tests::{binfmt_misc, namespace};
 
-use crate::sandbox::{PYTHON, Ran, Sandbox, line, ran, scoped};
+use crate::sandbox::{CommandResult, PYTHON, Sandbox, line, ran, scoped};
 use crate::{Test, test};
 
 /// How long to wait for another process, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) const TESTS: &[Test] = &[
     Test { mounted: false, ..test("find/mounts_when_absent", mounts_when_absent) },
@@ -83,7 +83,7 @@ fn takes_its_mount_of_others_entries_back(sandbox: &Sandbox) {
     };
     assert_eq!(sandbox.succeeds(&["unregister"]), "nothing was registered\n");
     held_alone();
-    fs::write(held.join("status"), "0").expect("switched off");
+    fs::write(held.join("status"), "0").expect("disabled");
     assert_eq!(sandbox.run(&["register"]).code, Some(1));
     held_alone();
 }
@@ -128,7 +128,7 @@ fn another_run_unmounted_meanwhile(sandbox: &Sandbox) {
         scope.spawn(|| {
             let start = Instant::now();
             while !fs::read_dir("/proc").expect("processes").flatten().any(has_register_open) {
-                assert!(start.elapsed() < PATIENCE, "nobody has opened register");
+                assert!(start.elapsed() < TIMEOUT, "nobody has opened register");
                 thread::sleep(Duration::from_millis(5));
             }
             umount2(folder, MntFlags::MNT_DETACH).expect("unmounted");
@@ -183,7 +183,7 @@ fn enter(root: &Path) {
     std::env::set_current_dir("/").expect("inside");
 }
 
-fn run_inside(arguments: &[&str]) -> Ran {
+fn run_inside(arguments: &[&str]) -> CommandResult {
     ran(Command::new("/registrar").args(scoped(arguments)))
 }
 
@@ -198,7 +198,7 @@ fn bind_mount_first(sandbox: &Sandbox) {
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
     let names = |folder| binfmt_misc::entries(Path::new(folder)).expect("read").into_keys().collect::<Vec<_>>();
     assert_eq!(names("/binfmt_misc"), ["qemu-s390x"]);
-    assert_eq!(names(binfmt_misc::USUAL), Vec::<String>::new());
+    assert_eq!(names(binfmt_misc::DEFAULT_MOUNT_POINT), Vec::<String>::new());
 }
 
 fn bound_before_the_host_mounted(sandbox: &Sandbox) {
@@ -208,7 +208,7 @@ fn bound_before_the_host_mounted(sandbox: &Sandbox) {
         let err = "/binfmt_misc is not binfmt_misc; on the host: mount -t binfmt_misc binfmt_misc \
                    /proc/sys/fs/binfmt_misc, or systemctl start proc-sys-fs-binfmt_misc.mount; then run this again\n";
         assert_eq!((ran.code, ran.err.as_str(), ran.out.as_str()), (Some(1), err, ""));
-        assert!(!is_mounted(Path::new(binfmt_misc::USUAL)));
+        assert!(!is_mounted(Path::new(binfmt_misc::DEFAULT_MOUNT_POINT)));
     }
 }
 

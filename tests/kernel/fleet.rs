@@ -14,7 +14,7 @@ pub(crate) const TESTS: &[Test] = &[test("fleet/each_node_heals_its_own", each_n
 const NODES: usize = 8;
 
 /// A resident looks every five seconds; on a machine that is busy with other tests it comes to run late.
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Of a resident, in kB.
 const MEMORY: u64 = 1024;
@@ -31,7 +31,7 @@ fn each_node_heals_its_own(sandbox: &Sandbox) {
     // One handler in half of them, all in the others.
     let lost = |index: usize| if index < NODES / 2 { &names[index..=index] } else { &names[..] };
     let lose = |index: usize, node: &Node| node.lose(lost(index).iter().copied());
-    let loss = Loss { spread: Duration::ZERO, patience: PATIENCE };
+    let loss = Loss { spread: Duration::ZERO, patience: TIMEOUT };
     let healed = loss.inflict(&nodes, lose, |_, node| Ok(node.count()? == wanted.len())).expect("all heal");
     println!("a node has its handlers again after {:.2} s at most", healed.iter().max().expect("one").as_secs_f64());
     for node in &nodes {

@@ -7,7 +7,7 @@ use std::process::Command;
 use codegen::targets::{self, EXIT_STATUS};
 
 use crate::register::{runs, test_program};
-use crate::sandbox::{Ran, Sandbox, line};
+use crate::sandbox::{CommandResult, Sandbox, line};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -102,7 +102,7 @@ fn name_that_became_free(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
     sandbox.write("qemu-s390x", "-1");
     assert!(is_ours(sandbox, "s390x"));
-    let Ran { code, out, .. } = sandbox.run(&["register", "s390x"]);
+    let CommandResult { code, out, .. } = sandbox.run(&["register", "s390x"]);
     assert_eq!((code, out.contains("1 registered")), (Some(0), true), "{out}");
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
     assert!(is_ours(sandbox, "s390x"));
@@ -161,14 +161,14 @@ fn what_takes_only_some_programs(sandbox: &Sandbox) {
         assert!(is_ours(sandbox, "s390x"), "and no other");
         let out = sandbox.succeeds(&["status", "s390x"]);
         assert!(out.ends_with(" shadowed  F      /usr/bin/qemu-s390x-static (some programs by theirs)\n"), "{out}");
-        let err = "qemu-s390x is shadowed; registrar register puts that right";
+        let err = "qemu-s390x is shadowed; registrar register fixes it";
         sandbox.fails(
             &["status", "--check", "--keep", "s390x"],
-            &err.replace("register puts", "register with the same options puts"),
+            &err.replace("register fixes", "register with the same options fixes"),
         );
         sandbox.fails(&["status", "--check", "s390x"], err);
         let expected = "qemu-s390x  replaced      /usr/bin/qemu-s390x-static (before: shadowed by a newer entry), before \
-                        theirs (/bin/false), which takes only some and stays\n0 registered, 1 replaced, 0 unchanged\n";
+                        theirs (/bin/false), which matches only some programs and stays\n0 registered, 1 replaced, 0 unchanged\n";
         assert_eq!(sandbox.succeeds(&["register", "s390x"]), expected);
         assert!(ends_well(&program) && is_ours(sandbox, "s390x"));
         sandbox.succeeds(&["status", "--check", "s390x"]);
@@ -184,8 +184,8 @@ fn keep_of_what_takes_only_some(sandbox: &Sandbox) {
     let absent = "s390x  absent  P      /bin/false (some programs by theirs)\n";
     let out = sandbox.succeeds(&["status", "s390x"]);
     assert!(out.ends_with(absent), "{out}");
-    let expected = "qemu-s390x  registered    /usr/bin/qemu-s390x-static, before theirs (/bin/false), which takes only \
-                    some and stays\n1 registered, 0 replaced, 0 unchanged\n";
+    let expected = "qemu-s390x  registered    /usr/bin/qemu-s390x-static, before theirs (/bin/false), which matches \
+                    only some programs and stays\n1 registered, 0 replaced, 0 unchanged\n";
     assert_eq!(sandbox.succeeds(&["register", "--keep", "s390x"]), expected);
     assert!(ends_well(&pie) && is_ours(sandbox, "s390x"));
     sandbox.succeeds(&["unregister"]);

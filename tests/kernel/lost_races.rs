@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Ran, Sandbox, line, scoped};
+use crate::sandbox::{CommandResult, Sandbox, line, scoped};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -15,7 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// Somebody who asks for no lock replaces an entry of ours by his own, while `registrar`, which has seen ours, is held up
 /// at a system call on it. Returns how it ended.
-fn replaced_before(sandbox: &Sandbox, inject: &str, arguments: &[&str]) -> Ran {
+fn replaced_before(sandbox: &Sandbox, inject: &str, arguments: &[&str]) -> CommandResult {
     const NAME: &str = "qemu-s390x";
     let log = sandbox.scratch().join("held-up");
     let _ = fs::remove_file(&log);
@@ -36,7 +36,7 @@ fn replaced_before(sandbox: &Sandbox, inject: &str, arguments: &[&str]) -> Ran {
     assert!(child.try_wait().expect("a child").is_none(), "it was too fast");
     let output = child.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("text");
-    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    CommandResult { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
 fn changed_before_it_is_opened(sandbox: &Sandbox) {
@@ -54,7 +54,7 @@ fn changed_before_it_is_opened(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
     let ran = replaced_before(sandbox, hold_up, &["register", "s390x", "--credentials"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(1), cause));
-    assert!(ran.out.starts_with("qemu-s390x  failed        served by qemu-s390x.registrar\n"), "{}", ran.out);
+    assert!(ran.out.starts_with("qemu-s390x  failed        removed; left over: qemu-s390x.registrar\n"), "{}", ran.out);
     assert_eq!(sandbox.names(), ["qemu-s390x", "qemu-s390x.registrar"]);
     let out = sandbox.succeeds(&["register", "s390x", "--credentials"]);
     assert!(out.contains("1 replaced") || out.contains("1 refreshed"), "{out}");

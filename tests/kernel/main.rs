@@ -20,7 +20,6 @@ mod output_format;
 mod persist;
 mod prerequisites;
 mod probes;
-mod random;
 mod register;
 mod resident;
 mod sandbox;

@@ -29,7 +29,7 @@ fn mounts() -> Vec<String> {
 fn refusal() -> String {
     let namespace = fs::read_link("/proc/self/ns/user").expect("a namespace");
     format!(
-        "handlers would vanish with this process's mount of binfmt_misc: nothing else keeps that of {}; \
+        "handlers would disappear with this process: nothing else keeps the binfmt_misc mount of {}; \
          see run, --stay and --temporary in registrar --help\n",
         namespace.display()
     )

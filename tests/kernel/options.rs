@@ -8,7 +8,7 @@ use std::process::Command;
 use codegen::targets;
 
 use crate::register::runs;
-use crate::sandbox::{Ran, Sandbox, host, line};
+use crate::sandbox::{CommandResult, Sandbox, host, line};
 use crate::{Test, test};
 
 /// A user who is not root in the namespace either.
@@ -156,7 +156,7 @@ fn quiet_and_verbose(sandbox: &Sandbox) {
         &format!("registering qemu-s390x: {bindir}/qemu-s390x-static: no such file; --bindir names the folder of the emulators"),
     );
     assert!(!out.contains("written") && sandbox.entries() == before, "{out}");
-    let Ran { code, out, err } = sandbox.run(&["register", "--quiet", "--bindir", "/etc", "s390x"]);
+    let CommandResult { code, out, err } = sandbox.run(&["register", "--quiet", "--bindir", "/etc", "s390x"]);
     assert_eq!((code, out.as_str(), err.lines().count()), (Some(1), "", 1));
 }
 

@@ -13,11 +13,10 @@ use std::time::Instant;
 
 use codegen::targets;
 use nix::mount::{MsFlags, mount};
-use tests::packages;
+use tests::{packages, random};
 
-use crate::random::Random;
 use crate::register::runs;
-use crate::sandbox::{Ran, Sandbox, ran};
+use crate::sandbox::{CommandResult, Sandbox, ran};
 use crate::{Test, test};
 
 pub(crate) fn tests() -> impl Iterator<Item = &'static Test> {
@@ -63,13 +62,13 @@ impl<'a> Host<'a> {
     }
 
     /// Runs a command of ours for this host.
-    fn run(&self, command: &str, format: &str, more: &[&str]) -> Ran {
+    fn run(&self, command: &str, format: &str, more: &[&str]) -> CommandResult {
         let root = self.root.to_str().expect("text");
         self.sandbox.run(&[&[command, "--root", root, "--format", format], more].concat())
     }
 
     fn succeeds(&self, command: &str, format: &str, more: &[&str]) -> String {
-        let Ran { code, out, err } = self.run(command, format, more);
+        let CommandResult { code, out, err } = self.run(command, format, more);
         assert_eq!((code, err.as_str()), (Some(0), ""), "{command} {format} {more:?}: {out}");
         out
     }
@@ -132,7 +131,7 @@ fn registered(sandbox: &Sandbox, emulators: &str, options: &[&str]) -> BTreeMap<
 
 /// Runs a host's program, which must be content.
 fn host_runs(command: &mut Command) -> String {
-    let Ran { code, out, err } = ran(command);
+    let CommandResult { code, out, err } = ran(command);
     assert_eq!((code, err.as_str()), (Some(0), ""), "{command:?}: {out}");
     out
 }
@@ -176,7 +175,6 @@ fn read_by_openrc(sandbox: &Sandbox) {
 }
 
 fn again_changes_nothing(sandbox: &Sandbox) {
-    let folder = "/etc/binfmt.d";
     for format in ["systemd", "openrc"] {
         let sandbox_root = sandbox.scratch().join("root");
         if sandbox_root.exists() {
@@ -186,33 +184,32 @@ fn again_changes_nothing(sandbox: &Sandbox) {
         let host = Host::new(sandbox);
         let before = host.files();
         let out = host.succeeds("persist", format, &["s390x,m68k"]);
-        let cure = out.rsplit_once("; at once: ").expect("a cure").1;
+        let command = out.rsplit_once("; to register them now: ").expect("a command").1;
         assert_eq!(
             out,
             format!(
                 "emulators in {EMULATORS}: 2 copied, 0 unchanged\n\
-                 files in {folder}: 1 written, 0 unchanged, 0 removed\n\
-                 2 handlers from the next start of the host on; at once: {cure}"
+                 /{CONF}: written\n\
+                 2 handlers will be registered at each boot; to register them now: {command}"
             )
         );
         let after = host.files();
         let again = host.succeeds("persist", format, &["s390x,m68k"]);
         assert!(again.contains(": 0 copied, 2 unchanged\n"), "{again}");
-        assert!(again.contains(": 0 written, 1 unchanged, 0 removed\n"), "{again}");
+        assert!(again.contains(&format!("/{CONF}: unchanged\n")), "{again}");
         assert_eq!(host.files(), after);
         // What is asked for now is all that is there.
         let less = host.succeeds("persist", format, &["s390x"]);
-        let expected = "1 written, 0 unchanged, 0 removed";
-        assert!(less.contains(expected) && less.contains("\n1 handlers "), "{less}");
+        assert!(less.contains(&format!("/{CONF}: written\n")) && less.contains("\n1 handlers "), "{less}");
         let out = host.succeeds("unpersist", format, &[]);
-        let expected = format!("files in {folder}: 1 removed\nemulators in {EMULATORS}: 2 removed\nwhat is registered");
+        let expected = format!("/{CONF}: removed\nemulators in {EMULATORS}: 2 removed\nregistered handlers");
         assert!(out.starts_with(&expected), "{out}");
         // A folder that any host has, if it uses the format, may stay.
         let mut left = host.files();
         left.remove(&host.root.join("etc/binfmt.d"));
         assert_eq!(left, before);
         let out = host.succeeds("unpersist", format, &[]);
-        assert!(out.starts_with(&format!("files in {folder}: 0 removed\nwhat is")), "{out}");
+        assert!(out.starts_with(&format!("/{CONF}: not there\nregistered handlers")), "{out}");
         assert!(sandbox.names().is_empty(), "it registers nothing");
     }
 }
@@ -222,8 +219,11 @@ fn leaves_what_is_of_others(sandbox: &Sandbox) {
     host.write(CONF, "# mine\n");
     host.write("etc/binfmt.d/qemu-arm.conf", "theirs");
     let advice = "nothing was changed; remove it first";
-    host.fails("persist", "systemd", &["arm"], &format!("/{CONF} is of somebody else; {advice}"));
-    assert_eq!(host.succeeds("unpersist", "systemd", &[]).lines().next(), Some("files in /etc/binfmt.d: 0 removed"));
+    host.fails("persist", "systemd", &["arm"], &format!("/{CONF} belongs to another tool; {advice}"));
+    assert_eq!(
+        host.succeeds("unpersist", "systemd", &[]).lines().next(),
+        Some("/etc/binfmt.d/registrar.conf: not there")
+    );
     fs::remove_file(host.root.join(CONF)).expect("removed");
     // An emulator of the administrator's own in the same folder, and one that is as ours would be.
     host.write("opt/registrar/bin/qemu-mine", "mine");
@@ -232,7 +232,7 @@ fn leaves_what_is_of_others(sandbox: &Sandbox) {
     host.succeeds("persist", "systemd", &["s390x"]);
     host.succeeds("unpersist", "systemd", &[]);
     assert_eq!(host.files(), before);
-    let err = "no architecture that is asked for needs a handler on this machine";
+    let err = "this machine runs programs of these architectures natively";
     host.fails("persist", "openrc", &[std::env::consts::ARCH], err);
 }
 
@@ -263,7 +263,7 @@ fn emulators_elsewhere(sandbox: &Sandbox) {
 /// What is there is the old configuration or the new one, and each emulator that it names is whole; so is what systemd
 /// would start.
 fn killed(sandbox: &Sandbox) {
-    let mut random = Random::new("persist");
+    let mut random = random::seeded("persist");
     let host = unit::systemd_host(sandbox);
     let root = host.root.to_str().expect("text");
     let names = ["m68k", "s390x"];
@@ -276,7 +276,7 @@ fn killed(sandbox: &Sandbox) {
     let mut between = 0;
     for turn in 0..RANDOM_KILLS {
         host.succeeds("unpersist", "systemd", &[]);
-        let delay = span.mul_f64(random.below(1000) as f64 / 1000.0);
+        let delay = span.mul_f64(random.f64());
         let mut command = Command::new(sandbox.registrar());
         command.args(["persist", "--root", root, "--format", "systemd"]).args(&asked).stdout(Stdio::null());
         let mut child = command.spawn().expect("it starts");

@@ -137,7 +137,7 @@ fn hello(sandbox: &Sandbox, triple: &str) -> Result<PathBuf, String> {
 fn host_is_never_registered(sandbox: &Sandbox) {
     let host = host().qemu;
     let out = sandbox.succeeds(&["register", host]);
-    assert_eq!(out, format!("0 registered, 0 replaced, 0 unchanged; {host} skipped: this machine's own\n"));
+    assert_eq!(out, format!("0 registered, 0 replaced, 0 unchanged; {host} skipped: this CPU's own\n"));
     assert!(sandbox.names().is_empty());
 }
 
@@ -270,7 +270,7 @@ fn ours_in_the_way_of_native(sandbox: &Sandbox) {
     let is_native = runs(sandbox, targets::by_qemu_name("i386").expect("known"));
     sandbox.add(&line("i386", "qemu-i386", "/usr/bin/qemu-i386-static", "F"));
     let out = sandbox.succeeds(&["register", "386"]);
-    let in_the_way = "runs natively, but an entry of ours is there; to remove it: registrar unregister i386";
+    let in_the_way = "runs natively, but has an entry of ours; to remove it: registrar unregister i386";
     let native = format!(
         "qemu-i386  skipped       {in_the_way}\nqemu-i486  skipped       runs natively\n\
          0 registered, 0 replaced, 0 unchanged; i386 skipped: {in_the_way}\n"
@@ -282,7 +282,7 @@ fn ours_in_the_way_of_native(sandbox: &Sandbox) {
     let out = sandbox.succeeds(&["register"]);
     assert_eq!(out.contains(in_the_way), is_native);
     assert_eq!(!sandbox.names().contains(&"qemu-i486".into()), is_native, "nothing is added");
-    assert_eq!(sandbox.succeeds(&["status", "386"]).contains("(runs natively too)"), is_native);
+    assert_eq!(sandbox.succeeds(&["status", "386"]).contains("(also runs natively)"), is_native);
 }
 
 /// With an entry that takes any ELF file, the kernel cannot be asked: one cause, told once.
@@ -300,8 +300,8 @@ fn file_is_gone(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x", "--bindir", option]);
     fs::remove_file(folder.join("qemu-s390x-static")).expect("removed");
     let expected = format!(
-        "qemu-s390x  unchanged     {option}/qemu-s390x-static (no such file here: the kernel uses the one that it \
-         opened)\n0 registered, 0 replaced, 1 unchanged\n"
+        "qemu-s390x  unchanged     {option}/qemu-s390x-static (no such file here: the kernel keeps the file \
+         that it opened)\n0 registered, 0 replaced, 1 unchanged\n"
     );
     assert_eq!(sandbox.succeeds(&["register", "s390x", "--bindir", option]), expected);
     assert!(runs(sandbox, targets::by_qemu_name("s390x").expect("known")));

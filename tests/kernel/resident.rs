@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use codegen::targets;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tests::process;
 
 use crate::register::{runs, test_program};
 use crate::sandbox::{PYTHON, SCOPE, Sandbox, line};
@@ -32,7 +33,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// How long a resident may take to notice, with much to spare on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Twice the time between two looks, and some.
 const TWO_LOOKS: Duration = Duration::from_secs(11);
@@ -95,7 +96,7 @@ fn said(sandbox: &Sandbox, name: &str) -> String {
 pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}");
+        assert!(start.elapsed() < TIMEOUT, "{what}: not in {TIMEOUT:?}");
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -105,11 +106,9 @@ fn puts_back(sandbox: &Sandbox) {
     let resident = Resident::start(sandbox, &["s390x", "m68k"]);
     let wanted = sandbox.entries();
     assert_eq!(sandbox.names(), [PYTHON.0, "qemu-m68k", "qemu-s390x"]);
-    let status = fs::read_to_string(format!("/proc/{}/status", resident.id())).expect("its status");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its memory");
-    let peak: u32 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
-    println!("a resident's peak memory: {peak} kB");
-    assert!(peak <= 2048, "{peak} kB");
+    let peak = process::peak_rss(resident.id().as_raw().cast_unsigned()).expect("its memory");
+    println!("a resident's peak memory: {peak} bytes");
+    assert!(peak <= 2 << 20, "{peak} bytes");
     sandbox.write("qemu-s390x", "-1");
     sandbox.write("qemu-m68k", "0");
     wait_until("put back", || sandbox.entries() == wanted);
@@ -162,9 +161,9 @@ fn looks_after_what_was_asked_for(sandbox: &Sandbox) {
 fn says_a_thing_once(sandbox: &Sandbox) {
     let folder = sandbox.emulators(&["aarch64", "m68k"]);
     let _resident = Resident::start_logged(sandbox, &["arm64,m68k", "--bindir", folder.to_str().expect("text")]);
-    let healed = "all is in place again\n";
+    let healed = "all handlers are in place again\n";
     sandbox.write("status", "0");
-    wait_until("told", || said(sandbox, "err").contains("binfmt_misc is switched off"));
+    wait_until("told", || said(sandbox, "err").contains("binfmt_misc is disabled"));
     thread::sleep(TWO_LOOKS);
     assert_eq!((said(sandbox, "err").lines().count(), said(sandbox, "out").contains(healed)), (1, false));
     sandbox.write("status", "1");
@@ -250,13 +249,13 @@ fn what_stands_in_the_way(sandbox: &Sandbox) {
     let cases = [
         (
             "unshare:error=EPERM",
-            "making a user namespace: operation not permitted; this machine or container does not allow it \
-             (see sysctl user.max_user_namespaces, and seccomp in containers)\n",
+            "making a user namespace: operation not permitted; this host or container forbids it \
+             (sysctl user.max_user_namespaces; in containers seccomp)\n",
         ),
         (
             "mount:error=EPERM:when=2",
-            "a user namespace has no binfmt_misc of its own here: that needs Linux 6.7, and no AppArmor that forbids \
-             it (sysctl kernel.apparmor_restrict_unprivileged_userns)\n",
+            "user namespaces cannot mount binfmt_misc here: it needs Linux 6.7, and AppArmor must allow it \
+             (sysctl kernel.apparmor_restrict_unprivileged_userns)\n",
         ),
     ];
     for (inject, err) in cases {

@@ -56,7 +56,7 @@ impl Drop for Keeper {
 
 /// How a run of `registrar` ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Ran {
+pub(crate) struct CommandResult {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
@@ -64,8 +64,8 @@ pub(crate) struct Ran {
 
 impl Sandbox {
     pub(crate) fn enter(users: Users, mounted: bool, registrar: PathBuf, scratch: PathBuf) -> Self {
-        let folder = PathBuf::from(binfmt_misc::USUAL);
-        namespace::enter(users).expect("a user namespace; are they switched off on this machine?");
+        let folder = PathBuf::from(binfmt_misc::DEFAULT_MOUNT_POINT);
+        namespace::enter_unmounted(users).expect("a user namespace; are they disabled on this machine?");
         if mounted {
             namespace::mount_binfmt_misc(&folder).expect("binfmt_misc in a user namespace, which needs Linux 6.7");
         }
@@ -92,13 +92,13 @@ impl Sandbox {
         &self.registrar
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> CommandResult {
         ran(Command::new(&self.registrar).args(scoped(arguments)))
     }
 
     /// Runs it while system calls fail as `inject` tells strace: only those on `path`, if one is given. Returns how it
     /// ended, and the calls to which the expression applies.
-    pub(crate) fn run_injected(&self, inject: &str, path: Option<&str>, arguments: &[&str]) -> (Ran, String) {
+    pub(crate) fn run_injected(&self, inject: &str, path: Option<&str>, arguments: &[&str]) -> (CommandResult, String) {
         let log = self.scratch.join("strace");
         let calls = inject.split(':').next().unwrap_or_default();
         let mut strace = Command::new("strace");
@@ -110,7 +110,7 @@ impl Sandbox {
 
     /// Runs what must succeed without a word on standard error, and returns what it says.
     pub(crate) fn succeeds(&self, arguments: &[&str]) -> String {
-        let Ran { code, out, err } = self.run(arguments);
+        let CommandResult { code, out, err } = self.run(arguments);
         assert_eq!((code, err.as_str()), (Some(0), ""), "{arguments:?}: {out}");
         out
     }
@@ -165,7 +165,7 @@ pub(crate) fn scoped<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
 pub(crate) fn remark() -> String {
     // In another root there may be none.
     let namespace = fs::read_link("/proc/self/ns/user").unwrap_or_default();
-    format!("for programs of {} alone", namespace.display())
+    format!("for programs of {} only", namespace.display())
 }
 
 /// What whoever is in a test's user namespace is told to do instead: where this machine is a container itself, it looks like
@@ -178,14 +178,14 @@ pub(crate) fn way_out() -> &'static str {
 }
 
 /// Runs a command to its end. What it says of the namespace, which is another one each time, is left out.
-pub(crate) fn ran(command: &mut Command) -> Ran {
+pub(crate) fn ran(command: &mut Command) -> CommandResult {
     let output = command.stdin(Stdio::inherit()).output().expect("the program starts");
     let text = |bytes| String::from_utf8(bytes).expect("text");
     let mut out = text(output.stdout);
     for before in ["; ", ", "] {
         out = out.replace(&format!("{before}{}", remark()), "");
     }
-    Ran { code: output.status.code(), out, err: text(output.stderr) }
+    CommandResult { code: output.status.code(), out, err: text(output.stderr) }
 }
 
 /// The rule of a target, for an entry of this name with this interpreter and these flags.

@@ -11,7 +11,7 @@ use nix::unistd::pivot_root;
 use tests::{binfmt_misc, namespace};
 
 use crate::register::test_program;
-use crate::sandbox::{PYTHON, Ran, SCOPE, Sandbox, ran};
+use crate::sandbox::{CommandResult, PYTHON, SCOPE, Sandbox, ran};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -44,7 +44,7 @@ const STEPS: &str = "
 
 /// What it says of the instance above, with one entry.
 const ABOVE: &str = "binfmt_misc at /proc/sys/fs/binfmt_misc
-scope     ok       programs of a user namespace above, and of those in it that have no instance of their own
+scope     ok       programs of a parent user namespace, and of its children without own handlers
 qemu-s390x register status
 ";
 
@@ -52,15 +52,15 @@ const SAID: [&str; 7] = [
     ABOVE,
     "nothing was registered\nqemu-s390x  absent        was not registered\nnothing was registered\n\
      nothing done: 1 to register, 0 to replace, 0 unchanged; binfmt_misc to be mounted at /proc/sys/fs/binfmt_misc; for \
-     programs of user:[] alone\n",
+     programs of user:[] only\n",
     ABOVE,
-    "29\n1 registered, 0 replaced, 0 unchanged; for programs of user:[] alone\n\
-     binfmt_misc at /proc/sys/fs/binfmt_misc, for programs of user:[] alone\n\
-     scope     ok       programs of user:[] alone\nqemu-aarch64 register status\n",
-    "126\n0 registered, 0 replaced, 1 refreshed, 0 unchanged; for programs of user:[] alone\n",
+    "29\n1 registered, 0 replaced, 0 unchanged; for programs of user:[] only\n\
+     binfmt_misc at /proc/sys/fs/binfmt_misc, for programs of user:[] only\n\
+     scope     ok       programs of user:[] only\nqemu-aarch64 register status\n",
+    "126\n0 registered, 0 replaced, 1 refreshed, 0 unchanged; for programs of user:[] only\n",
     "nothing done: 1 to remove\n1 unregistered\n",
-    "binfmt_misc at /proc/sys/fs/binfmt_misc, for programs of user:[] alone\n\
-     scope     ok       programs of user:[] alone\nregister status\n",
+    "binfmt_misc at /proc/sys/fs/binfmt_misc, for programs of user:[] only\n\
+     scope     ok       programs of user:[] only\nregister status\n",
 ];
 
 /// Copies what is needed where every user may read it.
@@ -78,8 +78,8 @@ fn steps(sandbox: &Sandbox, words: &[&str]) -> String {
     let before = sandbox.entries();
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).args(["unshare", "--user", "--map-root-user", "--mount", "sh", "-e", "-c", STEPS]);
-    command.env("registrar", registrar).env("s390x", program).env("folder", binfmt_misc::USUAL);
-    let Ran { out, err, .. } = ran(&mut command);
+    command.env("registrar", registrar).env("s390x", program).env("folder", binfmt_misc::DEFAULT_MOUNT_POINT);
+    let CommandResult { out, err, .. } = ran(&mut command);
     assert_eq!(sandbox.entries(), before, "the entries above");
     assert!(!out.contains("failed\n"), "{out}{err}");
     out

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use codegen::targets::{self, Target};
 
-use crate::random::Random;
+use tests::random;
+
 use crate::register::runs;
 use crate::sandbox::{SCOPE, Sandbox, line};
 use crate::{Test, test};
@@ -80,7 +81,7 @@ fn target(name: &str) -> &'static Target {
 }
 
 fn at_random_moments(sandbox: &Sandbox) {
-    let mut random = Random::new("sigkill");
+    let mut random = random::seeded("sigkill");
     let wanted = wanted(sandbox, &[]);
     let (mut left, mut killed) = (Left::default(), 0);
     // How long a run may take: other tests run beside.
@@ -90,7 +91,7 @@ fn at_random_moments(sandbox: &Sandbox) {
         let [old, new] = [&wanted[(turn + 1) % 2], &wanted[turn % 2]];
         let arguments = ["register", "--flags", FLAGS[turn % 2]];
         if turn > 0 {
-            let delay = span.mul_f64(random.below(1000) as f64 / 1000.0);
+            let delay = span.mul_f64(random.f64());
             let mut command = Command::new(sandbox.registrar());
             let mut child = command.args(arguments).arg(SCOPE).stdout(Stdio::null()).spawn().expect("it starts");
             thread::sleep(delay);

@@ -126,7 +126,7 @@ fn options_alone_are_status(sandbox: &Sandbox) {
 fn switched_off(sandbox: &Sandbox) {
     sandbox.write("status", "0");
     let out = sandbox.succeeds(&["status"]);
-    assert_eq!(out.lines().next(), Some("binfmt_misc at /proc/sys/fs/binfmt_misc, switched off: no entry is used"));
+    assert_eq!(out.lines().next(), Some("binfmt_misc at /proc/sys/fs/binfmt_misc, disabled: the kernel uses no entry"));
 }
 
 fn served_under_another_name(sandbox: &Sandbox) {
@@ -160,25 +160,25 @@ fn check(sandbox: &Sandbox) {
     let fails = |arguments: &[&str], err: &str| {
         sandbox.fails(arguments, err);
     };
-    fails(&["status", "--check", "s390x"], "qemu-s390x is absent; registrar register puts that right");
+    fails(&["status", "--check", "s390x"], "qemu-s390x is absent; registrar register fixes it");
     sandbox.succeeds(&["register"]);
     sandbox.succeeds(&["status", "--check"]);
     assert_eq!(sandbox.succeeds(&["status", "--check", "-q", "s390x"]), "");
     fails(
         &["status", "--check", "--credentials", "s390x", "arm"],
-        "2 handlers are not registered as wanted, first qemu-arm, different; registrar register with the same options \
-         puts that right",
+        "2 handlers are not as register would write them, first qemu-arm, different; registrar register with the same options \
+         fixes it",
     );
     sandbox.write("qemu-s390x", "0");
-    fails(&["status", "--check"], "qemu-s390x is disabled; registrar register puts that right");
+    fails(&["status", "--check"], "qemu-s390x is disabled; registrar register fixes it");
     sandbox.add(&line("arm", "newer", "/opt/arm", ""));
-    fails(&["status", "--check", "arm"], "qemu-arm is shadowed; registrar register puts that right");
+    fails(&["status", "--check", "arm"], "qemu-arm is shadowed; registrar register fixes it");
     sandbox.add(&line("arm", "qemu-arm.registrar2", "/usr/bin/qemu-arm-static", "F"));
-    fails(&["status", "--check", "arm"], "qemu-arm is different; registrar register puts that right");
+    fails(&["status", "--check", "arm"], "qemu-arm is different; registrar register fixes it");
     sandbox.succeeds(&["register"]);
     sandbox.succeeds(&["status", "--check"]);
     sandbox.write("status", "0");
-    fails(&["status", "--check"], "/proc/sys/fs/binfmt_misc: binfmt_misc is switched off");
+    fails(&["status", "--check"], "binfmt_misc is disabled; to enable it: echo 1 > /proc/sys/fs/binfmt_misc/status");
 }
 
 /// As readiness of a resident that was told to keep the entries of others.
@@ -188,16 +188,16 @@ fn check_of_what_register_leaves_alone(sandbox: &Sandbox) {
     sandbox.write("native", "0");
     sandbox.succeeds(&["register", "--keep"]);
     sandbox.succeeds(&["status", "--check", "--keep"]);
-    sandbox.fails(&["status", "--check"], "qemu-m68k is served; registrar register puts that right");
+    sandbox.fails(&["status", "--check"], "qemu-m68k is served; registrar register fixes it");
     sandbox.write("qemu-s390x", "-1");
-    let with_options = "registrar register with the same options puts that right";
+    let with_options = "registrar register with the same options fixes it";
     sandbox.fails(&["status", "--check", "--keep"], &format!("qemu-s390x is absent; {with_options}"));
     // Advice that would not help is none.
     for name in ["qemu-s390x", "qemu-s390x.registrar"] {
         sandbox.add(&line("s390x", name, "/opt/theirs", ""));
         sandbox.write(name, "0");
     }
-    let err = "qemu-s390x is absent; registrar register says what stands in the way";
+    let err = "qemu-s390x is absent; registrar register says why it cannot be registered";
     sandbox.fails(&["status", "--check", "s390x"], err);
     assert_eq!(sandbox.run(&["register", "s390x"]).code, Some(1));
 }

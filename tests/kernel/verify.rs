@@ -17,7 +17,7 @@ use serde_json::Value;
 use tests::emulators::TARGETS;
 
 use crate::register::runs;
-use crate::sandbox::{Ran, Sandbox, entry_names, host, line, ran};
+use crate::sandbox::{CommandResult, Sandbox, entry_names, host, line, ran};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -48,7 +48,7 @@ fn found(sandbox: &Sandbox, arguments: &[&str]) -> Value {
     parsed(&sandbox.run(&[&["verify", "--json"], arguments].concat()))
 }
 
-fn parsed(ran: &Ran) -> Value {
+fn parsed(ran: &CommandResult) -> Value {
     let found: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
     let good = found["good"].as_bool().expect("whether all is well");
     assert_eq!((ran.code, ran.err.is_empty()), (Some(i32::from(!good)), good), "{ran:?}");
@@ -96,7 +96,7 @@ pub(crate) fn stand_ins(sandbox: &Sandbox, targets: &[&str]) -> PathBuf {
 }
 
 /// Runs `verify` and what it starts while system calls fail as `inject` tells strace.
-fn injected(sandbox: &Sandbox, inject: &str, arguments: &[&str]) -> Ran {
+fn injected(sandbox: &Sandbox, inject: &str, arguments: &[&str]) -> CommandResult {
     let calls = inject.split(':').next().unwrap_or_default();
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-o", "/dev/null"]).arg(format!("-etrace={calls}")).arg(format!("-einject={inject}"));
@@ -278,7 +278,7 @@ fn native(sandbox: &Sandbox) {
 
 fn nothing_registered(sandbox: &Sandbox) {
     sandbox.add(&line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "F"));
-    let err = "nothing of ours is registered, so there is nothing to verify; registrar register";
+    let err = "no handler of ours is registered; first: registrar register";
     assert_eq!(sandbox.fails(&["verify"], err), "");
 }
 
@@ -305,8 +305,8 @@ fn preserved_argv0(sandbox: &Sandbox) {
     for target in ["s390x", "riscv64", "aarch64"] {
         expect(&found, target, ("ok", ""));
     }
-    let cure = "its name arrived as '/qemu-xt': flag P takes Linux 5.12 and QEMU 6.0";
-    expect(&found, "xtensa", ("wrong-argv0", cure));
+    let fix = "its name arrived as '/qemu-xt': flag P takes Linux 5.12 and QEMU 6.0";
+    expect(&found, "xtensa", ("wrong-argv0", fix));
 }
 
 fn set_user_id(sandbox: &Sandbox) {
@@ -423,7 +423,7 @@ fn from_memory(sandbox: &Sandbox) {
 
 fn no_place(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
-    let Ran { code, out, err } = injected(sandbox, "unshare,chroot,memfd_create:error=EPERM", &[]);
+    let CommandResult { code, out, err } = injected(sandbox, "unshare,chroot,memfd_create:error=EPERM", &[]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
     let all = "namespace: a namespace: operation not permitted; folder: a new root: operation not permitted; \
                memory: writing a program: operation not permitted";

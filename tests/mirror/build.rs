@@ -3,17 +3,14 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
 
 use serde_json::Value;
 use xtask::system;
 use xtask::workspace::workspace_root;
 
-use crate::command::{Ran, names};
+use crate::command::{Builds, QUICKLY_COMPILED, names};
 use crate::fixture::{MIRROR, key, text};
-use crate::inspect::inspect;
 
 /// Paths below a folder with modes, or where links lead.
 fn tree(folder: &Path, prefix: &str) -> Vec<String> {
@@ -35,9 +32,9 @@ fn tree(folder: &Path, prefix: &str) -> Vec<String> {
 
 #[test]
 fn a_root_file_system_with_what_was_wanted_and_nothing_else() {
-    let repository = MIRROR.repo();
+    let (repository, builds) = (MIRROR.repo(), Builds::alone());
     let arguments = ["--source", text(&repository), "--key", key(), "--target", "arm", "386", "--offline"];
-    let first = Ran::build(tempfile::tempdir().expect("a temporary folder"), &arguments);
+    let first = builds.build(tempfile::tempdir().expect("a temporary folder"), &arguments);
     assert!(first.good, "{}", first.stderr);
     for line in
         ["qemu-arm-static ", "qemu-i386-static ", &MIRROR.key.fingerprint, "next, as root:", "3 rules: 1 packaged"]
@@ -92,6 +89,12 @@ fn a_root_file_system_with_what_was_wanted_and_nothing_else() {
         "{version}"
     );
 
+    // Targets that this image lacks are not unknown ones.
+    let missing = Command::new(rootfs.join("registrar")).args(["register", "arm,arm64", "S390X"]).output();
+    let missing = missing.expect("running registrar");
+    let message = "not in this image: arm64, s390x; registrar status shows what is\n";
+    assert_eq!(String::from_utf8_lossy(&missing.stderr), message);
+
     assert_eq!(names(&host), ["packages", "rootfs", "sbom.spdx.json", "try-arm"]);
 
     // What a run has left that was killed while it removed the old.
@@ -99,28 +102,28 @@ fn a_root_file_system_with_what_was_wanted_and_nothing_else() {
     fs::create_dir_all(left.join("rootfs")).expect("a folder");
     let identity = |path: &Path| path.metadata().map(|metadata| (metadata.ino(), metadata.mtime_nsec())).expect("it");
     let before = identity(&rootfs);
-    let second = Ran::build(first.into_folder(), &arguments);
+    let second = builds.build(first.into_folder(), &arguments);
     assert!(second.good, "{}", second.stderr);
     assert_eq!(identity(&rootfs), before, "nothing has changed, so nothing is made");
     assert_eq!(names(&second.out()), [MIRROR.host], "what was left is cleared up");
 
     fs::remove_file(rootfs.join("usr/bin/qemu-arm-static")).expect("removing an emulator");
-    let third = Ran::build(second.into_folder(), &arguments);
+    let third = builds.build(second.into_folder(), &arguments);
     assert!(third.good, "{}", third.stderr);
     assert!(rootfs.join("usr/bin/qemu-arm-static").exists(), "what is missing is put back");
 }
 
 /// A build into `out`, without what the environment says of times.
-fn build(out: &Path, target: &Path) -> Command {
+pub(crate) fn build(out: &Path, target: &Path) -> Command {
     let mut build = Command::new(env!("CARGO_BIN_EXE_tested-xtask"));
     build.args(["fetch-and-build", "--offline", "--target", "arm,386", "--key", key()]);
     build.arg("--source").arg(MIRROR.repo()).arg("--out").arg(out);
-    build.env("CARGO_TARGET_DIR", target).env_remove("SOURCE_DATE_EPOCH");
+    build.env("CARGO_TARGET_DIR", target).env_remove("SOURCE_DATE_EPOCH").envs(QUICKLY_COMPILED);
     build
 }
 
-/// Where the other tests of this file compile too.
-fn kept_target() -> &'static Path {
+/// Where all tests compile that do not measure compilation itself.
+pub(crate) fn kept_target() -> &'static Path {
     Path::new(concat!(env!("CARGO_TARGET_TMPDIR"), "/builds"))
 }
 
@@ -151,6 +154,11 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 /// Lets a build find its own sources in another checkout, as cargo does for the program that it runs.
 fn from_checkout<'a>(build: &'a mut Command, folder: &Path) -> &'a mut Command {
     build.env("CARGO_PKG_NAME", "xtask").env("CARGO_MANIFEST_DIR", folder.join("xtask"))
+}
+
+/// Lets a build compile as releases are.
+fn as_released(build: &mut Command) -> &mut Command {
+    QUICKLY_COMPILED.iter().fold(build, |build, (name, _)| build.env_remove(name))
 }
 
 /// Lets every program fail that links for this machine, but for what runs during the compilation.
@@ -194,12 +202,15 @@ fn sbom(host: &Path) -> (Value, Value) {
 fn what_is_built_depends_on_no_folder_no_umask_no_linker_and_names_its_commit() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (one, two) = (folder.path().join("one"), folder.path().join("another/with/a/longer/name"));
-    system::run(&mut build(&one, kept_target())).expect("a build");
+    {
+        let _alone = Builds::alone();
+        system::run(as_released(&mut build(&one, kept_target()))).expect("a build");
+    }
 
     let (checkout, target) = (folder.path().join("another/checkout"), folder.path().join("target"));
     self::checkout(&checkout);
     let mut other = build(&two, &target);
-    from_checkout(&mut other, &checkout);
+    from_checkout(as_released(&mut other), &checkout);
     let libdir = rustc(&["--print", "target-libdir"]);
     // A distribution's toolchain has none; there a C compiler links.
     if Path::new(&libdir).with_file_name("bin/rust-lld").exists() {
@@ -249,7 +260,7 @@ fn what_is_built_depends_on_no_folder_no_umask_no_linker_and_names_its_commit() 
     let again = || {
         let program = fs::read(two.join("rootfs/registrar")).expect("registrar");
         let mut build = build(two.parent().expect("a folder"), &target);
-        let said = system::run(from_checkout(&mut build, &checkout)).expect("a build once more");
+        let said = system::run(from_checkout(as_released(&mut build), &checkout)).expect("a build once more");
         assert!(fs::read(two.join("rootfs/registrar")).expect("registrar") == program, "the same program");
         (sbom(&two).1, String::from_utf8(said.stdout).expect("text"))
     };
@@ -264,59 +275,9 @@ fn what_is_built_depends_on_no_folder_no_umask_no_linker_and_names_its_commit() 
 }
 
 #[test]
-fn a_killed_run_leaves_all_of_the_old_or_all_of_the_new() {
-    /// So many runs are killed, each a little later after it has begun to lay out.
-    const RUNS: u32 = 24;
-    const LATER: Duration = Duration::from_millis(4);
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let (out, target) = (folder.path().join("out"), kept_target());
-    let partial = out.join(format!("{}.partial", MIRROR.host));
-    let at = |time: u32| {
-        let mut build = build(&out, target);
-        build.env("SOURCE_DATE_EPOCH", time.to_string()).stdout(Stdio::null()).stderr(Stdio::null());
-        build
-    };
-    let time = |number: u32| format!("1970-01-01T00:00:{number:02}Z");
-    let found = |when: &str| {
-        let said = inspect(&out, &["--json"]);
-        assert!(said.status.success(), "{when}: {}", String::from_utf8_lossy(&said.stderr));
-        let document: Value = serde_json::from_slice(&said.stdout).expect("an SBOM");
-        document["creationInfo"]["created"].as_str().expect("a time").to_owned()
-    };
-    system::run(&mut at(0)).expect("a build");
-    let (mut before, mut interrupted) = (time(0), 0);
-    for number in 1..=RUNS {
-        let mut run = at(number).spawn().expect("starting a build");
-        while !partial.exists() && run.try_wait().expect("its state").is_none() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        thread::sleep(LATER * (number - 1));
-        // Or it has ended.
-        let _ = run.kill();
-        run.wait().expect("the end of it");
-        let after = found(&format!("killed at {number}"));
-        assert!(after == before || after == time(number), "{after} is neither {before} nor the new");
-        interrupted += u32::from(after == before);
-        before = after;
-    }
-    assert!(interrupted > 0, "none was killed in time");
-    // The last is not killed but watched: a moment too short for a kill is seen.
-    let host = out.join(MIRROR.host);
-    let mut run = at(RUNS + 1).spawn().expect("starting a build");
-    while run.try_wait().expect("its state").is_none() {
-        for name in ["packages", "rootfs", "sbom.spdx.json"] {
-            assert!(host.join(name).exists(), "for a moment there is no {name}");
-        }
-    }
-    assert!(run.wait().expect("the end of it").success(), "a build after all that");
-    assert_eq!(found("not killed"), time(RUNS + 1));
-    assert_eq!(names(&out), [MIRROR.host], "nothing is left");
-}
-
-#[test]
 fn a_file_of_the_users_is_neither_removed_nor_kept_silently() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let out = folder.path().join("out");
+    let (out, _alone) = (folder.path().join("out"), Builds::alone());
     system::run(&mut build(&out, kept_target())).expect("a build");
     let thesis = out.join(MIRROR.host).join("thesis.txt");
     fs::write(&thesis, "mine").expect("a file of the user's");

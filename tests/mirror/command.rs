@@ -8,14 +8,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 
 /// What a run said and left.
-pub(crate) struct Ran {
+pub(crate) struct CommandResult {
     folder: TempDir,
     pub(crate) good: bool,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Ran {
+impl CommandResult {
     /// Runs `xtask extract` in a new folder.
     pub(crate) fn new(arguments: &[&str]) -> Self {
         Self::again(tempfile::tempdir().expect("a temporary folder"), arguments)
@@ -23,11 +23,11 @@ impl Ran {
 
     /// Runs `xtask extract` in the folder of an earlier run.
     pub(crate) fn again(folder: TempDir, arguments: &[&str]) -> Self {
-        Self::told(folder, arguments, &[])
+        Self::with_env(folder, arguments, &[])
     }
 
     /// Runs `xtask extract` in the folder of an earlier run, with more in the environment.
-    pub(crate) fn told(folder: TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn with_env(folder: TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         // The cache and apt's folders are there too: a test that finds what another has fetched proves nothing.
         let target = folder.path().join("target");
         Self::command("extract", folder, &target, arguments, environment)
@@ -95,6 +95,13 @@ impl Ran {
     }
 }
 
+/// Settings of cargo with which `registrar` is compiled in a tenth of the time. What a build does around it is the same.
+pub(crate) const QUICKLY_COMPILED: [(&str, &str); 3] = [
+    ("CARGO_PROFILE_DIST_LTO", "off"),
+    ("CARGO_PROFILE_DIST_OPT_LEVEL", "0"),
+    ("CARGO_PROFILE_DIST_CODEGEN_UNITS", "16"),
+];
+
 /// Builds in a target folder that is kept, so that what `registrar` depends on is compiled once. Builds of one host share
 /// the record of what was built last: while this lives, no other test builds.
 pub(crate) struct Builds(#[expect(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
@@ -107,9 +114,9 @@ impl Builds {
     }
 
     /// Runs `xtask fetch-and-build` in the folder of an earlier run.
-    pub(crate) fn build(&self, folder: TempDir, arguments: &[&str]) -> Ran {
+    pub(crate) fn build(&self, folder: TempDir, arguments: &[&str]) -> CommandResult {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("builds");
-        Ran::command("fetch-and-build", folder, &target, arguments, &[])
+        CommandResult::command("fetch-and-build", folder, &target, arguments, &QUICKLY_COMPILED)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the fuzz targets do, over inputs made from the shared mirror, whole, cut off and changed, in a few seconds: no
-//! reader may panic or hang. The inputs stay in `target/tmp/corpus`, where the fuzzer begins with them.
+//! reader may panic or hang. The changes differ in each run; a failed one prints its seed. The inputs stay in
+//! `target/tmp/corpus`, where the fuzzer begins with them.
 
 use std::fs;
 use std::io::Write;
@@ -9,10 +10,11 @@ use codegen::targets::TARGETS;
 use fedora_mirror::spec;
 use rpm::signature::pgp::Signer;
 use rpm::{BuildConfig, CompressionWithLevel, FileOptions, PackageBuilder};
+use tests::random;
 
 use crate::fixture::{MIRROR, key, other_key};
-use crate::forge::build;
 use crate::gpg::Gpg;
+use crate::rpm_forge::build;
 
 #[path = "../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "a library for the fuzz targets")]
@@ -41,12 +43,12 @@ fn run(name: &str, reader: fn(&[u8]), inputs: &[Vec<u8>]) {
         reader(&input[..input.len().saturating_sub(1)]);
     }
     let small: Vec<_> = inputs.iter().filter(|input| input.len() <= LARGEST_CHANGED).collect();
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = random::seeded(name);
     for _ in 0..MUTATIONS {
-        let mut input = small[random.below(small.len())].clone();
-        for _ in 0..=random.below(4) {
-            let other = small[random.below(small.len())];
-            random.change(&mut input, other);
+        let mut input = small[below(&mut random, small.len())].clone();
+        for _ in 0..=random.usize(..4) {
+            let other = small[below(&mut random, small.len())];
+            change(&mut random, &mut input, other);
         }
         reader(&input);
     }
@@ -62,56 +64,45 @@ fn seconds_on_processor() -> f64 {
     std::time::Duration::from_nanos(nanoseconds.expect("a number")).as_secs_f64()
 }
 
-/// The same numbers in every run (xorshift64*).
-struct Random(u64);
+/// A place in a file, in its first 4 kB half of the time: that is where headers are.
+fn place(random: &mut fastrand::Rng, length: usize) -> usize {
+    let first = if random.bool() { length.min(4096) } else { length };
+    below(random, first)
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+/// Below `end`; 0 if that is 0.
+fn below(random: &mut fastrand::Rng, end: usize) -> usize {
+    random.usize(..end.max(1))
+}
+
+/// One change, of the kinds that fuzzers make.
+fn change(random: &mut fastrand::Rng, input: &mut Vec<u8>, other: &[u8]) {
+    const NUMBERS: &[u32] = &[0, 1, 2, 7, 16, 63, 255, 0xffff, 0x10000, 0x7fff_ffff, 0x8000_0000, u32::MAX];
+    if input.is_empty() {
+        return input.extend_from_slice(other);
     }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-
-    /// A place in a file, in its first 4 kB half of the time: that is where headers are.
-    fn place(&mut self, length: usize) -> usize {
-        let first = if self.below(2) == 0 { length.min(4096) } else { length };
-        self.below(first)
-    }
-
-    /// One change, of the kinds that fuzzers make.
-    fn change(&mut self, input: &mut Vec<u8>, other: &[u8]) {
-        const NUMBERS: &[u32] = &[0, 1, 2, 7, 16, 63, 255, 0xffff, 0x10000, 0x7fff_ffff, 0x8000_0000, u32::MAX];
-        if input.is_empty() {
-            return input.extend_from_slice(other);
+    let at = place(random, input.len());
+    let end = (at + 1 + random.usize(..64)).min(input.len());
+    match random.usize(..7) {
+        0 => input[at] ^= 1 << random.usize(..8),
+        1 => input[at] = random.u8(..),
+        2 => {
+            let number = NUMBERS[random.usize(..NUMBERS.len())].to_be_bytes();
+            let length = number.len().min(input.len() - at);
+            input[at..at + length].copy_from_slice(&number[4 - length..]);
         }
-        let at = self.place(input.len());
-        let end = (at + 1 + self.below(64)).min(input.len());
-        match self.below(7) {
-            0 => input[at] ^= 1 << self.below(8),
-            1 => input[at] = self.next() as u8,
-            2 => {
-                let number = NUMBERS[self.below(NUMBERS.len())].to_be_bytes();
-                let length = number.len().min(input.len() - at);
-                input[at..at + length].copy_from_slice(&number[4 - length..]);
-            }
-            3 => drop(input.drain(at..end)),
-            4 => {
-                let copy = input[at..end].to_vec();
-                let to = self.place(input.len());
-                input.splice(to..to, copy);
-            }
-            5 => {
-                let from = self.place(other.len());
-                let piece = &other[from..(from + 1 + self.below(256)).min(other.len())];
-                input.splice(at..at, piece.iter().copied());
-            }
-            _ => drop(input.splice(at..end, self.next().to_string().into_bytes())),
+        3 => drop(input.drain(at..end)),
+        4 => {
+            let copy = input[at..end].to_vec();
+            let to = place(random, input.len());
+            input.splice(to..to, copy);
         }
+        5 => {
+            let from = place(random, other.len());
+            let piece = &other[from..(from + 1 + random.usize(..256)).min(other.len())];
+            input.splice(at..at, piece.iter().copied());
+        }
+        _ => drop(input.splice(at..end, random.u64(..).to_string().into_bytes())),
     }
 }
 

@@ -5,18 +5,18 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use crate::command::Ran;
+use crate::command::CommandResult;
 use crate::fixture::Content::{Bytes, Link};
-use crate::fixture::{Copy, MIRROR, dist, key, other_key, package, text};
+use crate::fixture::{MIRROR, RepoCopy, dist, key, other_key, package, text};
 
 /// Runs against a folder or URL with the mirror's key.
-fn extract(source: &str) -> Ran {
-    Ran::new(&["--source", source, "--key", key()])
+fn extract(source: &str) -> CommandResult {
+    CommandResult::new(&["--source", source, "--key", key()])
 }
 
 #[test]
 fn a_package_that_its_index_does_not_know() {
-    let copy = Copy::repository();
+    let copy = RepoCopy::repository();
     copy.flip(&copy.package("alpha"), |length| length / 2);
     extract(text(&copy.path())).assert_refused(&[
         "qemu-user-static-alpha",
@@ -27,7 +27,7 @@ fn a_package_that_its_index_does_not_know() {
 
 #[test]
 fn a_tampered_payload() {
-    let copy = Copy::repository();
+    let copy = RepoCopy::repository();
     copy.flip(&copy.package("alpha"), |length| length / 2);
     copy.reindex();
     extract(text(&copy.path())).assert_refused(&["qemu-user-static-alpha", "was tampered with", "payload SHA-256"]);
@@ -35,15 +35,15 @@ fn a_tampered_payload() {
 
 #[test]
 fn a_tampered_payload_without_a_signature() {
-    let copy = Copy::packages();
+    let copy = RepoCopy::packages();
     copy.flip(&copy.package("alpha"), |length| length - 10);
-    let ran = Ran::new(&["--source", text(&copy.path()), "--no-signature"]);
+    let ran = CommandResult::new(&["--source", text(&copy.path()), "--no-signature"]);
     ran.assert_refused(&["qemu-user-static-alpha", "was tampered with", "payload SHA-256"]);
 }
 
 #[test]
 fn a_tampered_header() {
-    let copy = Copy::packages();
+    let copy = RepoCopy::packages();
     let path = copy.package("alpha");
     let bytes = fs::read(&path).expect("a package");
     let release = format!("1{}\0", dist()).into_bytes();
@@ -54,17 +54,17 @@ fn a_tampered_header() {
 
 #[test]
 fn an_unsigned_package() {
-    let copy = Copy::repository();
+    let copy = RepoCopy::repository();
     fedora_mirror::unsign(&copy.package("arm")).expect("an unsigned package");
     copy.reindex();
     extract(text(&copy.path())).assert_refused(&["qemu-user-static-arm", "is not signed", "--no-signature"]);
-    let ran = Ran::new(&["--source", text(&copy.path()), "--no-signature"]);
+    let ran = CommandResult::new(&["--source", text(&copy.path()), "--no-signature"]);
     assert_eq!(ran.emulators().len(), 4, "typed, it is accepted");
 }
 
 #[test]
 fn a_package_signed_by_another_key() {
-    let copy = Copy::repository();
+    let copy = RepoCopy::repository();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let other = other_key(folder.path());
     let path = copy.package("arm");
@@ -74,12 +74,12 @@ fn a_package_signed_by_another_key() {
     extract(text(&copy.path())).assert_refused(&["qemu-user-static-arm", "is signed by", &other.fingerprint, key()]);
     let path = copy.path();
     let both = ["--source", text(&path), "--key", key(), "--key", text(&other.public)];
-    assert_eq!(Ran::new(&both).emulators().len(), 4, "with both keys, it is accepted");
+    assert_eq!(CommandResult::new(&both).emulators().len(), 4, "with both keys, it is accepted");
 }
 
 #[test]
 fn no_key_and_no_word_of_it() {
-    let ran = Ran::new(&["--source", text(&MIRROR.repo())]);
+    let ran = CommandResult::new(&["--source", text(&MIRROR.repo())]);
     ran.assert_refused(&["--key FILE", "--no-signature"]);
 }
 
@@ -88,15 +88,15 @@ fn a_key_that_is_none() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("key.asc");
     fs::write(&file, "hello").expect("writing a file");
-    let ran = Ran::new(&["--source", text(&MIRROR.repo()), "--key", text(&file)]);
+    let ran = CommandResult::new(&["--source", text(&MIRROR.repo()), "--key", text(&file)]);
     ran.assert_refused(&["reading the key", "key.asc", "not an OpenPGP public key, neither ASCII-armoured"]);
-    let ran = Ran::new(&["--source", text(&MIRROR.repo()), "--key", "/no/such/key"]);
+    let ran = CommandResult::new(&["--source", text(&MIRROR.repo()), "--key", "/no/such/key"]);
     ran.assert_refused(&["reading the key /no/such/key", "No such file"]);
 }
 
 #[test]
 fn a_shortened_package() {
-    let copy = Copy::repository();
+    let copy = RepoCopy::repository();
     let path = copy.package("alpha");
     let length = fs::metadata(&path).expect("a package").len();
     fs::File::options().write(true).open(&path).and_then(|file| file.set_len(length / 2)).expect("shortening it");
@@ -108,7 +108,7 @@ fn a_shortened_package() {
 
 #[test]
 fn a_lengthened_package() {
-    let copy = Copy::repository();
+    let copy = RepoCopy::repository();
     let path = copy.package("alpha");
     fs::File::options().append(true).open(&path).and_then(|mut file| file.write_all(b"more")).expect("lengthening it");
     extract(text(&copy.path())).assert_refused(&["qemu-user-static-alpha", "longer than"]);
@@ -151,7 +151,7 @@ fn something_that_is_no_package() {
 
 #[test]
 fn a_name_in_the_index_that_is_a_path() {
-    let copy = Copy::repository();
+    let copy = RepoCopy::repository();
     let primary = plain_primary(&copy);
     spoil_primary(
         &copy,
@@ -162,7 +162,7 @@ fn a_name_in_the_index_that_is_a_path() {
 
 #[test]
 fn a_package_under_anothers_name() {
-    let copy = Copy::repository();
+    let copy = RepoCopy::repository();
     let primary = plain_primary(&copy);
     spoil_primary(
         &copy,
@@ -174,7 +174,7 @@ fn a_package_under_anothers_name() {
 
 #[test]
 fn sizes_that_no_file_has() {
-    let copy = Copy::repository();
+    let copy = RepoCopy::repository();
     let index = copy.path().join("repodata/repomd.xml");
     let huge = fs::read_to_string(&index).expect("the index").replace("<size>", "<size>99999999999");
     fs::write(&index, huge).expect("spoiling the index");
@@ -190,21 +190,21 @@ fn a_folder_of_the_users() {
     for name in ["thesis.txt", "record.json"] {
         fs::write(out.join(name), "mine").expect("a file of the user's");
     }
-    let ran = Ran::again(folder, &["--source", text(&MIRROR.repo()), "--key", key()]);
+    let ran = CommandResult::again(folder, &["--source", text(&MIRROR.repo()), "--key", key()]);
     assert!(!ran.good && ran.stderr.contains("neither empty nor what this command has made"), "{}", ran.stderr);
     assert_eq!(fs::read_to_string(ran.out().join("thesis.txt")).expect("the user's file"), "mine");
 }
 
 #[test]
 fn two_builds_of_a_package_in_a_folder() {
-    let copy = Copy::packages();
+    let copy = RepoCopy::packages();
     let path = copy.package("arm");
     fs::copy(&path, path.with_file_name("qemu-user-static-arm-0-0.x86_64.rpm")).expect("a second one");
     extract(text(&copy.path())).assert_refused(&["another package holds", "keep only one build"]);
 }
 
 /// The list of packages of a repository, as text.
-fn plain_primary(copy: &Copy) -> String {
+fn plain_primary(copy: &RepoCopy) -> String {
     let folder = copy.path().join("repodata");
     let is_primary = |path: &std::path::PathBuf| text(path).ends_with("-primary.xml.zst");
     let mut files = fs::read_dir(&folder).expect("the index").map(|entry| entry.expect("a file").path());
@@ -214,7 +214,7 @@ fn plain_primary(copy: &Copy) -> String {
 }
 
 /// Puts another list of packages in place, with an index that promises it.
-fn spoil_primary(copy: &Copy, primary: &str) {
+fn spoil_primary(copy: &RepoCopy, primary: &str) {
     let digest = xtask::verify::digest::Sha256::of(primary.as_bytes());
     fs::write(copy.path().join("repodata/spoilt.xml"), primary).expect("the spoilt list");
     let index = format!(
@@ -227,7 +227,7 @@ fn spoil_primary(copy: &Copy, primary: &str) {
 
 #[test]
 fn a_header_that_points_outside_itself() {
-    let copy = Copy::packages();
+    let copy = RepoCopy::packages();
     let path = copy.package("alpha");
     let mut bytes = fs::read(&path).expect("a package");
     // The offset of the first index entry of the first header.
@@ -238,7 +238,7 @@ fn a_header_that_points_outside_itself() {
 
 #[test]
 fn a_header_that_asks_for_more_than_there_is() {
-    let copy = Copy::packages();
+    let copy = RepoCopy::packages();
     let path = copy.package("alpha");
     let mut bytes = fs::read(&path).expect("a package");
     bytes[96 + 8..96 + 12].copy_from_slice(&[0x0f, 0xff, 0xff, 0xff]);

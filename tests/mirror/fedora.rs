@@ -1,4 +1,4 @@
-//! Fedora's servers by a stand-in, served by the real nginx: releases, architectures, updates, keys, and the way from
+//! Fedora's servers by a stand-in: releases, architectures, updates, keys, and the way from
 //! the metalink to the root file system with every check on.
 
 use std::fs;
@@ -8,17 +8,16 @@ use fedora_mirror::{Kind, Mirror, Options, Server, Updates, emulators};
 use tempfile::TempDir;
 use xtask::source::Release;
 
-use crate::command::{Builds, Ran, names};
+use crate::command::{Builds, CommandResult, names};
+use crate::fake_fedora::FakeFedora;
 use crate::fixture::{MIRROR, RELEASE, TARGETS, dist, emulator, key, other_key, release};
-use crate::server::FaultServer;
-use crate::world::World;
 
 /// File names of the mirror's emulators.
 fn all() -> Vec<String> {
     TARGETS.iter().map(|target| format!("qemu-{target}-static")).collect()
 }
 
-/// A mirror of a few small programs, and nginx that serves it.
+/// A mirror of a few small programs, and its server.
 struct Small {
     folder: TempDir,
     mirror: Mirror,
@@ -41,7 +40,7 @@ impl Small {
         for host in hosts {
             let programs = folder.path().join(host);
             fs::create_dir(&programs).expect("a folder");
-            emulators::pretend(&programs, host, SMALL, "11.1.3").expect("emulators");
+            emulators::write_fake_emulators(&programs, host, SMALL, "11.1.3").expect("emulators");
             options.emulators.push(programs);
         }
         change(&mut options);
@@ -50,15 +49,15 @@ impl Small {
         Self { folder, mirror, server }
     }
 
-    fn run(&self, more: &[&str]) -> Ran {
+    fn run(&self, more: &[&str]) -> CommandResult {
         self.again(tempfile::tempdir().expect("a temporary folder"), more)
     }
 
     /// Runs in the folder of an earlier run.
-    fn again(&self, folder: TempDir, more: &[&str]) -> Ran {
+    fn again(&self, folder: TempDir, more: &[&str]) -> CommandResult {
         let (servers, fingerprint) = (self.server.url(""), &self.mirror.key.fingerprint);
         let arguments = ["--source", "fedora", "--servers", &servers, "--fingerprint", fingerprint];
-        Ran::again(folder, &[&arguments, more].concat())
+        CommandResult::again(folder, &[&arguments, more].concat())
     }
 
     /// A file at the root of the servers.
@@ -73,7 +72,7 @@ impl Small {
 
 /// That the small mirror's emulators have come out; gives the record of the extraction.
 #[track_caller]
-fn assert_small(ran: &Ran) -> String {
+fn assert_small(ran: &CommandResult) -> String {
     assert_eq!(ran.emulators(), SMALL.iter().map(|target| format!("qemu-{target}-static")).collect::<Vec<_>>());
     fs::read_to_string(ran.out().join("record.json")).expect("the record")
 }
@@ -84,7 +83,7 @@ fn from_the_metalink_to_the_root_file_system_with_every_check_on() {
     let (servers, fingerprint) = (server.url(""), &MIRROR.key.fingerprint);
     let arguments =
         ["--source", "fedora", "--release", release(), "--servers", &servers, "--fingerprint", fingerprint, "-v"];
-    let ran = Ran::build(tempfile::tempdir().expect("a temporary folder"), &arguments);
+    let ran = CommandResult::build(tempfile::tempdir().expect("a temporary folder"), &arguments);
     assert!(ran.good, "{}", ran.stderr);
     let rootfs = ran.out().join(MIRROR.host).join("rootfs");
     assert_eq!(names(&rootfs.join("usr/bin")).iter().filter(|name| name.ends_with("-static")).count(), TARGETS.len());
@@ -165,14 +164,14 @@ fn rawhide_and_releases_of_the_archive() {
     assert!(!ran.stderr.contains("unproven"), "its metalink leads to the archive: {}", ran.stderr);
 
     // Without metalinks, as of very old releases: only this server's word, and the packages' signatures.
-    let server = FaultServer::new(&small.mirror.root);
+    let server = Server::new(&small.mirror.root).expect("a server");
     let arguments = ["--source", "fedora", "--release", "41", "--servers", &server.url("")];
-    let ran = Ran::new(&[&arguments[..], &["--fingerprint", &small.mirror.key.fingerprint]].concat());
+    let ran = CommandResult::new(&[&arguments[..], &["--fingerprint", &small.mirror.key.fingerprint]].concat());
     assert!(assert_small(&ran).contains("-2.fc41."));
     assert!(ran.stderr.contains("unproven") && ran.stderr.contains("archive"), "{}", ran.stderr);
-    let packages = server.asked("/Packages/");
+    let packages = server.requests("/Packages/");
     assert!(
-        packages.iter().all(|asked| asked.path.starts_with("/pub/archive/fedora/linux/updates/41/")),
+        packages.iter().all(|request| request.path.starts_with("/pub/archive/fedora/linux/updates/41/")),
         "{packages:?}"
     );
 }
@@ -240,14 +239,14 @@ fn the_key_is_the_one_with_the_pinned_fingerprint_wherever_it_comes_from() {
     let servers = small.server.url("");
     let pinned = |fingerprint: &str| {
         let arguments = ["--source", "fedora", "--release", release(), "--servers", &servers];
-        Ran::new(&[&arguments[..], &["--fingerprint", fingerprint]].concat())
+        CommandResult::new(&[&arguments[..], &["--fingerprint", fingerprint]].concat())
     };
     pinned(&other.fingerprint).assert_refused(&["qemu-user-static", "is signed by", fingerprint]);
     let nobodys = &Release::Number(RELEASE).fingerprints().expect("the pinned key")[0];
     pinned(nobodys).assert_refused(&["fedora.gpg", nobodys]);
-    let ran = Ran::new(&["--source", "fedora", "--servers", &servers]);
+    let ran = CommandResult::new(&["--source", "fedora", "--servers", &servers]);
     ran.assert_refused(&["fedora.gpg", "does not hold the key", nobodys]);
-    let ran = Ran::new(&["--source", "fedora", "--servers", &servers, "--key", key()]);
+    let ran = CommandResult::new(&["--source", "fedora", "--servers", &servers, "--key", key()]);
     ran.assert_refused(&["qemu-user-static", "is signed by", fingerprint]);
 }
 
@@ -256,61 +255,62 @@ fn what_a_run_has_fetched_serves_another_offline() {
     let Small { folder: _folder, mirror, server } = Small::new(|options| options.updates = Updates::Newer);
     let (servers, fingerprint) = (server.url(""), &mirror.key.fingerprint);
     let arguments = ["--source", "fedora", "--servers", &servers, "--fingerprint", fingerprint];
-    let ran = Ran::new(&arguments);
+    let ran = CommandResult::new(&arguments);
     assert_small(&ran);
     drop(server);
     for release in ["latest", release()] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let target = ran.out().join("../target").canonicalize().expect("the cache");
         symlink(target, folder.path().join("target")).expect("the cache of the first run");
-        let offline = Ran::again(folder, &[&arguments[..], &["--offline", "--release", release]].concat());
+        let offline = CommandResult::again(folder, &[&arguments[..], &["--offline", "--release", release]].concat());
         assert!(assert_small(&offline).contains(&format!("-2{}.", dist())));
     }
     let older = (RELEASE - 1).to_string();
-    let other = Ran::again(ran.into_folder(), &[&arguments[..], &["--offline", "--release", &older]].concat());
+    let other =
+        CommandResult::again(ran.into_folder(), &[&arguments[..], &["--offline", "--release", &older]].concat());
     assert!(!other.good && other.stderr.contains("not in the cache; run once without --offline"), "{}", other.stderr);
-    Ran::new(&[&arguments[..], &["--offline"]].concat()).assert_refused(&["without --offline"]);
+    CommandResult::new(&[&arguments[..], &["--offline"]].concat()).assert_refused(&["without --offline"]);
 }
 
 #[test]
 fn a_build_asks_the_servers_again_only_when_told() {
-    let world = World::new(1);
-    let (servers, fingerprint) = (world.front.url(""), &MIRROR.key.fingerprint);
+    let fedora = FakeFedora::new(1);
+    let (servers, fingerprint) = (fedora.front.url(""), &MIRROR.key.fingerprint);
     let arguments = ["--source", "fedora", "--release", release(), "--servers", &servers, "--fingerprint", fingerprint];
     let arguments = [&arguments[..], &["--target", "alpha"]].concat();
     let builds = Builds::alone();
     let build = |folder: TempDir, more: &[&str]| {
-        world.front.forget();
+        fedora.front.clear_log();
         let ran = builds.build(folder, &[&arguments[..], more].concat());
         assert!(ran.good, "{}", ran.stderr);
-        let asked: Vec<_> = world.front.asked("").into_iter().map(|asked| asked.status).collect();
-        (ran.into_folder(), asked)
+        let requests: Vec<_> = fedora.front.requests("").into_iter().map(|request| request.status).collect();
+        (ran.into_folder(), requests)
     };
-    let (folder, asked) = build(tempfile::tempdir().expect("a temporary folder"), &[]);
-    assert!(!asked.is_empty() && asked.iter().all(|status| *status == 200), "{asked:?}");
-    let (folder, asked) = build(folder, &[]);
-    assert_eq!(asked, [0; 0]);
-    let (_folder, asked) = build(folder, &["--refresh"]);
-    assert!(!asked.is_empty() && asked.iter().all(|status| *status == 304), "{asked:?}");
+    let (folder, requests) = build(tempfile::tempdir().expect("a temporary folder"), &[]);
+    assert!(!requests.is_empty() && requests.iter().all(|status| *status == 200), "{requests:?}");
+    let (folder, requests) = build(folder, &[]);
+    assert_eq!(requests, [0; 0]);
+    let (_folder, requests) = build(folder, &["--refresh"]);
+    assert!(!requests.is_empty() && requests.iter().all(|status| *status == 304), "{requests:?}");
 }
 
 #[test]
 fn fedora_out_of_reach() {
     let servers = "http://no-such-host.invalid";
-    let ran = Ran::new(&["--source", "fedora", "--servers", servers]);
+    let ran = CommandResult::new(&["--source", "fedora", "--servers", servers]);
     ran.assert_refused(&["asking Fedora for its releases", "no-such-host.invalid"]);
 
     // A server that is there and refuses is no reason to take other packages.
     let root = tempfile::tempdir().expect("a temporary folder");
     let server = fedora_mirror::serve(root.path()).expect("a server");
-    let ran = Ran::new(&["--source", "auto", "--servers", &server.url("")]);
+    let ran = CommandResult::new(&["--source", "auto", "--servers", &server.url("")]);
     assert!(!ran.good && ran.stderr.contains("404") && !ran.stderr.contains("apt"), "{}", ran.stderr);
 }
 
 #[test]
 fn a_real_mirrors_emulators_are_those_that_were_packaged() {
     let server = fedora_mirror::serve(&MIRROR.root).expect("a server");
-    let ran = Ran::new(&["--source", "fedora", "--servers", &server.url(""), "--key", key()]);
+    let ran = CommandResult::new(&["--source", "fedora", "--servers", &server.url(""), "--key", key()]);
     assert_eq!(ran.emulators(), all());
     for (name, target) in all().iter().zip(TARGETS) {
         let original = fs::read(emulator(target)).expect("an emulator");

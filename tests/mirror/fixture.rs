@@ -31,7 +31,7 @@ pub(crate) fn dist() -> &'static str {
 
 /// The shared mirror; nothing may be changed in it.
 pub(crate) static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
-    system::require(&[Tool::RPM, Tool::EMULATORS, Tool::NGINX]).expect("the tools of these tests");
+    system::require(&[Tool::RPM, Tool::EMULATORS]).expect("the tools of these tests");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mirror");
     let options = Options { updates: Updates::Newer, ..Options::quick(folder, TARGETS) };
     fedora_mirror::make(&options).expect("a mirror")
@@ -53,11 +53,11 @@ pub(crate) fn key() -> &'static str {
 }
 
 /// A copy of the shared mirror's release repository, to be spoilt.
-pub(crate) struct Copy {
+pub(crate) struct RepoCopy {
     folder: TempDir,
 }
 
-impl Copy {
+impl RepoCopy {
     /// The whole repository.
     pub(crate) fn repository() -> Self {
         Self::of(&MIRROR.repo())

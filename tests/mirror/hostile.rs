@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 
 use rpm::{BuildConfig, CompressionWithLevel, FileOptions, IndexData, IndexTag, PackageBuilder};
 
-use crate::command::{Ran, names};
+use crate::command::{CommandResult, names};
 use crate::fixture::{MIRROR, emulator, text};
-use crate::forge::{Built, build, cpio};
+use crate::rpm_forge::{Built, build, payload};
 
-pub(crate) fn extract(built: &Built) -> Ran {
-    Ran::new(&["--source", text(built.source()), "--no-signature"])
+pub(crate) fn extract(built: &Built) -> CommandResult {
+    CommandResult::new(&["--source", text(built.source()), "--no-signature"])
 }
 
 /// Lays out one of this machine's emulators.
@@ -84,8 +84,8 @@ fn names_that_lead_elsewhere_lead_nowhere() {
     });
     let ran = extract(&built);
     assert_eq!(ran.emulators(), ["qemu-alpha-static"]);
-    let licence = ran.out().join("licenses/qemu-user-static/climbed");
-    assert_eq!(fs::read_to_string(licence).expect("a file of our own"), "text");
+    let license = ran.out().join("licenses/qemu-user-static/climbed");
+    assert_eq!(fs::read_to_string(license).expect("a file of our own"), "text");
     assert_eq!(names(&ran.out()), ["binfmt.d", "emulators", "licenses", "record.json"]);
     assert_eq!(names(std::path::Path::new("/tmp")).iter().filter(|name| name.contains("climbed")).count(), 0);
 }
@@ -115,7 +115,7 @@ fn a_file_that_is_there_twice() {
     // The header lists it twice, and the archive holds it twice.
     let listed = built.forge(|forged| {
         forged.set(IndexTag::RPMTAG_BASENAMES, IndexData::StringArray(twice));
-        forged.payload = cpio(&[one, one]);
+        forged.payload = payload(&[one, one]);
     });
     extract(&listed).assert_refused(&["qemu-user-static-twice", "holds /usr/bin/qemu-alpha-static twice"]);
     // By numbers into the header's list, as archives of large files have it.
@@ -126,7 +126,7 @@ fn a_file_that_is_there_twice() {
             archive.extend_from_slice(&content);
             archive.resize(archive.len().next_multiple_of(4), 0);
         }
-        archive.extend(cpio(&[]));
+        archive.extend(payload(&[]));
         forged.payload = archive;
     });
     extract(&numbered).assert_refused(&["qemu-user-static-twice", "holds emulators/qemu-alpha-static twice"]);
@@ -212,9 +212,9 @@ fn a_file_that_the_archive_lacks() {
     let built = build("qemu-user-static-less", &["--define", "_binary_payload w0.gzdio"], &install, "/usr");
     let content = fs::read(emulator("alpha")).expect("an emulator");
     let one = ("./usr/bin/qemu-alpha-static", content.as_slice(), content.len() as u64);
-    let less = built.forge(|forged| forged.payload = cpio(&[one]));
+    let less = built.forge(|forged| forged.payload = payload(&[one]));
     assert_eq!(extract(&less).emulators(), ["qemu-alpha-static"]);
-    let none = built.forge(|forged| forged.payload = cpio(&[("./usr/unwanted", b"", 0)]));
+    let none = built.forge(|forged| forged.payload = payload(&[("./usr/unwanted", b"", 0)]));
     extract(&none).assert_refused(&["qemu-user-static-less", "lacks /usr/bin/qemu-alpha-static", "its header lists"]);
 }
 
@@ -234,12 +234,12 @@ fn sizes_that_do_not_fit() {
     extract(&sizes(vec![0, 0, length + 1])).assert_refused(&["qemu-alpha-static", "the header says"]);
     extract(&sizes(vec![0, 0, length - 1])).assert_refused(&["qemu-alpha-static", "the header says"]);
     extract(&sizes(vec![0, 0])).assert_refused(&["qemu-user-static-good", "unpacking"]);
-    let longer = good.forge(|forged| forged.payload = cpio(&[(name, &content, length + 40)]));
+    let longer = good.forge(|forged| forged.payload = payload(&[(name, &content, length + 40)]));
     extract(&longer).assert_refused(&["qemu-user-static-good", "the header says"]);
-    let unknown = good.forge(|forged| forged.payload = cpio(&[("./etc/passwd", b"x", 1)]));
+    let unknown = good.forge(|forged| forged.payload = payload(&[("./etc/passwd", b"x", 1)]));
     extract(&unknown).assert_refused(&["qemu-user-static-good", "does not know"]);
     // Found by fuzzing: the `rpm` crate takes memory for the name before it looks at the length.
-    let mut long = cpio(&[(name, &content, length)]);
+    let mut long = payload(&[(name, &content, length)]);
     long[6 + 8 * 11..][..8].copy_from_slice(b"ffffffff");
     let long = good.forge(|forged| forged.payload = long);
     extract(&long).assert_refused(&["qemu-user-static-good", "a name of 4294967295 bytes"]);

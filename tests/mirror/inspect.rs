@@ -12,14 +12,14 @@ use xtask::system;
 use xtask::system::host::Host;
 use xtask::workspace::workspace_root;
 
-use crate::command::Ran;
+use crate::command::CommandResult;
 use crate::fixture::{MIRROR, key, text};
 
 /// A build of two emulators, in a folder that goes with it.
-fn built() -> Ran {
+fn built() -> CommandResult {
     let repository = MIRROR.repo();
     let arguments = ["--source", text(&repository), "--key", key(), "--target", "arm", "386", "--offline"];
-    let built = Ran::build(tempfile::tempdir().expect("a temporary folder"), &arguments);
+    let built = CommandResult::build(tempfile::tempdir().expect("a temporary folder"), &arguments);
     assert!(built.good, "{}", built.stderr);
     built
 }
@@ -178,11 +178,11 @@ fn the_sbom_is_of_what_is_there() {
         string(file.unwrap_or_else(|| panic!("no {name}")), "SPDXID")
     };
     let meta = "qemu-user-static";
-    let licence = "./usr/share/licenses/qemu-user-static/COPYING";
+    let license = "./usr/share/licenses/qemu-user-static/COPYING";
     for (name, from) in [
         ("./usr/bin/qemu-arm-static", "qemu-user-static-arm"),
         ("./usr/bin/qemu-i386-static", "qemu-user-static-x86"),
-        (licence, meta),
+        (license, meta),
         ("./registrar", "registrar"),
     ] {
         let from = string(package(&document, from), "SPDXID");
@@ -269,7 +269,7 @@ fn inspect_prints_what_each_emulator_comes_from() {
     for (name, word) in [
         ("NEVRA", query("qemu-user-static-arm", "%{NAME}-%{EPOCH}:%{VERSION}-%{RELEASE}.%{ARCH}")),
         ("source", query("qemu-user-static-arm", "%{SOURCERPM}")),
-        ("licence", query("qemu-user-static-arm", "%.20{LICENSE}")),
+        ("license", query("qemu-user-static-arm", "%.20{LICENSE}")),
         ("digest", files["./usr/bin/qemu-arm-static"][..16].to_owned()),
         ("signer", MIRROR.key.fingerprint.clone()),
     ] {

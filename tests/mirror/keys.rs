@@ -10,10 +10,10 @@ use rpm::signature::pgp::Signer;
 use xtask::source::keyring_rpm;
 use xtask::verify::{Keys, Trust};
 
-use crate::command::Ran;
+use crate::command::CommandResult;
 use crate::fixture::{MIRROR, key, other_key, text};
-use crate::forge::{Built, build};
 use crate::gpg::Gpg;
+use crate::rpm_forge::{Built, build};
 use crate::signatures::{format_6, written};
 
 /// The mirror's key, as text.
@@ -68,12 +68,12 @@ fn useless() -> Vec<(String, &'static str, String)> {
 }
 
 /// What becomes of a file with these keys.
-fn with_key_file(content: impl AsRef<[u8]>) -> Ran {
+fn with_key_file(content: impl AsRef<[u8]>) -> CommandResult {
     with_key_files(&[content.as_ref()])
 }
 
 /// What becomes of several files of keys.
-fn with_key_files(contents: &[&[u8]]) -> Ran {
+fn with_key_files(contents: &[&[u8]]) -> CommandResult {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut arguments = vec!["--source".to_owned(), text(&MIRROR.repo()).into(), "--target".into(), "alpha".into()];
     for (index, content) in contents.iter().enumerate() {
@@ -81,7 +81,7 @@ fn with_key_files(contents: &[&[u8]]) -> Ran {
         fs::write(&file, content).expect("writing a file");
         arguments.extend(["--key".to_owned(), text(&file).into()]);
     }
-    Ran::new(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    CommandResult::new(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn subkeys_sign_while_they_are_of_use() {
     let file = gpg.0.path().join("public.asc");
     let run = || {
         fs::write(&file, gpg.export(&[&primary])).expect("writing a key");
-        Ran::new(&["--source", text(built.source()), "--key", text(&file)])
+        CommandResult::new(&["--source", text(built.source()), "--key", text(&file)])
     };
     let good = run();
     assert_eq!(good.emulators(), ["qemu-alpha-static"]);

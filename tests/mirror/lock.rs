@@ -6,10 +6,10 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::command::Ran;
-use crate::fixture::{Copy, MIRROR, TARGETS, dist, key, release, text};
-use crate::server::Fault;
-use crate::world::{World, assert_alpha};
+use crate::command::CommandResult;
+use crate::fake_fedora::{FakeFedora, assert_alpha};
+use crate::fixture::{MIRROR, RepoCopy, TARGETS, dist, key, release, text};
+use fedora_mirror::server::Fault;
 
 /// A lock in a folder of its own.
 struct Lock {
@@ -49,14 +49,14 @@ impl Lock {
     }
 
     /// Extracts what is locked.
-    fn extract(&self, source: &str) -> Ran {
-        Ran::new(&["--source", source, "--key", key(), "--locked", "--lock", &self.path()])
+    fn extract(&self, source: &str) -> CommandResult {
+        CommandResult::new(&["--source", source, "--key", key(), "--locked", "--lock", &self.path()])
     }
 }
 
 #[test]
 fn update_shows_what_is_new_and_writes_it() {
-    let copy = Copy::repository();
+    let copy = RepoCopy::repository();
     let repository = copy.path();
     let source = ["--source", text(&repository)];
     let lock = Lock::new();
@@ -82,7 +82,7 @@ fn update_shows_what_is_new_and_writes_it() {
 
 #[test]
 fn locked_takes_what_is_locked_though_there_is_newer() {
-    let copy = Copy::repository();
+    let copy = RepoCopy::repository();
     let lock = Lock::of(&copy.path());
     // The newer packages come into the same repository, beside the locked ones.
     copy.add(&MIRROR.updates());
@@ -91,14 +91,14 @@ fn locked_takes_what_is_locked_though_there_is_newer() {
     let record = fs::read_to_string(ran.out().join("record.json")).expect("the record");
     let [old, new] = [1, 2].map(|build| format!("-{build}{}.", dist()));
     assert!(record.contains(&old) && !record.contains(&new), "{record}");
-    let newest = Ran::new(&["--source", text(&copy.path()), "--key", key()]);
+    let newest = CommandResult::new(&["--source", text(&copy.path()), "--key", key()]);
     let record = fs::read_to_string(newest.out().join("record.json")).expect("the record");
     assert!(record.contains(&new), "without --locked the newest are taken: {record}");
 }
 
 #[test]
 fn locked_fails_where_it_cannot_be_exact() {
-    let copy = Copy::repository();
+    let copy = RepoCopy::repository();
     let lock = Lock::of(&copy.path());
     let package = copy.package("arm");
     copy.flip(&package, |length| length / 2);
@@ -106,16 +106,16 @@ fn locked_fails_where_it_cannot_be_exact() {
     fs::remove_file(&package).expect("removing a package");
     lock.extract(text(&copy.path())).assert_refused(&["qemu-user-static-arm", "No such file"]);
 
-    let other = Copy::repository();
+    let other = RepoCopy::repository();
     lock.extract(text(&other.path())).assert_refused(&["holds packages of", "--source"]);
     Lock::new().extract(text(&other.path())).assert_refused(&["there is no", "fetch.lock", "cargo xtask update"]);
-    let ran = Ran::new(&["--source", "apt", "--locked", "--lock", &lock.path()]);
+    let ran = CommandResult::new(&["--source", "apt", "--locked", "--lock", &lock.path()]);
     ran.assert_refused(&["--locked means nothing for packages of apt"]);
 }
 
 #[test]
 fn a_lock_that_is_none() {
-    let copy = Copy::repository();
+    let copy = RepoCopy::repository();
     for (content, words) in [
         ("", &["fetch.lock"][..]),
         ("{\"version\": 7}", &["is of version 7", "cargo xtask update"]),
@@ -142,29 +142,30 @@ fn locked_packages_in_the_cache_need_no_server() {
     drop(server);
     fs::remove_dir_all(first.out()).expect("removing what was extracted");
     let path = lock.path();
-    let again = Ran::again(first.into_folder(), &["--source", &url, "--key", key(), "--locked", "--lock", &path]);
+    let again =
+        CommandResult::again(first.into_folder(), &["--source", &url, "--key", key(), "--locked", "--lock", &path]);
     assert_eq!(again.emulators().len(), TARGETS.len());
 }
 
 #[test]
 fn locked_packages_of_fedora_need_no_metalink_and_in_the_end_no_mirror() {
-    let world = World::new(1);
-    let (lock, fingerprint, front) = (Lock::new(), MIRROR.key.fingerprint.as_str(), world.front.url(""));
-    let fedora = ["--source", "fedora", "--servers", &front, "--fingerprint", fingerprint];
-    lock.update(&[&fedora[..], &["--release", release()]].concat()).expect("a lock");
+    let fedora = FakeFedora::new(1);
+    let (lock, fingerprint, front) = (Lock::new(), MIRROR.key.fingerprint.as_str(), fedora.front.url(""));
+    let options = ["--source", "fedora", "--servers", &front, "--fingerprint", fingerprint];
+    lock.update(&[&options[..], &["--release", release()]].concat()).expect("a lock");
     let path = lock.path();
-    let locked = [&fedora[..], &["--locked", "--lock", &path, "--target", "alpha"]].concat();
+    let locked = [&options[..], &["--locked", "--lock", &path, "--target", "alpha"]].concat();
 
     // No metalinks: then what the download server has.
-    world.front.always("metalink", Fault::Status(404, None));
-    let ran = Ran::new(&locked);
+    fedora.front.always("metalink", Fault::Status(404, None));
+    let ran = CommandResult::new(&locked);
     assert_alpha(&ran, "without metalinks");
     assert!(ran.stderr.starts_with("warning: asking Fedora's own servers for what is locked"), "{}", ran.stderr);
-    assert!(!world.front.asked("pub/fedora/linux").is_empty());
+    assert!(!fedora.front.requests("pub/fedora/linux").is_empty());
 
     // Gone from everywhere but the build system.
-    world.front.always("pub/", Fault::Status(404, None));
-    let ran = Ran::new(&locked);
+    fedora.front.always("pub/", Fault::Status(404, None));
+    let ran = CommandResult::new(&locked);
     assert!(!ran.good && ran.stderr.contains("error: ") && ran.stderr.contains("404"), "{}", ran.stderr);
     let text = lock.text();
     let packages: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -176,11 +177,11 @@ fn locked_packages_of_fedora_need_no_metalink_and_in_the_end_no_mirror() {
         let build = word("source").trim_end_matches(".src.rpm").rsplitn(3, '-').map(str::to_owned).collect::<Vec<_>>();
         let key = fingerprint[fingerprint.len() - 8..].to_lowercase();
         let (arch, name) = (MIRROR.host, word("href").rsplit('/').next().expect("a name").to_owned());
-        world
+        fedora
             .front
             .put(&format!("packages/{}/{}/{}/data/signed/{key}/{arch}/{name}", build[2], build[1], build[0]), bytes);
     }
-    let ran = Ran::new(&locked);
+    let ran = CommandResult::new(&locked);
     assert_alpha(&ran, "from the build system");
-    assert!(!world.front.asked("data/signed").is_empty());
+    assert!(!fedora.front.requests("data/signed").is_empty());
 }

@@ -3,26 +3,25 @@
 //!
 //! The command is run as a user runs it; what it says and what it leaves behind is what is looked at.
 
-mod bombs;
 mod build;
 mod command;
 mod corpus;
+mod createrepo;
+mod decompression_bombs;
+mod fake_fedora;
 mod faults;
 mod fedora;
 mod fixture;
-mod forge;
 mod gpg;
 mod hostile;
 mod inspect;
 mod keys;
-mod killed;
 mod lock;
 mod network;
-mod others;
-mod server;
+mod rpm_forge;
+mod sigkill;
 mod signatures;
 mod sources;
 mod stage;
 mod swapped;
 mod witness;
-mod world;

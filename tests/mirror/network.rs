@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use fedora_mirror::{Options, emulators};
+use fedora_mirror::{Options, Server, emulators};
 
+use crate::fake_fedora::{ALPHA, FakeFedora, assert_alpha};
 use crate::fixture::MIRROR;
-use crate::server::{Fault, FaultServer, NOBODY};
-use crate::world::{ALPHA, World, assert_alpha};
+use fedora_mirror::server::{Fault, REFUSED};
 
 mod metalink;
 mod resume;
@@ -33,30 +33,30 @@ fn faults() -> Vec<(&'static str, Fault)> {
         ("compressed", Fault::Gzip),
         ("in circles", Fault::Redirect("{path}".into())),
         ("to a file", Fault::Redirect("file:///etc/passwd".into())),
-        ("to nobody", Fault::Redirect(format!("{NOBODY}{{path}}"))),
+        ("to nobody", Fault::Redirect(format!("{REFUSED}{{path}}"))),
     ]
 }
 
 #[test]
 fn a_mirror_that_fails_is_left_for_the_next() {
     for (what, fault) in faults() {
-        let world = World::new(2);
-        world.mirrors[0].always("", fault);
-        world.assert_alpha(what);
-        assert_eq!(world.mirrors[1].asked(ALPHA).len(), 1, "{what}");
+        let fedora = FakeFedora::new(2);
+        fedora.mirrors[0].always("", fault);
+        fedora.assert_alpha(what);
+        assert_eq!(fedora.mirrors[1].requests(ALPHA).len(), 1, "{what}");
     }
 }
 
 #[test]
 fn a_package_that_one_mirror_fails_to_give_is_asked_of_the_next() {
     for (what, fault) in faults() {
-        let world = World::new(2);
-        world.mirrors[0].always(ALPHA, fault);
-        world.assert_alpha(what);
-        let asked = |index: usize| world.mirrors[index].asked(ALPHA).len();
-        assert!(asked(0) >= 1 && asked(1) == 1, "{what}: {} and {}", asked(0), asked(1));
-        assert!(!world.mirrors[0].asked("repomd.xml").is_empty(), "{what}: it is the preferred one");
-        assert!(world.mirrors[1].asked("repomd.xml").is_empty(), "{what}: the other one is not");
+        let fedora = FakeFedora::new(2);
+        fedora.mirrors[0].always(ALPHA, fault);
+        fedora.assert_alpha(what);
+        let requests = |index: usize| fedora.mirrors[index].requests(ALPHA).len();
+        assert!(requests(0) >= 1 && requests(1) == 1, "{what}: {} and {}", requests(0), requests(1));
+        assert!(!fedora.mirrors[0].requests("repomd.xml").is_empty(), "{what}: it is the preferred one");
+        assert!(fedora.mirrors[1].requests("repomd.xml").is_empty(), "{what}: the other one is not");
     }
 }
 
@@ -70,26 +70,26 @@ fn a_mirror_that_has_failed_is_not_asked_for_other_files() {
         // Its other repository may be in order: index, list and two packages.
         ("another byte", Fault::FlipAt(10), 1 + 4),
     ] {
-        let world = World::new(2);
-        world.mirrors[0].times(1, "", fault);
-        world.assert_alpha(what);
-        assert_eq!(world.mirrors[0].asked("").len(), expected, "{what}: {:?}", world.mirrors[0].asked(""));
+        let fedora = FakeFedora::new(2);
+        fedora.mirrors[0].times(1, "", fault);
+        fedora.assert_alpha(what);
+        assert_eq!(fedora.mirrors[0].requests("").len(), expected, "{what}: {:?}", fedora.mirrors[0].requests(""));
     }
-    let world = World::new(1);
-    world.name_mirrors(&[NOBODY, &world.mirrors[0].url("")]);
-    world.assert_alpha("nobody there");
+    let fedora = FakeFedora::new(1);
+    fedora.name_mirrors(&[REFUSED, &fedora.mirrors[0].url("")]);
+    fedora.assert_alpha("nobody there");
 }
 
 #[test]
 fn files_that_a_mirror_lacks_are_asked_of_the_next_and_others_still_of_the_first() {
-    let world = World::new(2);
-    let lists = format!("{}/repodata/", world.repositories()[1]);
-    world.mirrors[0].always(&lists, Fault::Status(404, None));
-    let ran = world.run(&[]);
+    let fedora = FakeFedora::new(2);
+    let lists = format!("{}/repodata/", fedora.repositories()[1]);
+    fedora.mirrors[0].always(&lists, Fault::Status(404, None));
+    let ran = fedora.run(&[]);
     assert_eq!(ran.emulators().len(), 4);
-    assert_eq!(world.mirrors[0].asked("/Packages/").len(), 4);
-    let asked = world.mirrors[1].asked("");
-    assert!(asked.len() == 2 && asked.iter().all(|asked| asked.path.contains(&lists)), "{asked:?}");
+    assert_eq!(fedora.mirrors[0].requests("/Packages/").len(), 4);
+    let requests = fedora.mirrors[1].requests("");
+    assert!(requests.len() == 2 && requests.iter().all(|request| request.path.contains(&lists)), "{requests:?}");
 }
 
 #[test]
@@ -103,28 +103,28 @@ fn what_no_mirror_gives_is_refused_after_three_rounds() {
         ("in circles", Fault::Redirect("{path}".into()), "redirect", 1),
         ("to a file", Fault::Redirect("file:///etc/passwd".into()), "file", 1),
     ] {
-        let world = World::new(3);
-        for mirror in &world.mirrors {
+        let fedora = FakeFedora::new(3);
+        for mirror in &fedora.mirrors {
             mirror.always(ALPHA, fault.clone());
         }
-        let ran = world.run(&["--target", "alpha"]);
+        let ran = fedora.run(&["--target", "alpha"]);
         ran.assert_refused(&["none of 3 mirrors", ALPHA, words]);
-        for mirror in &world.mirrors {
+        for mirror in &fedora.mirrors {
             // A redirect is followed a few times.
-            let asked = mirror.asked(ALPHA).iter().filter(|asked| asked.status != 302).count();
+            let requests = mirror.requests(ALPHA).iter().filter(|request| request.status != 302).count();
             let expected = if what == "in circles" || what == "to a file" { 0 } else { rounds };
-            assert_eq!(asked, expected, "{what}");
+            assert_eq!(requests, expected, "{what}");
         }
     }
 }
 
 #[test]
 fn a_single_silent_mirror_is_waited_for_no_longer_than_wanted() {
-    let world = World::new(1);
-    world.mirrors[0].always(ALPHA, Fault::Silent);
+    let fedora = FakeFedora::new(1);
+    fedora.mirrors[0].always(ALPHA, Fault::Silent);
     let begun = Instant::now();
-    world.run(&["--target", "alpha"]).assert_refused(&[ALPHA, "timeout"]);
-    assert_eq!(world.mirrors[0].asked(ALPHA).len(), 3);
+    fedora.run(&["--target", "alpha"]).assert_refused(&[ALPHA, "timeout"]);
+    assert_eq!(fedora.mirrors[0].requests(ALPHA).len(), 3);
     // Three times a second, and pauses of up to 2.3 seconds; the rest is for a busy machine.
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
@@ -132,12 +132,12 @@ fn a_single_silent_mirror_is_waited_for_no_longer_than_wanted() {
 #[test]
 fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
     for (status, retry_after, least) in [(503, Some(3), 3000), (429, Some(3), 3000), (503, None, 500)] {
-        let world = World::new(1);
-        world.mirrors[0].times(1, ALPHA, Fault::Status(status, retry_after));
-        world.assert_alpha("a busy server");
-        let asked = world.mirrors[0].asked(ALPHA);
-        assert_eq!(asked.len(), 2);
-        let pause = asked[1].at - asked[0].at;
+        let fedora = FakeFedora::new(1);
+        fedora.mirrors[0].times(1, ALPHA, Fault::Status(status, retry_after));
+        fedora.assert_alpha("a busy server");
+        let requests = fedora.mirrors[0].requests(ALPHA);
+        assert_eq!(requests.len(), 2);
+        let pause = requests[1].at - requests[0].at;
         // A busy machine may take its time, but nobody waits without end.
         let (least, most) = (Duration::from_millis(least), Duration::from_secs(20));
         assert!((least..most).contains(&pause), "{status} {retry_after:?}: {pause:?}");
@@ -146,12 +146,12 @@ fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
 
 #[test]
 fn redirects_lead_to_other_servers() {
-    let (world, other) = (World::new(2), FaultServer::new(&MIRROR.root));
+    let (fedora, other) = (FakeFedora::new(2), Server::new(&MIRROR.root).expect("a server"));
     let place = other.url("");
-    world.mirrors[0].always("", Fault::Redirect(format!("{}{{path}}", place.trim_end_matches('/'))));
-    world.assert_alpha("another server");
-    assert_eq!(other.asked(ALPHA).len(), 1);
-    assert!(world.mirrors[1].asked("").is_empty());
+    fedora.mirrors[0].always("", Fault::Redirect(format!("{}{{path}}", place.trim_end_matches('/'))));
+    fedora.assert_alpha("another server");
+    assert_eq!(other.requests(ALPHA).len(), 1);
+    assert!(fedora.mirrors[1].requests("").is_empty());
 }
 
 #[test]
@@ -160,28 +160,28 @@ fn a_server_has_few_connections_at_once() {
     let targets = ["aarch64", "alpha", "arm", "hexagon", "hppa", "m68k", "or1k", "riscv64", "s390x"];
     let programs = folder.path().join("programs");
     std::fs::create_dir(&programs).expect("a folder");
-    emulators::pretend(&programs, MIRROR.host, &targets, "11.1.3").expect("emulators");
+    emulators::write_fake_emulators(&programs, MIRROR.host, &targets, "11.1.3").expect("emulators");
     let options = Options { emulators: vec![programs], ..Options::quick(folder.path().join("mirror"), &targets) };
-    let world = World::of(&fedora_mirror::make(&options).expect("a mirror"), 1);
-    world.mirrors[0].always("/Packages/", Fault::Late(Duration::from_millis(300)));
-    let ran = world.run(&[]);
+    let fedora = FakeFedora::of(&fedora_mirror::make(&options).expect("a mirror"), 1);
+    fedora.mirrors[0].always("/Packages/", Fault::Late(Duration::from_millis(300)));
+    let ran = fedora.run(&[]);
     assert_eq!(ran.emulators().len(), targets.len());
-    assert_eq!(world.mirrors[0].asked("/Packages/").len(), targets.len() + 1);
-    let most = world.mirrors[0].most_connections();
+    assert_eq!(fedora.mirrors[0].requests("/Packages/").len(), targets.len() + 1);
+    let most = fedora.mirrors[0].most_connections();
     assert!((2..=4).contains(&most), "{most} connections");
 }
 
 #[test]
 fn a_proxy_of_the_environment_is_used() {
-    let world = World::new(0);
-    world.name_mirrors(&["http://mirror.invalid"]);
-    let proxy = world.front.url("");
+    let fedora = FakeFedora::new(0);
+    fedora.name_mirrors(&["http://mirror.invalid"]);
+    let proxy = fedora.front.url("");
     let environment = [("http_proxy", proxy.trim_end_matches('/'))];
     let new = tempfile::tempdir().expect("a temporary folder");
-    let ran = world.told(new, "http://fedora.invalid", &["--target", "alpha"], &environment);
+    let ran = fedora.with_env(new, "http://fedora.invalid", &["--target", "alpha"], &environment);
     assert_alpha(&ran, "through a proxy");
-    assert_eq!(world.front.asked(ALPHA).len(), 1);
+    assert_eq!(fedora.front.requests(ALPHA).len(), 1);
     for server in ["fedora.invalid:80", "mirror.invalid:80"] {
-        assert!(!world.front.asked(server).is_empty(), "{server}");
+        assert!(!fedora.front.requests(server).is_empty(), "{server}");
     }
 }

@@ -18,10 +18,10 @@ use rpm::{
 };
 use xtask::system;
 
-use crate::command::Ran;
+use crate::command::CommandResult;
 use crate::fixture::{MIRROR, emulator, key, other_key, text};
-use crate::forge::{Built, build};
 use crate::gpg::Gpg;
+use crate::rpm_forge::{Built, build};
 
 /// A package in format 6 with one emulator, not signed.
 pub(crate) fn format_6() -> Package {
@@ -57,7 +57,7 @@ fn format_6_and_several_signatures() {
         if keys.is_empty() {
             arguments.push("--no-signature");
         }
-        Ran::new(&arguments)
+        CommandResult::new(&arguments)
     };
     let (mine, others) = (Path::new(key()), other.public.as_path());
     assert_eq!(extract(&package, &[]).emulators(), ["qemu-alpha-static"]);
@@ -123,7 +123,7 @@ fn signatures_past_their_time_or_with_something_unknown() {
             .map(|option| from_now(option).map_or_else(|| option.to_owned(), |time| time.to_string()))
             .collect();
         let (built, file) = signed_by_gpg(&gpg, &options.iter().map(String::as_str).collect::<Vec<_>>());
-        let ran = Ran::new(&["--source", text(built.source()), "--key", text(&file)]);
+        let ran = CommandResult::new(&["--source", text(built.source()), "--key", text(&file)]);
         match words {
             None => assert_eq!(ran.emulators(), ["qemu-alpha-static"], "{options:?}"),
             Some(words) => ran.assert_refused(&["qemu-user-static-six", "is signed by", &signer, "is bad", words]),
@@ -190,7 +190,7 @@ fn signatures_with_subpackets_of_unknown_kinds() {
         signature.to_writer_with_header(&mut bytes).expect("a signature");
         package.apply_signature(bytes).expect("a signature");
         let built = written(&package);
-        let ran = Ran::new(&["--source", text(built.source()), "--key", key()]);
+        let ran = CommandResult::new(&["--source", text(built.source()), "--key", key()]);
         match words {
             None => assert_eq!(ran.emulators(), ["qemu-alpha-static"], "{what}"),
             Some(words) => ran.assert_refused(&["is signed by", &MIRROR.key.fingerprint, "is bad", words]),
@@ -236,7 +236,7 @@ fn more_signatures_than_a_package_has() {
         });
     package.metadata.signature = Header::from_entries(signature, IndexSignatureTag::HEADER_SIGNATURES);
     let built = written(&package);
-    let ran = Ran::new(&["--source", text(built.source()), "--key", key()]);
+    let ran = CommandResult::new(&["--source", text(built.source()), "--key", key()]);
     ran.assert_refused(&["qemu-user-static-six", "carries 17 signatures, at most 16"]);
 }
 
@@ -255,7 +255,7 @@ fn a_signature_by_way_of_sha_1() {
         sign.arg("--define").arg(definition);
     }
     system::run(sign.arg("--addsign").arg(&built.path)).expect("signing a package");
-    let ran = Ran::new(&["--source", text(built.source()), "--key", key()]);
+    let ran = CommandResult::new(&["--source", text(built.source()), "--key", key()]);
     ran.assert_refused(&["qemu-user-static-old", "is signed by", &MIRROR.key.fingerprint, "can be forged"]);
 }
 
@@ -269,6 +269,6 @@ fn a_payload_without_the_digest_that_a_signature_covers() {
     package.clear_signatures().expect("new digests");
     package.sign(signer(&MIRROR.key)).expect("a signature");
     let built = written(&package);
-    let ran = Ran::new(&["--source", text(built.source()), "--key", key()]);
+    let ran = CommandResult::new(&["--source", text(built.source()), "--key", key()]);
     ran.assert_refused(&["qemu-user-static-six", "holds no SHA-256 of its payload"]);
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::command::{Ran, files, names};
+use crate::command::{CommandResult, files, names};
 use crate::fixture::Content::Bytes;
-use crate::fixture::{Copy, MIRROR, TARGETS, emulator, key, package, text};
+use crate::fixture::{MIRROR, RepoCopy, TARGETS, emulator, key, package, text};
 
 /// File names of the mirror's emulators.
 fn all() -> Vec<String> {
@@ -17,7 +17,7 @@ fn all() -> Vec<String> {
 
 /// That what came out is what the machine's emulators are.
 #[track_caller]
-fn assert_original(ran: &Ran) {
+fn assert_original(ran: &CommandResult) {
     for name in ran.emulators() {
         let target = name.trim_start_matches("qemu-").trim_end_matches("-static");
         let read = |path: &Path| fs::read(path).expect("an emulator");
@@ -27,7 +27,7 @@ fn assert_original(ran: &Ran) {
 
 #[test]
 fn a_folder_with_a_repository() {
-    let ran = Ran::new(&["--source", text(&MIRROR.repo()), "--key", key()]);
+    let ran = CommandResult::new(&["--source", text(&MIRROR.repo()), "--key", key()]);
     assert_eq!(ran.emulators(), all());
     assert_original(&ran);
     let confs: Vec<_> =
@@ -42,31 +42,31 @@ fn a_folder_with_a_repository() {
 
 #[test]
 fn a_folder_of_packages() {
-    let copy = Copy::packages();
-    let ran = Ran::new(&["--source", text(&copy.path()), "--key", key()]);
+    let copy = RepoCopy::packages();
+    let ran = CommandResult::new(&["--source", text(&copy.path()), "--key", key()]);
     assert_eq!(ran.emulators(), all());
     assert_original(&ran);
 }
 
 #[test]
 fn a_folder_with_something_else_named_as_a_package() {
-    let copy = Copy::packages();
+    let copy = RepoCopy::packages();
     let (arm, moved) = (copy.package("arm"), copy.path().join("elsewhere"));
     fs::rename(&arm, &moved).expect("moving a package");
     symlink(&moved, &arm).expect("a link");
     let folder = copy.path();
     let arguments = ["--source", text(&folder), "--key", key()];
-    assert_eq!(Ran::new(&arguments).emulators(), all(), "a link to a package is as good");
+    assert_eq!(CommandResult::new(&arguments).emulators(), all(), "a link to a package is as good");
 
     let odd = folder.join("qemu-user-static-odd-1-1.x86_64.rpm");
     nix::unistd::mkfifo(&odd, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
-    Ran::new(&arguments).assert_refused(&["qemu-user-static-odd", "no regular file"]);
+    CommandResult::new(&arguments).assert_refused(&["qemu-user-static-odd", "no regular file"]);
     fs::remove_file(&odd).expect("removing the pipe");
     fs::create_dir(&odd).expect("a folder");
-    Ran::new(&arguments).assert_refused(&["qemu-user-static-odd", "no regular file"]);
+    CommandResult::new(&arguments).assert_refused(&["qemu-user-static-odd", "no regular file"]);
     fs::remove_dir(&odd).expect("removing the folder");
     symlink("nowhere", &odd).expect("a link to nothing");
-    Ran::new(&arguments).assert_refused(&["qemu-user-static-odd", "No such file"]);
+    CommandResult::new(&arguments).assert_refused(&["qemu-user-static-odd", "No such file"]);
 }
 
 #[test]
@@ -74,14 +74,14 @@ fn a_url_and_then_its_cache() {
     let server = fedora_mirror::serve(&MIRROR.root).expect("a server");
     let url = server.url(&MIRROR.repo_path);
     let arguments = ["--source", url.as_str(), "--key", key()];
-    let first = Ran::new(&arguments);
+    let first = CommandResult::new(&arguments);
     assert_eq!(first.emulators(), all());
     assert_original(&first);
-    let again = Ran::again(first.into_folder(), &arguments);
+    let again = CommandResult::again(first.into_folder(), &arguments);
     assert!(again.stdout.contains(", unchanged in "), "{}", again.stdout);
     drop(server);
     fs::remove_dir_all(again.out()).expect("removing what was extracted");
-    let offline = Ran::again(again.into_folder(), &[&arguments[..], &["--offline"]].concat());
+    let offline = CommandResult::again(again.into_folder(), &[&arguments[..], &["--offline"]].concat());
     assert_eq!(offline.emulators(), all());
     assert_original(&offline);
 }
@@ -91,7 +91,7 @@ fn a_damaged_cache_is_fetched_again() {
     let server = fedora_mirror::serve(&MIRROR.root).expect("a server");
     let url = server.url(&MIRROR.repo_path);
     let arguments = ["--source", url.as_str(), "--key", key()];
-    let first = Ran::new(&arguments);
+    let first = CommandResult::new(&arguments);
     first.emulators();
     let folder = first.into_folder();
     let cache = folder.path().join("target/fetch/cache/files");
@@ -99,14 +99,14 @@ fn a_damaged_cache_is_fetched_again() {
         fs::write(cache.join(name), "damaged").expect("damaging the cache");
     }
     fs::remove_dir_all(folder.path().join("out")).expect("removing what was extracted");
-    let again = Ran::again(folder, &arguments);
+    let again = CommandResult::again(folder, &arguments);
     assert_eq!(again.emulators(), all());
     assert_original(&again);
 }
 
 #[test]
 fn offline_without_a_cache() {
-    let ran = Ran::new(&["--source", "http://127.0.0.1:9/os", "--key", key(), "--offline"]);
+    let ran = CommandResult::new(&["--source", "http://127.0.0.1:9/os", "--key", key(), "--offline"]);
     ran.assert_refused(&["repomd.xml", "not in the cache", "without --offline"]);
 }
 
@@ -114,7 +114,7 @@ fn offline_without_a_cache() {
 fn a_selection_fetches_only_what_it_needs() {
     let server = fedora_mirror::serve(&MIRROR.root).expect("a server");
     let url = server.url(&MIRROR.repo_path);
-    let ran = Ran::new(&["--source", &url, "--key", key(), "--target", "linux/386,armhf"]);
+    let ran = CommandResult::new(&["--source", &url, "--key", key(), "--target", "linux/386,armhf"]);
     assert_eq!(ran.emulators(), ["qemu-arm-static", "qemu-i386-static"]);
     let fetched = files(&ran.out().join("../target/fetch/cache/files"));
     assert!(fetched.iter().any(|name| name.contains("qemu-user-static-arm-")), "{fetched:?}");
@@ -124,20 +124,20 @@ fn a_selection_fetches_only_what_it_needs() {
 #[test]
 fn this_machines_packages_where_fedora_has_no_address() {
     let arguments = ["--source", "auto", "--servers", "http://no-such-host.invalid", "--target", "alpha"];
-    let ran = Ran::new(&arguments);
+    let ran = CommandResult::new(&arguments);
     assert_eq!(ran.emulators(), ["qemu-alpha-static"]);
     assert!(ran.stderr.contains("\nwarning: Fedora's packages cannot be had"), "{}", ran.stderr);
     assert!(ran.stdout.contains("proven by the package manager"), "{}", ran.stdout);
 
-    let offline = Ran::again(ran.into_folder(), &[&arguments[..], &["--offline"]].concat());
+    let offline = CommandResult::again(ran.into_folder(), &[&arguments[..], &["--offline"]].concat());
     assert_eq!(offline.emulators(), ["qemu-alpha-static"]);
 
-    let ran = Ran::new(&[&arguments[..], &["--key", key()]].concat());
+    let ran = CommandResult::new(&[&arguments[..], &["--key", key()]].concat());
     assert!(!ran.good && ran.stderr.lines().count() == 2, "{}", ran.stderr);
     for word in ["\nerror: packages that --key has signed", "no-such-host.invalid"] {
         assert!(ran.stderr.contains(word), "{}", ran.stderr);
     }
-    let ran = Ran::new(&["--source", "apt", "--key", key()]);
+    let ran = CommandResult::new(&["--source", "apt", "--key", key()]);
     ran.assert_refused(&["--key means nothing for packages of apt"]);
 }
 
@@ -145,7 +145,7 @@ fn this_machines_packages_where_fedora_has_no_address() {
 fn in_ci_another_distribution_is_taken_only_where_that_is_typed() {
     let run = |more: &[&str]| {
         let arguments = [&["--servers", "http://no-such-host.invalid", "--target", "alpha"], more].concat();
-        Ran::told(tempfile::tempdir().expect("a temporary folder"), &arguments, &[("CI", "true")])
+        CommandResult::with_env(tempfile::tempdir().expect("a temporary folder"), &arguments, &[("CI", "true")])
     };
     let begun = Instant::now();
     let refused = run(&[]);
@@ -172,7 +172,7 @@ fn an_unknown_target_still_comes_out() {
         ("/usr/bin/qemu-z80-static", Bytes(&emulator)),
         ("/usr/lib/binfmt.d/qemu-z80-static.conf", Bytes(conf)),
     ]);
-    let ran = Ran::new(&["--source", text(folder.path()), "--key", key()]);
+    let ran = CommandResult::new(&["--source", text(folder.path()), "--key", key()]);
     assert_eq!(ran.emulators(), ["qemu-z80-static"]);
     assert_eq!(names(&ran.out().join("binfmt.d")), ["qemu-z80.conf"]);
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::command::{Ran, files};
+use crate::command::{CommandResult, files};
 use crate::fixture::{MIRROR, key, text};
 
 /// The options of all runs here.
@@ -16,16 +16,16 @@ fn arguments(repository: &str) -> [&str; 6] {
 fn a_damaged_folder_heals() {
     let repository = MIRROR.repo();
     let arguments = arguments(text(&repository));
-    let mut ran = Ran::new(&arguments);
+    let mut ran = CommandResult::new(&arguments);
     for path in ["emulators/qemu-arm-static", "binfmt.d/qemu-arm.conf", "licenses/qemu-user-static/COPYING"] {
-        ran = Ran::again(ran.into_folder(), &arguments);
+        ran = CommandResult::again(ran.into_folder(), &arguments);
         assert!(ran.good && ran.stdout.contains("unchanged"), "{}{}", ran.stdout, ran.stderr);
         let path = ran.out().join(path);
         let whole = fs::read(&path).expect("an extracted file");
         let mut damaged = whole.clone();
         *damaged.last_mut().expect("some bytes") ^= 1;
         fs::write(&path, damaged).expect("damaging it");
-        ran = Ran::again(ran.into_folder(), &arguments);
+        ran = CommandResult::again(ran.into_folder(), &arguments);
         assert!(ran.good && !ran.stdout.contains("unchanged"), "{}: {}{}", path.display(), ran.stdout, ran.stderr);
         assert!(fs::read(&path).expect("the file") == whole, "{} is still damaged", path.display());
     }
@@ -35,7 +35,7 @@ fn a_damaged_folder_heals() {
 fn the_folder_of_an_older_version_is_replaced() {
     let repository = MIRROR.repo();
     let arguments = arguments(text(&repository));
-    let ran = Ran::new(&arguments);
+    let ran = CommandResult::new(&arguments);
     let path = ran.out().join("record.json");
     let record = fs::read(&path).expect("the record");
     let mut older: Value = serde_json::from_slice(&record).expect("JSON");
@@ -47,7 +47,7 @@ fn the_folder_of_an_older_version_is_replaced() {
     }
     fs::write(&path, older.to_string()).expect("an older record");
     let before = files(&ran.out());
-    let ran = Ran::again(ran.into_folder(), &arguments);
+    let ran = CommandResult::again(ran.into_folder(), &arguments);
     assert!(ran.good && ran.stdout.contains("verified and extracted"), "{}{}", ran.stdout, ran.stderr);
     assert_eq!(fs::read(&path).expect("the record"), record);
     assert_eq!(files(&ran.out()), before);

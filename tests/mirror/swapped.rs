@@ -17,7 +17,7 @@ use xtask::verify::{self, Keys, Trust};
 
 use crate::command::names;
 use crate::fixture::{MIRROR, key};
-use crate::forge::{Built, build};
+use crate::rpm_forge::{Built, build};
 use crate::signatures::{format_6, written};
 
 /// A signed package with an emulator, whose payload stands in the file as it is: a byte of it is a byte of a file.

@@ -107,8 +107,8 @@ pub(crate) const FACTS: &[Fact] = &[
         expected: |machine| match machine.entries_need_a_mount {
             false => &["register: 0", "aarch64 runs", "aarch64 runs"],
             true => &[
-                "register: 1, handlers would vanish with this container: use -v /proc/sys/fs/binfmt_misc:/binfmt_misc, \
-                 or --stay, or on the host, which has none mounted: mount -t binfmt_misc binfmt_misc \
+                "register: 1, handlers would disappear with this container: use -v /proc/sys/fs/binfmt_misc:/binfmt_misc, \
+                 or --stay; on the host, if not mounted there: mount -t binfmt_misc binfmt_misc \
                  /proc/sys/fs/binfmt_misc",
                 "aarch64 does not run",
                 "aarch64 does not run",
@@ -165,8 +165,8 @@ pub(crate) const FACTS: &[Fact] = &[
                  host's root (this is root of user:[]), or with -v /proc/sys/fs/binfmt_misc:/binfmt_misc",
                 "aarch64 does not run",
                 "unregister: 0",
-                "run: 125, a user namespace has no binfmt_misc of its own here: that needs Linux 6.7, and no AppArmor that \
-                 forbids it (sysctl kernel.apparmor_restrict_unprivileged_userns)",
+                "run: 125, user namespaces cannot mount binfmt_misc here: it needs Linux 6.7, and AppArmor must allow \
+                 it (sysctl kernel.apparmor_restrict_unprivileged_userns)",
                 "aarch64 does not run",
             ],
             true => &["register: 0", "aarch64 runs", "unregister: 0", "run: 29", "aarch64 does not run"],
@@ -254,8 +254,8 @@ pub(crate) const FACTS: &[Fact] = &[
                 ($command:literal) => {
                     concat!(
                         $command,
-                        ": 1, --scope userns: this is no user namespace with handlers of its own, but the machine's; \
-                         leave it out, or run this by podman unshare"
+                        ": 1, --scope userns: this is the host's initial user namespace; \
+                         leave the option out, or use podman unshare"
                     )
                 };
             }

@@ -9,9 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use tests::cpio;
 
 use crate::debian::Files;
-use crate::initramfs::Initramfs;
 
 /// How long a machine may take: many times what it takes emulated on a busy machine.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -26,14 +26,19 @@ const INIT: &str = include_str!("init.sh");
 const PRELUDE: &str = include_str!("prelude.sh");
 
 /// What each step has said, by its name.
-pub(crate) type Said = BTreeMap<String, String>;
+pub(crate) type StepOutput = BTreeMap<String, String>;
 
 /// Boots a kernel with additional parameters and does the steps, given as names and scripts; `programs` is what else
 /// there is in the machine.
 ///
 /// # Errors
 /// If the machine does not boot, or stops before its last step; then with what it has said.
-pub(crate) fn boot(files: &Files, parameters: &str, programs: Initramfs, steps: &[(&str, &str)]) -> Result<Said> {
+pub(crate) fn boot(
+    files: &Files,
+    parameters: &str,
+    programs: cpio::Writer,
+    steps: &[(&str, &str)],
+) -> Result<StepOutput> {
     let scratch = tempfile::tempdir().context("making a folder for a machine")?;
     let path = |name: &str| scratch.path().join(name);
     fs::write(path("initramfs"), initramfs(files, programs, steps)?).context("writing the machine's files")?;
@@ -52,23 +57,23 @@ pub(crate) fn boot(files: &Files, parameters: &str, programs: Initramfs, steps: 
     ended.and_then(|()| read(&said)).with_context(|| format!("its steps have said:\n{said}its console:\n{console}"))
 }
 
-fn initramfs(files: &Files, mut all: Initramfs, steps: &[(&str, &str)]) -> Result<Vec<u8>> {
-    all.folder("steps")?;
+fn initramfs(files: &Files, mut all: cpio::Writer, steps: &[(&str, &str)]) -> Result<Vec<u8>> {
+    all.folder("steps");
     let read = |path: &Path| fs::read(path).with_context(|| format!("reading {}", path.display()));
-    all.program("init", INIT.as_bytes())?;
-    all.program("busybox", &read(&files.busybox)?)?;
+    all.program("init", INIT.as_bytes());
+    all.program("busybox", &read(&files.busybox)?);
     let module = files.module.file_name().context("a module's name")?;
-    all.program(&module.to_string_lossy(), &read(&files.module)?)?;
-    all.program("prelude", PRELUDE.as_bytes())?;
+    all.program(&module.to_string_lossy(), &read(&files.module)?);
+    all.program("prelude", PRELUDE.as_bytes());
     for (name, script) in steps {
-        all.program(&format!("steps/{name}"), [". /prelude\n", script, "\n"].concat().as_bytes())?;
+        all.program(&format!("steps/{name}"), [". /prelude\n", script, "\n"].concat().as_bytes());
     }
-    Ok(all.finish()?)
+    Ok(all.finish())
 }
 
 /// What came over the second serial line, by step.
-fn read(text: &str) -> Result<Said> {
-    let mut steps = Said::new();
+fn read(text: &str) -> Result<StepOutput> {
+    let mut steps = StepOutput::new();
     let mut current: Option<(String, String)> = None;
     for line in text.lines() {
         match (line.split_once(' ').unwrap_or((line, "")), &mut current) {

@@ -6,7 +6,6 @@
 
 mod debian;
 mod facts;
-mod initramfs;
 mod machine;
 
 use std::fs;
@@ -17,14 +16,13 @@ use anyhow::{Context, Result, ensure};
 use codegen::probe;
 use codegen::targets::{TARGETS, Target};
 use libtest_mimic::{Arguments, Failed, Trial};
-use tests::emulators;
+use tests::{cpio, emulators};
 use xtask::build::compile;
 use xtask::system;
 use xtask::system::host::Host;
 
 use facts::{FACTS, FOREIGN, Fact};
-use initramfs::Initramfs;
-use machine::Said;
+use machine::StepOutput;
 
 /// A kernel, how it is booted, and how it differs from others.
 pub(crate) struct Machine {
@@ -83,7 +81,7 @@ fn main() -> ExitCode {
 
 impl Fact {
     /// Compares what the step of this fact has said with what it should.
-    fn check(&self, machine: &Machine, said: &OnceLock<Result<Said, String>>) -> Result<(), Failed> {
+    fn check(&self, machine: &Machine, said: &OnceLock<Result<StepOutput, String>>) -> Result<(), Failed> {
         let mut is_first = false;
         let said = said.get_or_init(|| {
             is_first = true;
@@ -109,8 +107,8 @@ impl Machine {
     }
 
     /// Does all steps, and says what each has said.
-    fn boot(&self) -> Result<Said> {
-        static PROGRAMS: OnceLock<Result<Initramfs, String>> = OnceLock::new();
+    fn boot(&self) -> Result<StepOutput> {
+        static PROGRAMS: OnceLock<Result<cpio::Writer, String>> = OnceLock::new();
         let programs = PROGRAMS.get_or_init(|| programs().map_err(|error| format!("{error:#}")));
         let programs = programs.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
         ensure!(cfg!(target_arch = "x86_64"), "these kernels, and the registrar for them, are x86_64's");
@@ -123,25 +121,25 @@ impl Machine {
 }
 
 /// What is the same in all machines: `registrar`, emulators, test programs.
-fn programs() -> Result<Initramfs> {
-    let mut programs = Initramfs::new();
+fn programs() -> Result<cpio::Writer> {
+    let mut programs = cpio::Writer::default();
     for folder in ["usr", "usr/bin", "probe"] {
-        programs.folder(folder)?;
+        programs.folder(folder);
     }
     // Of all targets, whichever emulators this machine has.
     let registrar = compile::registrar(Host::named(None)?, None, false)?;
-    programs.program("registrar", &fs::read(registrar).context("reading registrar")?)?;
+    programs.program("registrar", &fs::read(registrar).context("reading registrar")?);
     for target in TARGETS {
         let emulator = format!("usr/bin/qemu-{}-static", target.qemu);
         if EMULATED.contains(&target.qemu) {
             let content = fs::read(emulators::path(target.qemu)).context("reading an emulator")?;
-            programs.program(&emulator, &content)?;
+            programs.program(&emulator, &content);
         } else {
-            programs.link(&emulator, &format!("qemu-{}-static", EMULATED[0]))?;
+            programs.link(&emulator, &format!("qemu-{}-static", EMULATED[0]));
         }
-        programs.program(&format!("probe/{}", target.qemu), &probe::executable(target, target.machines[0])?)?;
+        programs.program(&format!("probe/{}", target.qemu), &probe::executable(target, target.machines[0])?);
     }
-    programs.program("29", &fast_program()?)?;
+    programs.program("29", &fast_program()?);
     Ok(programs)
 }
 

@@ -90,7 +90,6 @@ impl Tool {
         &["gnupg2", "/usr/bin/gpgconf", "/usr/bin/gpg-agent"],
     );
     /// Serves a mirror.
-    pub const NGINX: Self = tool(&[Program("nginx")], &["nginx"], &["nginx-core"]);
     pub(crate) const GIT: Self = tool(&[Program("git")], &["git"], &["git-core"]);
     /// Makes certificates.
     pub const OPENSSL: Self = tool(&[Program("openssl")], &["openssl"], &["openssl"]);

@@ -1,4 +1,7 @@
 //! No module of a crate imports a module that imports it, directly or through others.
+//!
+//! In `registrar` a module counts with all below it: what imports `cli` depends on `cli::args` too, and only a parent and
+//! its children may import each other. In the other crates, folders may, their modules may not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,7 +23,10 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// Crates, each with the fewest modules that it has.
-const CRATES: [(&str, usize); 3] = [("codegen", 8), ("registrar", 50), ("xtask", 50)];
+const CRATES: [(&str, usize); 3] = [("codegen", 8), (BY_FOLDERS, 50), ("xtask", 50)];
+
+/// The crate whose folders import each other no more than their modules do.
+const BY_FOLDERS: &str = "registrar";
 
 /// The text of each module of a crate without its tests and comments.
 fn modules(name: &str) -> BTreeMap<String, String> {
@@ -84,7 +90,7 @@ fn named(module: &str, text: &str) -> Vec<String> {
 /// What each module imports. A parent declares its children; that is no import.
 fn imports(modules: &BTreeMap<String, String>) -> Imports {
     let longest = |path: &str| {
-        let mut path = path.trim().trim_end_matches("::self");
+        let mut path = path.split(" as ").next()?.trim().trim_end_matches("::self");
         while !modules.contains_key(path) {
             path = path.rsplit_once("::")?.0;
         }
@@ -98,8 +104,31 @@ fn imports(modules: &BTreeMap<String, String>) -> Imports {
     modules.iter().map(import).collect()
 }
 
-/// A way from a module back to itself, if there is one.
-fn circle(imports: &Imports) -> Option<Vec<String>> {
+/// Imports between the children of `parent`, each taken with all modules below it.
+fn siblings(imports: &Imports, parent: &str) -> Imports {
+    let child = |module: &str| {
+        let below = if parent.is_empty() { module } else { module.strip_prefix(parent)?.strip_prefix("::")? };
+        let name = below.split("::").next()?;
+        Some(module[..module.len() - below.len() + name.len()].to_owned())
+    };
+    let mut siblings = Imports::new();
+    for (module, imported) in imports {
+        let Some(from) = child(module) else { continue };
+        let others: Vec<_> = imported.iter().filter_map(|other| child(other)).filter(|other| *other != from).collect();
+        siblings.entry(from).or_default().extend(others);
+    }
+    siblings
+}
+
+/// A circle in the imports of a crate, if there is one.
+fn circle(name: &str, imports: &Imports) -> Option<Vec<String>> {
+    let mut parents = std::iter::once("").chain(imports.keys().map(String::as_str));
+    cycle(imports)
+        .or_else(|| parents.find_map(|parent| cycle(&siblings(imports, parent))).filter(|_| name == BY_FOLDERS))
+}
+
+/// A path from a node back to itself.
+fn cycle(imports: &Imports) -> Option<Vec<String>> {
     fn visit(imports: &Imports, way: &mut Vec<String>, done: &mut BTreeSet<String>) -> Option<Vec<String>> {
         let module = way.last()?.clone();
         for next in imports.get(&module).into_iter().flatten() {
@@ -126,7 +155,7 @@ fn no_module_imports_one_that_imports_it() {
     for (name, fewest) in CRATES {
         let modules = modules(name);
         assert!(modules.len() >= fewest, "{name}: {:?}", modules.keys());
-        assert_eq!(circle(&imports(&modules)), None, "{name}");
+        assert_eq!(circle(name, &imports(&modules)), None, "{name}");
     }
 }
 
@@ -136,14 +165,15 @@ fn a_circle_is_found() {
     for (name, below, above) in [
         ("registrar", "sys", "commands::register"),
         ("registrar", "binfmt_misc::mount", "binfmt_misc::locate"),
-        ("registrar", "request", "cli::args"),
+        ("registrar", "request", "cli"),
+        ("registrar", "plan", "verify"),
         ("xtask", "verify::digest", "pipeline"),
         ("xtask", "repo::repo_package", "repo::resolve"),
         ("codegen", "handler", "table"),
     ] {
         let mut imports = imports(&modules(name));
         imports.entry(below.into()).or_default().insert(above.into());
-        let circle = circle(&imports).unwrap_or_default();
+        let circle = circle(name, &imports).unwrap_or_default();
         assert!(circle.iter().any(|module| module == below), "{below} imports {above}: {circle:?}");
     }
     let text = "use crate::cli::{self, args::{parse, Error}};\nfn f() { crate::sys::errno() }\nuse super::mount::Rule;";

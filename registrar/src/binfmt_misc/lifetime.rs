@@ -4,20 +4,21 @@
 //! Entries used to keep their file system alive. Since Linux 6.7 they vanish with its last mount, and so with a container
 //! that has mounted it for itself.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::{self, ExitCode};
 use std::time::Duration;
-use std::{process, thread};
 
 use nix::errno::Errno;
 use nix::mount::{mount, umount};
 use nix::sched::{CloneFlags, setns, unshare};
 
-use super::BinfmtMount;
 use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Mounted, Timestamp};
-use super::userns::has_instances;
+use super::userns::{self, has_instances};
+use super::{BinfmtMount, helper};
 use crate::sys::{self, errno};
 use crate::table::{NAME_SUFFIXES, TABLE};
 
@@ -62,13 +63,13 @@ impl InstanceAge {
 }
 
 impl BinfmtMount {
-    /// Whether entries would vanish as soon as this run's mount does. To be asked with the lock: who had it before may
-    /// have held the instance, and have given it up.
+    /// Whether entries would vanish with this run's mount. To be called with the lock: its last owner may have held the
+    /// instance, and released it since.
     pub(super) fn depends_on_our_mount(&self) -> bool {
         self.age_in_need() == Some(InstanceAge::New)
     }
 
-    /// Whether who made the instance may be about to give it up.
+    /// The creator is under 1 s old and may still unmount it.
     pub(super) fn creator_may_unmount(&self) -> bool {
         self.age_in_need() == Some(InstanceAge::Young)
     }
@@ -110,7 +111,7 @@ pub(super) fn needs_its_mount(folder: &Path, age: InstanceAge) -> bool {
 fn trial_vanishes(folder: &Path) -> bool {
     let Some(handler) = TABLE.handlers.first() else { return true };
     let name = handler.name_with(NAME_SUFFIXES[0]);
-    let entry = folder.join(&name);
+    let entry = folder.join(&*name);
     let line = format!(":{name}:M::trial of registrar::/nonexistent/{}:", handler.emulator);
     let trial = || {
         fs::write(folder.join("register"), line)?;
@@ -148,7 +149,10 @@ pub(crate) fn lasting(folder: &BinfmtMount) -> Lifetime {
     let (ours, firsts) = (mount_namespace("self"), mount_namespace("1"));
     // PID 1 of a container is not the host's.
     let is_host_in_sight = sys::namespace("self", "pid").as_deref() == Some(sys::INITIAL_PID_NAMESPACE);
-    if is_host_in_sight && firsts.is_some() && (ours == firsts || mount_for_first_process().is_ok()) {
+    if is_host_in_sight
+        && firsts.is_some()
+        && (ours == firsts || helper::start(helper::MOUNT_FOR_FIRST, Path::new(DEFAULT_MOUNT)).is_ok())
+    {
         Lifetime::Permanent
     } else if is_kept(ours.as_deref()) {
         Lifetime::MountNamespace
@@ -157,20 +161,30 @@ pub(crate) fn lasting(folder: &BinfmtMount) -> Lifetime {
     }
 }
 
-/// Mounts `binfmt_misc` at the usual place of PID 1's mount namespace.
-fn mount_for_first_process() -> Result<(), Errno> {
+/// What a helper process does, if this is one.
+pub(crate) fn run_if_helper(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let (task, at) = (arguments.nth(1)?, arguments.next());
+    let at = Path::new(at.as_ref()?);
+    let done = match task.to_str()? {
+        // Without a mount namespace the kernel cannot be asked, which EPERM would hide.
+        helper::REMOUNT => {
+            unshare(CloneFlags::CLONE_NEWNS).map_err(|_| Errno::ECANCELED).and_then(|()| userns::remount(at))
+        }
+        helper::MOUNT_FOR_FIRST => mount_for_first_process(at),
+        _ => return None,
+    };
+    let status = done.err().map_or(Ok(0), |errno| u8::try_from(errno as i32));
+    Some(status.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Mounts `binfmt_misc` in PID 1's mount namespace.
+fn mount_for_first_process(at: &Path) -> Result<(), Errno> {
     let namespace = File::open("/proc/1/ns/mnt").map_err(|error| errno(&error))?;
-    // A thread of its own has a root and a mount namespace of its own, which go when it ends.
-    let mounting = thread::spawn(move || {
-        unshare(CloneFlags::CLONE_FS)?;
-        setns(namespace, CloneFlags::CLONE_NEWNS)?;
-        mount(Some(FILE_SYSTEM), DEFAULT_MOUNT, Some(FILE_SYSTEM), MOUNT_FLAGS, None::<&str>)
-    });
-    match mounting.join() {
+    setns(namespace, CloneFlags::CLONE_NEWNS)?;
+    match mount(Some(FILE_SYSTEM), at, Some(FILE_SYSTEM), MOUNT_FLAGS, None::<&str>) {
         // An automount was faster.
-        Ok(Err(Errno::EBUSY)) => Ok(()),
-        Ok(mounted) => mounted,
-        Err(_) => Err(Errno::UnknownErrno),
+        Err(Errno::EBUSY) => Ok(()),
+        mounted => mounted,
     }
 }
 

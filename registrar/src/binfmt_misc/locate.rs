@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::mount::mount;
 use nix::sys::statfs::{FsType, statfs};
+use rustix::fs::{CWD, OFlags};
 
 use super::lifetime::{self, InstanceAge};
 use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Timestamp};
@@ -90,7 +91,7 @@ pub(crate) fn find(only: Option<&Path>, missing: MountPolicy) -> Result<BinfmtMo
             Ok(BinfmtMount::mounted(at, before, needs_it))
         }
         // It is there already, or another run was faster. Over another instance than its own the kernel would mount.
-        Err(Errno::EBUSY) if is_mounted() => Ok(BinfmtMount::own(at)),
+        Err(Errno::EBUSY) if was_mounted || is_mounted() => Ok(BinfmtMount::own(at)),
         // Without the capability to mount. On a kernel with but one instance, that one is not what is asked for.
         Err(Errno::EPERM | Errno::EACCES)
             if missing == MountPolicy::PreferOwn && was_mounted && userns::has_instances() =>
@@ -101,14 +102,14 @@ pub(crate) fn find(only: Option<&Path>, missing: MountPolicy) -> Result<BinfmtMo
     }
 }
 
-/// Finds the folder, mounting it if need be, and keeps all other runs from changing it as long as what is returned
-/// lives. Where `register` may not be written there is no lock, and nothing that could be changed.
+/// Finds the folder, mounting it if need be, and locks `register` as long as the returned file is open. Without write
+/// permission on `register` there is no lock, and nothing can be changed.
 pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result<(BinfmtMount, RegisterFile), Error> {
     let start = Instant::now();
     loop {
         let folder = find(only, missing)?;
         let path = folder.path().join("register");
-        let (seen, pause) = match File::options().write(true).open(&path) {
+        let (seen, pause) = match sys::open(CWD, &path, OFlags::WRONLY) {
             Ok(file) => {
                 sys::lock(&file, LOCK_TIMEOUT, RETRY_DELAY)
                     .map_err(|errno| Error::Lock { path: path.clone(), errno })?;
@@ -123,14 +124,12 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result
                     ("another one, time and again", RETRY_DELAY)
                 }
             }
-            Err(error) => match errno(&error) {
-                // Unmounted since it was found.
-                Errno::ENOENT => ("not there", RETRY_DELAY),
-                errno @ (Errno::EACCES | Errno::EPERM | Errno::EROFS) => {
-                    return Ok((folder, RegisterFile::closed(Error::Register { path, errno })));
-                }
-                errno => return Err(Error::Register { path, errno }),
-            },
+            // Unmounted since it was found.
+            Err(Errno::ENOENT) => ("not there", RETRY_DELAY),
+            Err(errno @ (Errno::EACCES | Errno::EPERM | Errno::EROFS)) => {
+                return Ok((folder, RegisterFile::closed(Error::Register { path, errno })));
+            }
+            Err(errno) => return Err(Error::Register { path, errno }),
         };
         if start.elapsed() > LOCK_TIMEOUT {
             return Err(Error::RegisterUnstable { path, seen });

@@ -1,20 +1,28 @@
 //! The folder: lists and reads entries, adds and removes them, and is unmounted again.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write;
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::time::{ClockId, clock_gettime};
+use rustix::fs::{CWD, OFlags, RawDir};
 
 use super::{Entries, Entry, Error, UserNamespace, userns};
-use crate::sys::errno;
+use crate::sys::{self, errno};
 use crate::table::Handler;
 
 /// Longer than any entry's text: a rule has at most 1920 bytes, and its magic and mask are shown as hexadecimal digits.
 const LONGEST_ENTRY: usize = 4096;
+
+/// Of the folder's list, in bytes: about 200 entries with names like ours.
+const LISTED_AT_ONCE: usize = 8192;
 
 /// The kernel's own mount point.
 pub(crate) const DEFAULT_MOUNT: &str = "/proc/sys/fs/binfmt_misc";
@@ -110,36 +118,43 @@ impl BinfmtMount {
     /// Whether the kernel uses any entry at all: its `status` switches all of them.
     pub(crate) fn is_switched_on(&self) -> Result<bool, Error> {
         let path = self.path.join("status");
-        match read(&path) {
-            Ok(text) => Ok(text != "disabled\n"),
-            Err(errno) => Err(Error::Read { path, errno }),
-        }
+        let is_on = |file: File| Ok(read(&file, &mut [0; LONGEST_ENTRY])? != "disabled\n");
+        sys::open(CWD, &path, OFlags::RDONLY).and_then(is_on).map_err(|errno| Error::Read { path, errno })
     }
 
     /// Reads all entries, in the order in which the kernel asks them: the folder lists the newest first.
     pub(crate) fn entries(&self) -> Result<Entries, Error> {
-        let unlisted = |error: io::Error| Error::Read { path: self.path.clone(), errno: errno(&error) };
+        let unlisted = |errno: rustix::io::Errno| Error::Read { path: self.path.clone(), errno: sys::of_rustix(errno) };
+        let folder = sys::open(CWD, &self.path, OFlags::DIRECTORY)
+            .map_err(|errno| Error::Read { path: self.path.clone(), errno })?;
         let mut entries = Vec::new();
-        for file in fs::read_dir(&self.path).map_err(unlisted)? {
-            let name = file.map_err(unlisted)?.file_name();
-            if name == "register" || name == "status" {
+        let mut listed = [MaybeUninit::uninit(); LISTED_AT_ONCE];
+        let mut text = [0; LONGEST_ENTRY];
+        let mut path = self.path.join("register");
+        let mut files = RawDir::new(&folder, &mut listed);
+        while let Some(file) = files.next() {
+            let file = file.map_err(unlisted)?;
+            let name = file.file_name();
+            if [c".", c"..", c"register", c"status"].contains(&name) {
                 continue;
             }
-            let path = self.path.join(&name);
-            match read(&path) {
-                Ok(text) => entries.push((name.to_string_lossy().into_owned(), Entry::parse(&text))),
+            path.set_file_name(OsStr::from_bytes(name.to_bytes()));
+            let entry = match sys::open(CWD, &path, OFlags::RDONLY).and_then(|file| read(&file, &mut text)) {
+                Ok(text) => Entry::parse(&text),
                 // Removed since it was listed.
-                Err(Errno::ENOENT) => {}
+                Err(Errno::ENOENT) => continue,
                 // It may be anybody's, and only hinders who needs its name.
-                Err(errno) => entries.push((name.to_string_lossy().into_owned(), Entry::unreadable(errno))),
-            }
+                Err(errno) => Entry::unreadable(errno),
+            };
+            entries.push((name.to_string_lossy().into_owned(), entry));
         }
         Ok(entries.into_iter().collect())
     }
 
     /// Reads one entry, if it is there and can be read.
     pub(crate) fn entry(&self, name: &str) -> Option<Entry> {
-        read(&self.path.join(name)).ok().map(|text| Entry::parse(&text))
+        let file = sys::open(CWD, self.path.join(name), OFlags::RDONLY).ok()?;
+        read(&file, &mut [0; LONGEST_ENTRY]).ok().map(|text| Entry::parse(&text))
     }
 
     /// Removes an entry of ours. One that is gone already is as good as removed.
@@ -147,28 +162,27 @@ impl BinfmtMount {
         self.remove_if(name, &|entry| entry.is_of(handler))
     }
 
-    /// Removes an entry that is as `listed`, whosever it is.
+    /// Removes an entry of any tool, if it is still as `listed`.
     pub(crate) fn remove_listed(&self, name: &str, listed: &Entry) -> Result<(), Error> {
         self.remove_if(name, &|entry| entry == listed)
     }
 
-    /// Removes an entry if it is still the one that is meant: who does not ask for the lock may have put another in its
-    /// place. Read and written through one open file, it is one entry: what is written to one that has gone is
-    /// lost, whatever has its name now.
+    /// Removes an entry if it is still the one that is meant: a tool that takes no lock may have replaced it. Read and
+    /// written through one open file, it is one entry: a write to a removed entry does nothing to its successor.
     fn remove_if(&self, name: &str, is_meant: &dyn Fn(&Entry) -> bool) -> Result<(), Error> {
         let path = self.path.join(name);
-        let failed = |error: io::Error| Error::Remove { path: path.clone(), errno: errno(&error) };
-        let mut file = match File::options().read(true).write(true).open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(failed(error)),
+        let failed = |errno| Error::Remove { path: path.clone(), errno };
+        let file = match sys::open(CWD, &path, OFlags::RDWR) {
+            Err(Errno::ENOENT) => return Ok(()),
+            opened => opened.map_err(failed)?,
         };
-        let found = read_from(&mut file).map_err(|errno| Error::Read { path: path.clone(), errno })?;
+        let mut text = [0; LONGEST_ENTRY];
+        let found = read(&file, &mut text).map_err(|errno| Error::Read { path: path.clone(), errno })?;
         let entry = Entry::parse(&found);
         if !is_meant(&entry) {
             return Err(Error::OwnerChanged { path, owner: entry.owner() });
         }
-        file.write_all(b"-1").map_err(failed)
+        rustix::io::write(&file, b"-1").map(drop).map_err(|errno| failed(sys::of_rustix(errno)))
     }
 
     /// Takes back the mount that this run made.
@@ -201,12 +215,8 @@ impl RegisterFile {
     }
 }
 
-fn read(path: &Path) -> Result<String, Errno> {
-    read_from(&mut File::open(path).map_err(|error| errno(&error))?)
-}
-
-fn read_from(file: &mut File) -> Result<String, Errno> {
-    let mut text = [0; LONGEST_ENTRY];
-    let length = file.read(&mut text).map_err(|error| errno(&error))?;
-    Ok(String::from_utf8_lossy(&text[..length]).into_owned())
+/// Reads the text of an open file into `buffer`.
+fn read<'b>(file: &File, buffer: &'b mut [u8; LONGEST_ENTRY]) -> Result<Cow<'b, str>, Errno> {
+    let length = rustix::io::read(file, &mut buffer[..]).map_err(sys::of_rustix)?;
+    Ok(String::from_utf8_lossy(&buffer[..length]))
 }

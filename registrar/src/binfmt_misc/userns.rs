@@ -5,16 +5,16 @@
 //! instance, the kernel looks no more for its programs' handlers above, whether it is mounted or not.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::{fmt, fs, process, thread};
+use std::path::Path;
+use std::{fmt, fs, process};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::sys::utsname::uname;
 use nix::unistd::geteuid;
 
+use super::helper;
 use crate::sys::{self, INITIAL_USER_NAMESPACE, IdRange};
 
 /// Major and minor version of the first Linux whose entries need a mount, whatever its distribution, and whose user
@@ -136,12 +136,26 @@ pub(super) fn is_own(at: &Path) -> Option<bool> {
 }
 
 /// Whether the kernel lets this process change the instance, which takes the capability in the instance's own user
-/// namespace. It is asked to leave all as it is, in a mount namespace that goes at once; nothing if it cannot be asked.
+/// namespace; nothing if it cannot be asked.
 fn may_change(at: &Path) -> Option<bool> {
-    let options = statvfs(at).ok()?.flags();
-    // Then it does not show whether the instance is read-only or this mount of it, and the one would become the other.
+    // EPERM may be about the mount namespace, which belongs to another user namespace until this process makes one.
+    let changed = remount(at)
+        .or_else(|errno| if errno == Errno::EPERM { helper::start(helper::REMOUNT, at) } else { Err(errno) });
+    match changed {
+        Ok(()) => Some(true),
+        Err(Errno::EPERM) => Some(false),
+        Err(_) => None,
+    }
+}
+
+/// Mounts the instance again with the options that it has.
+///
+/// # Errors
+/// `EROFS` of a read-only mount: it does not show whether the instance is read-only too, and would become so.
+pub(super) fn remount(at: &Path) -> Result<(), Errno> {
+    let options = statvfs(at)?.flags();
     if options.contains(FsFlags::ST_RDONLY) {
-        return None;
+        return Err(Errno::EROFS);
     }
     let kept = [
         (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
@@ -150,18 +164,7 @@ fn may_change(at: &Path) -> Option<bool> {
         (FsFlags::ST_SYNCHRONOUS, MsFlags::MS_SYNCHRONOUS),
     ];
     let flags = kept.into_iter().filter(|(option, _)| options.contains(*option)).map(|(_, flag)| flag);
-    let flags = flags.fold(MsFlags::MS_REMOUNT, MsFlags::union);
-    let at = PathBuf::from(at);
-    // A thread of its own has a mount namespace of its own.
-    let asking = thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNS).ok()?;
-        match mount(None::<&str>, &at, None::<&str>, flags, None::<&str>) {
-            Ok(()) => Some(true),
-            Err(Errno::EPERM) => Some(false),
-            Err(_) => None,
-        }
-    });
-    asking.join().ok().flatten()
+    mount(None::<&str>, at, None::<&str>, flags.fold(MsFlags::MS_REMOUNT, MsFlags::union), None::<&str>)
 }
 
 /// Whether the kernel has more than one instance, or is of a version that tells nothing.

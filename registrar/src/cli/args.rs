@@ -1,80 +1,72 @@
-//! Words to a command: which options there are, for which commands, and what they mean together. Single values are read
-//! in [`super::values`].
+//! Which options exist, for which commands, and which combinations are refused.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use lexopt::prelude::*;
 
 use super::Error;
-use super::values::{emulator_folder, format, scope, seconds, targets};
+use super::values::{check_scope, emulator_folder, format, label, seconds, targets};
 use crate::flags::Flags;
+use crate::output::CANNOT_RUN;
 use crate::request::{
-    Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, Label, PROBE_TIMEOUT, RegisterArgs,
-    ResidentArgs, Verbosity,
+    Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, PROBE_TIMEOUT, RegisterArgs, ResidentArgs,
+    Verbosity,
 };
 use crate::table::EMULATOR_DIR;
 
 const COMMANDS: &[&str] =
     &["register", "unregister", "status", "verify", "doctor", "run", "persist", "unpersist", "export"];
 
-/// Options that are for some commands only.
-const OPTIONS: &[(&str, &[&str])] = &[
-    ("keep", &["register", "status"]),
-    ("dry-run", &["register", "unregister"]),
-    ("temporary", &["register"]),
-    ("verify", &["register"]),
-    ("stay", &["register"]),
-    ("unregister-on-exit", &["register"]),
-    ("scope", &["register", "unregister"]),
-    ("credentials", &["register", "status", "run", "persist", "export"]),
-    ("preserve-argv0", &["register", "status", "run", "persist", "export"]),
-    ("no-fix-binary", &["register", "status", "run", "persist", "export"]),
-    ("flags", &["register", "status", "run", "persist", "export"]),
-    ("json", &["status", "verify"]),
-    ("timeout", &["verify", "doctor"]),
-    ("check", &["status"]),
-    ("copy-to", &["register", "persist", "unpersist"]),
-    ("selinux-label", &["register", "persist"]),
-    ("format", &["persist", "unpersist", "export"]),
-    ("root", &["persist", "unpersist"]),
-    ("unit", &["persist"]),
-    ("bindir", &["register", "unregister", "status", "verify", "doctor", "run", "persist", "export"]),
-    ("mount", &["register", "unregister", "status", "verify", "doctor"]),
+/// Options, whether each has a value, and the commands that take it.
+const OPTIONS: &[(&str, bool, &[&str])] = &[
+    ("keep", false, &["register", "status"]),
+    ("dry-run", false, &["register", "unregister"]),
+    ("temporary", false, &["register"]),
+    ("verify", false, &["register"]),
+    ("stay", false, &["register"]),
+    ("unregister-on-exit", false, &["register"]),
+    ("scope", true, &["register", "unregister"]),
+    ("credentials", false, &["register", "status", "run", "persist", "export"]),
+    ("preserve-argv0", false, &["register", "status", "run", "persist", "export"]),
+    ("no-fix-binary", false, &["register", "status", "run", "persist", "export"]),
+    ("flags", true, &["register", "status", "run", "persist", "export"]),
+    ("json", false, &["status", "verify"]),
+    ("timeout", true, &["verify", "doctor"]),
+    ("check", false, &["status"]),
+    ("copy-to", true, &["register", "persist", "unpersist"]),
+    ("selinux-label", true, &["register", "persist"]),
+    // `unpersist` and `export` ignore it: both formats have the same files. Scripts pass it to all three.
+    ("format", true, &["persist", "unpersist", "export"]),
+    ("root", true, &["persist", "unpersist"]),
+    ("unit", false, &["persist"]),
+    ("bindir", true, &["register", "unregister", "status", "verify", "doctor", "run", "persist", "export"]),
+    ("mount", true, &["register", "unregister", "status", "verify", "doctor"]),
 ];
 
-/// The words of a command line.
 #[derive(Default)]
 struct ParsedArgs {
     command: Option<String>,
     names: Vec<String>,
+    /// `run`'s program and its arguments.
     program: Vec<OsString>,
-    /// Those of [`OPTIONS`] that were given.
-    given: Vec<&'static str>,
-    mount: Option<OsString>,
-    emulators: Option<OsString>,
-    copies: Option<OsString>,
-    label: Option<OsString>,
-    format: Option<Format>,
-    root: Option<OsString>,
-    flags: Option<OsString>,
-    limit: Option<Duration>,
+    /// Options, with an empty value for those that have none.
+    options: Vec<(&'static str, OsString)>,
     detail: Verbosity,
 }
 
-/// Reads the command line, the program's own name first.
+/// Parses the command line; the first argument is the program's own name.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
-    let mut words = ParsedArgs::default();
-    let answer = words.read(lexopt::Parser::from_iter(arguments));
-    let is_run = words.command.as_deref() == Some("run");
-    let command = answer.and_then(|answer| answer.map_or_else(|| words.command(), Ok));
-    command.map_err(|error| if is_run { Error::OfRun(Box::new(error)) } else { error })
+    let mut parsed = ParsedArgs::default();
+    let early = parsed.read(lexopt::Parser::from_iter(arguments));
+    let is_run = parsed.command.as_deref() == Some("run");
+    let command = early.and_then(|early| early.map_or_else(|| parsed.command(), Ok));
+    command.map_err(|error| if is_run { Error { code: CANNOT_RUN, ..error } } else { error })
 }
 
 impl ParsedArgs {
-    /// Takes the words, until one asks for something at once.
+    /// Reads all arguments, up to `--help` or `--version`, which it returns.
     fn read(&mut self, mut parser: lexopt::Parser) -> Result<Option<Command>, Error> {
         while let Some(argument) = parser.next()? {
             match argument {
@@ -83,29 +75,17 @@ impl ParsedArgs {
                 Short('q') | Long("quiet") => self.detail = Verbosity::Quiet,
                 Short('v') | Long("verbose") => self.detail = Verbosity::Verbose,
                 Long(option @ ("help" | "version")) => {
-                    let answer = if option == "help" { Command::Help(None) } else { Command::Version };
+                    let command = if option == "help" { Command::Help(None) } else { Command::Version };
                     let option = format!("--{option}");
                     return match parser.optional_value() {
-                        None => Ok(Some(answer)),
+                        None => Ok(Some(command)),
                         Some(value) => Err(lexopt::Error::UnexpectedValue { option, value }.into()),
                     };
                 }
                 Long(option) => {
-                    let known = OPTIONS.iter().find(|(name, _)| *name == option);
-                    let Some(&(name, _)) = known else { return Err(Long(option).unexpected().into()) };
-                    self.given.push(name);
-                    match name {
-                        "mount" => self.mount = Some(parser.value()?),
-                        "bindir" => self.emulators = Some(parser.value()?),
-                        "copy-to" => self.copies = Some(parser.value()?),
-                        "selinux-label" => self.label = Some(parser.value()?),
-                        "format" => self.format = Some(format(&parser.value()?)?),
-                        "root" => self.root = Some(parser.value()?),
-                        "flags" => self.flags = Some(parser.value()?),
-                        "timeout" => self.limit = Some(seconds(&parser.value()?)?),
-                        "scope" => scope(&parser.value()?)?,
-                        _ => {}
-                    }
+                    let known = OPTIONS.iter().find(|(name, ..)| *name == option);
+                    let Some(&(name, has_value, _)) = known else { return Err(Long(option).unexpected().into()) };
+                    self.options.push((name, if has_value { parser.value()? } else { OsString::new() }));
                 }
                 Value(word) if self.command.is_none() => self.command = Some(word.string()?),
                 Value(word) if self.command.as_deref() == Some("run") => {
@@ -120,101 +100,99 @@ impl ParsedArgs {
     }
 
     fn has(&self, option: &str) -> bool {
-        self.given.contains(&option)
+        self.value(option).is_some()
     }
 
-    /// What they mean together.
+    /// The last value of an option.
+    fn value(&self, option: &str) -> Option<&OsStr> {
+        self.options.iter().rfind(|(name, _)| *name == option).map(|(_, value)| value.as_os_str())
+    }
+
     fn command(self) -> Result<Command, Error> {
         let command = self.command.as_deref().unwrap_or("status");
         if !COMMANDS.contains(&command) {
-            return Err(Error::Command(command.into()));
+            return Err(Error::usage(format!("unknown command: {command}")));
         }
-        for &(option, commands) in OPTIONS {
+        for (option, _, commands) in OPTIONS {
             if self.has(option) && !commands.contains(&command) {
-                return Err(Error::NotForThis { option, commands });
+                return Err(Error::usage(format!("--{option} is for {}", commands.join(", "))));
             }
         }
-        let [stay, temporary, dry_run, verify] =
-            ["stay", "temporary", "dry-run", "verify"].map(|option| self.has(option));
+        let format = self.value("format").map(format).transpose()?;
+        let [stay, dry_run, verify, temporary] =
+            ["stay", "dry-run", "verify", "temporary"].map(|option| self.has(option));
         let [unregister_on_exit, has_unit] = ["unregister-on-exit", "unit"].map(|option| self.has(option));
-        for (is_given, option, other) in [
-            (unregister_on_exit && !stay, "unregister-on-exit", "is for --stay alone"),
-            (stay && temporary, "temporary", "has no meaning with --stay"),
-            (stay && dry_run, "dry-run", "has no meaning with --stay"),
-            (verify && dry_run, "dry-run", "has no meaning with --verify"),
-            (has_unit && self.format != Some(Format::Systemd), "unit", "is for --format systemd alone"),
+        for (is_wrong, cause) in [
+            (unregister_on_exit && !stay, "--unregister-on-exit needs --stay"),
+            (temporary && stay, "--temporary cannot be combined with --stay"),
+            (dry_run && stay, "--dry-run cannot be combined with --stay"),
+            (dry_run && verify, "--dry-run cannot be combined with --verify"),
+            (has_unit && format != Some(Format::Systemd), "--unit needs --format systemd"),
+            (command == "persist" && format.is_none(), "persist needs --format"),
+            (command.ends_with("persist") && !self.has("root"), "COMMAND needs --root"),
+            (command == "run" && self.program.is_empty(), "run: no program"),
         ] {
-            if is_given {
-                return Err(Error::Together { option, why: other });
+            if is_wrong {
+                return Err(Error::usage(cause.replace("COMMAND", command)));
             }
         }
-        let [json, check] = ["json", "check"].map(|option| self.has(option));
-        let program = self.program.clone();
-        let (format, root) = (self.format, self.root.clone().map(PathBuf::from));
         if command == "unpersist" && !self.names.is_empty() {
-            return Err(Error::Names);
+            return Err(Error::new("unpersist takes no architectures: it removes everything that persist wrote"));
         }
-        let limit = self.limit.unwrap_or(PROBE_TIMEOUT);
-        let command = command.to_owned();
-        let args = self.args(&command)?;
-        Ok(match command.as_str() {
-            "register" => {
+        let limit = self.value("timeout").map_or(Ok(PROBE_TIMEOUT), seconds)?;
+        let root = PathBuf::from(self.value("root").unwrap_or_default());
+        let [json, check] = ["json", "check"].map(|option| self.has(option));
+        let args = self.args(command)?;
+        Ok(match (command, format) {
+            ("register", _) => {
                 let stay = stay.then_some(ResidentArgs { unregister_on_exit });
                 Command::Register(RegisterArgs { args, dry_run, temporary, verify, stay })
             }
-            "unregister" => Command::Unregister { args, dry_run },
-            "doctor" => Command::Doctor { args, limit },
-            "verify" => Command::Verify { args, json, limit },
-            "export" => Command::Export { args },
-            "persist" | "unpersist" => match (format, root) {
-                (None, _) => return Err(Error::Lacks { command, option: "--format" }),
-                (_, None) => return Err(Error::Lacks { command, option: "--root" }),
-                (Some(format), Some(root)) if command == "persist" => Command::Persist { args, format, has_unit, root },
-                (Some(_), Some(root)) => Command::Unpersist { args, root },
-            },
-            "run" if program.is_empty() => return Err(Error::NoProgram),
-            "run" => Command::Run { args, program },
+            ("unregister", _) => Command::Unregister { args, dry_run },
+            ("doctor", _) => Command::Doctor { args, limit },
+            ("verify", _) => Command::Verify { args, json, limit },
+            ("export", _) => Command::Export { args },
+            ("persist", Some(format)) => Command::Persist { args, format, has_unit, root },
+            ("unpersist", _) => Command::Unpersist { args, root },
+            ("run", _) => Command::Run { args, program: self.program },
             _ => Command::Status { args, json, check },
         })
     }
 
-    fn args(self, command: &str) -> Result<CommonArgs, Error> {
-        if self.mount.as_ref().is_some_and(|folder| folder.is_empty()) {
-            return Err(Error::Mount);
+    fn args(&self, command: &str) -> Result<CommonArgs, Error> {
+        if self.value("mount").is_some_and(OsStr::is_empty) {
+            return Err(Error::new("--mount '': no folder"));
         }
-        let flags = self.wanted_flags()?;
-        // What is removed is in whatever folder: there the environment must not be in the way.
-        let is_removal = ["unregister", "unpersist"].contains(&command);
-        let environment = || env::var_os("BINDIR").filter(|folder| !is_removal && !folder.is_empty());
-        let named = match (&self.emulators, &self.copies) {
-            // For `register` the environment names where they are to be copied, as in another image.
-            (None, None) => environment().map(|folder| ("BINDIR", folder)),
-            (_, folder) => folder.clone().map(|folder| ("--copy-to", folder)),
-        };
-        // Of these two there is always a folder on the host.
-        let usual = || command.ends_with("persist").then(|| ("--copy-to", HOST_EMULATOR_DIR.into()));
-        let named = named.or_else(usual);
-        let mut emulators = match &self.emulators {
+        self.value("scope").map_or(Ok(()), check_scope)?;
+        let flags = self.flags()?;
+        let (bindir, copy_to) = (self.value("bindir"), self.value("copy-to"));
+        // Entries are removed whatever folder they name, so a BINDIR of another folder changes nothing.
+        let reads_bindir = bindir.is_none() && !["unregister", "unpersist"].contains(&command);
+        let environment = || env::var_os("BINDIR").filter(|folder| reads_bindir && !folder.is_empty());
+        let on_host = || command.ends_with("persist").then(|| ("--copy-to", HOST_EMULATOR_DIR.into()));
+        let other = copy_to.map(|folder| ("--copy-to", folder.to_owned()));
+        let other = other.or_else(|| Some(("BINDIR", environment()?))).or_else(on_host);
+        let mut emulators = match bindir {
             Some(folder) => emulator_folder("--bindir", folder, &flags)?,
             None => EMULATOR_DIR.into(),
         };
-        let (mut emulators_from, mut copies) = ("--bindir", None);
-        if let Some((source, folder)) = named {
+        let (mut emulators_from, mut copies) = (None, None);
+        if let Some((source, folder)) = other {
             let folder = emulator_folder(source, &folder, &flags)?;
             if ["register", "persist"].contains(&command) {
-                copies = Some(CopySpec { from: emulators, label: self.wanted_label()? });
+                copies = Some(CopySpec { from: emulators, label: label(self.value("selinux-label"))? });
             } else {
-                emulators_from = source;
+                emulators_from = Some(source);
             }
             emulators = folder;
-        } else if self.label.is_some() {
-            return Err(Error::Together { option: "selinux-label", why: "is for --copy-to alone" });
+        } else if self.has("selinux-label") {
+            return Err(Error::usage("--selinux-label needs --copy-to"));
         }
         Ok(CommonArgs {
             desired: DesiredState { emulators, flags, keep_foreign: self.has("keep") },
             in_user_namespace: self.has("scope"),
-            targets: targets(self.names)?,
-            mount: self.mount.map(PathBuf::from),
+            targets: targets(&mut self.names.iter().map(String::as_str))?,
+            mount: self.value("mount").map(PathBuf::from),
             copies,
             emulators_from,
             detail: self.detail,
@@ -222,24 +200,17 @@ impl ParsedArgs {
         })
     }
 
-    /// How copies are to be labelled; in the environment as another image has it.
-    fn wanted_label(&self) -> Result<Label, Error> {
-        let environment = || env::var_os("CHCON").map(|words| ("CHCON", words));
-        let named = self.label.clone().map(|word| ("--selinux-label", word)).or_else(environment);
-        let Some((source, word)) = named else { return Ok(Label::default()) };
-        let parsed = word.to_str().and_then(if source == "CHCON" { Label::parse_chcon } else { Label::parse });
-        parsed.ok_or_else(|| Error::Label { source, word: word.to_string_lossy().into_owned() })
-    }
-
-    fn wanted_flags(&self) -> Result<Flags, Error> {
+    fn flags(&self) -> Result<Flags, Error> {
         let single = ["credentials", "preserve-argv0", "no-fix-binary"].map(|option| self.has(option));
-        let Some(raw) = &self.flags else {
-            let [credentials, preserve_argv0, no_fix_binary] = single;
-            return Ok(Flags::new(preserve_argv0, credentials, !no_fix_binary));
-        };
-        if single.contains(&true) {
-            return Err(Error::Together { option: "flags", why: "stands alone, it holds all flags" });
+        let [credentials, preserve_argv0, no_fix_binary] = single;
+        match self.value("flags") {
+            None => Ok(Flags::new(preserve_argv0, credentials, !no_fix_binary)),
+            Some(_) if single.contains(&true) => Err(Error::usage(
+                "--flags names all flags; it cannot be combined with --credentials, --preserve-argv0 or --no-fix-binary",
+            )),
+            Some(raw) => raw.to_str().and_then(Flags::raw).ok_or_else(|| {
+                Error::usage(format!("--flags '{}': capital letters only, such as OCF", raw.to_string_lossy()))
+            }),
         }
-        raw.to_str().and_then(Flags::raw).ok_or_else(|| Error::Flags(raw.to_string_lossy().into_owned()))
     }
 }

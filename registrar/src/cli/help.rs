@@ -1,64 +1,63 @@
-//! What `--help` says.
+//! The text of `--help`.
 
 pub(crate) const HELP: &str = "\
-Tells the kernel's binfmt_misc which QEMU emulator runs which programs.
+Registers QEMU's user-mode emulators with the kernel's binfmt_misc, which then runs programs of other architectures.
 
 Usage: registrar [COMMAND] [OPTIONS] [ARCH...]
        registrar run [OPTIONS] [--] PROGRAM [ARGUMENTS...]
 
 Commands:
-  register    register handlers: of each ARCH, or of all that this machine does not run itself
-  unregister  remove our handlers: of each ARCH, or all; entries of others stay, but one with
-              our name and our emulator's file name is ours, whoever wrote it
-  status      show what serves each target (also where only options are given)
-  verify      run a test program of each ARCH, or of all of ours that are registered, through the
-              kernel, and say what is wrong where it does not run
-  doctor      go through all that must be so, from the kernel to a program that runs, for each ARCH or
-              for all of ours, and name the first that is not, with its cure
-  persist     have the host whose root is at --root register handlers by itself at each start: copies the
-              emulators to it and writes configuration; nothing is registered now
-  unpersist   remove what persist has written
-  export      print the rules of each ARCH, or of all that this machine does not run itself
-  run         run PROGRAM in a user namespace with handlers of its own; needs no root
+  register    register handlers for each ARCH, or for all that the CPU does not run natively
+  unregister  remove our handlers for each ARCH, or all; other tools' entries stay. An entry with our name and
+              our emulator's file name is ours, whichever tool wrote it
+  status      show which entry is active for each target (default command if there are only options)
+  verify      run a test program of each ARCH, or of each registered handler of ours, through the kernel, and
+              say what is wrong where it fails
+  doctor      check every link from the kernel to a running program, and name the first broken one and how to fix it
+  persist     make the host whose root is at --root register handlers at each boot: copies the emulators there and
+              writes configuration files; registers nothing now
+  unpersist   remove everything that persist wrote
+  export      print the rules for each ARCH, or for all that the CPU does not run natively
+  run         run PROGRAM in a user namespace with its own handlers; needs no root
 
-ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; several may stand in one word: arm64,s390x
+ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; lists are separated by commas or spaces
 
 Options of register:
-      --verify            fail unless foreign programs then really run, as verify tells
-      --keep              what an entry of somebody else serves, it goes on serving
-      --credentials       set-user-ID programs get their rights, which the emulator then has (flags OC)
-      --preserve-argv0    programs see the argv[0] that they were started with (flag P)
-      --no-fix-binary     open the emulator at each start, wherever that is, instead of once now (no flag F)
-      --flags LETTERS     all flags spelled out
-      --copy-to DIR       copy the emulators to DIR first, and register those; also BINDIR in the environment
-      --selinux-label L   of the copies: a type or a whole label, none, or auto: bin_t where SELinux is on; also
-                          CHCON='-t TYPE' in the environment [auto]
-      --scope userns      in a user namespace: register for its programs alone
-      --temporary         where the handlers would go with this container: register all the same
-      --stay              stay, and put back what others remove, until SIGTERM or SIGINT
+      --verify            then run verify, and fail if it fails
+      --keep              skip targets that another tool's entry already handles
+      --credentials       honour set-user-ID and set-group-ID bits; the emulator runs with these rights (flags OC)
+      --preserve-argv0    pass the original argv[0] to programs (flag P)
+      --no-fix-binary     open the emulator's path at each start, in the program's root, not once now (no flag F)
+      --flags LETTERS     exactly these flags
+      --copy-to DIR       copy the emulators to DIR first, and register the copies; also BINDIR in the environment
+      --selinux-label L   label of the copies: a type, a full label, none, or auto: bin_t if SELinux is enabled;
+                          also CHCON='-t TYPE' in the environment [auto]
+      --scope userns      in a user namespace: register for programs of that namespace only
+      --temporary         register even if the handlers will disappear with this container
+      --stay              keep running, and restore what other tools remove, until SIGTERM or SIGINT
       --unregister-on-exit  with --stay: remove the handlers at the end
-      --dry-run           say what would be done, and do nothing
+      --dry-run           print what would be done; change nothing
 
-Options of persist, beside those from --credentials to --flags, --copy-to [/opt/registrar/bin] and --selinux-label:
-      --format NAME  who reads it: systemd or openrc; also of unpersist and export
+Options of persist, besides --credentials to --flags, --copy-to [/opt/registrar/bin] and --selinux-label:
+      --format NAME  what reads the rules at boot: systemd or openrc; unpersist and export ignore it
       --root DIR     where the host's root is mounted; also of unpersist
-      --unit         systemd: also a service that puts back what others remove, with registrar beside the emulators
+      --unit         systemd: also a service that runs register --stay, from a copy of registrar on the host
 
 Other options:
-      --mount DIR   binfmt_misc is mounted at DIR, or is to be mounted there
-      --bindir DIR  folder where the emulators are; but for register also BINDIR in the environment [/usr/bin]
-      --json        status or verify as JSON
-      --check       status: fail unless each entry is as register, with the same options (of which --keep is one
-                    here too), would have it; at the emulators' files it does not look, as verify does
-      --timeout N   verify, doctor: seconds that each program is given [10]
-  -q, --quiet       only failures
-  -v, --verbose     what was found, and the rules as they are written
-  -V, --version     versions of this program and of QEMU, and where QEMU comes from
+      --mount DIR   where binfmt_misc is mounted, or an empty folder to mount it on
+      --bindir DIR  folder of the emulators; also BINDIR in the environment, except for register [/usr/bin]
+      --json        status, verify: print JSON
+      --check       status: fail unless every entry is what register with the same options (--keep too) would
+                    write; does not check the emulators' files, as verify does
+      --timeout N   verify, doctor: seconds for each program [10]
+  -q, --quiet       print failures only
+  -v, --verbose     also print what was found, and the rules that are written
+  -V, --version     versions of registrar and QEMU, and where QEMU comes from
   -h, --help        this text
 
-Other images' command lines are read as they are there: tonistiigi/binfmt's (--install all; without any word, what
-runs, as JSON), multiarch/qemu-user-static's (--reset -p yes), dbhi/qus's (-s -- -p); each with --help shows its own.
+Command lines of other images work too: tonistiigi/binfmt's (--install all; without arguments: what runs, as JSON),
+multiarch/qemu-user-static's (--reset -p yes) and dbhi/qus's (-s -- -p). Add --help to one of them for its options.
 
-Exit status: 0 if what was asked for is so, and stays so; 1 if not, with the cause as the last line of standard error.
-run ends as PROGRAM does; with 125 if something failed before, with 126 or 127 if PROGRAM could not be started.
+Exit status: 0 if everything asked for is in place and stays; 1 if not, with the cause on the last line of stderr.
+run: PROGRAM's own; 125 if registrar failed before, 126 or 127 if PROGRAM could not be started.
 ";

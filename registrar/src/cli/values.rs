@@ -1,77 +1,92 @@
-//! What stands behind options and between them: folders, numbers, names of architectures.
+//! Values of options, and names of architectures.
 
+use std::env;
 use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::Error;
+use crate::arch::HOST;
 use crate::flags::Flags;
-use crate::request::Format;
+use crate::request::{Format, Label};
 use crate::table::{LONGEST_LINE, NAME_SUFFIXES, TABLE, names};
 
-pub(super) fn seconds(word: &OsStr) -> Result<Duration, Error> {
-    match word.to_str().and_then(|word| word.parse().ok()) {
+pub(super) fn seconds(value: &OsStr) -> Result<Duration, Error> {
+    match value.to_str().and_then(|value| value.parse().ok()) {
         Some(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
-        _ => Err(Error::Timeout(word.to_string_lossy().into_owned())),
+        _ => Err(refused("--timeout", value, "not a number of seconds from 1 to 3600")),
     }
 }
 
-pub(super) fn format(word: &OsStr) -> Result<Format, Error> {
-    match word.to_str() {
+pub(super) fn format(value: &OsStr) -> Result<Format, Error> {
+    match value.to_str() {
         Some("systemd") => Ok(Format::Systemd),
         Some("openrc") => Ok(Format::OpenRc),
-        _ => Err(Error::Format(word.to_string_lossy().into_owned())),
+        _ => Err(refused("--format", value, "not systemd or openrc")),
     }
 }
 
-/// The one scope that must be named.
-pub(super) fn scope(word: &OsStr) -> Result<(), Error> {
-    if word == "userns" { Ok(()) } else { Err(Error::Scope(word.to_string_lossy().into_owned())) }
+pub(super) fn check_scope(value: &OsStr) -> Result<(), Error> {
+    if value == "userns" { Ok(()) } else { Err(refused("--scope", value, "the only value is userns")) }
 }
 
-/// The targets that the names mean, each once.
-pub(super) fn targets(names: Vec<String>) -> Result<Vec<&'static str>, Error> {
-    let (targets, problem) = known_targets(&mut names.iter().map(String::as_str));
-    problem.map_or(Ok(targets), Err)
+/// The value of `--selinux-label`, else of `CHCON` in the environment, as tonistiigi's image reads it.
+pub(super) fn label(value: Option<&OsStr>) -> Result<Label, Error> {
+    let (source, value, parse, cause): (_, _, fn(&str) -> _, _) = match (value, env::var_os("CHCON")) {
+        (Some(value), _) => {
+            ("--selinux-label", value.into(), Label::parse, "not auto, none, a type (bin_t) or a full label")
+        }
+        (None, Some(value)) => ("CHCON", value, Label::parse_chcon, "not -t TYPE or a full label"),
+        (None, None) => return Ok(Label::default()),
+    };
+    value.to_str().and_then(parse).ok_or_else(|| refused(source, &value, cause))
 }
 
-/// The same, of those that can be had, and what is wrong with the others, if there are any.
-pub(crate) fn known_targets(names: &mut dyn Iterator<Item = &str>) -> (Vec<&'static str>, Option<Error>) {
+fn refused(option: &str, value: &OsStr, cause: &str) -> Error {
+    Error::new(format!("{option} '{}': {cause}", value.to_string_lossy()))
+}
+
+/// The targets of these names, each once.
+pub(crate) fn targets(names: &mut dyn Iterator<Item = &str>) -> Result<Vec<&'static str>, Error> {
+    let (targets, problem) = known_targets(names);
+    problem.map_or(Ok(targets), |problem| Err(Error::new(problem)))
+}
+
+/// The targets that are in this image, each once, and a message about the other names.
+pub(crate) fn known_targets(names: &mut dyn Iterator<Item = &str>) -> (Vec<&'static str>, Option<String>) {
     let (mut targets, mut unknown, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for name in names {
         match names::target(name) {
-            None => unknown.push(name.to_owned()),
-            Some(target) if !is_in_image(target) => missing.push(name.to_owned()),
+            None => unknown.push(match TABLE.closest(name) {
+                Some(closest) => format!("'{name}' (did you mean {closest}?)"),
+                None => format!("'{name}'"),
+            }),
+            Some(target) if target != HOST && TABLE.handlers_of(target).next().is_none() => missing.push(name),
             Some(target) if targets.contains(&target) => {}
             Some(target) => targets.push(target),
         }
     }
     let problem = if !unknown.is_empty() {
-        Some(Error::Architectures(unknown))
+        Some(format!("unknown architecture: {}", unknown.join(", ")))
     } else if !missing.is_empty() {
-        Some(Error::Missing(missing))
+        Some(format!("not in this image: {}; registrar status lists what is", missing.join(", ")))
     } else {
         None
     };
     (targets, problem)
 }
 
-/// The host's own architecture needs no emulator, so no image lacks it.
-fn is_in_image(target: &str) -> bool {
-    target == crate::arch::HOST || TABLE.handlers_of(target).next().is_some()
-}
-
-/// A folder that can stand in a rule, in the one spelling that entries are compared by.
+/// Checks that a folder fits into a rule, and normalizes it: entries are compared by their text.
 pub(crate) fn emulator_folder(source: &'static str, folder: &OsStr, flags: &Flags) -> Result<String, Error> {
-    let refused = |why| Err(Error::Emulators { source, folder: folder.to_string_lossy().into(), why });
-    let Some(folder) = folder.to_str() else { return refused("not UTF-8") };
-    let parts = folder.split('/').filter(|part| !matches!(*part, "" | "."));
+    let refused = |cause| Err(refused(source, folder, cause));
+    let Some(text) = folder.to_str() else { return refused("not UTF-8") };
+    let parts = text.split('/').filter(|part| !matches!(*part, "" | "."));
     let plain: String = parts.flat_map(|part| ["/", part]).collect();
     let too_long =
         || TABLE.handlers.iter().any(|handler| handler.line_with(NAME_SUFFIXES[1], &plain, flags).len() > LONGEST_LINE);
-    if !folder.starts_with('/') {
+    if !text.starts_with('/') {
         refused("not an absolute path")
-    } else if folder.contains(|letter: char| letter == ':' || letter.is_control()) {
-        refused("a colon or control character cannot stand in a rule")
+    } else if text.contains(|letter: char| letter == ':' || letter.is_control()) {
+        refused("colons and control characters cannot be in a rule")
     } else if too_long() {
         refused("too long for a rule")
     } else {

@@ -1,4 +1,4 @@
-//! What another image's command line asks for: removes entries that it names, registers, shows.
+//! Carries out another image's command line: removes entries, registers, shows the status.
 
 mod remove;
 
@@ -13,46 +13,41 @@ use crate::output::Output;
 use crate::request::{CommonArgs, CompatCommand, StatusKind};
 use crate::table::{Handler, NAME_SUFFIXES};
 
-/// Does all of it. What went well is told first, so that the last line is a cause if there is any.
-pub(super) fn run(foreign: &CompatCommand) -> Output {
-    let args = &foreign.request.args;
-    let [mut good, mut bad] = [const { Output::success(String::new()) }; 2];
-    let mut add = |part: Result<Output, Error>| {
-        let part = part.unwrap_or_else(Output::from);
-        let output = if part.is_failure() { &mut bad } else { &mut good };
-        output.extend(part);
-    };
-    if !foreign.remove.is_empty() {
-        // Ours with no moment without one, rather than removed before.
-        let exchanged = if foreign.registers { native::foreign_handlers(handlers(args)) } else { Vec::new() };
+/// Goes on after a failure. Failures are printed last, so that the last line is a cause.
+pub(super) fn run(command: &CompatCommand) -> Output {
+    let args = &command.request.args;
+    let mut parts: Vec<Result<Output, Error>> = Vec::new();
+    if !command.remove.is_empty() {
+        // `register` exchanges our entries without a gap; do not remove them before.
+        let exchanged = if command.registers { native::foreign_handlers(handlers(args)) } else { Vec::new() };
         let is_exchanged = |name: &str, entry: &Entry| {
             let is_name = |handler: &Handler| {
                 name.strip_prefix(handler.name).is_some_and(|end| end.is_empty() || NAME_SUFFIXES.contains(&end))
             };
             exchanged.iter().any(|handler| entry.is_of(handler) && is_name(handler))
         };
-        add(remove(args, &foreign.remove, &is_exchanged));
+        parts.push(remove(args, &command.remove, &is_exchanged));
     }
-    if foreign.registers {
-        add(match nothing_to_register(args) {
-            Some(cause) => Err(Error::NothingThere(cause)),
-            None => register::register(&foreign.request),
+    if command.registers {
+        parts.push(match nothing_to_register(args) {
+            Some(cause) => Err(Error::Text(cause)),
+            None => register::register(&command.request),
         });
     }
-    match foreign.show {
+    match command.show {
         StatusKind::Nothing => {}
-        StatusKind::Platforms => add(Ok(platforms::platforms(args))),
-        StatusKind::Status => add(status(args, false, false)),
+        StatusKind::Platforms => parts.push(Ok(platforms::platforms(args))),
+        StatusKind::Status => parts.push(status(args, false, false)),
     }
-    if let Some(warning) = &foreign.warning {
-        add(Ok(Output::failure(warning)));
-    }
-    good.chain(bad)
+    parts.extend(command.warning.as_ref().map(|warning| Ok(Output::failure(warning))));
+    let parts = parts.into_iter().map(|part| part.unwrap_or_else(Output::from));
+    let (bad, good): (Vec<_>, Vec<_>) = parts.partition(Output::is_failure);
+    good.into_iter().chain(bad).fold(Output::success(String::new()), Output::chain)
 }
 
-/// Why it would be nothing of all, where the user has said where emulators are, or how they are called.
+/// The message if no emulator has the folder and the names that the user has set.
 fn nothing_to_register(args: &CommonArgs) -> Option<String> {
     let naming = args.naming.as_ref().filter(|_| args.targets.is_empty() && handlers(args).is_empty())?;
     let folder = &args.desired.emulators;
-    Some(format!("{} {folder}: no {} is there", args.emulators_from, naming.of_any()))
+    Some(format!("{} {folder}: no {} is there", args.emulators_from.unwrap_or("--bindir"), naming.of_any()))
 }

@@ -1,11 +1,9 @@
-//! Goes along the chain from the kernel to a foreign program that runs, and says of each link whether it holds. The
-//! first that does not is what to look at, and its line says what to do. Only looks, but for the programs that
-//! [`verify`] runs.
+//! `doctor`: checks each link from the kernel to a running program. The first broken one is the failure, with how to fix
+//! it. Read-only, except for the test programs of [`crate::verify`].
 //!
-//! The links: `kernel` knows `binfmt_misc`; it is mounted (`mount`), and in use (`switch`); whose programs it serves
-//! (`scope`), and how long (`lasting`); there is a rule (`rule`), it is in use (`enabled`) and the one that counts
-//! (`first`); its emulator is there and can run anywhere (`emulator`); a program runs (`verify`); if it does not, what
-//! may forbid it (`policy`).
+//! The links: the kernel has `binfmt_misc` (`kernel`), it is mounted (`mount`) and enabled (`switch`), for which programs
+//! (`scope`) and how long (`lifetime`); there is an entry (`rule`), it is `enabled` and no newer one matches (`first`);
+//! its `emulator` is a static program; a test program runs (`verify`); if not, what may forbid it (`policy`).
 
 mod checks;
 mod emulator;
@@ -17,20 +15,18 @@ use crate::output::{Output, escaped};
 use crate::request::{CommonArgs, Verbosity};
 use crate::table::Handler;
 
-/// Whether a link holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CheckStatus {
     Holds,
     Broken,
-    /// It cannot be told, or is nothing but a hint.
+    /// Not known, or only a hint.
     Unknown,
 }
 
-/// One link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Check {
     what: &'static str,
-    /// The handler that it is of, if it is of one.
+    /// Name of the handler, if it is about one.
     of: Option<&'static str>,
     state: CheckStatus,
     detail: String,
@@ -62,18 +58,18 @@ impl Check {
     }
 }
 
-/// Looks at all links, those of each target that is asked for, or of each handler of ours that is registered.
+/// Checks the named targets, or each registered handler of ours.
 pub(crate) fn doctor(args: &CommonArgs, limit: Duration) -> Output {
     let checks = checks::checks(args, limit);
-    let is_told = |check: &&Check| args.detail != Verbosity::Quiet || check.state == CheckStatus::Broken;
-    let output = Output::success(checks.iter().filter(is_told).map(Check::line).collect());
+    let is_shown = |check: &&Check| args.detail != Verbosity::Quiet || check.state == CheckStatus::Broken;
+    let output = Output::success(checks.iter().filter(is_shown).map(Check::line).collect());
     match checks.iter().find(|check| check.state == CheckStatus::Broken) {
         None => output,
         Some(check) => output.with_error(&format!("{} is broken: {}", check.what, check.text())),
     }
 }
 
-/// As few links as tell the same: what holds of several handlers is one.
+/// Merges the good checks of several handlers into one line.
 fn condensed(checks: Vec<Check>) -> Vec<Check> {
     let mut kinds: Vec<&'static str> = Vec::new();
     for check in &checks {
@@ -98,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_holds_of_many_is_one_line() {
+    fn good_checks_of_many_handlers_are_one_line() {
         let check = |what, state, detail: &str| Check::new(what, state, detail);
         let checks = vec![
             check("rule", CheckStatus::Holds, "a"),

@@ -9,7 +9,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::error::Error;
 use super::report::{Action, DryRun, Report};
-use super::{handlers, require_scope, resident, unregister};
+use super::{handlers, require_scope, resident, run_probes, unregister};
 use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::arch::HOST;
 use crate::binfmt_misc::{self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace};
@@ -21,7 +21,7 @@ use crate::plan::{self, HandlerPlan, PlanOutcome, SkipReason};
 use crate::request::{CommonArgs, PROBE_TIMEOUT, RegisterArgs, Verbosity};
 use crate::sys::{self, errno};
 use crate::table::{EMULATOR_DIR, Handler};
-use crate::verify::{self, VerifyRequest};
+use crate::verify;
 
 /// `CAP_SYS_ADMIN`, which mount(2) asks for.
 const MAY_MOUNT: u64 = 1 << 21;
@@ -41,7 +41,7 @@ pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
     let all = handlers(args);
     let Some(resident) = request.stay else { return registration.run(&all) };
     let output = resident::stay(args, &all, |handlers| registration.run(handlers))?;
-    Ok(match resident.unregister_on_exit.then(|| unregister(args)) {
+    Ok(match resident.unregister_on_exit.then(|| unregister(args, DryRun::No)) {
         None => output,
         Some(Ok(gone)) => output.chain(gone),
         Some(Err(error)) => output.with_error(&error.to_string()),
@@ -51,9 +51,8 @@ pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
 /// Registers all in the namespace that this process has made, and will be the last of. Says too whether anything is
 /// registered now.
 pub(super) fn register_in_own_namespace(args: &CommonArgs) -> Result<(Output, bool), Error> {
-    let emulation = Emulation::current();
-    let registration =
-        Registration { args, namespace: None, emulation, is_dry_run: false, must_last: false, verify: false };
+    let (namespace, emulation) = (UserNamespace::current(), Emulation::current());
+    let registration = Registration { args, namespace, emulation, is_dry_run: false, must_last: false, verify: false };
     registration.refuse_emulation()?;
     let mut location = Location::locked(binfmt_misc::find_and_lock(None, MountPolicy::RequireOwn)?);
     let output = registration.register_at(&mut location, &handlers(args))?;
@@ -71,19 +70,23 @@ struct Registration<'a> {
     verify: bool,
 }
 
-/// Where `binfmt_misc` is, or, for a dry run, is to be mounted.
-struct Location {
-    at: PathBuf,
-    mount: Option<BinfmtMount>,
-    register: Option<RegisterFile>,
+/// Where `binfmt_misc` is, or would be mounted. Locked unless it is a dry run.
+pub(super) struct Location {
+    pub(super) at: PathBuf,
+    pub(super) mount: Option<BinfmtMount>,
+    pub(super) register: Option<RegisterFile>,
 }
 
 impl Location {
-    fn locked((mount, register): (BinfmtMount, RegisterFile)) -> Self {
+    pub(super) fn unlocked(mount: BinfmtMount) -> Self {
+        Self { at: mount.path().into(), mount: Some(mount), register: None }
+    }
+
+    pub(super) fn locked((mount, register): (BinfmtMount, RegisterFile)) -> Self {
         Self { at: mount.path().into(), mount: Some(mount), register: Some(register) }
     }
 
-    fn entries(&self) -> Result<Entries, binfmt_misc::Error> {
+    pub(super) fn entries(&self) -> Result<Entries, binfmt_misc::Error> {
         self.mount.as_ref().map_or_else(|| Ok(Entries::default()), BinfmtMount::entries)
     }
 }
@@ -145,7 +148,7 @@ impl Registration<'_> {
             return Ok(Location::locked(binfmt_misc::find_and_lock(only, MountPolicy::in_scope(is_namespace))?));
         }
         match binfmt_misc::find(only, MountPolicy::never_in_scope(is_namespace)) {
-            Ok(mount) => Ok(Location { at: mount.path().into(), mount: Some(mount), register: None }),
+            Ok(mount) => Ok(Location::unlocked(mount)),
             Err(binfmt_misc::Error::NotMounted { at }) => {
                 binfmt_misc::check_mount_point_empty(&at)?;
                 if !may_mount() {
@@ -166,7 +169,7 @@ impl Registration<'_> {
             Lifetime::MountNamespace => remarks.push("as long as this mount namespace".into()),
             Lifetime::Permanent => {}
         }
-        remarks.extend(mount.namespace().map(|namespace| of_namespace(&namespace)));
+        remarks.extend(self.namespace.as_ref().filter(|_| mount.is_own() == Some(true)).map(of_namespace));
         Ok(remarks)
     }
 
@@ -175,7 +178,7 @@ impl Registration<'_> {
         if location.mount.is_none() {
             remarks.push(format!("binfmt_misc to be mounted at {}", location.at.display()));
         }
-        let is_alone = || location.mount.as_ref().is_none_or(|mount| mount.namespace().is_some());
+        let is_alone = || location.mount.as_ref().is_none_or(|mount| mount.is_own() == Some(true));
         remarks.extend(self.namespace.as_ref().filter(|_| is_alone()).map(of_namespace));
         remarks.extend(self.emulation.map(|emulation| format!("not to be done here: {emulation}")));
         if self.args.copies.is_some() {
@@ -249,29 +252,22 @@ impl Registration<'_> {
     /// What came of running programs of all that was asked for, whoever serves it, in a line; in full if that is wanted.
     fn verify_registered(&self, handlers: &[&'static Handler], mount: &BinfmtMount) -> Output {
         let verify = || -> Result<Output, verify::Error> {
-            let verified = verify::verify(&VerifyRequest {
-                handlers,
-                folder: mount,
-                entries: &mount.entries()?,
-                emulators: &self.args.desired.emulators,
-                is_fixed: self.args.desired.flags.fixes_binary(),
-                limit: PROBE_TIMEOUT,
-            })?;
+            let verified = run_probes(self.args, handlers, mount, &mount.entries()?, PROBE_TIMEOUT)?;
             Ok(match self.args.detail {
                 Verbosity::Quiet => verified.summary().without_stdout(),
                 Verbosity::Normal => verified.summary(),
                 Verbosity::Verbose => verified.output(false),
             })
         };
-        verify().unwrap_or_else(|error| Error::from(error).into())
+        verify().unwrap_or_else(|error| Error::text(error).into())
     }
 }
 
 fn of_namespace(namespace: &UserNamespace) -> String {
-    format!("for programs of {namespace} alone")
+    format!("for programs of {namespace} only")
 }
 
-/// What is there.
+/// Reads all entries, unless `status` says that the kernel uses none.
 fn observe(location: &Location) -> Result<Entries, Error> {
     match &location.mount {
         Some(mount) if !mount.is_switched_on()? => Err(Error::SwitchedOff { at: mount.path().into() }),
@@ -282,8 +278,8 @@ fn observe(location: &Location) -> Result<Entries, Error> {
 /// What keeps an emulator in a folder of the user's from running wherever its entry is used. Those of the image are known
 /// to be static; one that cannot be opened, the kernel will tell.
 fn not_static(path: &str) -> Option<String> {
-    match elf::read(Path::new(path)) {
-        Ok(facts) => facts.loader.map(|loader| format!("not static: it needs {loader}")),
+    match elf::loader(Path::new(path)) {
+        Ok(loader) => loader.map(|loader| format!("not static: it needs {loader}")),
         Err(Unfit::Unreadable(_)) => None,
         Err(unfit) => Some(unfit.to_string()),
     }
@@ -306,7 +302,9 @@ fn check_emulators(args: &CommonArgs) -> Result<(), Error> {
         return Ok(());
     }
     let folder = Path::new(slashed(emulators));
-    let error = |errno| Err(Error::Emulators { source: args.emulators_from, folder: folder.into(), errno });
+    let error = |errno| {
+        Err(Error::Emulators { source: args.emulators_from.unwrap_or("--bindir"), folder: folder.into(), errno })
+    };
     match fs::metadata(folder) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => error(Errno::ENOTDIR),

@@ -1,11 +1,10 @@
-//! What a user is told of each handler: a row for each, a summary, and the causes of what failed, all of them functions of
-//! the list of results. What is said of one result is in [`messages`]; other images' logs are in [`compat_log`].
+//! The report of `register` and `unregister`, as functions of the list of results: a row for each, a summary, the failures.
+//! [`messages`] has the text about one result, [`compat_log`] the formats of other images.
 
 mod compat_log;
 mod failures;
 mod messages;
 
-use std::fmt::Write;
 use std::iter;
 use std::path::Path;
 
@@ -17,21 +16,18 @@ use crate::request::{CommonArgs, Verbosity};
 
 use messages::Message;
 
-/// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Register,
     Unregister,
 }
 
-/// Whether it is done, or only what would be done is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DryRun {
     No,
     Yes,
 }
 
-/// What all messages depend on.
 pub(crate) struct Report<'a> {
     pub(crate) action: Action,
     pub(crate) dry_run: DryRun,
@@ -40,19 +36,18 @@ pub(crate) struct Report<'a> {
     pub(crate) args: &'a CommonArgs,
 }
 
-/// A result, and what is said of it.
 type Row<'r> = (&'r PlanResult, Message);
 
-/// Targets that are not registered, and why not.
+/// Skipped targets and causes.
 type Notes = Vec<(&'static str, String)>;
 
-/// Width of the second column, between columns, and of most lines.
+/// Characters in the second column, between columns, and in most lines.
 const WORD: usize = 12;
 const GAP: usize = 2;
 const LINE: usize = 80;
 
 impl Report<'_> {
-    /// The whole text. `remarks` hold for all of it.
+    /// `remarks` end the summary.
     pub(crate) fn output(&self, results: Vec<PlanResult>, remarks: &[String]) -> Output {
         let rows: Vec<Row<'_>> = results.iter().filter_map(|result| Some((result, self.message(result)?))).collect();
         let output = match self.args.mode {
@@ -62,11 +57,10 @@ impl Report<'_> {
         failures::with_failures(output, self.doing(), &rows)
     }
 
-    /// A line for each, and the summary.
     fn table(&self, rows: &[Row<'_>], remarks: &[String]) -> Output {
         let width = rows.iter().map(|(result, _)| result.plan.handler.name.len()).max().unwrap_or_default();
         let mut out = String::with_capacity(rows.len() * LINE);
-        // Without `format!`, which takes a tenth of the whole run for these lines.
+        // `format!` would take a tenth of the whole run.
         let mut line = |name: &str, word: &str, detail: &str| {
             for (cell, width) in [(name, width), (word, WORD)] {
                 out.push_str(cell);
@@ -79,7 +73,7 @@ impl Report<'_> {
         let is_verbose = self.args.detail == Verbosity::Verbose;
         for (PlanResult { plan, end }, message) in rows {
             line(plan.handler.name, message.word, &message.detail);
-            // Of what failed, nothing is left to be shown.
+            // Some operations of a failed plan were not made.
             if is_verbose && *end == PlanStatus::AsPlanned {
                 for &change in &plan.changes {
                     line(plan.handler.name, self.word("  written", "  to write"), &self.change(plan.handler, change));
@@ -99,49 +93,40 @@ impl Report<'_> {
                 |result: &PlanResult| result.end == PlanStatus::AsPlanned && is_counted(&result.plan.outcome);
             rows.iter().filter(|(result, _)| is_counted(result)).count()
         };
+        let refreshed = count(|outcome| matches!(outcome, PlanOutcome::Refreshed));
+        let unregistered = count(|outcome| matches!(outcome, PlanOutcome::Unregistered));
         let registered = count(|outcome| matches!(outcome, PlanOutcome::Registered));
         let replaced = count(|outcome| matches!(outcome, PlanOutcome::Replaced(_)));
-        let refreshed = count(|outcome| matches!(outcome, PlanOutcome::Refreshed));
         let unchanged = count(|outcome| matches!(outcome, PlanOutcome::Unchanged));
-        let unregistered = count(|outcome| matches!(outcome, PlanOutcome::Unregistered));
         let failed = failures::count(rows);
         let not_tried = rows.iter().filter(|(result, _)| result.end == PlanStatus::NotTried).count();
-        let mut text = if self.dry_run == DryRun::Yes { String::from("nothing done: ") } else { String::new() };
-        match self.action {
-            Action::Unregister if unregistered == 0 && failed == 0 => text = "nothing was registered".into(),
-            Action::Unregister => {
-                let _ = write!(text, "{unregistered} {}", self.word("unregistered", "to remove"));
-            }
-            Action::Register => {
-                let refreshing = self.word("refreshed", "to refresh");
-                let (registering, replacing) =
-                    (self.word("registered", "to register"), self.word("replaced", "to replace"));
-                let _ = write!(text, "{registered} {registering}, {replaced} {replacing}, ");
-                if refreshed > 0 {
-                    let _ = write!(text, "{refreshed} {refreshing}, ");
-                }
-                let _ = write!(text, "{unchanged} unchanged");
-            }
-        }
-        for (count, word) in [(failed, "failed"), (not_tried, "not tried")] {
-            if count > 0 {
-                let _ = write!(text, ", {count} {word}");
-            }
-        }
-        for (target, cause) in &self.notes(rows) {
-            let _ = write!(text, "; {target} skipped: {cause}");
-        }
-        for remark in remarks {
-            let _ = write!(text, "; {remark}");
-        }
-        text + "\n"
+        let (is_register, is_dry_run) = (self.action == Action::Register, self.dry_run == DryRun::Yes);
+        let counts = [
+            (is_register, registered, self.word("registered", "to register")),
+            (is_register, replaced, self.word("replaced", "to replace")),
+            (refreshed > 0, refreshed, self.word("refreshed", "to refresh")),
+            (is_register, unchanged, "unchanged"),
+            (!is_register, unregistered, self.word("unregistered", "to remove")),
+            (failed > 0, failed, "failed"),
+            (not_tried > 0, not_tried, "not tried"),
+        ];
+        let shown = counts.into_iter().filter(|(is_shown, ..)| *is_shown);
+        let counts: Vec<_> = shown.map(|(_, count, word)| format!("{count} {word}")).collect();
+        let summary = if !is_register && unregistered == 0 && failed == 0 {
+            "nothing was registered".into()
+        } else {
+            format!("{}{}", if is_dry_run { "nothing done: " } else { "" }, counts.join(", "))
+        };
+        let notes = self.notes(rows).into_iter().map(|(target, cause)| format!("{target} skipped: {cause}"));
+        let parts: Vec<_> = [summary].into_iter().chain(notes).chain(remarks.iter().cloned()).collect();
+        parts.join("; ") + "\n"
     }
 
-    /// Of each target that is skipped the cause that tells most.
+    /// One cause for each skipped target, the most useful one.
     fn notes(&self, rows: &[Row<'_>]) -> Notes {
         let mut notes = Notes::new();
         if self.action == Action::Register && self.args.targets.contains(&HOST) {
-            notes.push((HOST, "this machine's own".into()));
+            notes.push((HOST, "this CPU's own".into()));
         }
         for (PlanResult { plan, end }, message) in rows {
             let PlanOutcome::Skipped(reason) = &plan.outcome else { continue };

@@ -1,6 +1,6 @@
-//! Staying after registering: what others remove or switch off is put back, until a signal comes.
+//! `--stay`: restores entries that other tools remove or disable, until a signal comes.
 //!
-//! Nothing tells of a change in `binfmt_misc`, so it is looked at, seldom and without the lock.
+//! `binfmt_misc` sends no notifications, so it is polled, without the lock.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -18,20 +18,20 @@ use crate::native;
 use crate::output::Output;
 use crate::plan::Observed;
 use crate::request::{CommonArgs, Verbosity};
+use crate::sys::errno_text;
 use crate::table::Handler;
 
-/// How long a handler may be missing, in milliseconds: a wake-up costs some hundred system calls.
+/// Milliseconds between polls. One costs some hundred system calls.
 const PERIOD: u16 = 5_000;
 
-/// Registers `handlers`, those that are asked for, and goes on doing so with what is gone, until SIGTERM, SIGINT or SIGHUP.
-/// It is an error if nothing could be tried.
+/// Calls `register` for all handlers, then for missing ones, until SIGTERM, SIGINT or SIGHUP.
 pub(crate) fn stay(
     args: &CommonArgs,
     handlers: &[&'static Handler],
     register: impl Fn(&[&'static Handler]) -> Result<Output, Error>,
 ) -> Result<Output, Error> {
-    // First, so that none is lost. As PID 1 of a container this process gets only those that it waits for.
-    let signals = Signals::new().map_err(|errno| Error::Signals { errno })?;
+    // First, so that no signal is lost. PID 1 of a container gets only signals that it handles.
+    let signals = block_signals().map_err(waiting)?;
     let output = register(handlers)?;
     if output.is_failure() {
         return Ok(output);
@@ -41,19 +41,17 @@ pub(crate) fn stay(
     Ok(ended.map_or_else(Output::from, |()| Output::success(String::new())))
 }
 
-/// Looks until a signal comes.
 fn watch(
     args: &CommonArgs,
     handlers: &[&'static Handler],
-    signals: &Signals,
+    signals: &SignalFd,
     register: impl Fn(&[&'static Handler]) -> Result<Output, Error>,
 ) -> Result<(), Error> {
-    // Not those in the folder now: what somebody has removed since they were registered would not be missed.
+    // Not the entries there now: some may have been removed since `register`.
     let kept = native::foreign_handlers(handlers.iter().copied());
     let mut known = None;
-    // What was done at the last look, if anything.
     let mut last: Option<Output> = None;
-    while !signals.come_within(PERIOD).map_err(|errno| Error::Signals { errno })? {
+    while !is_signalled(signals).map_err(waiting)? {
         let output = match missing(args, &kept, &mut known) {
             Ok(missing) if missing.is_empty() => None,
             Ok(missing) => Some(register(&missing)),
@@ -61,11 +59,11 @@ fn watch(
         };
         let output = output.map(|output| output.unwrap_or_else(Output::from));
         match &output {
-            // Somebody else has put it right.
+            // Restored by another tool.
             None if last.as_ref().is_some_and(Output::is_failure) && args.detail != Verbosity::Quiet => {
-                Output::success("all is in place again\n".into()).print();
+                Output::success("all handlers are in place again\n".into()).print();
             }
-            // Once, not at every look.
+            // Once, not at every poll.
             Some(output) if last.as_ref() != Some(output) => {
                 output.clone().print();
             }
@@ -76,7 +74,7 @@ fn watch(
     Ok(())
 }
 
-/// Those of the handlers whose entry is gone or switched off; all, if the whole folder is.
+/// The handlers without an enabled entry; all, if `binfmt_misc` is disabled or not mounted.
 fn missing(
     args: &CommonArgs,
     kept: &[&'static Handler],
@@ -91,20 +89,19 @@ fn missing(
         return Ok(kept.to_vec());
     }
     let entries = folder.entries()?;
-    let is_well = |handler: &&Handler| {
+    let is_in_place = |handler: &&Handler| {
         let found = Observed::new(handler, &entries);
-        // What others serve, `register` leaves alone.
         found.ours().is_some_and(|(_, entry)| entry.enabled)
             || args.desired.keep_foreign && found.server().is_some_and(|server| server.is_of_all)
     };
-    Ok(kept.iter().copied().filter(|handler| !is_well(handler)).collect())
+    Ok(kept.iter().copied().filter(|handler| !is_in_place(handler)).collect())
 }
 
-/// An instance of `binfmt_misc` that was found to be the one to look after: where, and the number of its file system.
+/// Path and device number of the `binfmt_misc` that was found last.
 type Instance = (PathBuf, u64);
 
-/// Finds the folder. Whose it is takes a thread and a mount namespace to tell where this is a user namespace, so that is
-/// asked only of another one than the last.
+/// Finds the mount. In a user namespace the check whose it is needs a thread and a mount namespace, so it is made only if
+/// the device number has changed.
 fn find(args: &CommonArgs, known: &mut Option<Instance>) -> Result<BinfmtMount, binfmt_misc::Error> {
     let number = |path: &Path| fs::metadata(path).ok().map(|folder| folder.dev());
     let is_there = known.as_ref().is_some_and(|(path, last)| number(path) == Some(*last));
@@ -114,25 +111,22 @@ fn find(args: &CommonArgs, known: &mut Option<Instance>) -> Result<BinfmtMount, 
     Ok(folder)
 }
 
-/// The signals that end this process.
-struct Signals(SignalFd);
+/// Blocks the signals that end this process, so that they are queued.
+fn block_signals() -> Result<SignalFd, Errno> {
+    let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+    set.thread_block()?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)
+}
 
-impl Signals {
-    /// From here on they are kept until they are asked for.
-    fn new() -> Result<Self, Errno> {
-        let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
-        set.thread_block()?;
-        Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?))
+/// Waits for a signal for one [`PERIOD`].
+fn is_signalled(signals: &SignalFd) -> Result<bool, Errno> {
+    match poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], PollTimeout::from(PERIOD)) {
+        // SIGSTOP and SIGCONT.
+        Err(Errno::EINTR) => Ok(false),
+        ready => Ok(ready? > 0),
     }
+}
 
-    /// Whether one has come, or comes within some milliseconds.
-    fn come_within(&self, milliseconds: u16) -> Result<bool, Errno> {
-        let mut waiting = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut waiting, PollTimeout::from(milliseconds)) {
-            Ok(ready) => Ok(ready > 0),
-            // Stopped and continued.
-            Err(Errno::EINTR) => Ok(false),
-            Err(errno) => Err(errno),
-        }
-    }
+fn waiting(errno: Errno) -> Error {
+    Error::Text(format!("waiting for signals: {}", errno_text(errno)))
 }

@@ -1,9 +1,8 @@
-//! What serves each target, as a table for people and as JSON for programs. Only looks.
+//! `status`: which entry is active for each target, as a table and as JSON. Read-only.
 //!
-//! Keys and states of the JSON are in `docs/json.md`: added to in later versions, never renamed.
+//! `docs/json.md` lists the keys and states of the JSON: later versions add some, and rename none.
 
 mod colour;
-mod json;
 pub(crate) mod platforms;
 
 use std::fmt::Write;
@@ -12,16 +11,15 @@ use std::path::PathBuf;
 use crate::arch::HOST;
 use crate::binfmt_misc::{BinfmtMount, Entries, Entry, UserNamespace};
 use crate::native::NativeSupport;
-use crate::output::columns;
-use crate::output::escaped;
-use crate::plan::{self, ActiveForeignEntry, Drift, HandlerPlan, Observed, PlanOutcome, SkipReason};
+use crate::output::json::{self, members, optional, string};
+use crate::output::{columns, escaped};
+use crate::plan::{self, Drift, HandlerPlan, Observed, PlanOutcome, SkipReason};
 use crate::request::DesiredState;
 use crate::table::Handler;
 
-/// The rows of the table.
 pub(crate) struct Status<'a> {
     folder: PathBuf,
-    is_switched_on: bool,
+    is_enabled: bool,
     namespace: Option<UserNamespace>,
     desired: &'a DesiredState,
     rows: Vec<Row>,
@@ -30,39 +28,36 @@ pub(crate) struct Status<'a> {
 struct Row {
     handler: &'static Handler,
     state: HandlerStatus,
-    /// Ours, or else what serves, with its name.
+    /// Name and entry: ours, else another tool's active entry.
     entry: Option<(String, Entry)>,
-    /// The entry of somebody else that serves.
+    /// Name of another tool's active entry.
     server: Option<String>,
     detail: Option<String>,
     fit: CheckResult,
 }
 
-/// What `register`, asked for the same, would do about it.
+/// What `register` with the same options would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CheckResult {
-    /// Nothing: it is as it should be, or is to be left alone.
+    /// Nothing, or refresh it.
     Good,
-    /// Put it right.
-    Curable,
-    /// It could not.
+    Fixable,
+    /// Fail.
     Bad,
 }
 
 impl CheckResult {
-    fn of(step: &HandlerPlan) -> Self {
-        match &step.outcome {
-            _ if step.handler.target == HOST => Self::Good,
-            PlanOutcome::Unchanged
-            | PlanOutcome::Skipped(SkipReason::Native | SkipReason::ShadowsNative | SkipReason::Served) => Self::Good,
-            outcome if outcome.is_failure() => Self::Bad,
+    fn of(plan: &HandlerPlan) -> Self {
+        match &plan.outcome {
+            _ if plan.handler.target == HOST => Self::Good,
             PlanOutcome::Skipped(SkipReason::Unknown(_)) => Self::Bad,
-            _ => Self::Curable,
+            PlanOutcome::Unchanged | PlanOutcome::Skipped(_) => Self::Good,
+            outcome if outcome.is_failure() => Self::Bad,
+            _ => Self::Fixable,
         }
     }
 }
 
-/// How it is with a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HandlerStatus {
     Registered,
@@ -91,77 +86,67 @@ impl HandlerStatus {
 }
 
 impl<'a> Status<'a> {
-    pub(crate) fn new(folder: &BinfmtMount, is_switched_on: bool, desired: &'a DesiredState) -> Self {
+    pub(crate) fn new(folder: &BinfmtMount, is_enabled: bool, desired: &'a DesiredState) -> Self {
         let (namespace, folder) = (folder.namespace(), folder.path().into());
-        Self { folder, is_switched_on, namespace, desired, rows: Vec::new() }
+        Self { folder, is_enabled, namespace, desired, rows: Vec::new() }
     }
 
-    /// Adds what the entries, or the kernel, say of a handler.
     pub(crate) fn add(&mut self, handler: &'static Handler, entries: &Entries, support: NativeSupport) {
         let found = Observed::new(handler, entries);
-        let (server, ours) = (found.server(), found.ours());
-        let difference = ours.as_ref().map(|_| found.difference(self.desired));
-        let (state, mut detail) = match difference {
-            Some(None) if support == NativeSupport::Native => {
-                (HandlerStatus::Registered, Some("runs natively too".into()))
-            }
-            Some(None) => (HandlerStatus::Registered, None),
-            Some(Some(Drift::Disabled)) => (HandlerStatus::Disabled, None),
-            Some(Some(Drift::Shadowed)) => (HandlerStatus::Shadowed, None),
-            Some(Some(difference)) => (HandlerStatus::Different, Some(difference.to_string())),
-            None if server.is_some_and(|server| server.is_of_all) => (HandlerStatus::Served, None),
-            None => match &support {
-                NativeSupport::Needed => (HandlerStatus::Absent, None),
-                NativeSupport::Native => (HandlerStatus::Native, None),
-                NativeSupport::Unknown(cause) => (HandlerStatus::Unknown, Some(cause.clone())),
-            },
+        let (server, ours, drift) = (found.server(), found.ours(), found.difference(self.desired));
+        let (state, detail) = match (&ours, drift, &support) {
+            (Some(_), None, NativeSupport::Native) => (HandlerStatus::Registered, Some("also runs natively".into())),
+            (Some(_), None, _) => (HandlerStatus::Registered, None),
+            (Some(_), Some(Drift::Disabled), _) => (HandlerStatus::Disabled, None),
+            (Some(_), Some(Drift::Shadowed), _) => (HandlerStatus::Shadowed, None),
+            (Some(_), Some(drift), _) => (HandlerStatus::Different, Some(drift.to_string())),
+            (None, ..) if server.is_some_and(|server| server.is_of_all) => (HandlerStatus::Served, None),
+            (None, _, NativeSupport::Needed) => (HandlerStatus::Absent, None),
+            (None, _, NativeSupport::Native) => (HandlerStatus::Native, None),
+            (None, _, NativeSupport::Unknown(cause)) => (HandlerStatus::Unknown, Some(cause.clone())),
         };
-        // To plan, all entries are looked through once more.
+        // A plan searches all entries again.
         let fit = match state {
             HandlerStatus::Registered => CheckResult::Good,
             _ => CheckResult::of(&plan::register(handler, self.desired, entries, support, || false)),
         };
-        if detail.is_none() {
-            detail = match (&ours, server) {
-                (_, Some(ActiveForeignEntry { name, is_of_all: true, .. })) => Some(format!("by {name}")),
-                (_, Some(ActiveForeignEntry { name, .. })) => Some(format!("some programs by {name}")),
-                (Some((name, _)), None) if name != handler.name => Some(format!("as {name}")),
-                _ => None,
-            };
-        }
-        let theirs = || server.map(|ActiveForeignEntry { name, entry, .. }| (name.to_owned(), entry.clone()));
-        let entry = ours.map(|(name, entry)| (name, entry.clone())).or_else(theirs);
+        let by = |is_of_all, name| if is_of_all { format!("by {name}") } else { format!("some programs by {name}") };
+        let detail = detail.or_else(|| match (server, &ours) {
+            (Some(server), _) => Some(by(server.is_of_all, server.name)),
+            (None, Some((name, _))) if name != handler.name => Some(format!("as {name}")),
+            _ => None,
+        });
+        let active = ours.or_else(|| server.map(|server| (server.name.into(), server.entry)));
+        let entry = active.map(|(name, entry)| (name, entry.clone()));
         let server = server.map(|server| server.name.to_owned());
         self.rows.push(Row { handler, state, entry, server, detail, fit });
     }
 
-    /// What is not as `register` would have it, if anything is.
+    /// For `--check`: the message, if an entry is not what `register` would write.
     pub(crate) fn failure(&self) -> Option<String> {
-        if !self.is_switched_on {
-            return Some(format!("{}: binfmt_misc is switched off", self.folder.display()));
+        let folder = self.folder.display();
+        if !self.is_enabled {
+            return Some(format!("binfmt_misc is disabled; to enable it: echo 1 > {folder}/status"));
         }
         let wrong: Vec<_> = self.rows.iter().filter(|row| row.fit != CheckResult::Good).collect();
         let first = wrong.first()?;
         let (name, state) = (first.handler.name, first.state.word());
-        let command = if *self.desired == DesiredState::default() {
-            "registrar register"
-        } else {
-            "registrar register with the same options"
+        let options = if *self.desired == DesiredState::default() { "" } else { " with the same options" };
+        let is_fixable = wrong.iter().all(|row| row.fit == CheckResult::Fixable);
+        let advice = if is_fixable { "fixes it" } else { "says why it cannot be registered" };
+        let subject = match wrong.len() {
+            1 => format!("{name} is {state}"),
+            many => format!("{many} handlers are not as register would write them, first {name}, {state}"),
         };
-        let is_curable = wrong.iter().all(|row| row.fit == CheckResult::Curable);
-        let advice = if is_curable { "puts that right" } else { "says what stands in the way" };
-        Some(match wrong.len() {
-            1 => format!("{name} is {state}; {command} {advice}"),
-            many => format!("{many} handlers are not registered as wanted, first {name}, {state}; {command} {advice}"),
-        })
+        Some(format!("{subject}; registrar register{options} {advice}"))
     }
 
     pub(crate) fn text(&self) -> String {
         let mut text = format!("binfmt_misc at {}", escaped(&self.folder.display().to_string()));
         if let Some(namespace) = &self.namespace {
-            let _ = write!(text, ", for programs of {namespace} alone");
+            let _ = write!(text, ", for programs of {namespace} only");
         }
-        text.push_str(if self.is_switched_on { "\n" } else { ", switched off: no entry is used\n" });
+        text.push_str(if self.is_enabled { "\n" } else { ", disabled: the kernel uses no entry\n" });
         let cells = |row: &Row| {
             let Handler { name, target, platform, .. } = row.handler;
             let of_entry = |field: fn(&Entry) -> &str| row.entry.as_ref().map_or("", |(_, entry)| field(entry));
@@ -173,11 +158,37 @@ impl<'a> Status<'a> {
         };
         let heading = ["ENTRY", "TARGET", "PLATFORM", "STATE", "FLAGS", "INTERPRETER"].map(String::from);
         let table: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();
-        let is_coloured = colour::is_wanted();
+        let is_coloured = colour::is_enabled();
         text.push_str(&columns::text(&table, |line, column, cell| match line.checked_sub(1) {
             Some(row) if is_coloured && column == 3 => colour::painted(self.rows[row].state, &cell),
             _ => cell,
         }));
         text
+    }
+
+    pub(crate) fn json(&self) -> String {
+        let namespace = optional(self.namespace.as_ref().map(|namespace| namespace.name.as_str()));
+        let head = [&json::head(&self.folder, self.is_enabled)[..], &[("namespace", namespace)]].concat();
+        let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
+        format!("{{\n  {},\n  \"handlers\": [\n{}\n  ]\n}}\n", members(&head, ",\n  "), rows.join(",\n"))
+    }
+}
+
+impl Row {
+    fn json(&self) -> String {
+        let Handler { name, target, platform, .. } = self.handler;
+        let of_entry = |field: fn(&Entry) -> &str| optional(self.entry.as_ref().map(|(_, entry)| field(entry)));
+        let fields = [
+            ("name", string(name)),
+            ("target", string(target)),
+            ("platform", string(platform)),
+            ("state", string(self.state.word())),
+            ("entry", optional(self.entry.as_ref().map(|(name, _)| name.as_str()))),
+            ("interpreter", of_entry(|entry| &entry.interpreter)),
+            ("flags", of_entry(|entry| &entry.flags)),
+            ("server", optional(self.server.as_deref())),
+            ("detail", optional(self.detail.as_deref())),
+        ];
+        format!("    {{{}}}", members(&fields, ", "))
     }
 }

@@ -1,14 +1,13 @@
-//! Which entries a word means that names some to be removed: a name, one with `*`, `?` and `[…]`, the end of a name, or
-//! an architecture.
+//! Which entries an argument of tonistiigi's `--uninstall` names: a name, a glob with `*`, `?` and `[…]`, the end of a name
+//! or an architecture.
 
 use crate::request::EntryGlob;
 use crate::table::{NAME_SUFFIXES, TABLE, names};
 
 impl EntryGlob {
-    /// A word of tonistiigi's `--uninstall`.
     pub(super) fn of_word(word: &str) -> Self {
         let ends = match names::target(word) {
-            // That entry, and no other that ends in `-arm`.
+            // `qemu-arm` is that entry, not every name that ends in `-arm`.
             _ if word.starts_with("qemu-") => Vec::new(),
             Some(target) => ends(target),
             None => vec![word.to_owned()],
@@ -16,27 +15,20 @@ impl EntryGlob {
         Self { ends, ..Self::of_name(word) }
     }
 
-    /// A name.
     pub(super) fn of_name(word: &str) -> Self {
         Self { word: word.to_owned(), ends: Vec::new() }
     }
 
-    /// The entries of a target, by their names.
     pub(super) fn of_target(target: &str) -> impl Iterator<Item = Self> {
         ends(target).into_iter().map(|end| Self::of_name(&["qemu-", &end].concat()))
     }
 
-    /// As it was typed.
-    pub(crate) fn word(&self) -> &str {
-        &self.word
-    }
-
-    /// Whether it may mean many, so that one which must not be removed is just not meant.
-    pub(crate) fn is_wide(&self) -> bool {
+    /// Whether it may match several entries. Then entries that must not be removed are skipped without an error.
+    pub(crate) fn is_glob(&self) -> bool {
         self.word.contains(['*', '?', '['])
     }
 
-    /// Whether the entry of this name is meant. Further entries of ours go with the first.
+    /// Matches the entry's name; our secondary entries also by the name of the primary.
     pub(crate) fn matches(&self, name: &str) -> bool {
         let first = name.split_once(NAME_SUFFIXES[0]).map_or(name, |(first, _)| first);
         let is_end =
@@ -45,7 +37,7 @@ impl EntryGlob {
     }
 }
 
-/// What the names of a target's entries end in: QEMU's name of it, and those of its handlers.
+/// Ends of a target's entry names: QEMU's name of the target, and those of its handlers.
 fn ends(target: &str) -> Vec<String> {
     let names = TABLE.handlers_of(target).map(|handler| handler.name.strip_prefix("qemu-").unwrap_or(handler.name));
     let mut ends: Vec<_> = std::iter::once(target).chain(names).map(str::to_owned).collect();
@@ -53,7 +45,7 @@ fn ends(target: &str) -> Vec<String> {
     ends
 }
 
-/// Whether a name is what a pattern says, as in Go's `filepath.Match`. One that is not closed matches nothing.
+/// Go's `filepath.Match`. A pattern with an unclosed `[` matches nothing.
 fn is_match(pattern: &[u8], name: &[u8]) -> bool {
     match (pattern, name) {
         ([], _) => name.is_empty(),
@@ -69,8 +61,7 @@ fn is_match(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 fn is_in_set(set: &[u8], letter: u8) -> bool {
-    let (set, is_inverse) = set.strip_prefix(b"^").map_or((set, false), |set| (set, true));
-    let mut set = set;
+    let (mut set, is_inverse) = set.strip_prefix(b"^").map_or((set, false), |set| (set, true));
     let mut is_in = false;
     while let Some((&first, rest)) = set.split_first() {
         let (last, rest) = match rest {
@@ -88,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_word_means() {
+    fn names_that_a_glob_matches() {
         let cases: [(&str, &[&str], &[&str]); 9] = [
             ("qemu-*", &["qemu-arm", "qemu-aarch64.registrar", "qemu-"], &["python3.11", "xqemu-arm", "qemu"]),
             (
@@ -104,13 +95,13 @@ mod tests {
             ("qemu-[a", &[], &["qemu-a", "qemu-[b"]),
             ("*", &["anything", ""], &[]),
         ];
-        for (word, meant, others) in cases {
+        for (word, matching, others) in cases {
             let pattern = EntryGlob::of_word(word);
-            for name in meant {
-                assert!(pattern.matches(name), "{word} means {name}");
+            for name in matching {
+                assert!(pattern.matches(name), "{word} matches {name}");
             }
             for name in others {
-                assert!(!pattern.matches(name), "{word} does not mean {name}");
+                assert!(!pattern.matches(name), "{word} does not match {name}");
             }
         }
     }
@@ -118,7 +109,7 @@ mod tests {
     #[test]
     fn a_target_is_its_entries_alone() {
         let patterns: Vec<_> = EntryGlob::of_target("i386").collect();
-        let names: Vec<_> = patterns.iter().map(EntryGlob::word).collect();
+        let names: Vec<_> = patterns.iter().map(|pattern| pattern.word.as_str()).collect();
         assert_eq!(names, ["qemu-i386", "qemu-i486"]);
         assert!(!patterns.iter().any(|pattern| pattern.matches("x-i386")));
     }

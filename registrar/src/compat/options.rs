@@ -1,26 +1,25 @@
-//! Words and options as other images' programs take them: one dash or two, a value after `=` or as the next word.
+//! Option syntax of other images' programs: one dash or two; the value after `=`, or as the next argument.
 
-/// What follows an option.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
     Nothing,
     Value,
-    /// Only where the next word is one of the two; alone, it means yes.
+    /// Yes, unless the next argument is `no`.
     YesOrNo,
 }
 
-/// Options by their spellings without dashes, of which the first is their name here.
+/// Spellings without dashes; the first is the name for [`ParsedOptions::value`].
 pub(super) type Options = &'static [(&'static [&'static str], Takes)];
 
-/// Those of a line.
 pub(super) struct ParsedOptions<'a> {
     given: Vec<(&'static str, &'a str)>,
-    /// What is no option, nor the value of one.
+    /// Neither options nor their values.
     pub(super) others: Vec<&'a str>,
 }
 
 impl<'a> ParsedOptions<'a> {
-    /// Reads them, or says which cannot be meant.
+    /// # Errors
+    /// The message about an unknown option, or a missing or wrong value.
     pub(super) fn read(options: Options, words: &[&'a str]) -> Result<Self, String> {
         let mut found = Self { given: Vec::new(), others: Vec::new() };
         let mut words = words.iter().copied().peekable();
@@ -43,7 +42,7 @@ impl<'a> ParsedOptions<'a> {
                 Some(value) if *takes != Takes::YesOrNo || is_yes_or_no(value) => {
                     found.given.push((spellings[0], value))
                 }
-                Some(_) => return Err([word, ": neither yes nor no"].concat()),
+                Some(_) => return Err([word, ": not yes or no"].concat()),
                 None => return Err([word, ": no value"].concat()),
             }
         }
@@ -60,7 +59,7 @@ impl<'a> ParsedOptions<'a> {
     }
 }
 
-/// A word that is no option of a dialect.
+/// The message about an argument.
 pub(super) fn unknown(word: &str) -> String {
     ["unknown word '", word, "'"].concat()
 }

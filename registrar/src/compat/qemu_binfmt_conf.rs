@@ -1,9 +1,8 @@
-//! The options of QEMU's `qemu-binfmt-conf.sh`, as multiarch/qemu-user-static's users type them after `--reset`, and
-//! those of dbhi/qus after `--`.
+//! The options of QEMU's `qemu-binfmt-conf.sh`, which multiarch/qemu-user-static passes on, and dbhi/qus after `--`.
 
 use super::options::{Options, ParsedOptions, Takes, unknown};
 use super::{CompatOptions, Environment, value};
-use crate::cli::{Error, known_targets};
+use crate::cli::{Error, targets};
 use crate::flags::Flags;
 use crate::request::{BinaryName, Command, CompatCommand, CompatMode, EntryGlob, StatusKind};
 
@@ -17,11 +16,11 @@ const OPTIONS: Options = &[
     (&["persistent", "p"], Takes::YesOrNo),
     (&["credential", "c"], Takes::YesOrNo),
     (&["preserve-argv0", "g"], Takes::YesOrNo),
-    // Which of a family run natively is asked of the kernel, so that there is no family to ignore.
+    // No effect: the kernel says which targets run natively, not their family.
     (&["ignore-family", "i"], Takes::YesOrNo),
 ];
 
-/// Those of qus's own, before `--`. Our emulators are static, under either name.
+/// qus's own options, before `--`. `-s` has no effect: all emulators are static.
 const OF_QUS: Options = &[
     (&["reset", "r"], Takes::Nothing),
     (&["list", "l"], Takes::Nothing),
@@ -29,15 +28,12 @@ const OF_QUS: Options = &[
     (&["help", "h"], Takes::Nothing),
 ];
 
-/// Both images' variable for the folder of the emulators.
 const FOLDER: &str = "QEMU_BIN_DIR";
 
-/// All of QEMU's entries, by the name that everybody gives them.
 const ALL: &str = "qemu-*";
 
-/// Reads the words after the program's name.
 pub(super) fn parse(mode: CompatMode, words: &[&str], environment: Environment<'_>) -> Result<Command, Error> {
-    let read = |options, words| ParsedOptions::read(options, words).map_err(|cause| mode.refused(cause));
+    let read = |options, words| ParsedOptions::read(options, words).map_err(|cause| mode.error(cause));
     let split = words.iter().position(|word| *word == "--");
     let (before, behind) = match (mode, split) {
         (CompatMode::Qus, Some(at)) => (&words[..at], &words[at + 1..]),
@@ -46,15 +42,12 @@ pub(super) fn parse(mode: CompatMode, words: &[&str], environment: Environment<'
     };
     let (own, words) = (read(OF_QUS, before)?, read(OPTIONS, behind)?);
     if let Some(word) = own.others.first() {
-        return Err(mode.refused(unknown(word)));
+        return Err(mode.error(unknown(word)));
     } else if own.is_yes("help") || words.is_yes("help") {
         return Ok(Command::Help(Some(mode)));
     }
-    let [clears, is_trial] = ["clear", "test"].map(|name| words.is_yes(name));
-    let (targets, problem) = known_targets(&mut words.others.iter().copied());
-    if let Some(problem) = problem {
-        return Err(problem);
-    }
+    let [clears, is_dry_run] = ["clear", "test"].map(|name| words.is_yes(name));
+    let targets = targets(&mut words.others.iter().copied())?;
     let remove = if own.is_yes("reset") || words.is_yes("reset") || (clears && targets.is_empty()) {
         vec![EntryGlob::of_name(ALL)]
     } else if clears {
@@ -62,25 +55,25 @@ pub(super) fn parse(mode: CompatMode, words: &[&str], environment: Environment<'
     } else {
         Vec::new()
     };
-    let shows = own.is_yes("list");
-    let is_only_shown = shows && (is_trial || split.is_none());
+    let lists = own.is_yes("list");
+    let only_lists = lists && (is_dry_run || split.is_none());
     let from_environment = || value(environment, FOLDER).map(|folder| (FOLDER, folder));
     let suffix = words.value("qemu-suffix").filter(|suffix| *suffix != BinaryName::USUAL_SUFFIX);
-    let how = CompatOptions {
+    let options = CompatOptions {
         targets,
-        flags: (words.is_yes("preserve-argv0"), words.is_yes("credential"), words.is_yes("persistent")),
+        flags: Flags::new(words.is_yes("preserve-argv0"), words.is_yes("credential"), words.is_yes("persistent")),
         folder: words.value("qemu-path").map(|folder| ("--qemu-path", folder.to_owned())).or_else(from_environment),
         naming: suffix.map(|suffix| BinaryName { prefix: String::new(), suffix: Some(suffix.to_owned()) }),
     };
-    let mut request = how.request(mode, environment)?;
-    request.dry_run = is_trial;
-    if is_trial {
-        // A trial is told in our own words: theirs would say that it was done.
+    let mut request = options.request(mode, environment)?;
+    request.dry_run = is_dry_run;
+    if is_dry_run {
+        // Reported in our own format: the script's lines would say that it was done.
         request.args.mode = None;
     }
-    if is_only_shown {
+    if only_lists {
         request.args.desired.flags = Flags::default();
     }
-    let show = if shows { StatusKind::Status } else { StatusKind::Nothing };
-    Ok(Command::Compat(CompatCommand { remove, request, registers: !clears && !is_only_shown, show, warning: None }))
+    let show = if lists { StatusKind::Status } else { StatusKind::Nothing };
+    Ok(Command::Compat(CompatCommand { remove, request, registers: !clears && !only_lists, show, warning: None }))
 }

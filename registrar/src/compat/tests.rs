@@ -1,4 +1,4 @@
-//! Whose a line is, and what it asks for.
+//! Whose a line is, and the command that it is parsed into.
 
 use std::ffi::OsString;
 
@@ -15,9 +15,9 @@ fn parsed(line: &str) -> Result<Command, String> {
     parsed_in(line, &[])
 }
 
-fn foreign(line: &str) -> CompatCommand {
+fn command(line: &str) -> CompatCommand {
     match parsed(line) {
-        Ok(Command::Compat(foreign)) => foreign,
+        Ok(Command::Compat(command)) => command,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -29,7 +29,7 @@ fn request(mode: CompatMode, targets: &[&'static str], flags: &str) -> RegisterA
 }
 
 #[test]
-fn the_first_words_tell_the_dialect() {
+fn the_first_argument_decides_whose_line_it_is() {
     let (tonistiigi, multiarch, qus) =
         (Some(CompatMode::Tonistiigi), Some(CompatMode::Multiarch), Some(CompatMode::Qus));
     let cases = [
@@ -74,10 +74,7 @@ fn the_first_words_tell_the_dialect() {
     ];
     for (line, expected) in cases {
         let words: Vec<_> = line.split(' ').map(OsString::from).collect();
-        let found = match meant(&words) {
-            Interpretation::Theirs { mode, .. } => Some(mode),
-            _ => None,
-        };
+        let (found, _) = interpretation(&words);
         assert_eq!(found, expected, "{line}");
     }
 }
@@ -98,7 +95,7 @@ fn entry_points_of_other_images_take_their_words() {
     }
     // Without a word, both images register all.
     for (line, mode) in [("/register", CompatMode::Multiarch), ("/qus/register", CompatMode::Qus)] {
-        let found = foreign(line);
+        let found = command(line);
         assert_eq!((found.request, found.registers), (request(mode, &[], ""), true), "{line}");
     }
     assert_eq!(parsed("/register -h"), Ok(Command::Help(Some(CompatMode::Multiarch))));
@@ -114,7 +111,7 @@ fn tonistiigi() {
         show: StatusKind::Platforms,
         warning: None,
     };
-    let complaining = |foreign, warning: &str| CompatCommand { warning: Some(warning.into()), ..foreign };
+    let with_warning = |command, warning: &str| CompatCommand { warning: Some(warning.into()), ..command };
     let cases = [
         ("registrar", of(&[], false)),
         ("registrar --install all", of(&[], true)),
@@ -125,19 +122,19 @@ fn tonistiigi() {
         ("binfmt --install s390x --install arm", of(&["arm"], true)),
         (
             "binfmt --install arm46,s390x",
-            complaining(of(&["s390x"], true), "unknown architecture: 'arm46' (did you mean arm64?)"),
+            with_warning(of(&["s390x"], true), "unknown architecture: 'arm46' (did you mean arm64?)"),
         ),
-        ("binfmt --install pdp11", complaining(of(&[], false), "unknown architecture: 'pdp11'")),
-        ("binfmt --install pdp11,all", complaining(of(&[], true), "unknown architecture: 'pdp11'")),
+        ("binfmt --install pdp11", with_warning(of(&[], false), "unknown architecture: 'pdp11'")),
+        ("binfmt --install pdp11,all", with_warning(of(&[], true), "unknown architecture: 'pdp11'")),
         (
             "binfmt --uninstall qemu-*,linux/arm64",
             CompatCommand { remove: ["qemu-*", "linux/arm64"].map(EntryGlob::of_word).into(), ..of(&[], false) },
         ),
     ];
     for (line, expected) in cases {
-        assert_eq!(foreign(line), expected, "{line}");
+        assert_eq!(command(line), expected, "{line}");
     }
-    let mounted = foreign("binfmt -mount /m");
+    let mounted = command("binfmt -mount /m");
     assert_eq!(mounted.request.args.mount.as_deref(), Some(Path::new("/m")));
     for line in ["binfmt --version", "binfmt -version"] {
         assert_eq!(parsed(line), Ok(Command::Version));
@@ -150,7 +147,7 @@ fn tonistiigi() {
 #[test]
 fn tonistiigis_environment() {
     let args = |environment: &[(&str, &str)]| match parsed_in("binfmt --install all", environment) {
-        Ok(Command::Compat(foreign)) => foreign.request.args,
+        Ok(Command::Compat(command)) => command.request.args,
         other => panic!("{environment:?}: {other:?}"),
     };
     assert_eq!(args(&[("QEMU_PRESERVE_ARGV0", "1")]).desired.flags, Flags::new(true, true, true));
@@ -201,14 +198,14 @@ fn options_of_qemus_script() {
         ("registrar -l", CompatCommand { registers: false, show: StatusKind::Status, ..qus(&[], "F") }),
     ];
     for (line, expected) in cases {
-        assert_eq!(foreign(line), expected, "{line}");
+        assert_eq!(command(line), expected, "{line}");
     }
-    let trial = foreign("registrar -s -- -p -t");
+    let trial = command("registrar -s -- -p -t");
     assert_eq!((trial.registers, trial.request.dry_run, trial.request.args.mode), (true, true, None));
-    let shown = foreign("registrar -l -- -t");
+    let shown = command("registrar -l -- -t");
     assert_eq!((shown.registers, shown.show, shown.remove), (false, StatusKind::Status, Vec::new()));
-    let elsewhere = foreign("registrar -Q /opt -F -x").request.args;
-    assert_eq!((elsewhere.desired.emulators.as_str(), elsewhere.emulators_from), ("/opt", "--qemu-path"));
+    let elsewhere = command("registrar -Q /opt -F -x").request.args;
+    assert_eq!((elsewhere.desired.emulators.as_str(), elsewhere.emulators_from), ("/opt", Some("--qemu-path")));
     assert_eq!(elsewhere.naming, Some(BinaryName { prefix: String::new(), suffix: Some("-x".into()) }));
     for (line, mode) in [
         ("registrar --reset -h", CompatMode::Multiarch),
@@ -222,10 +219,10 @@ fn options_of_qemus_script() {
 
 #[test]
 fn refused_lines_say_how_they_were_read() {
-    let tonistiigi = "; this was read as tonistiigi/binfmt's command line, see --install all --help";
-    let multiarch = "; this was read as multiarch/qemu-user-static's command line, see --reset --help";
-    let errno_text = "neither a slash, a colon nor a control character can stand in emulators' names";
-    let qus = "; this was read as dbhi/qus's command line, see -- --help";
+    let tonistiigi = "; parsed as tonistiigi/binfmt's command line, see --install all --help";
+    let multiarch = "; parsed as multiarch/qemu-user-static's command line, see --reset --help";
+    let errno_text = "names of emulators cannot have slashes, colons or control characters";
+    let qus = "; parsed as dbhi/qus's command line, see -- --help";
     let cases = [
         ("binfmt --instal all", &[][..], "unknown word '--instal'", tonistiigi),
         ("binfmt --install all more", &[], "unknown word 'more'", tonistiigi),
@@ -233,10 +230,10 @@ fn refused_lines_say_how_they_were_read() {
         ("binfmt --mount=", &[], "--mount '': no folder", ""),
         ("binfmt --install all", &[("QEMU_BINARY_PREFIX", "a/b")], errno_text, tonistiigi),
         ("binfmt --install all", &[("QEMU_BINARY_PATH", "x")], "QEMU_BINARY_PATH 'x': not an absolute path", ""),
-        ("binfmt", &[("REGISTRAR_SCOPE", "host")], "REGISTRAR_SCOPE: only userns must be named", tonistiigi),
+        ("binfmt", &[("REGISTRAR_SCOPE", "host")], "REGISTRAR_SCOPE: the only value is userns", tonistiigi),
         ("registrar --reset --nonsense", &[], "unknown word '--nonsense'", multiarch),
         ("registrar --reset -Q", &[], "-Q: no value", multiarch),
-        ("registrar --persistent=perhaps", &[], "--persistent=perhaps: neither yes nor no", multiarch),
+        ("registrar --persistent=perhaps", &[], "--persistent=perhaps: not yes or no", multiarch),
         ("registrar -p yes arm46", &[], "unknown architecture: 'arm46' (did you mean arm64?)", ""),
         ("registrar -F a:b", &[], errno_text, multiarch),
         ("registrar -s -x -- -p", &[], "unknown word '-x'", qus),

@@ -28,7 +28,7 @@ impl Label {
         match (word, parts.clone().count()) {
             ("auto", _) => Some(Self::Auto),
             ("none", _) => Some(Self::None),
-            (_, 1) if is_plain(word) => Some(Self::of_type(word)),
+            (_, 1) if is_plain(word) => Some(Self::Context(of_type(word))),
             // User, role, type; with a multi-level policy a level, and its categories.
             (_, 3..=5) if parts.all(is_plain) => Some(Self::Context(word.into())),
             _ => None,
@@ -50,22 +50,19 @@ impl Label {
         }
     }
 
-    /// Of the system, and of no category: a new file in a container may get that container's own, which keep others out.
-    fn of_type(name: &str) -> Self {
-        Self::Context(format!("system_u:object_r:{name}:s0"))
-    }
-
     /// What copies are labelled on this machine, if they are.
     pub(super) fn context(&self) -> Option<String> {
         match self {
             Self::Context(context) => Some(context.clone()),
-            Self::Auto if is_on() => match Self::of_type(PROGRAM) {
-                Self::Context(context) => Some(context),
-                _ => None,
-            },
-            _ => None,
+            Self::Auto => is_on().then(|| of_type(PROGRAM)),
+            Self::None => None,
         }
     }
+}
+
+/// Of the system, and of no category: a new file in a container may get that container's own, which keep others out.
+fn of_type(name: &str) -> String {
+    format!("system_u:object_r:{name}:s0")
 }
 
 /// Whether SELinux labels this machine's files. Engines hide `/sys/fs/selinux`, so that libraries in a container think

@@ -125,31 +125,22 @@ impl StagingDir {
         content: &mut dyn Read,
     ) -> Result<(), Error> {
         let new = self.path.join([BEGIN, name, END].concat());
-        let made = self.make_file(&new, mode, label, content, name);
-        let made =
-            made.and_then(|()| fs::rename(&new, self.path.join(name)).map_err(|error| self.failed(name, &error)));
+        let failed = |error: io::Error| self.failed(name, &error);
+        let mut make = || {
+            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
+            copy(content, &mut file).map_err(failed)?;
+            // The mode at creation is less what the umask takes.
+            file.set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
+            self.label(&file, label, name)?;
+            file.sync_all().map_err(failed)?;
+            fs::rename(&new, self.path.join(name)).map_err(failed)
+        };
+        let made = make();
         if made.is_err() {
             // The next run would do it as well.
             let _ = fs::remove_file(&new);
         }
         made
-    }
-
-    fn make_file(
-        &self,
-        new: &Path,
-        mode: u32,
-        label: Option<&str>,
-        content: &mut dyn Read,
-        name: &str,
-    ) -> Result<(), Error> {
-        let failed = |error: io::Error| self.failed(name, &error);
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(new).map_err(failed)?;
-        copy(content, &mut file).map_err(failed)?;
-        // The mode at creation is less what the umask takes.
-        file.set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
-        self.label(&file, label, name)?;
-        file.sync_all().map_err(failed)
     }
 
     /// Mode and label of a file whose content is good. It may be in use, and stays the same file, so that whoever has

@@ -1,7 +1,6 @@
-//! Tables for people.
+//! Text tables.
 
-/// Lines of cells, each column as wide as its widest cell; the last one is as long as it likes. `painted` may add to a
-/// padded cell, of this line and column, what takes no place.
+/// Pads each column but the last to its widest cell. `painted` adds colours to a padded cell (line, column, text).
 pub(crate) fn text<const N: usize>(lines: &[[String; N]], painted: impl Fn(usize, usize, String) -> String) -> String {
     let width = |column: usize| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; N] = std::array::from_fn(|column| if column + 1 < N { width(column) } else { 0 });

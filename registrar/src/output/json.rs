@@ -1,29 +1,28 @@
-//! JSON for programs, written by hand: strings, and members of objects.
+//! JSON strings and members of objects.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use crate::table::TABLE;
 
-/// The members that every object of this program begins with: what it is, and where it has looked.
-pub(crate) fn head(folder: &Path, is_switched_on: bool) -> [(&'static str, String); 5] {
+/// The first members of each object.
+pub(crate) fn head(folder: &Path, is_enabled: bool) -> [(&'static str, String); 5] {
     [
         ("registrar", string(env!("CARGO_PKG_VERSION"))),
         ("qemu", string(TABLE.qemu_version)),
         ("origin", string(TABLE.origin)),
         ("mount", string(&folder.to_string_lossy())),
-        ("enabled", is_switched_on.to_string()),
+        ("enabled", is_enabled.to_string()),
     ]
 }
 
-/// A JSON string.
 pub(crate) fn string(text: &str) -> String {
     let mut json = String::from('"');
     for letter in text.chars() {
         match letter {
             '"' | '\\' => json.extend(['\\', letter]),
             control if control.is_control() => {
-                // Writing to a String cannot fail; all control characters are below U+10000.
+                // All control characters are below U+10000.
                 let _ = write!(json, "\\u{:04x}", u32::from(control));
             }
             letter => json.push(letter),
@@ -38,7 +37,7 @@ pub(crate) fn optional(text: Option<&str>) -> String {
     text.map_or("null".into(), string)
 }
 
-/// The inside of an object: keys with values that are JSON already.
+/// The inside of an object; values are JSON.
 pub(crate) fn members(fields: &[(&str, String)], separator: &str) -> String {
     let members: Vec<_> = fields.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
     members.join(separator)

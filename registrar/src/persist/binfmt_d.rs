@@ -1,18 +1,17 @@
-//! The file of rules that a host reads when it starts: systemd-binfmt, or the service `binfmt` of OpenRC. Pure; what is
-//! on the host is read and written by [`super`].
+//! The text of `/etc/binfmt.d/registrar.conf`, which systemd-binfmt or OpenRC's service `binfmt` reads at boot.
 
 use crate::request::{DesiredState, Format};
 use crate::table::Handler;
 
-/// Begins each file of ours.
+/// First line of each file of ours.
 pub(super) const HEADER: &str = "# Written by registrar persist; registrar unpersist removes it.\n";
 
 pub(super) const FOLDER: &str = "/etc/binfmt.d";
 
-/// Sorts after the files of distributions, so that our rules are the newest and win.
+/// Sorts after the distributions' files: the newest entry wins.
 pub(super) const NAME: &str = "registrar.conf";
 
-/// What makes a running host read it.
+/// Makes a running host read it.
 pub(super) fn reload_command(format: Format) -> &'static str {
     match format {
         Format::Systemd => "systemctl restart systemd-binfmt",
@@ -20,17 +19,19 @@ pub(super) fn reload_command(format: Format) -> &'static str {
     }
 }
 
-/// The file that registers these handlers as wanted.
 pub(super) fn file(handlers: &[&'static Handler], desired: &DesiredState) -> String {
     HEADER.to_owned() + &rules(handlers, desired)
 }
 
-/// A line for each, as they are written to `register`.
+/// One line for each handler, as `register` takes it.
 pub(super) fn rules(handlers: &[&'static Handler], desired: &DesiredState) -> String {
-    handlers.iter().flat_map(|handler| [handler.line_in(&desired.emulators, &desired.flags), "\n".into()]).collect()
+    handlers
+        .iter()
+        .flat_map(|handler| [handler.line_with("", &desired.emulators, &desired.flags), "\n".into()])
+        .collect()
 }
 
-/// Folders of the emulators that a file of ours names.
+/// The emulators' folders in a file of ours.
 pub(super) fn emulator_folders(text: &str) -> Vec<&str> {
     let interpreters = text.lines().filter_map(|line| line.rsplit(':').nth(1));
     let mut folders: Vec<_> = interpreters.filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();

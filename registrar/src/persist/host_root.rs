@@ -1,5 +1,5 @@
-//! The host's file system, wherever this process sees it. Every path is looked up inside of it, as if it were the root:
-//! an absolute link of the host's leads to where the host has it, not into the container, and `..` never out.
+//! The host's file system below `--root`. openat2(2) with `RESOLVE_IN_ROOT` resolves every path: absolute links lead where
+//! the host has them, and `..` never leaves it.
 
 use std::fs::{self, DirBuilder, File};
 use std::os::fd::AsRawFd;
@@ -13,7 +13,6 @@ use nix::libc;
 use crate::emulators::{Error, StagingDir};
 use crate::sys::errno;
 
-/// The host's root, open.
 pub(super) struct Root {
     folder: File,
 }
@@ -24,7 +23,7 @@ impl Root {
         folder.map(|folder| Self { folder }).map_err(|error| Error::Folder { path: path.into(), errno: errno(&error) })
     }
 
-    /// A folder, if it is there.
+    /// Locks a folder, if it exists.
     pub(super) fn find(&self, path: &str) -> Result<Option<StagingDir>, Error> {
         match self.folder(path) {
             Ok(folder) => StagingDir::lock(folder, Path::new(path)).map(Some),
@@ -33,7 +32,7 @@ impl Root {
         }
     }
 
-    /// A folder, made with all above it if it is not there.
+    /// Locks a folder; makes it and its parents if needed.
     pub(super) fn make(&self, path: &str) -> Result<StagingDir, Error> {
         let failed = |errno| Error::Folder { path: path.into(), errno };
         let mut folder = self.folder("/").map_err(failed)?;
@@ -53,11 +52,10 @@ impl Root {
         StagingDir::lock(folder, Path::new(path))
     }
 
-    /// Removes a folder if it is empty.
     pub(super) fn remove_if_empty(&self, path: &str) {
         let Some((parent, name)) = path.rsplit_once('/') else { return };
         if let Ok(parent) = self.folder(if parent.is_empty() { "/" } else { parent }) {
-            // What is in it is somebody else's.
+            // Fails if it is not empty.
             let _ = fs::remove_dir(reached(&parent).join(name));
         }
     }
@@ -69,7 +67,7 @@ impl Root {
     }
 }
 
-/// A path by which an open folder is reached.
+/// The path of an open folder.
 fn reached(folder: &File) -> PathBuf {
     format!("/proc/self/fd/{}", folder.as_raw_fd()).into()
 }

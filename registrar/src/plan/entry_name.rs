@@ -35,7 +35,7 @@ impl EntryName {
 
     /// The name of a handler's entry.
     pub(crate) fn name(self, handler: &Handler) -> String {
-        handler.name_with(self.suffix())
+        handler.name_with(self.suffix()).into_owned()
     }
 
     /// Which name of a handler this is, if it is one.

@@ -19,10 +19,8 @@ pub(crate) struct Observed<'e> {
     pub(super) handler: &'e Handler,
     /// In the order of [`EntryName::ALL`].
     holders: [NameOwner<'e>; 3],
-    /// The kinds of programs that the handler's rule takes.
-    kinds: Vec<ElfHeader>,
-    /// Which entry runs each of them.
-    servers: Vec<Option<Named<'e>>>,
+    /// The variants of programs that the handler's rule takes, and the entry that runs each.
+    variants: Vec<(ElfHeader, Option<Named<'e>>)>,
 }
 
 /// An entry of somebody else that serves.
@@ -36,7 +34,7 @@ pub(crate) struct ActiveForeignEntry<'e> {
 
 impl<'e> Observed<'e> {
     pub(crate) fn new(handler: &'e Handler, entries: &'e Entries) -> Self {
-        let mut found = Self { handler, holders: [NameOwner::Free; 3], kinds: Vec::new(), servers: Vec::new() };
+        let mut found = Self { handler, holders: [NameOwner::Free; 3], variants: Vec::new() };
         // As mostly, and nothing need be compared.
         if entries.names().next().is_none() {
             return found;
@@ -47,12 +45,8 @@ impl<'e> Observed<'e> {
                 if entry.is_of(handler) { NameOwner::Ours(entry) } else { NameOwner::Foreign(entry) };
         }
         let kinds: [_; HEADER_VARIANTS] = ElfHeader::of(&handler.header()).kinds();
-        for (kind, server) in kinds.into_iter().zip(entries.servers_of(&kinds)) {
-            if handler.rule.matches(kind.bytes()) {
-                found.kinds.push(kind);
-                found.servers.push(server);
-            }
-        }
+        let variants = kinds.into_iter().zip(entries.servers_of(&kinds));
+        found.variants = variants.filter(|(header, _)| handler.rule.matches(header.bytes())).collect();
         found
     }
 
@@ -79,15 +73,20 @@ impl<'e> Observed<'e> {
 
     /// The entry of somebody else that serves programs of the handler; of several, that of the first kind.
     pub(crate) fn server(&self) -> Option<ActiveForeignEntry<'e>> {
-        let is_theirs = |&&(name, entry): &&Named<'_>| !is_ours(self.handler, name, entry);
-        let theirs = || self.servers.iter().flatten().filter(is_theirs);
-        let is_of_all = theirs().count() == self.servers.len();
-        theirs().next().map(|&(name, entry)| ActiveForeignEntry { name, entry, is_of_all })
+        let is_theirs = |&(name, entry): &Named<'_>| !is_ours(self.handler, name, entry);
+        let theirs = || self.servers().filter(is_theirs);
+        let is_of_all = theirs().count() == self.variants.len();
+        theirs().next().map(|(name, entry)| ActiveForeignEntry { name, entry, is_of_all })
     }
 
     /// Whether an entry takes all of the handler's programs.
     pub(super) fn matches_all(&self, entry: &Entry) -> bool {
-        !self.kinds.is_empty() && self.kinds.iter().all(|kind| entry.is_active_for(kind.bytes()))
+        !self.variants.is_empty() && self.variants.iter().all(|(header, _)| entry.is_active_for(header.bytes()))
+    }
+
+    /// The entries that run programs of the handler.
+    fn servers(&self) -> impl Iterator<Item = Named<'e>> {
+        self.variants.iter().filter_map(|(_, server)| *server)
     }
 
     /// How the entry of ours that is meant to stay differs from what would be registered.
@@ -97,7 +96,7 @@ impl<'e> Observed<'e> {
             Some(difference)
         } else if self.server().is_some() {
             Some(Drift::Shadowed)
-        } else if self.servers.iter().flatten().any(|(name, _)| EntryName::of(self.handler, name) != Some(slot)) {
+        } else if self.servers().any(|(name, _)| EntryName::of(self.handler, name) != Some(slot)) {
             // Another one of ours.
             Some(Drift::Leftover)
         } else {

@@ -13,7 +13,7 @@ use super::protocol::{ProbeExit, ProbeResult, SetUserId};
 use super::runner::NAME;
 use super::sandbox::Isolation;
 use crate::binfmt_misc::{Entries, Entry, Named};
-use crate::elf::{Facts, Unfit};
+use crate::elf::Unfit;
 use crate::plan::{Observed, is_ours};
 use crate::sys::errno_text;
 use crate::table::{EMULATOR_DIR, Handler};
@@ -62,8 +62,8 @@ pub(super) struct Context<'a> {
     pub(super) emulators: &'a str,
     /// What a test program exits with.
     pub(super) good: i32,
-    /// What can be read of an emulator from here.
-    pub(super) look: &'a dyn Fn(&Path) -> Result<Facts, Unfit>,
+    /// What loads an emulator: [`crate::elf::loader`].
+    pub(super) look: &'a dyn Fn(&Path) -> Result<Option<String>, Unfit>,
     /// A path without links in it.
     pub(super) real: &'a dyn Fn(&Path) -> Option<PathBuf>,
 }
@@ -251,11 +251,11 @@ fn not_found(server: Option<Named<'_>>, context: &Context<'_>) -> (&'static str,
         return ("failed", "starting the program: no such file".into());
     };
     let path = &entry.interpreter;
-    let facts = (context.look)(Path::new(path));
+    let loader = (context.look)(Path::new(path));
     if !entry.flags.contains('F') {
         return (
             "no-emulator",
-            match facts {
+            match loader {
                 Err(Unfit::Unreadable(Errno::ENOENT)) => format!("{path}, which {name} names, is not there"),
                 _ => {
                     format!("{name} has no flag F, so that {path} must be wherever a program runs; register it with F")
@@ -263,8 +263,8 @@ fn not_found(server: Option<Named<'_>>, context: &Context<'_>) -> (&'static str,
             },
         );
     }
-    match facts {
-        Ok(Facts { loader: Some(loader), .. }) => dynamic(path, &loader),
+    match loader {
+        Ok(Some(loader)) => dynamic(path, &loader),
         Err(Unfit::Script) => ("wrong-emulator", format!("{path} is a script; take a static program")),
         Ok(_) => ("failed", format!("{path} is static now, but the kernel holds another; register it again")),
         Err(_) => {
@@ -279,7 +279,7 @@ fn unseen_fault((_, entry): Named<'_>, context: &Context<'_>) -> Option<(&'stati
         return None;
     }
     let path = &entry.interpreter;
-    let loader = (context.look)(Path::new(path)).ok()?.loader?;
+    let loader = (context.look)(Path::new(path)).ok()??;
     Some(dynamic(path, &loader))
 }
 

@@ -43,12 +43,13 @@ pub(super) enum SetUserId {
 
 impl ProbeExit {
     fn text(self) -> String {
-        match self {
-            Self::Refused(errno) => format!("refused {}", errno as i32),
-            Self::Exited(status) => format!("exited {status}"),
-            Self::Killed(signal) => format!("killed {signal}"),
-            Self::TimedOut => "timeout 0".into(),
-        }
+        let (word, number) = match self {
+            Self::Refused(errno) => ("refused", errno as i32),
+            Self::Exited(status) => ("exited", status),
+            Self::Killed(signal) => ("killed", signal),
+            Self::TimedOut => ("timeout", 0),
+        };
+        format!("{word} {number}")
     }
 
     fn of_text(text: &str) -> Option<Self> {

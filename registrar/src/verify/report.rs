@@ -2,11 +2,11 @@
 //!
 //! Keys and results of the JSON are in `docs/json.md`: added to in later versions, never renamed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::diagnosis::Diagnosis;
 use super::sandbox::Isolation;
-use crate::binfmt_misc::Named;
+use crate::binfmt_misc::Entry;
 use crate::output::columns;
 use crate::output::json::{self, members, optional, string};
 use crate::output::{Output, escaped};
@@ -15,46 +15,24 @@ use crate::table::Handler;
 /// Names that are written out of many.
 const NAMED: usize = 3;
 
-/// The findings, in the order in which they were added.
+/// The diagnoses, in the order of the handlers.
 pub(crate) struct Verified {
-    folder: PathBuf,
-    is_switched_on: bool,
-    way: Option<Isolation>,
-    refused: Vec<(Isolation, String)>,
-    rows: Vec<Row>,
+    pub(super) folder: PathBuf,
+    pub(super) is_switched_on: bool,
+    /// How programs were run, if any was; and the better ways that were refused.
+    pub(super) way: Option<Isolation>,
+    pub(super) refused: Vec<(Isolation, String)>,
+    pub(super) rows: Vec<Row>,
 }
 
-struct Row {
-    handler: &'static Handler,
-    finding: Diagnosis,
-    entry: Option<Taker>,
-}
-
-struct Taker {
-    name: String,
-    interpreter: String,
-    flags: String,
+pub(super) struct Row {
+    pub(super) handler: &'static Handler,
+    pub(super) finding: Diagnosis,
+    /// The entry that took the program, or ours.
+    pub(super) entry: Option<(String, Entry)>,
 }
 
 impl Verified {
-    pub(super) fn new(
-        folder: &Path,
-        is_switched_on: bool,
-        way: Option<Isolation>,
-        refused: Vec<(Isolation, String)>,
-    ) -> Self {
-        Self { folder: folder.into(), is_switched_on, way, refused, rows: Vec::new() }
-    }
-
-    pub(super) fn add(&mut self, handler: &'static Handler, finding: Diagnosis, entry: Option<Named<'_>>) {
-        let entry = entry.map(|(name, entry)| Taker {
-            name: name.into(),
-            interpreter: entry.interpreter.clone(),
-            flags: entry.flags.clone(),
-        });
-        self.rows.push(Row { handler, finding, entry });
-    }
-
     /// All that was found.
     pub(crate) fn findings(&self) -> impl Iterator<Item = (&'static Handler, &Diagnosis)> {
         self.rows.iter().map(|row| (row.handler, &row.finding))
@@ -153,16 +131,16 @@ impl Verified {
         let head = [&json::head(&self.folder, self.is_switched_on)[..], &more].concat();
         let rows = self.rows.iter().map(|row| {
             let Row { handler, finding, entry } = row;
-            let of_entry = |field: fn(&Taker) -> &str| optional(entry.as_ref().map(field));
+            let (name, entry) = entry.as_ref().map(|(name, entry)| (name.as_str(), entry)).unzip();
             let fields = [
                 ("name", string(handler.name)),
                 ("target", string(handler.target)),
                 ("platform", string(handler.platform)),
                 ("result", string(finding.result)),
                 ("good", finding.is_good().to_string()),
-                ("entry", of_entry(|entry| &entry.name)),
-                ("interpreter", of_entry(|entry| &entry.interpreter)),
-                ("flags", of_entry(|entry| &entry.flags)),
+                ("entry", optional(name)),
+                ("interpreter", optional(entry.map(|entry| entry.interpreter.as_str()))),
+                ("flags", optional(entry.map(|entry| entry.flags.as_str()))),
                 ("detail", optional(finding.detail.as_deref())),
                 ("said", optional(finding.said.as_deref())),
             ];

@@ -98,12 +98,12 @@ impl Runner<'_> {
                     one.ran.end = end;
                     if is_unclear(end, self.good) {
                         match self.start(one.index, one.program, true) {
-                            Ok(alone) => going_on.push(Running { ran: one.ran, ..alone }),
-                            Err(errno) => {
-                                done(one.index, ProbeResult { alone: Some(ProbeExit::Refused(errno)), ..one.ran })
+                            Ok(alone) => {
+                                going_on.push(Running { ran: one.ran, ..alone });
+                                continue;
                             }
+                            Err(errno) => one.ran.alone = Some(ProbeExit::Refused(errno)),
                         }
-                        continue;
                     }
                 }
                 done(one.index, one.ran);
@@ -193,14 +193,10 @@ impl Runner<'_> {
         if is_alive && !is_late {
             return None;
         }
-        let status = one.end();
-        Some(match status {
-            _ if is_alive => ProbeExit::TimedOut,
-            Some(status) => {
-                status.signal().map_or(ProbeExit::Exited(status.code().unwrap_or_default()), ProbeExit::Killed)
-            }
-            None => ProbeExit::TimedOut,
-        })
+        let exit = |status: ExitStatus| {
+            status.signal().map_or(ProbeExit::Exited(status.code().unwrap_or_default()), ProbeExit::Killed)
+        };
+        Some(one.end().filter(|_| !is_alive).map_or(ProbeExit::TimedOut, exit))
     }
 }
 

@@ -86,10 +86,7 @@ impl Sandbox {
     pub(super) fn enter(way: Isolation) -> Result<Self, String> {
         let place = |folder, owner| Self { way, folder, memory: Vec::new(), owner };
         Ok(match way {
-            Isolation::Namespace => {
-                let owner = namespace()?;
-                place(None, owner)
-            }
+            Isolation::Namespace => place(None, namespace()?),
             Isolation::Folder => {
                 let owner = other_user();
                 let (folder, is_nosuid) = folder()?;

@@ -71,6 +71,9 @@ enum What {
         /// How many pairs of runs
         #[arg(long, default_value_t = 1000)]
         runs: usize,
+        /// An older registrar, measured beside
+        #[arg(long, value_name = "PROGRAM")]
+        old: Option<PathBuf>,
     },
     /// Choosing the packages of a repository like Fedora's, beside dnf
     Resolve {
@@ -119,7 +122,7 @@ fn run(cli: &Cli) -> Result<()> {
         What::Extract { mirror, runs } => extract::run(mirror, *runs),
         What::Fleet { nodes, rest, svg } => fleet::run(*nodes, *rest, svg.as_deref()),
         What::Image { dist } => image::run(dist),
-        What::Register { runs } => register::run(*runs),
+        What::Register { runs, old } => register::run(*runs, old.as_deref()),
         What::Resolve { packages, runs, compression } => resolve::run(*packages, *runs, compression),
         What::Start { dist, engine, runs } => start::run(dist, *engine, *runs),
     }

@@ -1,10 +1,12 @@
-//! Holds `registrar register` against a bare C program that writes the same lines and against what else registers such
-//! rules, and `registrar status`, which is run every few seconds where it tells of readiness, against the clock. Fails if a
-//! limit is missed.
+//! Holds `registrar` against a bare static C program that writes the same lines, and against what else registers such
+//! rules: `register` with the image's own path, with `--bindir` as in the README's first line, a second `register`, and
+//! `status`, which readiness probes run every few seconds. Fails if a limit is missed. An older `registrar` may be measured
+//! beside, in the same run.
 //!
-//! All run by turns in an instance of `binfmt_misc` that is nobody else's; it is emptied between runs, untimed.
+//! All run by turns in an instance of `binfmt_misc` of its own user namespace, which is emptied between runs, untimed.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,90 +19,135 @@ use xtask::system::{self, Tool};
 
 use crate::others;
 
-/// How many times as long as the bare program.
-const RATIO: f64 = 2.0;
-/// System calls beyond the bare program's: the start of a Rust program, finding, locking and reading the folder, the
-/// scope, and what each rule is tried against.
-const SYSTEM_CALLS: u64 = 55;
-/// For `status` of all that are registered.
-const STATUS: Duration = Duration::from_millis(2);
+/// How many times as long as the bare program: `register`, the same with `--bindir`, a second time, and `status`.
+const LIMITS: [f64; 4] = [1.75, 2.2, 12.0, 2.2];
+/// System calls of the first `register` beyond the bare program's: the start of a Rust program, finding, locking and
+/// reading the folder, the scope, and what each rule is tried against.
+const SYSTEM_CALLS: u64 = 38;
 /// In kB.
 const PEAK_MEMORY: u64 = 2048;
 /// How many times fewer runs what takes longer has.
 const FEWER: usize = 10;
 /// In bytes.
-const SIZE: u64 = 900 * 1000;
+const SIZE: u64 = 800 * 1000;
+
+/// What is measured of a `registrar`.
+struct Case {
+    name: &'static str,
+    arguments: Vec<String>,
+    /// Whether all is registered before.
+    is_registered: bool,
+    /// The bare program that writes the same lines.
+    bare: usize,
+    limit: f64,
+}
 
 /// Runs the comparison.
-pub(super) fn run(runs: usize) -> Result<()> {
+pub(super) fn run(runs: usize, old: Option<&Path>) -> Result<()> {
     ensure!(runs > 0, "no runs, no median: --runs must be at least 1");
     system::require(&[Tool::MUSL_GCC, Tool::STRACE, Tool::EMULATORS])?;
     let registrar = compile::registrar(Host::named(None)?, None, false)?;
+    let old = old.map(|old| fs::canonicalize(old).with_context(|| old.display().to_string())).transpose()?;
     let scratch = tempfile::tempdir()?;
-    let folder = Path::new(binfmt_misc::USUAL);
+    let folder = Path::new(binfmt_misc::DEFAULT_MOUNT_POINT);
     namespace::enter(namespace::Users::One(0)).context("entering a user namespace")?;
     namespace::mount_binfmt_misc(folder).context("mounting binfmt_misc there")?;
 
-    let ours = Program::new(registrar, vec!["register".into(), "--scope=userns".into()]);
-    let lines = lines_written_by(&ours, scratch.path(), folder)?;
-    let bare = scratch.path().join("bare");
-    fs::write(scratch.path().join("lines.h"), &lines.text)?;
-    compile_c("bare.c", &bare, scratch.path())?;
-    let register = folder.join("register");
-    let bare = Program::new(bare, vec![register.display().to_string()]);
+    let bindir = scratch.path().join("bin");
+    symlink("/usr/bin", &bindir)?;
+    let cases = cases(&bindir);
+    let ours: Vec<_> = cases.iter().map(|case| Program::new(&registrar, case.arguments.clone())).collect();
+    let bare = [bare(&ours[0], "image", scratch.path(), folder)?, bare(&ours[1], "bindir", scratch.path(), folder)?];
+    let count = bare[0].1;
+    let bare = bare.map(|(program, _)| program);
+    let older: Vec<_> = old.iter().flat_map(|old| cases.iter().map(move |case| (old, case))).collect();
+    let older: Vec<_> = older.into_iter().map(|(old, case)| Program::new(old, case.arguments.clone())).collect();
+
+    let is_registered = |index: usize| cases[index].is_registered;
+    let mut measured: Vec<_> = bare.iter().map(|program| (program, false)).collect();
+    measured
+        .extend(ours.iter().chain(&older).enumerate().map(|(at, program)| (program, is_registered(at % cases.len()))));
+    let times = times(&measured, &ours[0], runs, folder, count)?;
+    let (bare_times, times) = times.split_at(bare.len());
+    let (times, older_times) = times.split_at(cases.len());
+    println!(
+        "{count} entries, medians of {runs} runs by turns, in ms; times the bare program that writes the same lines"
+    );
+    println!("{:20}{:>8}{:>17}{:>18}   limit", "", "bare", if old.is_some() { "old" } else { "" }, "registrar");
+    let mut are_kept = true;
+    for (index, case) in cases.iter().enumerate() {
+        let bare = bare_times[case.bare].as_secs_f64();
+        let cells = |time: &Duration| {
+            let time = time.as_secs_f64();
+            (format!("{:.3}", time * 1e3), format!("{:.2}", time / bare), time / bare)
+        };
+        let (before, before_ratio, _) = older_times.get(index).map(cells).unwrap_or_default();
+        let (now, now_ratio, ratio) = cells(&times[index]);
+        let missed = missed(&mut are_kept, ratio <= case.limit);
+        let (name, limit) = (case.name, case.limit);
+        println!("{name:20}{:>8.3}{before:>10}{before_ratio:>7}{now:>11}{now_ratio:>7}   {limit}{missed}", bare * 1e3);
+    }
+
     let peak = scratch.path().join("peak");
-    compile_c("peak.c", &peak, scratch.path())?;
-
-    let programs = [&bare, &ours];
-    let times_of_both = times(&programs, runs, folder, lines.count)?;
-    let [bare_time, ours_time] = [times_of_both[0], times_of_both[1]];
-    let mut calls = [0; 2];
-    let mut memory = [0; 2];
-    let mut size = [0; 2];
-    for (index, program) in programs.into_iter().enumerate() {
-        calls[index] = system_calls(program, scratch.path())?;
-        binfmt_misc::clear(folder)?;
-        memory[index] = peak_memory(program, &peak)?;
-        binfmt_misc::clear(folder)?;
-        size[index] = fs::metadata(&program.path)?.len();
-    }
-
-    let status_time = status_time(&ours, runs)?;
-    binfmt_misc::clear(folder)?;
-
-    let ratio = ours_time.as_secs_f64() / bare_time.as_secs_f64();
-    let milliseconds = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
-    println!("{} entries, medians of {runs} runs by turns", lines.count);
-    println!("{:22}{:>10}{:>12}   limit", "", "bare", "registrar");
+    compile_c("peak.c", "", &peak, scratch.path())?;
+    let of_each = |of: &dyn Fn(&Program) -> Result<u64>| -> Result<[Option<u64>; 3]> {
+        let mut found = [None; 3];
+        for (found, program) in found.iter_mut().zip([Some(&bare[0]), older.first(), Some(&ours[0])]) {
+            *found = program.map(of).transpose()?;
+            binfmt_misc::clear(folder)?;
+        }
+        Ok(found)
+    };
+    let calls = of_each(&|program| system_calls(program, scratch.path()))?;
+    let memory = of_each(&|program| peak_memory(program, &peak))?;
+    let size = of_each(&|program| Ok(fs::metadata(&program.path)?.len()))?;
     let rows = [
-        (
-            "time in ms",
-            [bare_time, ours_time].map(milliseconds),
-            format!("{ratio:.2} times, of {RATIO:.2}"),
-            ratio <= RATIO,
-        ),
-        (
-            "status in ms",
-            ["".into(), milliseconds(status_time)],
-            format!("of {}", milliseconds(STATUS)),
-            status_time <= STATUS,
-        ),
-        (
-            "system calls",
-            calls.map(|calls| calls.to_string()),
-            format!("{:+}, of +{SYSTEM_CALLS}", i128::from(calls[1]) - i128::from(calls[0])),
-            calls[1] <= calls[0] + SYSTEM_CALLS,
-        ),
-        ("peak memory in kB", memory.map(|kb| kb.to_string()), format!("of {PEAK_MEMORY}"), memory[1] <= PEAK_MEMORY),
-        ("size in bytes", size.map(|bytes| bytes.to_string()), format!("of {SIZE}"), size[1] <= SIZE),
+        ("system calls", calls, calls[0].unwrap_or_default() + SYSTEM_CALLS),
+        ("peak memory in kB", memory, PEAK_MEMORY),
+        ("size in bytes", size, SIZE),
     ];
-    for (name, [bare, ours], limit, is_kept) in &rows {
-        println!("{name:22}{bare:>10}{ours:>12}   {limit}{}", if *is_kept { "" } else { "  MISSED" });
+    for (name, figures, limit) in rows {
+        let missed = missed(&mut are_kept, figures[2].is_some_and(|ours| ours <= limit));
+        let [bare, old, ours] = figures.map(|figure| figure.map(|figure| figure.to_string()).unwrap_or_default());
+        println!("{name:20}{bare:>8}{old:>10}{:7}{ours:>11}{:7}   {limit}{missed}", "", "");
     }
-    let are_slower = beside_others(&ours, runs.div_ceil(FEWER), scratch.path(), folder, lines.count)?;
-    let are_kept = rows.iter().all(|(.., is_kept)| *is_kept);
+    let are_slower = beside_others(&ours[0], runs.div_ceil(FEWER), scratch.path(), folder, count)?;
     ensure!(are_slower && are_kept, "registering: a limit was missed, see above");
     Ok(())
+}
+
+/// The cases, in the order of [`LIMITS`].
+fn cases(bindir: &Path) -> [Case; 4] {
+    let register = ["register", "--scope=userns"].map(String::from);
+    let with_bindir = [&register[..], &[format!("--bindir={}", bindir.display())]].concat();
+    let status = ["status", "--check"].map(String::from);
+    let cases = [
+        ("register", register.to_vec(), false, 0),
+        ("register --bindir", with_bindir, false, 1),
+        ("register again", register.to_vec(), true, 0),
+        ("status", status.to_vec(), true, 0),
+    ];
+    let mut limits = LIMITS.into_iter();
+    cases.map(|(name, arguments, is_registered, bare)| {
+        let limit = limits.next().unwrap_or_default();
+        Case { name, arguments, is_registered, bare, limit }
+    })
+}
+
+/// What stands after a figure that is above its limit.
+fn missed(are_kept: &mut bool, is_kept: bool) -> &'static str {
+    *are_kept &= is_kept;
+    if is_kept { "" } else { "  MISSED" }
+}
+
+/// A C program that writes the lines that `program` writes, and their number.
+fn bare(program: &Program, name: &str, scratch: &Path, folder: &Path) -> Result<(Program, usize)> {
+    let lines = lines_written_by(program, scratch, folder)?;
+    let header = format!("{name}.h");
+    fs::write(scratch.join(&header), &lines.text)?;
+    let path = scratch.join(name);
+    compile_c("bare.c", &header, &path, scratch)?;
+    Ok((Program::new(path, vec![folder.join("register").display().to_string()]), lines.count))
 }
 
 /// Whether all others take longer.
@@ -108,7 +155,8 @@ fn beside_others(ours: &Program, runs: usize, scratch: &Path, folder: &Path, cou
     let others = others::programs(ours, scratch, &folder.join("register"))?;
     binfmt_misc::clear(folder)?;
     let programs: Vec<_> = std::iter::once(ours).chain(others.iter().map(|(_, program)| program)).collect();
-    let times = times(&programs, runs, folder, count)?;
+    let programs: Vec<_> = programs.into_iter().map(|program| (program, false)).collect();
+    let times = times(&programs, ours, runs, folder, count)?;
     println!("\nthe same entries, medians of {runs} runs by turns");
     let names = std::iter::once("registrar").chain(others.iter().map(|(name, _)| *name));
     for (name, time) in names.zip(&times) {
@@ -162,9 +210,11 @@ fn lines_written_by(program: &Program, scratch: &Path, folder: &Path) -> Result<
     Ok(Lines { text: literals.concat(), count })
 }
 
-fn compile_c(source: &str, program: &Path, include: &Path) -> Result<()> {
+fn compile_c(source: &str, lines: &str, program: &Path, include: &Path) -> Result<()> {
     let output = Command::new("musl-gcc")
-        .args(["-static", "-Os", "-s", "-Wall", "-Werror", "-DLINES=\"lines.h\"", "-I"])
+        .args(["-static", "-Os", "-s", "-Wall", "-Werror"])
+        .arg(format!("-DLINES=\"{lines}\""))
+        .arg("-I")
         .arg(include)
         .arg("-o")
         .arg(program)
@@ -177,42 +227,36 @@ fn compile_c(source: &str, program: &Path, include: &Path) -> Result<()> {
     Err(anyhow!("compiling {source}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Medians of fork, exec and wait.
-fn times(programs: &[&Program], runs: usize, folder: &Path, count: usize) -> Result<Vec<Duration>> {
+/// Medians of fork, exec and wait of programs, before some of which `register` has registered all.
+fn times(
+    programs: &[(&Program, bool)],
+    register: &Program,
+    runs: usize,
+    folder: &Path,
+    count: usize,
+) -> Result<Vec<Duration>> {
     let mut times = vec![Vec::new(); programs.len()];
     for run in 0..runs {
         // By turns, each first as often as the others.
         for turn in 0..programs.len() {
             let index = (run + turn) % programs.len();
-            let program = programs[index];
+            let (program, is_registered) = programs[index];
+            binfmt_misc::clear(folder)?;
+            if is_registered {
+                register.command().status()?;
+            }
             let mut command = program.command();
             let start = Instant::now();
             let status = command.status()?;
             times[index].push(start.elapsed());
             let registered = binfmt_misc::entries(folder)?.len();
             if !status.success() || registered != count {
-                bail!("{}: {status}, {registered} of {count} entries", program.path.display());
+                bail!("{} {:?}: {status}, {registered} of {count} entries", program.path.display(), program.arguments);
             }
-            binfmt_misc::clear(folder)?;
         }
     }
+    binfmt_misc::clear(folder)?;
     Ok(times.into_iter().map(median).collect())
-}
-
-/// Median of fork, exec and wait, of `status` once all is registered.
-fn status_time(registrar: &Program, runs: usize) -> Result<Duration> {
-    let status = registrar.command().status()?;
-    let asked = Program::new(&registrar.path, vec!["status".into(), "--check".into()]);
-    let mut times = Vec::new();
-    for _ in 0..runs {
-        let start = Instant::now();
-        let is_ready = asked.command().status()?.success();
-        times.push(start.elapsed());
-        if !is_ready {
-            bail!("register: {status}; and status finds something missing");
-        }
-    }
-    Ok(median(times))
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
-use tests::binfmt_misc::USUAL;
+use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::docker::Docker;
 use tests::host::{self, Host};
 use tests::podman::Podman;
@@ -204,7 +204,7 @@ fn registered(host: &Host) -> Vec<String> {
 
 fn clear(host: &Host) -> Result<()> {
     for name in registered(host) {
-        fs::write(Path::new(USUAL).join(name), "-1")?;
+        fs::write(Path::new(DEFAULT_MOUNT_POINT).join(name), "-1")?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use codegen::rule::Rule;
 use codegen::targets;
 use serde_json::Value;
-use tests::binfmt_misc::USUAL;
+use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::docker::Docker;
 use tests::host::{self, Host};
 use tests::yaml;
@@ -75,7 +75,7 @@ fn the_action_registers_resets_and_fails_with_the_cause() {
     let s390x = targets::by_qemu_name("s390x").expect("known");
     let theirs = Rule::for_target(s390x, s390x.machines[0]).line("qemu-s390x", "/bin/false", "F");
     let theirs = theirs.replacen("qemu-s390x", "qemu-theirs", 1);
-    fs::write(Path::new(USUAL).join("register"), &theirs).expect("somebody else's handler");
+    fs::write(Path::new(DEFAULT_MOUNT_POINT).join("register"), &theirs).expect("somebody else's handler");
 
     // By commas and lines, with spaces, and what the machine runs itself among them.
     let outputs = run(&docker, &[image, ("platforms", "linux/amd64, linux/arm64\nriscv64")]).expect("success");

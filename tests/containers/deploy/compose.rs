@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use tests::binfmt_misc::USUAL;
+use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::docker::Docker;
 use tests::host::{self, Host};
-use tests::tools;
+use tests::{process, tools};
 use xtask::system;
 use xtask::workspace::{target_dir, workspace_root};
 
@@ -30,10 +30,14 @@ fn the_compose_file_registers_heals_and_leaves_handlers() {
     let said = compose(&["up", "--detach", "--wait"]);
     assert!(said.contains("Healthy"), "{said}");
     assert!(runs(&hello));
+    let container = compose(&["ps", "--quiet"]);
+    let process = docker.run(&["inspect", "--format={{.State.Pid}}", container.trim()]);
+    let process = process.trim().parse().expect("a process");
+    assert!(process::is_confined(process).expect("its status"), "it has capabilities, or could gain them");
     remove_handler();
     println!("put back after {:?}", wait_until("put back", is_handler_there));
     compose(&["down"]);
-    assert!(runs(&hello), "handlers are gone from {USUAL}");
+    assert!(runs(&hello), "handlers are gone from {DEFAULT_MOUNT_POINT}");
     compose(&["run", "--rm", "registrar", "unregister"]);
     assert!(!runs(&hello));
     assert_eq!(host::entries(), host.before);

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use tests::host::{self, Host};
 use tests::podman::Podman;
+use tests::process;
 use tests::yaml;
 use xtask::workspace::target_dir;
 
@@ -95,12 +96,9 @@ impl<'a> Container<'a> {
         (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     }
 
-    /// The most memory that its first process has had, in bytes.
-    fn peak(&self) -> u64 {
-        let process = self.podman.run(&["inspect", "--format={{.State.Pid}}", &self.id]);
-        let status = fs::read_to_string(format!("/proc/{}/status", process.trim())).expect("its status");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its memory");
-        peak.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    /// Its first process, by the host's number.
+    fn process(&self) -> u32 {
+        self.podman.run(&["inspect", "--format={{.State.Pid}}", &self.id]).trim().parse().expect("a number")
     }
 
     /// As the kubelet does it.
@@ -157,7 +155,9 @@ fn the_daemon_sets_container_is_ready_heals_and_leaves_handlers() {
     // Within the limits that the pod has.
     let (is_well, said) = container.passes(&["/registrar", "verify"]);
     assert!(is_well, "{said}");
-    let (peak, request) = (container.peak(), bytes(spec["resources"]["requests"]["memory"].as_str().expect("text")));
+    assert!(process::is_confined(container.process()).expect("its status"), "it has capabilities, or could gain them");
+    let peak = process::peak_rss(container.process()).expect("its memory");
+    let request = bytes(spec["resources"]["requests"]["memory"].as_str().expect("text"));
     println!("peak memory of its process: {peak} bytes");
     assert!(peak <= request / 2, "{peak} of {request} bytes");
 

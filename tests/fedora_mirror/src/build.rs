@@ -103,7 +103,7 @@ fn link_build_id(folder: &Path, emulator: &Emulator) -> Result<()> {
     symlink(binary, folder.join(rest)).context("linking a build id")
 }
 
-/// A licence text, from where Debian and Fedora keep it; one line in its place on a machine without.
+/// A license file, from where Debian and Fedora keep it; one line in its place on a machine without.
 fn license(name: &str) -> Vec<u8> {
     let elsewhere = match name {
         "COPYING" => "/usr/share/common-licenses/GPL-2",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use codegen::targets;
 
+use crate::serve::Interrupts;
 use crate::{Keyring, Kind, Mirror, Options, Rpm, Updates, make, serve};
 use xtask::say;
 use xtask::system::host::Host;
@@ -84,11 +85,11 @@ pub fn run(args: &MirrorArgs) -> Result<()> {
         say!("next: {}", from_folder(&mirror));
         return Ok(());
     }
-    system::require(&[Tool::NGINX])?;
+    let interrupts = Interrupts::block()?;
     let server = serve::serve_on(&mirror.root, args.port)?;
     say!("serving {} until interrupted", server.url(""));
     say!("next: {}", from_servers(&mirror, &server.url(""), &args.kind.name(args.release)));
-    server.wait_for_interrupt()
+    interrupts.wait()
 }
 
 /// QEMU's names of what a user has named; a name that nobody knows stays, and is not found.

@@ -122,7 +122,7 @@ fn version_in(bytes: &[u8]) -> Option<&str> {
 ///
 /// # Errors
 /// If there is no such host, or they cannot be written.
-pub fn pretend(folder: &Path, host: &str, targets: &[&str], version: &str) -> Result<()> {
+pub fn write_fake_emulators(folder: &Path, host: &str, targets: &[&str], version: &str) -> Result<()> {
     let host = targets::by_qemu_name(host).with_context(|| format!("no architecture {host}"))?;
     for target in targets {
         let mut program = probe::executable(host, host.machines[0]).context("making a program")?;

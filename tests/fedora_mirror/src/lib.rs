@@ -21,8 +21,8 @@
 //!
 //! Here: what a mirror is, whether it is there already, and the order of the steps. The parts: [`emulators`] finds
 //! them, `tree` makes one host's repositories, [`spec`] says what the packages hold and `gpg_keys` what the key's
-//! holds, `build` and `index` run the tools, [`key`] signs, [`mod@serve`] runs `nginx`, [`metalink`] is what that says
-//! of mirrors.
+//! holds, `build` and `index` run the tools, [`key`] signs, [`mod@serve`] serves it by [`server`], [`metalink`] is what
+//! that says of mirrors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,9 +41,9 @@ mod index;
 pub mod key;
 pub mod layout;
 pub mod metalink;
-mod nginx;
 mod rpm;
 pub mod serve;
+pub mod server;
 pub mod spec;
 mod tree;
 
@@ -52,7 +52,8 @@ pub use emulators::Emulator;
 pub use key::{Key, unsign};
 pub use layout::Kind;
 pub use rpm::Rpm;
-pub use serve::{Certificate, Server, serve, serve_tls};
+pub use serve::serve;
+pub use server::{Certificate, Server};
 pub use tree::Tree;
 
 /// What the updates repository holds.

@@ -63,7 +63,7 @@ pub const BINFMT: &str = "/usr/lib/binfmt.d";
 pub const TAPSET: &str = "/usr/share/systemtap/tapset";
 /// Links from build ids to binaries.
 pub const BUILD_ID: &str = "/usr/lib/.build-id";
-/// Licence texts of the meta package.
+/// License files of the meta package.
 pub const LICENSES: &str = "/usr/share/licenses/qemu-user-static";
 /// Their names.
 pub const LICENSE_FILES: &[&str] = &["COPYING", "COPYING.LIB", "LICENSE"];
@@ -227,7 +227,7 @@ Requires(postun): systemd-units
     }
 }
 
-/// The licence texts of a package, each in a folder of the package's name: in the meta package alone up to QEMU 8, in every
+/// The license files of a package, each in a folder of the package's name: in the meta package alone up to QEMU 8, in every
 /// one since 10.
 fn licenses(text: &mut String, end: &str) {
     let _ = writeln!(text, "%dir {LICENSES}{end}");

@@ -1,4 +1,4 @@
-//! The mirror of `cargo xtask mirror`, looked at with the real `rpm`, and served by the real nginx.
+//! The mirror of `cargo xtask mirror`, looked at with the real `rpm`, and served.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,7 +20,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(change: impl FnOnce(&mut Options)) -> Self {
-        system::require(&[Tool::RPM, Tool::EMULATORS, Tool::NGINX, Tool::BSDTAR]).expect("the tools of this test");
+        system::require(&[Tool::RPM, Tool::EMULATORS, Tool::BSDTAR]).expect("the tools of this test");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut options = Options::quick(folder.path().join("mirror"), TARGETS);
         change(&mut options);
@@ -277,7 +277,7 @@ fn a_failure_leaves_nothing_behind() {
 }
 
 #[test]
-fn nginx_serves_it_but_not_the_secret_key() {
+fn it_is_served_but_not_the_secret_key() {
     let fixture = Fixture::new(|options| options.targets = Some(vec!["alpha".into()]));
     let (one, two) = (fedora_mirror::serve(&fixture.mirror.root), fedora_mirror::serve(&fixture.mirror.root));
     let (one, two) = (one.expect("a server"), two.expect("another at the same time"));
@@ -293,7 +293,7 @@ fn nginx_serves_it_but_not_the_secret_key() {
     }
     let url = one.url("");
     drop(one);
-    agent.get(&url).call().expect_err("nginx has ended");
+    agent.get(&url).call().expect_err("the server has ended");
 }
 
 /// What a server answers.
@@ -307,7 +307,7 @@ fn get(url: &str) -> String {
 fn it_stands_in_for_all_of_fedoras_servers() {
     let folders = [("ppc64le", &["arm"][..]), ("aarch64", &["arm", "s390x"])].map(|(host, targets)| {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        emulators::pretend(folder.path(), host, targets, "11.1.3").expect("emulators");
+        emulators::write_fake_emulators(folder.path(), host, targets, "11.1.3").expect("emulators");
         folder
     });
     let out = tempfile::tempdir().expect("a temporary folder");

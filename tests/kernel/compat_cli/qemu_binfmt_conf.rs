@@ -128,9 +128,9 @@ fn help_and_mistakes(sandbox: &Sandbox) {
     for words in [&["--reset", "-h"][..], &["--reset", "--help"], &["-p", "yes", "-h"]] {
         let ran = Line::from(words).run(sandbox);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-        assert!(ran.out.starts_with("Read as multiarch/qemu-user-static's command line; "), "{}", ran.out);
+        assert!(ran.out.starts_with("Parsed as multiarch/qemu-user-static's command line; "), "{}", ran.out);
     }
-    let read_as = "; this was read as multiarch/qemu-user-static's command line, see --reset --help";
+    let read_as = "; parsed as multiarch/qemu-user-static's command line, see --reset --help";
     says(sandbox, &["--reset", "--nonsense"], 1, "", &format!("unknown word '--nonsense'{read_as}\n"));
     says(sandbox, &["--reset", "arm46"], 1, "", "unknown architecture: 'arm46' (did you mean arm64?)\n");
     assert!(sandbox.names().is_empty());
@@ -155,7 +155,7 @@ fn qus_registers(sandbox: &Sandbox) {
         assert_eq!(registered(sandbox), ours(expected, flags), "{words:?}");
         clear(sandbox);
     }
-    let read_as = "; this was read as dbhi/qus's command line, see -- --help";
+    let read_as = "; parsed as dbhi/qus's command line, see -- --help";
     says(sandbox, &["-s", "-x", "--", "-p"], 1, "", &format!("unknown word '-x'{read_as}\n"));
 }
 
@@ -184,6 +184,6 @@ fn qus_shows(sandbox: &Sandbox) {
     for words in [&["-h", "--"][..], &["-s", "-h"], &["--", "-h"]] {
         let ran = Line::from(words).run(sandbox);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-        assert!(ran.out.starts_with("Read as dbhi/qus's command line; "), "{}", ran.out);
+        assert!(ran.out.starts_with("Parsed as dbhi/qus's command line; "), "{}", ran.out);
     }
 }

@@ -11,7 +11,7 @@ use tests::namespace;
 
 use super::{Line, NOT_ELF, THEIRS, add_others, all, ours, platforms, registered, says, status, target};
 use crate::register::runs;
-use crate::sandbox::{Ran, Sandbox, host, line, ran};
+use crate::sandbox::{CommandResult, Sandbox, host, line, ran};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -26,7 +26,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("compat_cli/tonistiigi/an_entry_that_cannot_be_read_stays", an_entry_that_cannot_be_read_stays),
     test("compat_cli/tonistiigi/environment", environment),
     test("compat_cli/tonistiigi/what_fails", what_fails),
-    Test { mounted: false, ..test("compat_cli/tonistiigi/what_would_vanish", what_would_vanish) },
+    Test { mounted: false, ..test("compat_cli/tonistiigi/what_would_disappear", what_would_disappear) },
     test("compat_cli/tonistiigi/emulators_that_do_not_run", emulators_that_do_not_run),
     test("compat_cli/tonistiigi/version_and_help", version_and_help),
 ];
@@ -79,7 +79,7 @@ fn setup_qemu_action(sandbox: &Sandbox) {
 
     // As it reads it.
     let ran = Line::from(&[][..]).run(sandbox);
-    assert_eq!(ran, Ran { code: Some(0), out: after, err: String::new() });
+    assert_eq!(ran, CommandResult { code: Some(0), out: after, err: String::new() });
     let json: Value = serde_json::from_str(ran.out.trim()).expect(&ran.out);
     let supported = json["supported"].as_array().expect("a list");
     assert!(supported.iter().all(Value::is_string) && supported.contains(&"linux/riscv64".into()));
@@ -109,7 +109,7 @@ fn nothing_registered(sandbox: &Sandbox) {
 
 /// What is logged where a user namespace has no instance of its own: to look, one would have to be made, which would
 /// hide the handlers of the namespaces above.
-const UNLISTED: &str = "no entries can be listed: binfmt_misc is not mounted at /proc/sys/fs/binfmt_misc; `registrar \
+const UNLISTED: &str = "cannot list the entries: binfmt_misc is not mounted at /proc/sys/fs/binfmt_misc; `registrar \
                         register` as root mounts it, a container needs -v /proc/sys/fs/binfmt_misc:/binfmt_misc\n";
 
 /// Nothing is mounted by looking or removing.
@@ -141,10 +141,10 @@ fn what_is_not_mounted_here(sandbox: &Sandbox) {
     let ran = Line::from(&["--mount", at, "--install", "riscv64"][..]).run(sandbox);
     let after = status(&platforms_now(), &["qemu-riscv64", "qemu-s390x"]);
     assert!(after.contains("linux/riscv64"));
-    assert_eq!(ran, Ran { code: Some(0), out: after, err: "installing: riscv64 OK\n".into() });
+    assert_eq!(ran, CommandResult { code: Some(0), out: after, err: "installing: riscv64 OK\n".into() });
     let ran = Line::from(&["-mount", at, "-uninstall", "qemu-*"][..]).run(sandbox);
     let log = "uninstalling: qemu-riscv64 OK\nuninstalling: qemu-s390x OK\n";
-    assert_eq!(ran, Ran { code: Some(0), out: status(&platforms_now(), &[""; 0]), err: log.into() });
+    assert_eq!(ran, CommandResult { code: Some(0), out: status(&platforms_now(), &[""; 0]), err: log.into() });
 }
 
 /// One dash or two, `=` or a space, every name, and the names that the program goes by.
@@ -178,7 +178,7 @@ fn native_and_unknown(sandbox: &Sandbox) {
     let native = running_now(sandbox);
     let own = host().platform();
     let own = own.trim_start_matches("linux/");
-    let log = format!("installing: {own} skipped: this machine's own\n");
+    let log = format!("installing: {own} skipped: this CPU's own\n");
     says(sandbox, &["--install", own], 0, &status(&platforms(&native), &[""; 0]), &log);
     // Of which there are two entries, where the machine does not run it itself.
     let i386 = targets::by_qemu_name("i386").expect("known");
@@ -317,7 +317,7 @@ fn what_fails(sandbox: &Sandbox) {
         "installing: riscv64 OK\ninstalling: s390x failed\n\
          registering qemu-s390x: {at}/qemu-s390x: no such file; --bindir names the folder of the emulators\n"
     );
-    assert_eq!(ran, Ran { code: Some(1), out: riscv64.clone(), err: log });
+    assert_eq!(ran, CommandResult { code: Some(1), out: riscv64.clone(), err: log });
     sandbox.write("qemu-riscv64", "-1");
     let nothing = status(&platforms(&native), &[""; 0]);
     // In a user namespace that nobody has named.
@@ -325,17 +325,17 @@ fn what_fails(sandbox: &Sandbox) {
     assert_eq!((ran.code, ran.out.as_str(), ran.err.lines().count()), (Some(1), nothing.as_str(), 1));
     assert!(ran.err.starts_with("handlers would serve programs of user:["), "{}", ran.err);
     sandbox.write("status", "0");
-    let switched_off = "binfmt_misc is switched off, so that no handler would be used; to switch it on: echo 1 > \
+    let switched_off = "binfmt_misc is disabled, so no handler would be used; to enable it: echo 1 > \
                         /proc/sys/fs/binfmt_misc/status\n";
     says(sandbox, &["--install", "arm64"], 1, &nothing, switched_off);
 }
 
 /// Nothing but this run would hold what it mounts, as in a container on a host that has mounted nothing.
-fn what_would_vanish(sandbox: &Sandbox) {
+fn what_would_disappear(sandbox: &Sandbox) {
     sandbox.lose_keeper();
     let ran = Line::from(&["--install", "all"][..]).run(sandbox);
     assert_eq!((ran.code, ran.out), (Some(1), status(&platforms(running_now(sandbox)), &[""; 0])));
-    let cause = "handlers would vanish with this process's mount of binfmt_misc: nothing else keeps that of user:[";
+    let cause = "handlers would disappear with this process: nothing else keeps the binfmt_misc mount of user:[";
     let last = ran.err.strip_prefix(UNLISTED).unwrap_or_default();
     assert!(last.starts_with(cause) && last.lines().count() == 1, "{}", ran.err);
     assert!(tests::binfmt_misc::mounts().expect("mounts").is_empty());
@@ -362,13 +362,12 @@ fn version_and_help(sandbox: &Sandbox) {
     for words in [&["--install", "all", "--help"][..], &["/usr/bin/binfmt", "-h"], &["/usr/bin/binfmt", "--help"]] {
         let ran = Line::from(words).run(sandbox);
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-        assert!(ran.out.starts_with("Read as tonistiigi/binfmt's command line; "), "{}", ran.out);
+        assert!(ran.out.starts_with("Parsed as tonistiigi/binfmt's command line; "), "{}", ran.out);
         assert!(
             ["--install", "--uninstall", "--mount", "QEMU_BINARY_PREFIX"].iter().all(|word| ran.out.contains(word))
         );
     }
-    let refused =
-        "unknown word '--instal'; this was read as tonistiigi/binfmt's command line, see --install all --help\n";
+    let refused = "unknown word '--instal'; parsed as tonistiigi/binfmt's command line, see --install all --help\n";
     says(sandbox, &["--install", "all", "--instal"], 1, "", refused);
     assert!(sandbox.names().is_empty());
 }

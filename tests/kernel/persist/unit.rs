@@ -35,8 +35,8 @@ pub(super) fn systemd_host(sandbox: &Sandbox) -> Host<'_> {
 fn is_taken_by_systemd(sandbox: &Sandbox) {
     let host = systemd_host(sandbox);
     let out = host.succeeds("persist", "systemd", &["--unit", "s390x,m68k"]);
-    assert!(out.contains(&format!("\nservice /{UNIT}: written\n2 handlers from the next start")), "{out}");
-    assert!(out.ends_with("; at once: systemctl daemon-reload && systemctl restart registrar\n"), "{out}");
+    assert!(out.contains(&format!("\nservice /{UNIT}: written\n2 handlers will be registered at each boot")), "{out}");
+    assert!(out.ends_with("; to register them now: systemctl daemon-reload && systemctl restart registrar\n"), "{out}");
     host.show_emulators();
     let unit = host.root.join(UNIT);
     assert_eq!(fs::canonicalize(host.root.join(LINK)).expect("the link of what is enabled"), unit);
@@ -116,17 +116,18 @@ fn comes_and_goes(sandbox: &Sandbox) {
 fn that_cannot_be_written(sandbox: &Sandbox) {
     let host = Host::new(sandbox);
     let asked = ["--unit", "s390x"];
-    let err = "/etc/systemd/system is not on that host: is systemd installed, and is --root the host's root?";
+    let err = "no /etc/systemd/system below --root: is systemd installed there, and is that the host's root?";
     host.fails("persist", "systemd", &asked, err);
     host.write(UNIT, "[Unit]\n");
     let advice = "nothing was changed; remove it first";
-    host.fails("persist", "systemd", &asked, &format!("/{UNIT} is of somebody else; {advice}"));
+    host.fails("persist", "systemd", &asked, &format!("/{UNIT} belongs to another tool; {advice}"));
     host.succeeds("persist", "systemd", &["s390x"]);
     host.succeeds("unpersist", "systemd", &[]);
     assert!(host.root.join(UNIT).exists());
     fs::remove_file(host.root.join(UNIT)).expect("removed");
     for folder in ["/opt/a%b", "/home/user/bin", "/tmp"] {
-        let advice = "for --unit, name a folder of letters, digits and ._-+@, alone, and no user's or temporary one";
+        let advice =
+            "with --unit, name a path of letters, digits and /._-+@, that is not in a home or temporary folder";
         let asked = ["--unit", "--copy-to", folder, "s390x"];
         host.fails("persist", "systemd", &asked, &format!("--copy-to {folder}: {advice}"));
     }

@@ -1,8 +1,24 @@
 //! Servers that prove themselves with a certificate, or fail to.
 
+use std::path::Path;
+
+use fedora_mirror::server::Fault;
+use fedora_mirror::{Certificate, Server};
+use xtask::system;
+
+use crate::fake_fedora::{ALPHA, FakeFedora, assert_alpha};
 use crate::fixture::{MIRROR, RELEASE};
-use crate::server::{Fault, FaultServer, certificate};
-use crate::world::{ALPHA, World, assert_alpha};
+
+/// A certificate for 127.0.0.1 that no authority has signed.
+fn certificate(folder: &Path) -> Certificate {
+    system::require(&[system::Tool::OPENSSL]).expect("the tool that makes certificates");
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    let mut openssl = system::command("openssl");
+    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]);
+    openssl.args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]);
+    system::run(openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate)).expect("a certificate");
+    Certificate { certificate, key }
+}
 
 #[test]
 fn a_wrong_certificate_is_refused() {
@@ -10,24 +26,23 @@ fn a_wrong_certificate_is_refused() {
     let certificate = certificate(folder.path());
     let trusting = [("SSL_CERT_FILE", certificate.certificate.to_str().expect("a path that is text"))];
     let new = || tempfile::tempdir().expect("a temporary folder");
-    let world = World::new(2);
-    let front = fedora_mirror::serve_tls(world.front.url("").trim_end_matches('/'), &certificate).expect("a server");
-    let ran = world.told(new(), &front.url(""), &["--target", "alpha"], &[]);
+    let fedora = FakeFedora::new(2);
+    let front = fedora.front.with_tls(&certificate).expect("a server");
+    let ran = fedora.with_env(new(), &front.url(""), &["--target", "alpha"], &[]);
     ran.assert_refused(&[&format!("metalink?repo=fedora-{RELEASE}"), "certificate"]);
-    assert!(world.front.asked("").is_empty());
+    assert!(fedora.front.requests("").is_empty());
 
-    let first =
-        fedora_mirror::serve_tls(world.mirrors[0].url("").trim_end_matches('/'), &certificate).expect("a server");
-    world.name_mirrors(&[&first.url(""), &world.mirrors[1].url("")]);
-    world.assert_alpha("a mirror with a wrong certificate");
-    assert!(world.mirrors[0].asked("").is_empty());
-    world.name_mirrors(&[&first.url("")]);
-    world.run(&["--target", "alpha"]).assert_refused(&["repomd.xml", "certificate"]);
+    let first = fedora.mirrors[0].with_tls(&certificate).expect("a server");
+    fedora.name_mirrors(&[&first.url(""), &fedora.mirrors[1].url("")]);
+    fedora.assert_alpha("a mirror with a wrong certificate");
+    assert!(fedora.mirrors[0].requests("").is_empty());
+    fedora.name_mirrors(&[&first.url("")]);
+    fedora.run(&["--target", "alpha"]).assert_refused(&["repomd.xml", "certificate"]);
 
     // With a certificate that is trusted, the same servers serve.
-    let ran = world.told(new(), &front.url(""), &["--target", "alpha"], &trusting);
+    let ran = fedora.with_env(new(), &front.url(""), &["--target", "alpha"], &trusting);
     assert_alpha(&ran, "a certificate that is trusted");
-    assert_eq!(world.mirrors[0].asked(ALPHA).len(), 1);
+    assert_eq!(fedora.mirrors[0].requests(ALPHA).len(), 1);
 }
 
 #[test]
@@ -35,21 +50,20 @@ fn https_does_not_turn_into_http() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let certificate = certificate(folder.path());
     let trusting = [("SSL_CERT_FILE", certificate.certificate.to_str().expect("a path that is text"))];
-    let (world, plain) = (World::new(2), FaultServer::new(&MIRROR.root));
+    let (fedora, plain) = (FakeFedora::new(2), Server::new(&MIRROR.root).expect("a server"));
     let place = format!("{}{{path}}", plain.url("").trim_end_matches('/'));
-    world.mirrors[0].always("", Fault::Redirect(place.clone()));
-    let first =
-        fedora_mirror::serve_tls(world.mirrors[0].url("").trim_end_matches('/'), &certificate).expect("a server");
-    world.name_mirrors(&[&first.url(""), &world.mirrors[1].url("")]);
+    fedora.mirrors[0].always("", Fault::Redirect(place.clone()));
+    let first = fedora.mirrors[0].with_tls(&certificate).expect("a server");
+    fedora.name_mirrors(&[&first.url(""), &fedora.mirrors[1].url("")]);
     let new = || tempfile::tempdir().expect("a temporary folder");
-    let ran = world.told(new(), &world.front.url(""), &["--target", "alpha"], &trusting);
+    let ran = fedora.with_env(new(), &fedora.front.url(""), &["--target", "alpha"], &trusting);
     assert_alpha(&ran, "another mirror");
-    assert!(plain.asked("").is_empty(), "{:?}", plain.asked(""));
-    assert!(!world.mirrors[0].asked("").is_empty());
+    assert!(plain.requests("").is_empty(), "{:?}", plain.requests(""));
+    assert!(!fedora.mirrors[0].requests("").is_empty());
 
-    let front = fedora_mirror::serve_tls(world.front.url("").trim_end_matches('/'), &certificate).expect("a server");
-    world.front.always("metalink", Fault::Redirect(place));
-    let ran = world.told(new(), &front.url(""), &["--target", "alpha"], &trusting);
+    let front = fedora.front.with_tls(&certificate).expect("a server");
+    fedora.front.always("metalink", Fault::Redirect(place));
+    let ran = fedora.with_env(new(), &front.url(""), &["--target", "alpha"], &trusting);
     ran.assert_refused(&[&format!("metalink?repo=fedora-{RELEASE}"), "https"]);
-    assert!(plain.asked("").is_empty(), "{:?}", plain.asked(""));
+    assert!(plain.requests("").is_empty(), "{:?}", plain.requests(""));
 }

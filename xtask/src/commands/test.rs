@@ -1,11 +1,12 @@
-//! `cargo xtask test`: puts in place what the tests need, then runs them all. The tests themselves are in the crates
-//! and in `tests/`.
+//! `cargo xtask test`: puts in place what a group of tests needs, and runs it. The tests themselves are in the crates and in
+//! `tests/`.
 
-use std::os::unix::process::CommandExt;
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::build::compile;
+use crate::say;
 use crate::system::host::Host;
 use crate::system::kernel::{self, Feature};
 use crate::system::{self, Tool};
@@ -13,21 +14,120 @@ use crate::system::{self, Tool};
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
 pub struct TestArgs {
+    #[command(flatten)]
+    selection: Selection,
+
+    /// Passed on to each `cargo test`
+    #[arg(last = true)]
+    args: Vec<String>,
+}
+
+/// Which tests; at most one of these.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+struct Selection {
+    /// Leave out the kernel tests and those that kill builds: minutes less
+    #[arg(long)]
+    fast: bool,
+
+    /// Run all groups, one after the other, as CI does
+    #[arg(long)]
+    all: bool,
+
     /// Run the container tests instead: they build the image with podman and register it on this machine
     #[arg(long)]
     containers: bool,
 
     /// Run the tests on other kernels instead: they boot Debian's in an emulated machine
-    #[arg(long, conflicts_with = "containers")]
+    #[arg(long)]
     vm: bool,
 
     /// Check the files that deploy the image instead, each with the tool or the schema that it is made for
-    #[arg(long, conflicts_with_all = ["containers", "vm"])]
+    #[arg(long)]
     deploy: bool,
+}
 
-    /// Passed on to `cargo test`
-    #[arg(last = true)]
-    args: Vec<String>,
+/// Tests that are run together, and what they need.
+struct Group {
+    name: &'static str,
+    tools: &'static [Tool],
+    /// Whether cross compilers are used, those that the distribution has.
+    has_cross_compilers: bool,
+    features: &'static [Feature],
+    /// Calls of `cargo test`.
+    runs: &'static [Run],
+}
+
+/// One call of `cargo test`.
+struct Run {
+    /// Packages and targets.
+    selection: &'static [&'static str],
+    /// For the tests' own programs.
+    filters: &'static [&'static str],
+}
+
+const fn run_of(selection: &'static [&'static str]) -> Run {
+    Run { selection, filters: &[] }
+}
+
+/// A module of the mirror tests has all that kill a build: this name.
+const FAST: Group = Group {
+    name: "fast tests",
+    tools: TOOLS,
+    has_cross_compilers: false,
+    features: &[Feature::UserNamespaces],
+    runs: &[
+        run_of(&["--workspace", "--exclude", "tests"]),
+        Run {
+            selection: &["--package", "tests", "--test", "image", "--test", "mirror"],
+            filters: &["--skip", "sigkill::"],
+        },
+    ],
+};
+
+const DEFAULT: Group = Group {
+    name: "workspace and kernel tests",
+    has_cross_compilers: true,
+    features: KERNEL_FEATURES,
+    runs: &[run_of(&["--workspace"])],
+    ..FAST
+};
+
+const DEPLOY: Group = Group {
+    name: "deployment tests",
+    tools: DEPLOY_TOOLS,
+    has_cross_compilers: false,
+    features: &[],
+    runs: &[run_of(&["--package", "tests", "--test", "deploy"])],
+};
+
+const CONTAINERS: Group = Group {
+    name: "container tests",
+    tools: CONTAINER_TOOLS,
+    has_cross_compilers: false,
+    features: &[Feature::CapCapable],
+    runs: &[Run { selection: &["--package", "tests", "--test", "containers"], filters: &["--nocapture"] }],
+};
+
+const VM: Group = Group {
+    name: "tests on other kernels",
+    tools: VM_TOOLS,
+    has_cross_compilers: false,
+    features: &[],
+    runs: &[run_of(&["--package", "tests", "--test", "vm"])],
+};
+
+impl Selection {
+    fn groups(&self) -> &'static [Group] {
+        match self {
+            Self { fast: true, .. } => &[FAST],
+            Self { all: true, .. } => &[DEFAULT, DEPLOY, CONTAINERS, VM],
+            Self { containers: true, .. } => &[CONTAINERS],
+            Self { vm: true, .. } => &[VM],
+            Self { deploy: true, .. } => &[DEPLOY],
+            _ => &[DEFAULT],
+        }
+    }
 }
 
 /// What the container tests need.
@@ -50,7 +150,6 @@ const CONTAINER_TOOLS: &[Tool] = &[
     Tool::RPMSIGN,
     Tool::CREATEREPO_C,
     Tool::GPG,
-    Tool::NGINX,
     Tool::GCC_AARCH64,
     Tool::GCC_PPC64LE,
     Tool::GCC_S390X,
@@ -73,7 +172,6 @@ pub const TOOLS: &[Tool] = &[
     Tool::RPMSIGN,
     Tool::CREATEREPO_C,
     Tool::GPG,
-    Tool::NGINX,
     Tool::OPENSSL,
     Tool::GIT,
     Tool::EMULATORS,
@@ -105,41 +203,75 @@ const CROSS_COMPILERS: &[Tool] = &[
 /// What the kernel tests need of the kernel.
 pub const KERNEL_FEATURES: &[Feature] = &[Feature::UserNamespaces, Feature::BinfmtMiscInUserNamespace];
 
-/// Runs the tests; cargo takes this process over, so its exit code is ours.
+/// Runs the groups one after the other, also where an earlier one has failed.
 ///
 /// # Errors
-/// If something that the tests need cannot be put in place.
+/// If a tool cannot be put in place, or tests fail; then with the groups' names.
 pub fn run(args: &TestArgs) -> Result<()> {
-    let mut tools = Vec::new();
-    let (group, selection, features): (_, &[&str], &[Feature]) = if args.containers {
-        tools.extend(CONTAINER_TOOLS);
-        ("container tests", &["--package", "tests", "--test", "containers"], &[Feature::CapCapable])
-    } else if args.vm {
-        tools.extend(VM_TOOLS);
-        ("tests on other kernels", &["--package", "tests", "--test", "vm"], &[])
-    } else if args.deploy {
-        tools.extend(DEPLOY_TOOLS);
-        ("deployment tests", &["--package", "tests", "--test", "deploy"], &[])
-    } else {
-        tools.extend(TOOLS);
-        tools.extend(system::packaged(CROSS_COMPILERS));
-        ("kernel tests", &["--workspace"], KERNEL_FEATURES)
-    };
-    system::require(&tools)?;
-    if let Err(error) = kernel::require(features) {
-        eprintln!("warning: {group} will fail: {error:#}");
+    let groups = args.selection.groups();
+    let mut failed = Vec::new();
+    for group in groups {
+        let start = Instant::now();
+        if !group.passes(&args.args)? {
+            failed.push(group.name);
+        }
+        say!("{}: {} s", group.name, start.elapsed().as_secs());
     }
-    compile::prepare(Host::named(None)?, false)?;
-    let mut cargo = compile::cargo();
-    if args.containers {
-        // What the engines say, before and after, is what these tests show.
-        cargo.env("RUST_TEST_NOCAPTURE", "1");
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+impl Group {
+    /// Runs all of it, `more` being what a user adds to each `cargo test`.
+    fn passes(&self, more: &[String]) -> Result<bool> {
+        let mut tools = self.tools.to_vec();
+        if self.has_cross_compilers {
+            tools.extend(system::packaged(CROSS_COMPILERS));
+        }
+        system::require(&tools)?;
+        if let Err(error) = kernel::require(self.features) {
+            eprintln!("warning: {} will fail: {error:#}", self.name);
+        }
+        compile::prepare(Host::named(None)?, false)?;
+        let mut passes = true;
+        for run in self.runs {
+            let arguments = run.arguments(more);
+            let status = compile::cargo().arg("test").args(arguments).status().context("starting cargo test")?;
+            passes &= status.success();
+        }
+        Ok(passes)
     }
-    cargo.arg("test").args(selection);
-    // What one group lacks, the others may not.
-    if !args.args.iter().any(|arg| arg == "--no-fail-fast") {
-        cargo.arg("--no-fail-fast");
+}
+
+impl Run {
+    /// The arguments of `cargo test`; `more` may have some for the tests' programs too, after a `--`.
+    fn arguments(&self, more: &[String]) -> Vec<String> {
+        let end = more.iter().position(|word| word == "--").unwrap_or(more.len());
+        let (for_cargo, for_tests) = (&more[..end], more[end..].iter().skip(1));
+        let mut arguments: Vec<String> = self.selection.iter().map(|&word| word.into()).collect();
+        // A failure in one program does not keep the others from running.
+        if !for_cargo.iter().any(|word| word == "--no-fail-fast") {
+            arguments.push("--no-fail-fast".into());
+        }
+        arguments.extend_from_slice(for_cargo);
+        arguments.push("--".into());
+        arguments.extend(self.filters.iter().map(|&word| word.into()));
+        arguments.extend(for_tests.cloned());
+        arguments
     }
-    let error = cargo.args(&args.args).exec();
-    Err(error).context("starting cargo test")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FAST, run_of};
+
+    #[test]
+    fn a_users_arguments_go_to_cargo_and_after_a_dash_to_the_tests() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(run_of(&["--workspace"]).arguments(&[]), words("--workspace --no-fail-fast --"));
+        let all = run_of(&["--workspace"]).arguments(&words("--release -- one two"));
+        assert_eq!(all, words("--workspace --no-fail-fast --release -- one two"));
+        let mirror = FAST.runs[1].arguments(&words("-- one"));
+        assert!(mirror.ends_with(&words("-- --skip sigkill:: one")), "{mirror:?}");
+    }
 }

@@ -105,7 +105,7 @@ fn package_lists_are_there() -> bool {
 /// What Debian's packages ask before they start a service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// The answer: none is to be started (nginx's would). By this text ours is known.
+/// The answer: none is to be started (a web server's would). By this text ours is known.
 const NO_SERVICES: &str =
     "#!/bin/sh\n# Of an installation by cargo xtask; may be removed when none is under way.\nexit 101\n";
 

@@ -1,4 +1,4 @@
-//! An entry's emulator, as far as its file tells. What the kernel holds of one with flag `F` may be another.
+//! Checks an emulator's file. With flag `F` the kernel may have another file open.
 
 use std::path::Path;
 
@@ -6,33 +6,31 @@ use nix::errno::Errno;
 
 use super::{Check, CheckStatus};
 use crate::binfmt_misc::Entry;
-use crate::elf::{self, Facts, Unfit};
+use crate::elf::{self, Unfit};
 use crate::sys::errno_text;
 use crate::table::Handler;
 
 use CheckStatus::{Broken, Holds, Unknown};
 
-/// Whether an entry's emulator can run wherever a program is.
+/// Whether the emulator can run in any container.
 pub(super) fn emulator(handler: &Handler, entry: &Entry) -> Check {
     let path = &entry.interpreter;
     let check = |state, detail: String| Check::of(handler, "emulator", state, detail);
     let is_fixed = entry.flags.contains('F');
-    match elf::read(Path::new(path)) {
-        Ok(Facts { loader: Some(loader), .. }) => {
-            check(Broken, format!("{path} is not static, it needs {loader}; take a static one, and register it"))
-        }
+    match elf::loader(Path::new(path)) {
+        Ok(Some(loader)) => check(Broken, format!("{path} is not static, it needs {loader}; register a static one")),
         Ok(_) if is_fixed => check(Holds, format!("{path} is static")),
         Ok(_) => {
-            let cure = format!("registrar register {} sets F", handler.target);
-            check(Unknown, format!("no flag F, so {path} must be wherever a program runs; {cure}"))
+            let fix = format!("registrar register {} sets F", handler.target);
+            check(Unknown, format!("no flag F, so {path} must be in each container; {fix}"))
         }
         Err(Unfit::Unreadable(Errno::ENOENT)) if is_fixed => {
-            check(Unknown, format!("no {path} here; the kernel uses the one that it opened"))
+            check(Unknown, format!("no {path} here; the kernel keeps the file that it opened"))
         }
         Err(Unfit::Unreadable(Errno::ENOENT)) => {
-            check(Broken, format!("no {path}, and no flag F; put it there, or register it where it is, with --bindir"))
+            check(Broken, format!("no {path}, and no flag F; put it there, or register its folder with --bindir"))
         }
         Err(Unfit::Unreadable(errno)) => check(Unknown, format!("{path}: {}", errno_text(errno))),
-        Err(unfit) => check(Broken, format!("{path} is {unfit}; take a static one of this machine, and register it")),
+        Err(unfit) => check(Broken, format!("{path} is {unfit}; register a static one for this CPU")),
     }
 }

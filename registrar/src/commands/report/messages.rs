@@ -1,4 +1,4 @@
-//! What is said of one handler. What all of it adds up to is [`super`]'s business.
+//! The message about one result.
 
 use super::{Action, DryRun, Report};
 use crate::apply::{PlanResult, PlanStatus};
@@ -7,21 +7,19 @@ use crate::plan::{EntryName, ForeignEntry, HandlerPlan, MainEntry, Operation, Pl
 use crate::sys::errno_text;
 use crate::table::Handler;
 
-/// Of one handler.
 pub(super) struct Message {
     pub(super) word: &'static str,
     pub(super) detail: String,
-    /// If something will not be as it was asked for.
     pub(super) failure: Option<Failure>,
 }
 
 /// For standard error.
 pub(super) struct Failure {
-    /// The entry's, or that of the target.
+    /// Name of the entry or the target.
     pub(super) name: &'static str,
-    /// The whole line, if it stays the only one.
+    /// The line, if no other handler fails for this cause.
     pub(super) alone: String,
-    /// The cause, for several that have it in common.
+    /// The cause, which groups failures.
     pub(super) common: String,
 }
 
@@ -33,15 +31,22 @@ impl Report<'_> {
         }
     }
 
+    /// In a dry run, the second form.
     pub(super) fn word(&self, done: &'static str, to_do: &'static str) -> &'static str {
         if self.dry_run == DryRun::No { done } else { to_do }
     }
 
-    /// Of one result, unless nothing need be said.
+    /// `None`: not worth a row.
     pub(super) fn message(&self, result: &PlanResult) -> Option<Message> {
         match &result.end {
             PlanStatus::NotTried => Some(Message { word: "not tried", detail: String::new(), failure: None }),
-            PlanStatus::Failed(cause, remaining) => Some(self.failed(result.plan.handler, cause, remaining)),
+            PlanStatus::Failed(cause, remaining) => {
+                let handler = result.plan.handler;
+                let hint = cause.hint(&self.args.desired.flags).map(|hint| format!("; {hint}")).unwrap_or_default();
+                let (alone, common) = (format!("{cause}{hint}"), cause.grouped_text() + &hint);
+                let failure = Some(Failure { name: handler.name, alone, common });
+                Some(Message { word: "failed", detail: self.remaining(handler, remaining), failure })
+            }
             PlanStatus::AsPlanned => self.as_planned(&result.plan),
         }
     }
@@ -50,30 +55,30 @@ impl Report<'_> {
         let handler = plan.handler;
         let interpreter = || handler.interpreter(&self.args.desired.emulators);
         let is_named = !self.args.targets.is_empty();
-        let said = |word, detail: String| Message { word, detail: detail + &beside(plan), failure: None };
+        let message = |word, detail: String| Message { word, detail: detail + &beside(plan), failure: None };
         Some(match plan.outcome.clone() {
-            PlanOutcome::Registered => said(self.word("registered", "to register"), interpreter()),
+            PlanOutcome::Registered => message(self.word("registered", "to register"), interpreter()),
             PlanOutcome::Replaced(difference) => {
                 let detail = format!("{} ({}: {difference})", interpreter(), self.word("before", "now"));
-                said(self.word("replaced", "to replace"), detail)
+                message(self.word("replaced", "to replace"), detail)
             }
-            PlanOutcome::Refreshed => said(self.word("refreshed", "to refresh"), interpreter()),
-            // With flag F an entry is left alone only where there is no file to open again.
+            PlanOutcome::Refreshed => message(self.word("refreshed", "to refresh"), interpreter()),
+            // With flag F an entry is refreshed if the emulator's file exists.
             PlanOutcome::Unchanged if self.args.desired.flags.fixes_binary() => {
-                let note = " (no such file here: the kernel uses the one that it opened)";
-                said("unchanged", interpreter() + note)
+                let note = " (no such file here: the kernel keeps the file that it opened)";
+                message("unchanged", interpreter() + note)
             }
-            PlanOutcome::Unchanged => said("unchanged", interpreter()),
-            PlanOutcome::Unregistered => said(self.word("unregistered", "to remove"), String::new()),
-            PlanOutcome::Absent if is_named => said("absent", "was not registered".into()),
+            PlanOutcome::Unchanged => message("unchanged", interpreter()),
+            PlanOutcome::Unregistered => message(self.word("unregistered", "to remove"), String::new()),
+            PlanOutcome::Absent if is_named => message("absent", "was not registered".into()),
             PlanOutcome::Absent => return None,
-            PlanOutcome::Skipped(SkipReason::Served) => said("left alone", "already".into()),
-            PlanOutcome::Skipped(skip) => said("skipped", skipped(handler.target, &skip)),
+            PlanOutcome::Skipped(SkipReason::Served) => message("left alone", "already".into()),
+            PlanOutcome::Skipped(skip) => message("skipped", skipped(handler.target, &skip)),
             outcome => self.refused(handler, outcome)?,
         })
     }
 
-    /// Of what will not be as it was asked for, and of what belongs to somebody else.
+    /// Outcomes that are failures, and entries of other tools.
     fn refused(&self, handler: &'static Handler, outcome: PlanOutcome) -> Option<Message> {
         let name = handler.name;
         let interpreter = handler.interpreter(&self.args.desired.emulators);
@@ -99,7 +104,7 @@ impl Report<'_> {
                 Message { word: "skipped", detail: cause, failure: Some(failure) }
             }
             PlanOutcome::Taken { name: taken, owner } => {
-                // Of all, only ours are to be removed.
+                // `unregister` without names removes only ours.
                 let is_failure = self.action == Action::Register || !self.args.targets.is_empty();
                 let failure = is_failure.then(|| self.name_taken(handler, &taken, &owner));
                 let of_which = if taken == name { String::new() } else { format!("{taken} ") };
@@ -107,22 +112,19 @@ impl Report<'_> {
             }
             PlanOutcome::Blocked { name: taken, owner } => {
                 let failure = Some(self.name_taken(handler, &taken, &owner));
-                let detail = format!("the entry that was there stays; {taken} belongs to {owner}");
+                let detail = format!("the old entry stays; {taken} belongs to {owner}");
                 Message { word: "failed", detail, failure }
             }
             PlanOutcome::Unreadable { name: unread, errno } => {
-                let cause = errno_text(errno);
-                let whose = if unread == name { "whose entry it is".into() } else { format!("whose {unread} is") };
+                let detail = format!("cannot read {unread}: {}", errno_text(errno));
                 let error = Error::Read { path: self.at.join(unread), errno };
-                failed(format!("cannot tell {whose}: {cause}"), error.to_string(), error.grouped_text())
+                failed(detail, error.to_string(), error.grouped_text())
             }
-            PlanOutcome::Registered | PlanOutcome::Replaced(_) => return None,
-            PlanOutcome::Refreshed | PlanOutcome::Unchanged => return None,
-            PlanOutcome::Unregistered | PlanOutcome::Absent | PlanOutcome::Skipped(_) => return None,
+            _ => return None,
         })
     }
 
-    /// A name that is needed for `handler` belongs to somebody else.
+    /// Another tool's entry has a name that `handler` needs.
     fn name_taken(&self, handler: &'static Handler, name: &str, owner: &str) -> Failure {
         let (doing, folder) = (self.doing(), self.at.display());
         let suffix = &name[handler.name.len()..];
@@ -130,71 +132,63 @@ impl Report<'_> {
         let alone =
             format!("{doing} {}: {what} belongs to {owner}; to remove that: echo -1 > {folder}/{name}", handler.name);
         let common = format!(
-            "the names{} belong to others, see registrar status; to remove one: echo -1 > {folder}/NAME{suffix}",
+            "the names{} belong to other tools; to remove one: echo -1 > {folder}/NAME{suffix}",
             if suffix.is_empty() { String::new() } else { format!(" with {suffix}") }
         );
         Failure { name: handler.name, alone, common }
     }
 
-    /// Of what the kernel refused.
-    pub(super) fn failed(&self, handler: &'static Handler, cause: &Error, remaining: &Remaining) -> Message {
-        let hint = cause.hint(&self.args.desired.flags).map(|hint| format!("; {hint}")).unwrap_or_default();
-        let (alone, common) = (format!("{cause}{hint}"), cause.grouped_text() + &hint);
-        let failure = Some(Failure { name: handler.name, alone, common });
-        Message { word: "failed", detail: self.remaining(handler, remaining), failure }
-    }
-
-    /// What a failure has left.
+    /// What of ours is there after a failure.
     fn remaining(&self, handler: &Handler, remaining: &Remaining) -> String {
         let names: Vec<_> = remaining.others.iter().map(|slot| slot.name(handler)).collect();
-        let beside = names.join(" and ");
-        let stay = if names.len() == 1 { "stays" } else { "stay" };
-        let do_so = if names.len() == 1 { "does" } else { "do" };
-        match (remaining.main, names.is_empty()) {
-            (MainEntry::Nothing, true) => handler.interpreter(&self.args.desired.emulators),
-            (MainEntry::Nothing, false) => format!("served by {beside}"),
-            (MainEntry::Before, true) => "the entry that was there stays".into(),
-            (MainEntry::Before, false) => format!("the entry that was there stays, and so {do_so} {beside}"),
-            (MainEntry::AsWanted, true) => "in place".into(),
-            (MainEntry::AsWanted, false) => format!("in place, but {beside} {stay} as well"),
-        }
+        let main = match remaining.main {
+            MainEntry::Nothing if names.is_empty() => return handler.interpreter(&self.args.desired.emulators),
+            MainEntry::Nothing => "removed",
+            MainEntry::Before => "the old entry stays",
+            MainEntry::AsWanted => "in place",
+        };
+        if names.is_empty() { main.into() } else { format!("{main}; left over: {}", names.join(", ")) }
     }
 
-    /// A write to the kernel, made or to be made.
+    /// A write to the kernel.
     pub(super) fn change(&self, handler: &Handler, change: Operation) -> String {
-        let wanted = &self.args.desired;
+        let desired = &self.args.desired;
         match change {
-            Operation::Add(slot) => handler.line_with(slot.suffix(), &wanted.emulators, &wanted.flags).into_owned(),
+            Operation::Add(slot) => handler.line_with(slot.suffix(), &desired.emulators, &desired.flags).into_owned(),
             Operation::Remove(slot) => format!("-1 to {}", slot.name(handler)),
         }
     }
 }
 
-/// Why a target is not registered although nothing failed.
-pub(super) fn skipped(target: &str, skip: &SkipReason) -> String {
+fn skipped(target: &str, skip: &SkipReason) -> String {
     match skip {
         SkipReason::Native => "runs natively".into(),
         SkipReason::ShadowsNative => {
-            format!("runs natively, but an entry of ours is there; to remove it: registrar unregister {target}")
+            format!("runs natively, but has an entry of ours; to remove it: registrar unregister {target}")
         }
         SkipReason::Unknown(cause) => format!("cannot tell whether it runs natively: {cause}"),
-        SkipReason::Served => "served by somebody else".into(),
+        SkipReason::Served => "handled by another tool".into(),
     }
 }
 
-/// The entry of somebody else that has to do with a step, if one has.
+/// Whether the plan leaves an entry of ours.
+pub(super) fn has_entry(outcome: &PlanOutcome) -> bool {
+    use PlanOutcome::{Refreshed, Registered, Replaced, Unchanged};
+    matches!(outcome, Registered | Replaced(_) | Refreshed | Unchanged)
+}
+
+/// About another tool's entry for this target, if there is one.
 fn beside(plan: &HandlerPlan) -> String {
     let Some(ForeignEntry { name, owner, covers_some }) = &plan.beside else { return String::new() };
-    let is_served = matches!(
-        plan.outcome,
-        PlanOutcome::Registered | PlanOutcome::Replaced(_) | PlanOutcome::Refreshed | PlanOutcome::Unchanged
-    );
+    let is_served = has_entry(&plan.outcome);
     match plan.outcome {
         PlanOutcome::Skipped(SkipReason::Served) => format!(" served by {name}, {owner}"),
         _ if is_served && plan.main != EntryName::Primary => {
             format!(", as {}: the name {name} belongs to {owner}", plan.main.name(plan.handler))
         }
-        _ if is_served && *covers_some => format!(", before {name} ({owner}), which takes only some and stays"),
+        _ if is_served && *covers_some => {
+            format!(", before {name} ({owner}), which matches only some programs and stays")
+        }
         _ if is_served => format!(", before {name} ({owner}), which stays"),
         _ => String::new(),
     }

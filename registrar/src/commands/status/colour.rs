@@ -1,17 +1,17 @@
-//! Colours, for a terminal that wants them.
+//! Colours of states.
 
 use std::env;
 use std::io::{IsTerminal, stdout};
 
 use super::HandlerStatus;
 
-/// Whether standard output is a terminal, and nobody has asked for none: <https://no-color.org>.
-pub(super) fn is_wanted() -> bool {
+/// On a terminal, unless `NO_COLOR` (<https://no-color.org>) or `TERM=dumb` is set.
+pub(super) fn is_enabled() -> bool {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     stdout().is_terminal() && !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
-/// Green for what is as it should be, yellow for what is not quite, red for what does not run.
+/// Green: as desired; yellow: programs run, but not as desired; red: programs do not run.
 pub(super) fn painted(state: HandlerStatus, text: &str) -> String {
     let code = match state {
         HandlerStatus::Registered => 32,

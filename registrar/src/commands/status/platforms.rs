@@ -1,8 +1,7 @@
-//! tonistiigi's status: the platforms whose programs run here, and the names of the entries that are in use, as JSON in
-//! the form of Go's `MarshalIndent`.
+//! tonistiigi's status: the platforms that run here and the names of the enabled entries, as JSON in the format of Go's
+//! `MarshalIndent`.
 //!
-//! Platforms are those that container builders know, in containerd's spelling and BuildKit's order. Whether they run,
-//! their test programs say; this machine's own are not asked.
+//! Platforms have containerd's spelling and BuildKit's order. Test programs show whether they run.
 
 mod cpu_variants;
 mod private_mount;
@@ -15,7 +14,7 @@ use crate::request::{CommonArgs, PROBE_TIMEOUT};
 use crate::table::TABLE;
 use crate::verify;
 
-/// QEMU's name of a target, and its platforms. This machine's own come before them all.
+/// QEMU's name of a target, and its platforms. This CPU's own are printed first.
 const PLATFORMS: &[(&str, &[&str])] = &[
     ("x86_64", &["linux/amd64"]),
     ("aarch64", &["linux/arm64"]),
@@ -30,24 +29,22 @@ const PLATFORMS: &[(&str, &[&str])] = &[
     ("arm", &["linux/arm/v7", "linux/arm/v6"]),
 ];
 
-/// What runs, and what is registered, as far as that shows.
 pub(crate) fn platforms(args: &CommonArgs) -> Output {
     let mut output = Output::success(String::new());
     let entries = match entries(args) {
         Ok(entries) => entries,
-        // Only who has named a place is answered for that.
+        // As in tonistiigi's image, only a named folder is required.
         Err(error) if args.mount.is_some() => return Output::failure(&error.to_string()),
         Err(error) => {
-            output.detail(&format!("no entries can be listed: {error}"));
+            output.detail(&format!("cannot list the entries: {error}"));
             Entries::default()
         }
     };
     let is_enabled = |name: &&str| entries.get(name).is_some_and(|entry| entry.enabled);
     let mut emulators: Vec<_> = entries.names().filter(is_enabled).collect();
     emulators.sort_unstable();
-    let is_asked = |target: &str| target != HOST && PLATFORMS.iter().any(|(known, _)| *known == target);
-    // One program of each target will do.
-    let mut handlers: Vec<_> = TABLE.handlers.iter().filter(|handler| is_asked(handler.target)).collect();
+    let is_known = |target: &str| target != HOST && PLATFORMS.iter().any(|(known, _)| *known == target);
+    let mut handlers: Vec<_> = TABLE.handlers.iter().filter(|handler| is_known(handler.target)).collect();
     handlers.dedup_by_key(|handler| handler.target);
     let running = match verify::running(&handlers, PROBE_TIMEOUT) {
         Ok(running) => running,
@@ -62,7 +59,6 @@ pub(crate) fn platforms(args: &CommonArgs) -> Output {
     output.chain(Output::success(["{\n", &members, "\n}\n"].concat()))
 }
 
-/// The platforms of a target.
 fn of(target: &str) -> &'static [&'static str] {
     PLATFORMS.iter().find(|(known, _)| *known == target).map_or(&[], |(_, names)| names)
 }
@@ -75,7 +71,6 @@ fn member(key: &str, names: &[&str]) -> String {
     ["  \"", key, "\": ", &list].concat()
 }
 
-/// All entries, whosever they are.
 fn entries(args: &CommonArgs) -> Result<Entries, Error> {
     match binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup) {
         Err(Error::NotMounted { at }) => private_mount::entries(&at),

@@ -4,7 +4,7 @@ use super::*;
 use crate::table::{Rule, TABLE};
 
 /// What the emulator's file is, how a run ended, what it wrote, and the result with the beginning of the detail.
-type Case = (Result<Facts, Unfit>, ProbeExit, &'static str, &'static str, &'static str);
+type Case = (Result<Option<String>, Unfit>, ProbeExit, &'static str, &'static str, &'static str);
 
 fn handler() -> &'static Handler {
     TABLE.handlers_of("s390x").next().expect("the committed table holds all targets")
@@ -26,7 +26,7 @@ fn ran(end: ProbeExit, written: &str) -> ProbeResult {
     ProbeResult { end, alone: None, written: written.into(), set_user_id: SetUserId::NotAsked, emulator, said }
 }
 
-fn judged(entries: &Entries, facts: &Result<Facts, Unfit>, ran: &ProbeResult, way: Isolation) -> Diagnosis {
+fn judged(entries: &Entries, facts: &Result<Option<String>, Unfit>, ran: &ProbeResult, way: Isolation) -> Diagnosis {
     let context = Context {
         mount: Path::new("/b"),
         is_switched_on: true,
@@ -48,8 +48,8 @@ fn expect(found: &Diagnosis, result: &str, detail: &str) {
 
 #[test]
 fn what_the_kernel_says() {
-    let dynamic = || Ok(Facts { loader: Some("/lib/ld.so".into()) });
-    let fine = || Ok(Facts::default());
+    let dynamic = || Ok(Some("/lib/ld.so".into()));
+    let fine = || Ok(None);
     let gone = || Err(Unfit::Unreadable(Errno::ENOENT));
     let cases: [Case; 12] = [
         (fine(), ProbeExit::Exited(29), "/qemu-s3", "ok", ""),
@@ -102,14 +102,14 @@ fn names_depend_on_flag_and_place() {
     ];
     for (flags, way, written, result) in cases {
         let entries = entries(&[("qemu-s390x", entry(flags))]);
-        let found = judged(&entries, &Ok(Facts::default()), &ran(ProbeExit::Exited(29), written), way);
+        let found = judged(&entries, &Ok(None), &ran(ProbeExit::Exited(29), written), way);
         assert_eq!(found.result, result, "{flags} {way:?} {written}");
     }
 }
 
 #[test]
 fn what_memory_files_hide_is_read_from_the_emulator() {
-    let dynamic = Ok(Facts { loader: Some("/lib/ld.so".into()) });
+    let dynamic = Ok(Some("/lib/ld.so".into()));
     let run = ran(ProbeExit::Exited(29), "/proc/se");
     let with = |flags| entries(&[("qemu-s390x", entry(flags))]);
     expect(&judged(&with("F"), &dynamic, &run, Isolation::Memory), "dynamic", "/usr/bin/qemu-s390x-static runs only");
@@ -148,14 +148,14 @@ fn which_entry_is_ours() {
         ),
     ];
     for (entries, run, result, detail) in cases {
-        expect(&judged(&entries, &Ok(Facts::default()), run, Isolation::Namespace), result, detail);
+        expect(&judged(&entries, &Ok(None), run, Isolation::Namespace), result, detail);
     }
     // What was executed counts more than any order.
     let run = ProbeResult { emulator: Some("/opt/s390x".into()), ..run };
     let link = Entry { interpreter: "/opt/link".into(), ..theirs() };
     for theirs in [theirs(), link] {
         let entries = entries(&[("qemu-s390x", entry("F")), ("theirs", theirs)]);
-        expect(&judged(&entries, &Ok(Facts::default()), &run, Isolation::Namespace), "shadowed", "by theirs (/opt/");
+        expect(&judged(&entries, &Ok(None), &run, Isolation::Namespace), "shadowed", "by theirs (/opt/");
     }
 }
 
@@ -171,10 +171,6 @@ fn who_was_at_fault() {
     let entries = entries(&[("qemu-s390x", entry("F"))]);
     for (end, alone, result) in cases {
         let ran = ProbeResult { alone, ..ran(end, "/qemu-s3") };
-        assert_eq!(
-            judged(&entries, &Ok(Facts::default()), &ran, Isolation::Namespace).result,
-            result,
-            "{end:?} {alone:?}"
-        );
+        assert_eq!(judged(&entries, &Ok(None), &ran, Isolation::Namespace).result, result, "{end:?} {alone:?}");
     }
 }

@@ -1,17 +1,17 @@
-//! Variants of this machine's own platform: what its processor can beyond the first amd64 ones, as the psABI counts.
+//! Variants of `linux/amd64` that this CPU has: the psABI's levels v2 to v4.
 
 use crate::sys;
 
 const PROCESSORS: &str = "/proc/cpuinfo";
 
-/// Each variant with what it has and the one before has not, in the kernel's words.
+/// CPU flags that each level adds, in the kernel's spelling.
 const LEVELS: [&str; 3] = [
     "cx16 lahf_lm popcnt pni ssse3 sse4_1 sse4_2",
     "avx avx2 bmi1 bmi2 f16c fma abm movbe",
     "avx512f avx512bw avx512cd avx512dq avx512vl",
 ];
 
-/// In ascending order. Other processors' flags are not of these words.
+/// In ascending order; none on other architectures.
 pub(super) fn variants() -> &'static [&'static str] {
     const ALL: [&str; 3] = ["linux/amd64/v2", "linux/amd64/v3", "linux/amd64/v4"];
     let text = sys::text(PROCESSORS);

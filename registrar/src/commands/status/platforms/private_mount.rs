@@ -1,6 +1,5 @@
-//! Entries of a `binfmt_misc` that is not mounted here: the host may hold what a container does not show. It is mounted
-//! in a mount namespace that nobody else sees, and that is gone when this process ends, which has nothing left to do but
-//! to look.
+//! Entries of a `binfmt_misc` that is not mounted in this container: mounts it in a private mount namespace, which
+//! disappears with this process.
 
 use std::path::Path;
 
@@ -9,9 +8,8 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::binfmt_misc::{self, Entries, Error, MountPolicy, UserNamespace};
 
-/// Reads the entries.
 pub(super) fn entries(at: &Path) -> Result<Entries, Error> {
-    // In a user namespace, an instance of its own would hide the handlers of those above, for good.
+    // The first mount in a user namespace permanently disables its parent's handlers.
     if UserNamespace::current().is_some() {
         return Err(Error::NotMounted { at: at.into() });
     }

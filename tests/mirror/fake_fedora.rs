@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use fedora_mirror::{Mirror, metalink};
+use fedora_mirror::{Mirror, Server, metalink};
 use tempfile::TempDir;
 
-use crate::command::Ran;
+use crate::command::CommandResult;
 use crate::fixture::{MIRROR, RELEASE, emulator, release};
-use crate::server::FaultServer;
 
 /// The package of one emulator, as it stands in paths.
 pub(crate) const ALPHA: &str = "qemu-user-static-alpha-";
@@ -17,13 +16,13 @@ pub(crate) const ALPHA: &str = "qemu-user-static-alpha-";
 const TIMEOUT: &str = "1";
 
 /// The servers; all have the same files.
-pub(crate) struct World {
-    pub(crate) front: FaultServer,
-    pub(crate) mirrors: Vec<FaultServer>,
+pub(crate) struct FakeFedora {
+    pub(crate) front: Server,
+    pub(crate) mirrors: Vec<Server>,
     mirror: Mirror,
 }
 
-impl World {
+impl FakeFedora {
     /// With so many mirrors of the shared mirror, the first one preferred.
     pub(crate) fn new(count: usize) -> Self {
         Self::of(&MIRROR, count)
@@ -31,11 +30,11 @@ impl World {
 
     /// With so many mirrors of a mirror.
     pub(crate) fn of(mirror: &Mirror, count: usize) -> Self {
-        let server = || FaultServer::new(&mirror.root);
-        let world = Self { front: server(), mirrors: (0..count).map(|_| server()).collect(), mirror: mirror.clone() };
-        let urls: Vec<_> = world.mirrors.iter().map(|server| server.url("")).collect();
-        world.name_mirrors(&urls.iter().map(String::as_str).collect::<Vec<_>>());
-        world
+        let server = || Server::new(&mirror.root).expect("a server");
+        let fedora = Self { front: server(), mirrors: (0..count).map(|_| server()).collect(), mirror: mirror.clone() };
+        let urls: Vec<_> = fedora.mirrors.iter().map(|server| server.url("")).collect();
+        fedora.name_mirrors(&urls.iter().map(String::as_str).collect::<Vec<_>>());
+        fedora
     }
 
     /// Lets the metalinks name these servers, the first one preferred.
@@ -70,25 +69,31 @@ impl World {
     }
 
     /// Runs in a new folder.
-    pub(crate) fn run(&self, more: &[&str]) -> Ran {
+    pub(crate) fn run(&self, more: &[&str]) -> CommandResult {
         self.again(tempfile::tempdir().expect("a temporary folder"), more)
     }
 
     /// Runs in the folder of an earlier run, and so with its cache.
-    pub(crate) fn again(&self, folder: TempDir, more: &[&str]) -> Ran {
-        self.told(folder, &self.front.url(""), more, &[])
+    pub(crate) fn again(&self, folder: TempDir, more: &[&str]) -> CommandResult {
+        self.with_env(folder, &self.front.url(""), more, &[])
     }
 
     /// Runs with other words for the servers, and more in the environment.
-    pub(crate) fn told(&self, folder: TempDir, servers: &str, more: &[&str], environment: &[(&str, &str)]) -> Ran {
+    pub(crate) fn with_env(
+        &self,
+        folder: TempDir,
+        servers: &str,
+        more: &[&str],
+        environment: &[(&str, &str)],
+    ) -> CommandResult {
         let fingerprint = &self.mirror.key.fingerprint;
         let arguments = ["--source", "fedora", "--release", release(), "--timeout", TIMEOUT, "--servers", servers];
-        Ran::told(folder, &[&arguments[..], &["--fingerprint", fingerprint], more].concat(), environment)
+        CommandResult::with_env(folder, &[&arguments[..], &["--fingerprint", fingerprint], more].concat(), environment)
     }
 
     /// Runs for the one emulator, which must come out as it was packaged.
     #[track_caller]
-    pub(crate) fn assert_alpha(&self, what: &str) -> Ran {
+    pub(crate) fn assert_alpha(&self, what: &str) -> CommandResult {
         let ran = self.run(&["--target", "alpha"]);
         assert_alpha(&ran, what);
         ran
@@ -97,7 +102,7 @@ impl World {
 
 /// That a run has brought the one emulator as it was packaged.
 #[track_caller]
-pub(crate) fn assert_alpha(ran: &Ran, what: &str) {
+pub(crate) fn assert_alpha(ran: &CommandResult, what: &str) {
     assert!(ran.good, "{what}: {}", ran.stderr);
     let read = |path: &Path| fs::read(path).expect("an emulator");
     let fetched = ran.out().join("emulators/qemu-alpha-static");

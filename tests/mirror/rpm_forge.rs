@@ -2,12 +2,12 @@
 //! play along, with digests that fit.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rpm::{HeaderEntry, IndexData, IndexSignatureTag, IndexTag, Package};
 use tempfile::TempDir;
+use tests::cpio;
 use xtask::system;
 use xtask::verify::digest::Sha256;
 
@@ -119,22 +119,11 @@ impl Forged {
     }
 }
 
-/// An archive as rpm writes it: names with contents, and the lengths that are said of them.
-pub(crate) fn cpio(files: &[(&str, &[u8], u64)]) -> Vec<u8> {
-    let mut archive = Vec::new();
-    for &(name, content, size) in files.iter().chain([&("TRAILER!!!", &[][..], 0)]) {
-        let fields = [1, 0o100_755, 0, 0, 1, 0, size, 0, 0, 0, 0, name.len() as u64 + 1, 0];
-        archive.extend_from_slice(b"070701");
-        for field in fields {
-            write!(archive, "{field:08x}").expect("writing into memory");
-        }
-        archive.extend_from_slice(name.as_bytes());
-        archive.push(0);
-        archive.resize(archive.len().next_multiple_of(4), 0);
-        archive.extend_from_slice(content);
-        archive.resize(archive.len().next_multiple_of(4), 0);
-    }
-    archive
+/// A payload as rpm writes it: names with contents, and the sizes that their headers state.
+pub(crate) fn payload(files: &[(&str, &[u8], u64)]) -> Vec<u8> {
+    let mut archive = cpio::Writer::default();
+    files.iter().for_each(|&(name, content, size)| archive.program_of_size(name, content, size));
+    archive.finish()
 }
 
 /// A zstd frame of that many zeros, in four bytes for each 128 KiB, after what `start` holds.

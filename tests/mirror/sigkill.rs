@@ -7,14 +7,18 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use serde_json::Value;
+use xtask::system;
 use xtask::verify::digest::Sha256;
 
-use crate::command::{files, names};
+use crate::build;
+use crate::command::{Builds, QUICKLY_COMPILED, files, names};
 use crate::fixture::{MIRROR, key};
+use crate::inspect::inspect;
 
 /// How often a build is killed.
 const TIMES: u32 = 50;
@@ -50,7 +54,12 @@ fn a_killed_build_does_no_harm() {
     let build = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tested-xtask"));
         command.args(["fetch-and-build", "--source", &url, "--key", key(), "--out"]).arg(&out);
-        command.env("CARGO_TARGET_DIR", &target).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        command
+            .env("CARGO_TARGET_DIR", &target)
+            .envs(QUICKLY_COMPILED)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0);
         command.spawn().expect("starting xtask")
     };
     let finish = || {
@@ -97,4 +106,55 @@ fn a_killed_build_does_no_harm() {
     }
     let left: Vec<_> = files(&out).into_iter().filter(|name| name.contains("partial")).collect();
     assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn a_killed_run_leaves_all_of_the_old_or_all_of_the_new() {
+    /// So many runs are killed, each a little later after it has begun to lay out.
+    const RUNS: u32 = 24;
+    const LATER: Duration = Duration::from_millis(4);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (out, target) = (folder.path().join("out"), build::kept_target());
+    let _alone = Builds::alone();
+    let partial = out.join(format!("{}.partial", MIRROR.host));
+    let at = |time: u32| {
+        let mut build = build::build(&out, target);
+        build.env("SOURCE_DATE_EPOCH", time.to_string()).stdout(Stdio::null()).stderr(Stdio::null());
+        build
+    };
+    let time = |number: u32| format!("1970-01-01T00:00:{number:02}Z");
+    let found = |when: &str| {
+        let said = inspect(&out, &["--json"]);
+        assert!(said.status.success(), "{when}: {}", String::from_utf8_lossy(&said.stderr));
+        let document: Value = serde_json::from_slice(&said.stdout).expect("an SBOM");
+        document["creationInfo"]["created"].as_str().expect("a time").to_owned()
+    };
+    system::run(&mut at(0)).expect("a build");
+    let (mut before, mut interrupted) = (time(0), 0);
+    for number in 1..=RUNS {
+        let mut run = at(number).spawn().expect("starting a build");
+        while !partial.exists() && run.try_wait().expect("its state").is_none() {
+            sleep(Duration::from_millis(1));
+        }
+        sleep(LATER * (number - 1));
+        // Or it has ended.
+        let _ = run.kill();
+        run.wait().expect("the end of it");
+        let after = found(&format!("killed at {number}"));
+        assert!(after == before || after == time(number), "{after} is neither {before} nor the new");
+        interrupted += u32::from(after == before);
+        before = after;
+    }
+    assert!(interrupted > 0, "none was killed in time");
+    // The last is not killed but watched: a moment too short for a kill is seen.
+    let host = out.join(MIRROR.host);
+    let mut run = at(RUNS + 1).spawn().expect("starting a build");
+    while run.try_wait().expect("its state").is_none() {
+        for name in ["packages", "rootfs", "sbom.spdx.json"] {
+            assert!(host.join(name).exists(), "for a moment there is no {name}");
+        }
+    }
+    assert!(run.wait().expect("the end of it").success(), "a build after all that");
+    assert_eq!(found("not killed"), time(RUNS + 1));
+    assert_eq!(names(&out), [MIRROR.host], "nothing is left");
 }

@@ -5,34 +5,34 @@ use std::process::Command;
 
 use xtask::system;
 
-use crate::command::Ran;
-use crate::fixture::{Copy, TARGETS, key, text};
+use crate::command::CommandResult;
+use crate::fixture::{RepoCopy, TARGETS, key, text};
 
 /// Indexes a copy of the mirror anew, by createrepo_c with these options.
-fn indexed(options: &[&str]) -> Copy {
-    let copy = Copy::repository();
+fn indexed(options: &[&str]) -> RepoCopy {
+    let copy = RepoCopy::repository();
     index(&copy, options);
     copy
 }
 
-fn index(copy: &Copy, options: &[&str]) {
+fn index(copy: &RepoCopy, options: &[&str]) {
     fs::remove_dir_all(copy.path().join("repodata")).expect("removing the index");
     system::run(Command::new("createrepo_c").arg("--quiet").args(options).arg(copy.path())).expect("another index");
 }
 
 /// All of a repository's emulators, from its folder and by http, and again from the cache.
 #[track_caller]
-fn assert_good(copy: &Copy, what: &str) {
-    let from_folder = Ran::new(&["--source", text(&copy.path()), "--key", key()]);
+fn assert_good(copy: &RepoCopy, what: &str) {
+    let from_folder = CommandResult::new(&["--source", text(&copy.path()), "--key", key()]);
     assert_eq!(from_folder.emulators().len(), TARGETS.len(), "{what}");
     let server = fedora_mirror::serve(copy.path().parent().expect("a folder")).expect("a server");
     let url = server.url("os");
     let arguments = ["--source", &url, "--key", key()];
-    let fetched = Ran::new(&arguments);
+    let fetched = CommandResult::new(&arguments);
     assert_eq!(fetched.emulators().len(), TARGETS.len(), "{what}");
     drop(server);
     fs::remove_dir_all(fetched.out()).expect("removing what was extracted");
-    let offline = Ran::again(fetched.into_folder(), &[&arguments[..], &["--offline"]].concat());
+    let offline = CommandResult::again(fetched.into_folder(), &[&arguments[..], &["--offline"]].concat());
     assert_eq!(offline.emulators().len(), TARGETS.len(), "{what}, offline");
 }
 
@@ -51,7 +51,7 @@ fn digests_of_every_kind_that_proves_something() {
     let copy = indexed(&["--checksum", "sha512"]);
     copy.flip(&copy.package("alpha"), |length| length / 2);
     let words = ["qemu-user-static-alpha", "not what its repository promises", "SHA-512"];
-    Ran::new(&["--source", text(&copy.path()), "--key", key()]).assert_refused(&words);
+    CommandResult::new(&["--source", text(&copy.path()), "--key", key()]).assert_refused(&words);
 }
 
 #[test]
@@ -63,23 +63,23 @@ fn digests_and_compressions_that_are_refused_are_named() {
         let index = fs::read_to_string(&repomd).expect("the index");
         fs::write(&repomd, index.replace("type=\"sha256\"", &format!("type=\"{kind}\""))).expect("another index");
         let words = ["no SHA-256, SHA-384 or SHA-512", &format!("{kind:?}"), "createrepo_c --checksum"];
-        Ran::new(&["--source", text(&copy.path()), "--key", key()]).assert_refused(&words);
+        CommandResult::new(&["--source", text(&copy.path()), "--key", key()]).assert_refused(&words);
     }
     let bzip2 = indexed(&["--general-compress-type", "bz2"]);
     let words = ["bzip2", "primary", "createrepo_c --general-compress-type zstd"];
-    Ran::new(&["--source", text(&bzip2.path()), "--key", key()]).assert_refused(&words);
+    CommandResult::new(&["--source", text(&bzip2.path()), "--key", key()]).assert_refused(&words);
 }
 
 #[test]
 fn packages_that_are_elsewhere() {
-    let pool = Copy::repository();
+    let pool = RepoCopy::repository();
     let server = fedora_mirror::serve(pool.path().parent().expect("a folder")).expect("a server");
     let base = server.url("os/");
     let copy = indexed(&["--baseurl", &base]);
     fs::remove_dir_all(copy.path().join("Packages")).expect("removing the packages");
     let path = copy.path();
     let folder = ["--source", text(&path), "--key", key()];
-    let first = Ran::new(&folder);
+    let first = CommandResult::new(&folder);
     assert_eq!(first.emulators().len(), TARGETS.len());
     // What is locked is found there too.
     let lock = tempfile::tempdir().expect("a temporary folder");
@@ -91,20 +91,21 @@ fn packages_that_are_elsewhere() {
         fs::read_to_string(&file).expect("the lock").contains(&format!("\"base\": \"{}\"", base.trim_end_matches('/')))
     );
     let locked = [&folder[..], &["--locked", "--lock", text(&file)]].concat();
-    assert_eq!(Ran::new(&locked).emulators().len(), TARGETS.len());
+    assert_eq!(CommandResult::new(&locked).emulators().len(), TARGETS.len());
 
     // It is a server as any other: length and digest decide, and offline it is not asked.
     pool.flip(&pool.package("arm"), |length| length / 2);
-    Ran::new(&folder).assert_refused(&[&base, "qemu-user-static-arm", "not what its repository promises"]);
-    Ran::new(&[&folder[..], &["--offline"]].concat()).assert_refused(&["not in the cache", "without --offline"]);
+    CommandResult::new(&folder).assert_refused(&[&base, "qemu-user-static-arm", "not what its repository promises"]);
+    CommandResult::new(&[&folder[..], &["--offline"]].concat())
+        .assert_refused(&["not in the cache", "without --offline"]);
     drop(server);
     fs::remove_dir_all(first.out()).expect("removing what was extracted");
-    let offline = Ran::again(first.into_folder(), &[&folder[..], &["--offline"]].concat());
+    let offline = CommandResult::again(first.into_folder(), &[&folder[..], &["--offline"]].concat());
     assert_eq!(offline.emulators().len(), TARGETS.len());
 
     for base in [format!("file://{}", pool.path().display()), "ftp://mirror.example/os".into(), "../pool".into()] {
         let copy = indexed(&["--baseurl", &base]);
-        Ran::new(&["--source", text(&copy.path()), "--key", key()]).assert_refused(&[
+        CommandResult::new(&["--source", text(&copy.path()), "--key", key()]).assert_refused(&[
             &base,
             "xml:base",
             "no http or https",

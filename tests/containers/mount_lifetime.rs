@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tests::binfmt_misc::USUAL;
+use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::host::{self, Host};
 use tests::podman::Podman;
 use tests::{emulators, registrar};
@@ -38,8 +38,12 @@ fn a_container_says_where_its_handlers_would_not_last() {
     let (code, said) = register();
     let last = said.lines().last().unwrap_or_default();
     assert_eq!(code, Some(1), "{said}");
-    for cure in [&format!("-v {USUAL}:/binfmt_misc"), "--stay", &format!("mount -t binfmt_misc binfmt_misc {USUAL}")] {
-        assert!(last.contains(cure), "no {cure} in: {last}");
+    for fix in [
+        &format!("-v {DEFAULT_MOUNT_POINT}:/binfmt_misc"),
+        "--stay",
+        &format!("mount -t binfmt_misc binfmt_misc {DEFAULT_MOUNT_POINT}"),
+    ] {
+        assert!(last.contains(fix), "no {fix} in: {last}");
     }
     assert!(!runs() && !host::is_mounted());
 

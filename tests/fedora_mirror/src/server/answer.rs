@@ -1,7 +1,7 @@
 //! One connection of the server that misbehaves: requests in, answers out, with ranges, validators and faults.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use xtask::verify::digest::Sha256;
 
-use super::{Asked, Fault, State, locked};
+use super::{Fault, LoggedRequest, State, locked};
 
-/// How often a connection looks whether the server is ending.
-const TICK: Duration = Duration::from_millis(50);
+/// Read timeout, after which a connection looks whether the server is ending.
+pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// Longest head of a request that is read.
 const LONGEST_HEAD: usize = 16 << 10;
@@ -36,25 +36,22 @@ struct Answer {
 }
 
 /// Answers requests until the client closes the connection, a fault does, or the server ends.
-pub(super) fn connection(stream: &TcpStream, state: &State) -> io::Result<()> {
-    stream.set_read_timeout(Some(TICK))?;
-    stream.set_write_timeout(Some(Duration::from_secs(10)))?;
-    stream.set_nodelay(true)?;
-    while let Some(request) = request(stream, state)? {
+pub(super) fn requests(stream: &mut (impl Read + Write), state: &State, ending: &AtomicBool) -> io::Result<()> {
+    while let Some(request) = request(stream, ending)? {
         let fault = state.fault(&request.path);
         if !matches!(fault, Some(Fault::ResetAt(_))) {
-            byte(stream, state)?;
+            byte(stream, ending)?;
         }
         let answer = answer(&request, fault.as_ref(), state);
-        // Before it is sent: whoever looks has seen the client end.
-        locked(&state.log).push(Asked {
+        // Before it is sent: a test that reads the log has seen the client end.
+        locked(&state.log).push(LoggedRequest {
             path: request.path,
             range: request.range,
             if_none_match: request.if_none_match,
             status: answer.status,
             at: Instant::now(),
         });
-        if !send(stream, state, &answer, fault.as_ref())? {
+        if !send(stream, ending, &answer, fault.as_ref())? {
             break;
         }
     }
@@ -62,14 +59,14 @@ pub(super) fn connection(stream: &TcpStream, state: &State) -> io::Result<()> {
 }
 
 /// The next byte; none once the client has closed the connection or the server is ending.
-fn byte(mut stream: &TcpStream, state: &State) -> io::Result<Option<u8>> {
+fn byte(stream: &mut impl Read, ending: &AtomicBool) -> io::Result<Option<u8>> {
     let mut byte = [0];
     loop {
         match stream.read(&mut byte) {
             Ok(0) => return Ok(None),
             Ok(_) => return Ok(Some(byte[0])),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                if state.is_ending() {
+                if ending.load(Ordering::SeqCst) {
                     return Ok(None);
                 }
             }
@@ -79,10 +76,10 @@ fn byte(mut stream: &TcpStream, state: &State) -> io::Result<Option<u8>> {
 }
 
 /// The next request, up to its last byte, which is left unread: a socket that is closed with unread bytes is reset.
-fn request(stream: &TcpStream, state: &State) -> io::Result<Option<Request>> {
+fn request(stream: &mut impl Read, ending: &AtomicBool) -> io::Result<Option<Request>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r") {
-        let Some(byte) = byte(stream, state)? else { return Ok(None) };
+        let Some(byte) = byte(stream, ending)? else { return Ok(None) };
         head.push(byte);
         if head.len() > LONGEST_HEAD {
             return Err(ErrorKind::InvalidData.into());
@@ -157,10 +154,15 @@ fn answer(request: &Request, fault: Option<&Fault>, state: &State) -> Answer {
 }
 
 /// Sends an answer; gives whether the connection goes on.
-fn send(mut stream: &TcpStream, state: &State, answer: &Answer, fault: Option<&Fault>) -> io::Result<bool> {
+fn send(
+    stream: &mut (impl Read + Write),
+    ending: &AtomicBool,
+    answer: &Answer,
+    fault: Option<&Fault>,
+) -> io::Result<bool> {
     match fault {
         Some(Fault::Silent) => {
-            while byte(stream, state)?.is_some() {}
+            while byte(stream, ending)?.is_some() {}
             return Ok(false);
         }
         Some(Fault::Late(pause)) => sleep(*pause),
@@ -176,18 +178,18 @@ fn send(mut stream: &TcpStream, state: &State, answer: &Answer, fault: Option<&F
         _ => format!("Content-Length: {length}"),
     };
     let headers: String = answer.headers.iter().chain([&length]).map(|header| format!("{header}\r\n")).collect();
-    stream.write_all(format!("HTTP/1.1 {} As Asked\r\n{headers}\r\n", answer.status).as_bytes())?;
+    stream.write_all(format!("HTTP/1.1 {} \r\n{headers}\r\n", answer.status).as_bytes())?;
     let up_to = |end: usize| &answer.body[..end.min(answer.body.len())];
     match fault {
         Some(Fault::Endless) => {
             let zeros = [0; 1 << 16];
-            while !state.is_ending() {
+            while !ending.load(Ordering::SeqCst) {
                 stream.write_all(&zeros)?;
             }
         }
         Some(Fault::Slow(rate)) => {
             for piece in answer.body.chunks((rate / 10).max(1)) {
-                if state.is_ending() {
+                if ending.load(Ordering::SeqCst) {
                     return Ok(false);
                 }
                 stream.write_all(piece)?;

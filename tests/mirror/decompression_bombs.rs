@@ -1,17 +1,17 @@
 //! Packages that ask for memory and time: what a run takes of either is measured.
 
-use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rpm::{IndexData, IndexTag};
+use tests::{cpio, process};
 
 use crate::command::names;
 use crate::fixture::text;
-use crate::forge::{Built, cpio, zstd_bomb};
 use crate::hostile::{extract, good};
+use crate::rpm_forge::{Built, zstd_bomb};
 
 /// Most memory that a run may take, in bytes, whatever it is given.
 const MOST_MEMORY: u64 = 200 << 20;
@@ -26,7 +26,6 @@ fn peak_memory(built: &Built, words: &[&str]) -> u64 {
         .stderr(Stdio::piped())
         .spawn()
         .expect("running xtask");
-    let status = format!("/proc/{}/status", xtask.id());
     let mut peak = 0;
     let end = Instant::now() + Duration::from_secs(60);
     while xtask.try_wait().expect("waiting for xtask").is_none() {
@@ -34,10 +33,8 @@ fn peak_memory(built: &Built, words: &[&str]) -> u64 {
             xtask.kill().expect("ending xtask");
             panic!("it does not come to an end");
         }
-        let status = fs::read_to_string(&status).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        peak = peak.max(kilobytes.unwrap_or(0) * 1024);
+        // It may have ended.
+        peak = peak.max(process::peak_rss(xtask.id()).unwrap_or(0));
         thread::sleep(Duration::from_millis(1));
     }
     let output = xtask.wait_with_output().expect("xtask's words");
@@ -75,8 +72,11 @@ fn the_largest_header_takes_little_memory() {
 #[test]
 fn bombs_end_early_and_in_little_memory() {
     let good = good();
-    let header =
-        |name: &str| cpio(&[(name, &[], u64::from(u32::MAX))])[..(110 + name.len() + 1).next_multiple_of(4)].to_vec();
+    let header = |name: &str| {
+        let mut archive = cpio::Writer::default();
+        archive.program_of_size(name, &[], u64::from(u32::MAX));
+        archive.unfinished()
+    };
     let (wanted, unwanted) = (header("./usr/bin/qemu-alpha-static"), header("./usr/bin"));
     let zeros = vec![0; 90 << 20];
     let xz = |dictionary: u32| {
