@@ -89,7 +89,6 @@ impl Tool {
         &["gnupg"],
         &["gnupg2", "/usr/bin/gpgconf", "/usr/bin/gpg-agent"],
     );
-    /// Serves a mirror.
     pub(crate) const GIT: Self = tool(&[Program("git")], &["git"], &["git-core"]);
     /// Makes certificates.
     pub const OPENSSL: Self = tool(&[Program("openssl")], &["openssl"], &["openssl"]);
