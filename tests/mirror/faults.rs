@@ -179,7 +179,7 @@ fn sizes_that_no_file_has() {
     let huge = fs::read_to_string(&index).expect("the index").replace("<size>", "<size>99999999999");
     fs::write(&index, huge).expect("spoiling the index");
     let server = fedora_mirror::serve(copy.path().parent().expect("a folder")).expect("a server");
-    extract(&server.url("os")).assert_refused(&["repomd.xml", "metadata limit"]);
+    extract(&server.url("os")).assert_refused(&["repomd.xml", "exceed the limit"]);
 }
 
 #[test]
