@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use xtask::tables::workspace_root;
+use xtask::workspace::workspace_root;
 
 use crate::yaml;
 

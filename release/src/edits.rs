@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use xtask::{compile, system};
+use xtask::build::compile;
+use xtask::system;
 
 /// What `deploy/image/image.env` names in a checkout.
 pub(crate) const CHECKOUT_IMAGE: &str = "localhost/registrar";

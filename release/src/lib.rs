@@ -9,9 +9,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use xtask::digest::Sha256;
-use xtask::host::Host;
-use xtask::tables::{target_dir, workspace_root};
+use xtask::system::host::Host;
+use xtask::verify::digest::Sha256;
+use xtask::workspace::{target_dir, workspace_root};
 use xtask::{say, system};
 
 mod archive;
@@ -111,7 +111,7 @@ fn compile(host: Host, source: &Path) -> Result<PathBuf> {
 /// # Errors
 /// If it does not compile.
 pub fn compile_here(host: &str) -> Result<()> {
-    let registrar = xtask::compile::registrar(Host::named(Some(host))?, None, false)?;
+    let registrar = xtask::build::compile::registrar(Host::named(Some(host))?, None, false)?;
     say!("{}", registrar.display());
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use release::documents;
 use release::interface::Interface;
 use tempfile::TempDir;
-use xtask::tables::workspace_root;
+use xtask::workspace::workspace_root;
 
 fn documents() -> (Interface, TempDir) {
     let interface = Interface::read(workspace_root()).unwrap_or_else(|error| panic!("{error:#}"));
@@ -25,7 +25,8 @@ fn run(program: &str, words: &[&str]) -> (bool, String) {
 #[test]
 fn the_program_takes_the_options_that_clap_has() {
     let (interface, _folder) = documents();
-    let registrar = xtask::compile::registrar(xtask::host::Host::named(None).expect("this machine"), None, false);
+    let registrar =
+        xtask::build::compile::registrar(xtask::system::host::Host::named(None).expect("this machine"), None, false);
     let registrar = registrar.unwrap_or_else(|error| panic!("{error:#}"));
     let clap = interface.command("1.2.3", true);
     for command in clap.get_subcommands() {

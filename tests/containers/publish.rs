@@ -16,8 +16,8 @@ use tests::podman::Podman;
 use tests::registry::Registry;
 use tests::tools;
 use tests::workflows::{Finished, Runner};
-use xtask::tables::target_dir;
-use xtask::{compile, system};
+use xtask::system;
+use xtask::workspace::target_dir;
 
 use crate::hello;
 
@@ -80,13 +80,14 @@ impl Checkout {
             ("PATH".to_owned(), path),
             ("CARGO_TARGET_DIR".to_owned(), target_dir().join("containers/publish-target").display().to_string()),
             ("HOME".to_owned(), registry.home(scratch).display().to_string()),
-            ("CARGO_HOME".to_owned(), compile::cargo_home().display().to_string()),
             ("COSIGN_PASSWORD".to_owned(), String::new()),
         ];
-        // rustup's folder is in the user's home, unless it is named.
-        let home = |home: String| format!("{home}/.rustup");
-        let rustup = std::env::var("RUSTUP_HOME").or_else(|_| std::env::var("HOME").map(home));
-        environment.extend(rustup.into_iter().map(|folder| ("RUSTUP_HOME".to_owned(), folder)));
+        // cargo's and rustup's folders are in the user's home, unless they are named.
+        for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+            let in_home = |home: String| format!("{home}/{folder}");
+            let found = std::env::var(name).or_else(|_| std::env::var("HOME").map(in_home));
+            environment.extend(found.into_iter().map(|folder| (name.to_owned(), folder)));
+        }
         let runner = Runner { folder: folder.clone(), contexts: BTreeMap::new(), environment };
         Self { folder, runner }
     }
@@ -190,7 +191,7 @@ fn the_weekly_workflows_update_build_push_sign_and_tag() {
     let mut checkout = Checkout::new(&scratch, &registry);
     checkout.cosign(&["generate-key-pair", "--output-key-prefix", "target/cosign"]);
     checkout.cosign(&["signing-config", "create", "--out", "target/signing.json"]);
-    checkout.set("vars.HOSTS", xtask::host::Host::named(None).expect("this machine").name);
+    checkout.set("vars.HOSTS", xtask::system::host::Host::named(None).expect("this machine").name);
     checkout.set("vars.IMAGE_REPOSITORY", &repository);
     // That of a release takes minutes, and docker before 23 reads gzip alone.
     checkout.set("vars.COMPRESSION", "--compression gzip:1,zstd:1");

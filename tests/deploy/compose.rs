@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use tests::tools::{debian, passes, python, refuses};
-use xtask::tables::workspace_root;
+use xtask::workspace::workspace_root;
 
 use crate::image;
 

@@ -16,7 +16,7 @@ mod workflows;
 
 /// The image that `deploy/image/image.env` names.
 fn image() -> String {
-    let path = xtask::tables::workspace_root().join("deploy/image/image.env");
+    let path = xtask::workspace::workspace_root().join("deploy/image/image.env");
     let text = std::fs::read_to_string(path).expect("image.env");
     text.lines().find_map(|line| line.strip_prefix("IMAGE=")).expect("a name").to_owned()
 }

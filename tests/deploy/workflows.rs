@@ -11,7 +11,7 @@ use tests::tools::{passes, python, refuses};
 use tests::workflows::{self, FOLDER, Runner};
 use tests::yaml;
 use xtask::system;
-use xtask::tables::workspace_root;
+use xtask::workspace::workspace_root;
 
 /// Jobs whose scripts tests run: those of `ci.yml` here, the others in the container tests, with a registry and engines.
 const RUN: [(&str, &str); 7] = [

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use tests::{binfmt_misc, namespace};
-use xtask::compile;
-use xtask::host::Host;
+use xtask::build::compile;
+use xtask::system::host::Host;
 use xtask::system::{self, Tool};
 
 use crate::others;
