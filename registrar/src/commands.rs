@@ -8,11 +8,10 @@ mod report;
 mod resident;
 mod run;
 mod status;
-
-use std::time::Duration;
+mod verify;
 
 use crate::apply::{PlanResult, PlanStatus, Writer};
-use crate::binfmt_misc::{self, BinfmtMount, Entries, MountPolicy, UserNamespace};
+use crate::binfmt_misc::{self, MountPolicy, UserNamespace};
 use crate::cli::HELP;
 use crate::compat::help as compat_help;
 use crate::native::NativeSupportCache;
@@ -21,7 +20,6 @@ use crate::persist;
 use crate::plan;
 use crate::request::{Command, CommonArgs, Verbosity};
 use crate::table::{Handler, TABLE};
-use crate::verify::{self, Verified, VerifyRequest};
 
 use error::Error;
 use register::Location;
@@ -33,7 +31,7 @@ pub(crate) fn run(command: &Command) -> Output {
         Command::Register(request) => register::register(request),
         Command::Unregister { args, dry_run } => unregister(args, if *dry_run { DryRun::Yes } else { DryRun::No }),
         Command::Status { args, json, check } => status(args, *json, *check),
-        Command::Verify { args, json, limit } => verify(args, *json, *limit),
+        Command::Verify(request) => verify::verify(request),
         Command::Doctor { args, limit } => Ok(doctor::doctor(args, *limit)),
         Command::Persist { args, format, has_unit, root } => {
             persist::persist(args, handlers(args), *format, *has_unit, root).map_err(Error::text)
@@ -99,7 +97,7 @@ fn require_scope(args: &CommonArgs) -> Result<Option<UserNamespace>, Error> {
 fn status(args: &CommonArgs, json: bool, check: bool) -> Result<Output, Error> {
     let folder = binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup)?;
     let entries = folder.entries()?;
-    let mut status = Status::new(&folder, folder.is_switched_on()?, &args.desired);
+    let mut status = Status::new(&folder, folder.is_switched_on()?, args);
     let mut native_support = NativeSupportCache::default();
     for handler in handlers(args) {
         status.add(handler, &entries, native_support.of(handler));
@@ -113,33 +111,6 @@ fn status(args: &CommonArgs, json: bool, check: bool) -> Result<Output, Error> {
         Some(failure) => output.with_error(&failure),
         None => output,
     })
-}
-
-fn verify(args: &CommonArgs, json: bool, limit: Duration) -> Result<Output, Error> {
-    let folder = binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup)?;
-    let entries = folder.entries()?;
-    let mut handlers = handlers(args);
-    if args.targets.is_empty() {
-        handlers = verify::registered(&handlers, &entries);
-    }
-    let output = if handlers.is_empty() {
-        Output::failure("no handler of ours is registered; first: registrar register")
-    } else {
-        run_probes(args, &handlers, &folder, &entries, limit).map_err(Error::text)?.output(json)
-    };
-    Ok(if args.detail == Verbosity::Quiet { output.without_stdout() } else { output })
-}
-
-/// Verifies handlers with the emulators and flags of `args`.
-fn run_probes(
-    args: &CommonArgs,
-    handlers: &[&'static Handler],
-    folder: &BinfmtMount,
-    entries: &Entries,
-    limit: Duration,
-) -> Result<Verified, verify::Error> {
-    let (emulators, is_fixed) = (&args.desired.emulators, args.desired.flags.fixes_binary());
-    verify::verify(&VerifyRequest { handlers, folder, entries, emulators, is_fixed, limit })
 }
 
 /// The handlers of the named targets, or all.

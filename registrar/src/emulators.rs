@@ -13,6 +13,7 @@ use crate::sys;
 use crate::table::Handler;
 
 pub(crate) use error::Error;
+pub(crate) use selinux::label_warning;
 pub(crate) use staging_dir::StagingDir;
 
 /// What everybody may do with an emulator.

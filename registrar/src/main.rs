@@ -1,6 +1,6 @@
 //! Tells the kernel's `binfmt_misc` which QEMU emulator runs which programs.
 //!
-//! Modules from the ground up, each of which imports only those before it: [`sys`] and [`output`]; [`request`], what can be
+//! Modules from the ground up, each of which imports only those before it: [`sys`], [`security`] and [`output`]; [`request`], what can be
 //! asked; [`arch`], [`flags`] and [`table`], what can be registered; [`elf`] and [`native`], what programs and this machine are; [`binfmt_misc`], the
 //! kernel's interface; [`plan`] and [`apply`], what must change and the change; [`emulators`] and [`persist`], files on the
 //! host; [`verify`], which runs test programs; [`cli`] and [`compat`], command lines; [`commands`], which ties all together.
@@ -19,6 +19,7 @@ mod output;
 mod persist;
 mod plan;
 mod request;
+mod security;
 mod sys;
 mod table;
 mod verify;

@@ -2,10 +2,11 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
 
-use crate::sandbox::{Sandbox, host, line};
+use crate::sandbox::{Sandbox, host, line, ran};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -192,17 +193,40 @@ fn security_modules(sandbox: &Sandbox) {
     let folder = sandbox.emulators(&["s390x"]);
     sandbox.succeeds(&["register", "s390x"]);
     sandbox.add(&line("m68k", "qemu-m68k", folder.join("qemu-m68k-static").to_str().expect("text"), ""));
-    mount(Some("tmpfs"), "/sys", Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("mounted");
-    fs::create_dir_all("/sys/fs/selinux").expect("created");
-    let hint = |setting: &str, target: &str| {
-        fs::write("/sys/fs/selinux/enforce", setting).expect("written");
-        let found = links(&sandbox.run(&["doctor", target]).out);
-        found.into_iter().find(|link| link.0 == "policy")
+    let (none, file) = (None::<&str>, |name: &str| sandbox.scratch().join(name));
+    fs::write(file("filesystems"), "nodev\tsysfs\nnodev\tselinuxfs\n").expect("written");
+    mount(Some(&file("filesystems")), "/proc/filesystems", none, MsFlags::MS_BIND, none).expect("bound");
+    mount(Some("tmpfs"), "/sys", Some("tmpfs"), MsFlags::empty(), none).expect("mounted");
+    // A process's own label is what it is told, as in a container without /sys/fs/selinux.
+    let hints = |label: &str, target: &str| {
+        fs::write(file("label"), label).expect("written");
+        let script = "mount --bind $1 /proc/$$/attr/current && exec $2 doctor $3";
+        let mut doctor = Command::new("sh");
+        doctor.args(["-c", script, "sh"]).arg(file("label")).arg(sandbox.registrar()).arg(target);
+        let found = links(&ran(&mut doctor).out).into_iter().filter(|link| link.0 == "policy");
+        found.map(|(_, state, detail)| (state, detail)).collect::<Vec<_>>()
     };
-    let (_, state, detail) = hint("1", "m68k").expect("a hint");
-    assert_eq!(state, "unknown");
+    let (confined, docker) = ("u:system_r:container_t:s0:c1,c2\0", "docker-default (enforce)\n");
+    let (state, detail) = &hints(confined, "m68k")[0];
     let fix = format!("then register it again: chcon -t bin_t {}/qemu-m68k-static", folder.display());
-    assert!(detail.starts_with("SELinux is enforcing; ") && detail.ends_with(&fix), "{detail}");
-    assert_eq!(hint("0", "m68k"), None);
-    assert_eq!(hint("1", "s390x"), None);
+    assert!(state == "unknown" && detail.starts_with("SELinux is on; ") && detail.ends_with(&fix), "{detail}");
+    assert!(hints(docker, "m68k")[0].1.ends_with("in a container: --security-opt apparmor=unconfined"));
+    assert_eq!((hints("unconfined\n", "m68k"), hints(docker, "s390x")), (vec![], vec![]));
+    // Switched to permissive, it forbids nothing.
+    fs::create_dir_all("/sys/fs/selinux").expect("created");
+    fs::write("/sys/fs/selinux/enforce", "0").expect("written");
+    assert_eq!(hints(confined, "m68k"), []);
+    // What runs here may be killed in a confined container.
+    let labelled = folder.join("qemu-hppa-static");
+    fs::copy("/usr/bin/qemu-hppa-static", &labelled).expect("copied");
+    sandbox.add(&line("hppa", "qemu-hppa", labelled.to_str().expect("text"), "F"));
+    let label = |text: &str| {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(&labelled, "security.selinux", text.as_bytes(), flags).expect("labelled");
+        hints(confined, "hppa")
+    };
+    let warned = label("system_u:object_r:var_lib_t:s0\0");
+    let warning = format!("qemu-hppa: {} is labelled system_u:object_r:var_lib_t:s0, not bin_t", labelled.display());
+    assert!(warned.len() == 1 && warned[0].1.starts_with(&warning), "{warned:?}");
+    assert_eq!(label("unconfined_u:object_r:bin_t:s0"), []);
 }

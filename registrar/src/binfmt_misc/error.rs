@@ -10,14 +10,17 @@ use nix::unistd::geteuid;
 
 use super::UserNamespace;
 use crate::flags::Flags;
+use crate::security::SecurityModule;
 use crate::sys::errno_text;
 use crate::table::EMULATOR_OF_ANY;
 
 /// Gives a container the host's folder: the cure for most of what follows.
 pub(crate) const BIND: &str = "-v /proc/sys/fs/binfmt_misc:/binfmt_misc";
 
-/// Who may refuse what permissions allow, with the cures of podman and Docker.
-const FORBIDDEN: &str = "SELinux or AppArmor may forbid it; in a container: --security-opt label=disable";
+/// What may refuse what permissions allow, with the cures of podman and Docker.
+fn forbidden() -> String {
+    SecurityModule::suspicion(SecurityModule::current().as_ref())
+}
 
 /// An operation that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +142,7 @@ fn mounting(at: &Path, errno: Errno) -> String {
         }
         Errno::ENOENT if at.starts_with("/proc") => "no such directory; on the host: modprobe binfmt_misc".into(),
         Errno::ENOENT => "no such directory; create it".into(),
-        Errno::EBUSY => format!("something is mounted there that this run may not look at; {FORBIDDEN}"),
+        Errno::EBUSY => format!("something is mounted there that this run may not look at; {}", forbidden()),
         Errno::ENOSPC => "too many mounts in this mount namespace; raise sysctl fs.mount-max".into(),
         _ => errno_text(errno),
     }
@@ -148,7 +151,7 @@ fn mounting(at: &Path, errno: Errno) -> String {
 /// The folder, its `status` and its entries are readable for all.
 fn reading(errno: Errno) -> String {
     match errno {
-        Errno::EPERM | Errno::EACCES => format!("permission denied; {FORBIDDEN}"),
+        Errno::EPERM | Errno::EACCES => format!("permission denied; {}", forbidden()),
         Errno::ENOENT => "unmounted at this moment; run this again".into(),
         _ => errno_text(errno),
     }
@@ -163,7 +166,7 @@ fn writing(errno: Errno) -> String {
                     namespace.way_out()
                 )
             }
-            None if geteuid().is_root() => format!("permission denied, to root as well; {FORBIDDEN}"),
+            None if geteuid().is_root() => format!("permission denied, to root as well; {}", forbidden()),
             None => "permission denied; run as root".into(),
         },
         Errno::EROFS => format!("mounted read-only; mount it writable, in a container with {BIND}"),

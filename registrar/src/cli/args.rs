@@ -3,16 +3,17 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::prelude::*;
 
 use super::Error;
-use super::values::{check_scope, emulator_folder, format, label, seconds, targets};
+use super::values::{check_scope, emulator_folder, format, label, number, targets};
 use crate::flags::Flags;
 use crate::output::CANNOT_RUN;
 use crate::request::{
     Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, PROBE_TIMEOUT, RegisterArgs, ResidentArgs,
-    Verbosity,
+    Verbosity, VerifyArgs,
 };
 use crate::table::EMULATOR_DIR;
 
@@ -34,6 +35,8 @@ const OPTIONS: &[(&str, bool, &[&str])] = &[
     ("flags", true, &["register", "status", "run", "persist", "export"]),
     ("json", false, &["status", "verify"]),
     ("timeout", true, &["verify", "doctor"]),
+    ("wait", true, &["verify"]),
+    ("repeat", true, &["verify"]),
     ("check", false, &["status"]),
     ("copy-to", true, &["register", "persist", "unpersist"]),
     ("selinux-label", true, &["register", "persist"]),
@@ -139,7 +142,13 @@ impl ParsedArgs {
         if command == "unpersist" && !self.names.is_empty() {
             return Err(Error::new("unpersist takes no architectures: it removes everything that persist wrote"));
         }
-        let limit = self.value("timeout").map_or(Ok(PROBE_TIMEOUT), seconds)?;
+        let seconds = |option, default| {
+            self.value(option)
+                .map_or(Ok(default), |value| number(option, value).map(|number| Duration::from_secs(number.into())))
+        };
+        let limit = seconds("timeout", PROBE_TIMEOUT)?;
+        let wait = seconds("wait", Duration::ZERO)?;
+        let runs = self.value("repeat").map_or(Ok(1), |value| number("repeat", value))?;
         let root = PathBuf::from(self.value("root").unwrap_or_default());
         let [json, check] = ["json", "check"].map(|option| self.has(option));
         let args = self.args(command)?;
@@ -150,7 +159,7 @@ impl ParsedArgs {
             }
             ("unregister", _) => Command::Unregister { args, dry_run },
             ("doctor", _) => Command::Doctor { args, limit },
-            ("verify", _) => Command::Verify { args, json, limit },
+            ("verify", _) => Command::Verify(VerifyArgs { args, json, limit, wait, runs }),
             ("export", _) => Command::Export { args },
             ("persist", Some(format)) => Command::Persist { args, format, has_unit, root },
             ("unpersist", _) => Command::Unpersist { args, root },

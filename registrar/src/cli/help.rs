@@ -50,6 +50,8 @@ Other options:
       --check       status: fail unless every entry is what register with the same options (--keep too) would
                     write; does not check the emulators' files, as verify does
       --timeout N   verify, doctor: seconds for each program [10]
+      --wait N      verify: for up to so many seconds, until all of them run; needs no privilege if ARCH is named
+      --repeat N    verify: run each program so many times [1]
   -q, --quiet       print failures only
   -v, --verbose     also print what was found, and the rules that are written
   -V, --version     versions of registrar and QEMU, and where QEMU comes from
@@ -59,5 +61,5 @@ Command lines of other images work too: tonistiigi/binfmt's (--install all; with
 multiarch/qemu-user-static's (--reset -p yes) and dbhi/qus's (-s -- -p). Add --help to one of them for its options.
 
 Exit status: 0 if everything asked for is in place and stays; 1 if not, with the cause on the last line of stderr.
-run: PROGRAM's own; 125 if registrar failed before, 126 or 127 if PROGRAM could not be started.
+verify, doctor: 2 if no program could be run, so that nothing is known. run: PROGRAM's own; 125 if registrar failed before, 126 or 127 if PROGRAM could not be started.
 ";

@@ -7,11 +7,16 @@ use super::*;
 use crate::flags::Flags;
 use crate::request::{
     Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, Label, PROBE_TIMEOUT, RegisterArgs,
-    ResidentArgs, Verbosity,
+    ResidentArgs, Verbosity, VerifyArgs,
 };
 
 fn parsed(line: &str) -> Result<Command, String> {
     parse(line.split(' ').map(OsString::from)).map_err(|error| error.to_string())
+}
+
+fn verify(targets: &[&'static str], json: bool, seconds: u64) -> Command {
+    let (wait, limit) = (Duration::ZERO, Duration::from_secs(seconds));
+    Command::Verify(VerifyArgs { args: args(targets), json, limit, wait, runs: 1 })
 }
 
 fn args(targets: &[&'static str]) -> CommonArgs {
@@ -95,12 +100,19 @@ fn command_lines() {
             },
         ),
         ("registrar run -- -x", Command::Run { args: args(&[]), program: vec!["-x".into()] }),
+        ("registrar verify --timeout 2 arm64", verify(&["aarch64"], false, 2)),
         (
-            "registrar verify --timeout 2 arm64",
-            Command::Verify { args: args(&["aarch64"]), json: false, limit: Duration::from_secs(2) },
+            "registrar verify arm64 --wait 60 --repeat=50",
+            Command::Verify(VerifyArgs {
+                args: args(&["aarch64"]),
+                json: false,
+                limit: PROBE_TIMEOUT,
+                wait: Duration::from_secs(60),
+                runs: 50,
+            }),
         ),
         ("registrar doctor s390x", Command::Doctor { args: args(&["s390x"]), limit: PROBE_TIMEOUT }),
-        ("registrar verify --json", Command::Verify { args: args(&[]), json: true, limit: PROBE_TIMEOUT }),
+        ("registrar verify --json", verify(&[], true, PROBE_TIMEOUT.as_secs())),
         (
             "registrar persist --root /host --format systemd arm64",
             Command::Persist {
@@ -155,6 +167,8 @@ fn refused_command_lines() {
         ("registrar register --flags F:", "--flags 'F:': capital letters only, such as OCF; see registrar --help"),
         ("registrar register --scope host", "--scope 'host': the only value is userns"),
         ("registrar verify --timeout 0", "--timeout '0': not a number of seconds from 1 to 3600"),
+        ("registrar verify --repeat 0", "--repeat '0': not a number from 1 to 3600"),
+        ("registrar verify --wait 1h", "--wait '1h': not a number of seconds from 1 to 3600"),
         ("registrar verify --timeout=soon", "--timeout 'soon': not a number of seconds from 1 to 3600"),
         ("registrar status --timeout 5", "--timeout is for verify, doctor; see registrar --help"),
         ("registrar run", "run: no program; see registrar --help"),

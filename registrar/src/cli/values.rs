@@ -2,7 +2,6 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::time::Duration;
 
 use super::Error;
 use crate::arch::HOST;
@@ -10,10 +9,12 @@ use crate::flags::Flags;
 use crate::request::{Format, Label};
 use crate::table::{LONGEST_LINE, NAME_SUFFIXES, TABLE, names};
 
-pub(super) fn seconds(value: &OsStr) -> Result<Duration, Error> {
+/// The value of `--timeout` and `--wait`, in seconds, and of `--repeat`.
+pub(super) fn number(option: &str, value: &OsStr) -> Result<u32, Error> {
+    let unit = if option == "repeat" { "" } else { " of seconds" };
     match value.to_str().and_then(|value| value.parse().ok()) {
-        Some(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
-        _ => Err(refused("--timeout", value, "not a number of seconds from 1 to 3600")),
+        Some(number @ 1..=3600) => Ok(number),
+        _ => Err(refused(&format!("--{option}"), value, &format!("not a number{unit} from 1 to 3600"))),
     }
 }
 

@@ -11,7 +11,7 @@ mod policy;
 
 use std::time::Duration;
 
-use crate::output::{Output, escaped};
+use crate::output::{CANNOT_TELL, Output, escaped};
 use crate::request::{CommonArgs, Verbosity};
 use crate::table::Handler;
 
@@ -64,7 +64,10 @@ pub(crate) fn doctor(args: &CommonArgs, limit: Duration) -> Output {
     let is_shown = |check: &&Check| args.detail != Verbosity::Quiet || check.state == CheckStatus::Broken;
     let output = Output::success(checks.iter().filter(is_shown).map(Check::line).collect());
     match checks.iter().find(|check| check.state == CheckStatus::Broken) {
-        None => output,
+        None => match checks.iter().find(|check| check.what == "verify" && check.state == CheckStatus::Unknown) {
+            None => output,
+            Some(check) => output.with_error(&check.text()).with_code(CANNOT_TELL),
+        },
         Some(check) => output.with_error(&format!("{} is broken: {}", check.what, check.text())),
     }
 }

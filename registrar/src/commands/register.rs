@@ -9,12 +9,13 @@ use nix::unistd::{AccessFlags, access};
 
 use super::error::Error;
 use super::report::{Action, DryRun, Report};
-use super::{handlers, require_scope, resident, run_probes, unregister};
+use super::verify::run_probes;
+use super::{handlers, require_scope, resident, unregister};
 use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::arch::HOST;
 use crate::binfmt_misc::{self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace};
 use crate::elf::{self, Unfit};
-use crate::emulators::{CopyJob, StagingDir};
+use crate::emulators::{self, CopyJob, StagingDir};
 use crate::native::{self, Emulation, NativeSupportCache};
 use crate::output::Output;
 use crate::plan::{self, HandlerPlan, PlanOutcome, SkipReason};
@@ -121,7 +122,12 @@ impl Registration<'_> {
         let results = if self.is_dry_run { self.preview(location, plans) } else { self.apply(location, plans) };
         let dry_run = if self.is_dry_run { DryRun::Yes } else { DryRun::No };
         let report = Report { action: Action::Register, dry_run, at: &location.at, args: self.args };
-        Ok(report.output(results, &remarks))
+        let mut output = report.output(results, &remarks);
+        if self.args.detail == Verbosity::Verbose && !self.is_dry_run {
+            let paths = handlers.iter().map(|handler| self.emulator_path(handler));
+            paths.filter_map(|path| emulators::label_warning(&path)).for_each(|warning| output.detail(&warning));
+        }
+        Ok(output)
     }
 
     fn refuse_emulation(&self) -> Result<(), Error> {
@@ -252,14 +258,14 @@ impl Registration<'_> {
     /// What came of running programs of all that was asked for, whoever serves it, in a line; in full if that is wanted.
     fn verify_registered(&self, handlers: &[&'static Handler], mount: &BinfmtMount) -> Output {
         let verify = || -> Result<Output, verify::Error> {
-            let verified = run_probes(self.args, handlers, mount, &mount.entries()?, PROBE_TIMEOUT)?;
+            let verified = run_probes(self.args, handlers, Some((mount, &mount.entries()?)), PROBE_TIMEOUT)?;
             Ok(match self.args.detail {
                 Verbosity::Quiet => verified.summary().without_stdout(),
                 Verbosity::Normal => verified.summary(),
                 Verbosity::Verbose => verified.output(false),
             })
         };
-        verify().unwrap_or_else(|error| Error::text(error).into())
+        verify().unwrap_or_else(|error| Error::from(error).into())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::native::NativeSupport;
 use crate::output::json::{self, members, optional, string};
 use crate::output::{columns, escaped};
 use crate::plan::{self, Drift, HandlerPlan, Observed, PlanOutcome, SkipReason};
-use crate::request::DesiredState;
+use crate::request::{CommonArgs, DesiredState};
 use crate::table::Handler;
 
 pub(crate) struct Status<'a> {
@@ -22,6 +22,7 @@ pub(crate) struct Status<'a> {
     is_enabled: bool,
     namespace: Option<UserNamespace>,
     desired: &'a DesiredState,
+    are_named: bool,
     rows: Vec<Row>,
 }
 
@@ -47,10 +48,11 @@ enum CheckResult {
 }
 
 impl CheckResult {
-    fn of(plan: &HandlerPlan) -> Self {
+    /// `register` passes over what it cannot tell of a target, unless that is named.
+    fn of(plan: &HandlerPlan, is_named: bool) -> Self {
         match &plan.outcome {
             _ if plan.handler.target == HOST => Self::Good,
-            PlanOutcome::Skipped(SkipReason::Unknown(_)) => Self::Bad,
+            PlanOutcome::Skipped(SkipReason::Unknown(_)) if is_named => Self::Bad,
             PlanOutcome::Unchanged | PlanOutcome::Skipped(_) => Self::Good,
             outcome if outcome.is_failure() => Self::Bad,
             _ => Self::Fixable,
@@ -86,9 +88,10 @@ impl HandlerStatus {
 }
 
 impl<'a> Status<'a> {
-    pub(crate) fn new(folder: &BinfmtMount, is_enabled: bool, desired: &'a DesiredState) -> Self {
+    pub(crate) fn new(folder: &BinfmtMount, is_enabled: bool, args: &'a CommonArgs) -> Self {
         let (namespace, folder) = (folder.namespace(), folder.path().into());
-        Self { folder, is_enabled, namespace, desired, rows: Vec::new() }
+        let (desired, are_named) = (&args.desired, !args.targets.is_empty());
+        Self { folder, is_enabled, namespace, desired, are_named, rows: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, handler: &'static Handler, entries: &Entries, support: NativeSupport) {
@@ -108,7 +111,7 @@ impl<'a> Status<'a> {
         // A plan searches all entries again.
         let fit = match state {
             HandlerStatus::Registered => CheckResult::Good,
-            _ => CheckResult::of(&plan::register(handler, self.desired, entries, support, || false)),
+            _ => CheckResult::of(&plan::register(handler, self.desired, entries, support, || false), self.are_named),
         };
         let by = |is_of_all, name| if is_of_all { format!("by {name}") } else { format!("some programs by {name}") };
         let detail = detail.or_else(|| match (server, &ours) {
@@ -135,6 +138,10 @@ impl<'a> Status<'a> {
         let is_fixable = wrong.iter().all(|row| row.fit == CheckResult::Fixable);
         let advice = if is_fixable { "fixes it" } else { "says why it cannot be registered" };
         let subject = match wrong.len() {
+            1 if first.state == HandlerStatus::Unknown => {
+                let cause = first.detail.as_deref().unwrap_or_default();
+                return Some(format!("{name}: cannot tell whether it runs natively: {cause}"));
+            }
             1 => format!("{name} is {state}"),
             many => format!("{many} handlers are not as register would write them, first {name}, {state}"),
         };
@@ -168,7 +175,7 @@ impl<'a> Status<'a> {
 
     pub(crate) fn json(&self) -> String {
         let namespace = optional(self.namespace.as_ref().map(|namespace| namespace.name.as_str()));
-        let head = [&json::head(&self.folder, self.is_enabled)[..], &[("namespace", namespace)]].concat();
+        let head = [&json::head(Some((&self.folder, self.is_enabled)))[..], &[("namespace", namespace)]].concat();
         let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
         format!("{{\n  {},\n  \"handlers\": [\n{}\n  ]\n}}\n", members(&head, ",\n  "), rows.join(",\n"))
     }

@@ -5,14 +5,15 @@ use std::path::Path;
 
 use crate::table::TABLE;
 
-/// The first members of each object.
-pub(crate) fn head(folder: &Path, is_enabled: bool) -> [(&'static str, String); 5] {
+/// The first members of each object. `folder`: where `binfmt_misc` was read, and whether it is enabled.
+pub(crate) fn head(folder: Option<(&Path, bool)>) -> [(&'static str, String); 5] {
+    let (at, is_enabled) = folder.unzip();
     [
         ("registrar", string(env!("CARGO_PKG_VERSION"))),
         ("qemu", string(TABLE.qemu_version)),
         ("origin", string(TABLE.origin)),
-        ("mount", string(&folder.to_string_lossy())),
-        ("enabled", is_enabled.to_string()),
+        ("mount", optional(at.map(Path::to_string_lossy).as_deref())),
+        ("enabled", is_enabled.map_or("null".into(), |is_enabled| is_enabled.to_string())),
     ]
 }
 
