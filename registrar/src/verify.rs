@@ -143,13 +143,15 @@ fn without_run(handler: &Handler, is_native: bool) -> Diagnosis {
     Diagnosis::of(result, Some(detail.into()))
 }
 
-/// The targets of those handlers whose test programs run here, through whatever entry, or natively.
+/// The targets of those handlers whose test programs of both kinds run here, through whatever entry, or natively.
 pub(crate) fn running(handlers: &[&'static Handler], limit: Duration) -> Result<Vec<&'static str>, Error> {
-    let probe = |handler| ProbeRun { handler, kind: 0, set_user_id: false };
-    let (_, _, results) = run(handlers.iter().copied().map(probe), limit, &Isolation::ALL)?;
+    // Of type ET_EXEC, and position-independent.
+    let probes = |&handler: &&'static Handler| [0, 2].map(|kind| ProbeRun { handler, kind, set_user_id: false });
+    let (_, _, results) = run(handlers.iter().flat_map(probes), limit, &Isolation::ALL)?;
     let good = ProbeExit::Exited(TABLE.probe_status.into());
-    let is_good =
-        |handler: &Handler| results.iter().any(|(run, ran)| run.handler.name == handler.name && ran.end == good);
+    let is_good = |handler: &Handler| {
+        results.iter().filter(|(run, ran)| run.handler.name == handler.name && ran.end == good).count() == 2
+    };
     Ok(handlers.iter().filter(|handler| is_good(handler)).map(|handler| handler.target).collect())
 }
 

@@ -4,7 +4,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use codegen::targets::Target;
 use nix::mount::{MsFlags, mount};
+use tests::emulators::TARGETS;
 
 use crate::sandbox::{Sandbox, host, line, ran};
 use crate::{Test, test};
@@ -20,6 +22,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("doctor/emulators", emulators),
     test("doctor/no_program_runs", no_program_runs),
     test("doctor/security_modules", security_modules),
+    test("doctor/native_trial_denied", native_trial_denied),
 ];
 
 /// Link, state and detail of each line, in order.
@@ -198,12 +201,14 @@ fn security_modules(sandbox: &Sandbox) {
     mount(Some(&file("filesystems")), "/proc/filesystems", none, MsFlags::MS_BIND, none).expect("bound");
     mount(Some("tmpfs"), "/sys", Some("tmpfs"), MsFlags::empty(), none).expect("mounted");
     // A process's own label is what it is told, as in a container without /sys/fs/selinux.
-    let hints = |label: &str, target: &str| {
+    let labelled_as = |label: &str, arguments: &[&str]| {
         fs::write(file("label"), label).expect("written");
-        let script = "mount --bind $1 /proc/$$/attr/current && exec $2 doctor $3";
-        let mut doctor = Command::new("sh");
-        doctor.args(["-c", script, "sh"]).arg(file("label")).arg(sandbox.registrar()).arg(target);
-        let found = links(&ran(&mut doctor).out).into_iter().filter(|link| link.0 == "policy");
+        let script = "mount --bind $1 /proc/$$/attr/current && shift && exec $@";
+        let mut shell = Command::new("sh");
+        ran(shell.args(["-c", script, "sh"]).arg(file("label")).arg(sandbox.registrar()).args(arguments))
+    };
+    let hints = |label: &str, target: &str| {
+        let found = links(&labelled_as(label, &["doctor", target]).out).into_iter().filter(|link| link.0 == "policy");
         found.map(|(_, state, detail)| (state, detail)).collect::<Vec<_>>()
     };
     let (confined, docker) = ("u:system_r:container_t:s0:c1,c2\0", "docker-default (enforce)\n");
@@ -228,5 +233,32 @@ fn security_modules(sandbox: &Sandbox) {
     let warned = label("system_u:object_r:var_lib_t:s0\0");
     let warning = format!("qemu-hppa: {} is labelled system_u:object_r:var_lib_t:s0, not bin_t", labelled.display());
     assert!(warned.len() == 1 && warned[0].1.starts_with(&warning), "{warned:?}");
+    let register = ["register", "--scope", "userns", "--temporary", "-v", "--bindir", folder.to_str().expect("text")];
+    let registered = labelled_as(confined, &[&register[..], &["hppa"]].concat());
+    assert_eq!(registered.code, Some(0), "{registered:?}");
+    assert!(registered.err.contains(" is labelled system_u:object_r:var_lib_t:s0, not bin_t"), "{registered:?}");
     assert_eq!(label("unconfined_u:object_r:bin_t:s0"), []);
+    assert!(!labelled_as(confined, &[&register[..], &["hppa"]].concat()).err.contains("labelled"));
+}
+
+/// A profile of AppArmor may forbid the kernel's answer about a target of the machine's family.
+fn native_trial_denied(sandbox: &Sandbox) {
+    let is_related = |target: &&Target| target.family == host().family && target.qemu != host().qemu;
+    let target = TARGETS.iter().find(is_related).expect("a target of this family").qemu;
+    let denied = |arguments: &[&str]| {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-o", "/dev/null", "-etrace=execveat", "-einject=execveat:error=EACCES"]);
+        ran(strace.arg(sandbox.registrar()).args(arguments))
+    };
+    let register = ["register", "--scope", "userns", "--temporary"];
+    for arguments in [[&register[..], &[target]].concat(), vec!["status", "--check", target], vec!["doctor", target]] {
+        let ran = denied(&arguments);
+        let is_told = ran.err.contains("cannot tell whether it runs natively: permission denied; ");
+        assert!(ran.code == Some(1) && is_told, "{arguments:?}: {ran:?}");
+    }
+    // What is not named is passed over.
+    for arguments in [&register[..], &["status", "--check"]] {
+        let ran = denied(arguments);
+        assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
+    }
 }

@@ -493,9 +493,12 @@ fn kinds_of_programs(sandbox: &Sandbox) {
     let (word, detail) = result(&found(sandbox, &["s390x"]), "s390x");
     assert_eq!(word, "crashed", "{detail}");
     assert!(detail.starts_with("position-independent programs: "), "{detail}");
+    let runs = || sandbox.run(&[]).out.contains("linux/s390x");
+    assert!(!runs(), "most programs are position-independent");
     // Two that serve all of it between them.
     sandbox.write("broken", "-1");
     sandbox.add(&line_of_type("s390x", "others", path, 3));
+    assert!(runs());
     let both =
         format!("programs of type ET_EXEC: by theirs ({path}); position-independent programs: by others ({path})");
     expect(&found(sandbox, &["s390x"]), "s390x", ("served", &both));

@@ -134,14 +134,14 @@ impl<'a> Status<'a> {
         let wrong: Vec<_> = self.rows.iter().filter(|row| row.fit != CheckResult::Good).collect();
         let first = wrong.first()?;
         let (name, state) = (first.handler.name, first.state.word());
+        if wrong.iter().all(|row| row.state == HandlerStatus::Unknown) {
+            let cause = first.detail.as_deref().unwrap_or_default();
+            return Some(format!("{name}: cannot tell whether it runs natively: {cause}"));
+        }
         let options = if *self.desired == DesiredState::default() { "" } else { " with the same options" };
         let is_fixable = wrong.iter().all(|row| row.fit == CheckResult::Fixable);
         let advice = if is_fixable { "fixes it" } else { "says why it cannot be registered" };
         let subject = match wrong.len() {
-            1 if first.state == HandlerStatus::Unknown => {
-                let cause = first.detail.as_deref().unwrap_or_default();
-                return Some(format!("{name}: cannot tell whether it runs natively: {cause}"));
-            }
             1 => format!("{name} is {state}"),
             many => format!("{many} handlers are not as register would write them, first {name}, {state}"),
         };
