@@ -14,7 +14,7 @@ use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::arch::HOST;
 use crate::binfmt_misc::{self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace};
 use crate::elf::{self, Unfit};
-use crate::emulators::{CopyJob, StagingDir};
+use crate::emulators::{CopyJob, Root};
 use crate::native::{self, Emulation, NativeSupportCache};
 use crate::output::Output;
 use crate::plan::{self, HandlerPlan, PlanOutcome, SkipReason};
@@ -137,8 +137,9 @@ impl Registration<'_> {
         let Some(copies) = self.args.copies.as_ref().filter(|_| !self.is_dry_run) else { return Ok(nothing) };
         let folder = &self.args.desired.emulators;
         let foreign = native::foreign_handlers(handlers.iter().copied());
-        let dir = StagingDir::make(Path::new(slashed(folder)))?;
-        let report = CopyJob::new(copies.originals(&foreign), &copies.label, &dir)?.finish()?;
+        let dir = Root::open(Path::new("/"))?.make(folder)?;
+        let is_ours = |_: &str| !dir.is_of_packages();
+        let report = CopyJob::new(copies.originals(&foreign), &copies.label, &dir, &is_ours)?.finish()?;
         Ok(if self.args.detail == Verbosity::Quiet { nothing } else { Output::success(report.line(folder)) })
     }
 

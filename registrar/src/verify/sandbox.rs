@@ -28,6 +28,10 @@ const FILES: &str = "/proc/self/fd/";
 /// Folders that may be written to, in a container or out of one.
 const WRITABLE: [&str; 5] = ["/tmp", "/run", "/var/tmp", "/dev/shm", "/"];
 
+/// In a folder that only the caller can enter, the one that is the root: another user could start a program there that
+/// changes its user.
+const INNER: &str = "root";
+
 /// A way to a place, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Isolation {
@@ -122,6 +126,7 @@ impl Sandbox {
             // What cannot be removed keeps the folder, and does no harm.
             let _ = fs::remove_file(&program.path);
         }
+        let _ = unlinkat(&parent, [name.as_str(), "/", INNER].concat().as_str(), UnlinkatFlags::RemoveDir);
         let _ = unlinkat(&parent, name.as_str(), UnlinkatFlags::RemoveDir);
     }
 }
@@ -162,11 +167,13 @@ fn folder() -> Result<((File, String), bool), String> {
     let mut refused = String::from("no folder can be written to and executed in");
     for parent in WRITABLE.map(Path::new) {
         let Ok(flags) = statvfs(parent).map(|found| found.flags()) else { continue };
-        let path = parent.join(&name);
-        if flags.contains(FsFlags::ST_NOEXEC) || fs::DirBuilder::new().mode(0o755).create(&path).is_err() {
+        let outer = parent.join(&name);
+        if flags.contains(FsFlags::ST_NOEXEC) || fs::DirBuilder::new().mode(0o700).create(&outer).is_err() {
             continue;
         }
+        let path = outer.join(INNER);
         let entered = File::open(parent).map_err(|error| errno(&error)).and_then(|parent| {
+            fs::DirBuilder::new().mode(0o755).create(&path).map_err(|error| errno(&error))?;
             root(&path)?;
             Ok(parent)
         });
@@ -174,6 +181,7 @@ fn folder() -> Result<((File, String), bool), String> {
             Ok(parent) => return Ok(((parent, name), flags.contains(FsFlags::ST_NOSUID))),
             Err(errno) => {
                 let _ = fs::remove_dir(&path);
+                let _ = fs::remove_dir(&outer);
                 refused = format!("a new root: {}", errno_text(errno));
             }
         }
