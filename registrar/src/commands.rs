@@ -26,6 +26,7 @@ use crate::verify::{self, Verified, VerifyRequest};
 use error::Error;
 use register::Location;
 use report::{Action, DryRun, Report};
+pub(crate) use run::run_if_mapper;
 use status::Status;
 
 pub(crate) fn run(command: &Command) -> Output {

@@ -26,6 +26,9 @@ use crate::verify;
 /// `CAP_SYS_ADMIN`, which mount(2) asks for.
 const MAY_MOUNT: u64 = 1 << 21;
 
+/// The list of packages that every image of ours has.
+const IMAGE_PACKAGES: &str = "/usr/share/doc/registrar/packages";
+
 /// Registers what is asked for, once or as long as this process stays.
 pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
     let args = &request.args;
@@ -214,7 +217,7 @@ impl Registration<'_> {
             {
                 not_executable(&self.emulator_path(plan.handler)).map(PlanOutcome::NotExecutable)
             }
-            _ if plan.changes.is_empty() || self.args.desired.emulators == EMULATOR_DIR => None,
+            _ if plan.changes.is_empty() || self.args.desired.emulators == EMULATOR_DIR && is_image() => None,
             _ => not_static(&self.emulator_path(plan.handler)).map(PlanOutcome::Unfit),
         }
     }
@@ -276,14 +279,19 @@ fn observe(location: &Location) -> Result<Entries, Error> {
     }
 }
 
-/// What keeps an emulator in a folder of the user's from running wherever its entry is used. Those of the image are known
-/// to be static; one that cannot be opened, the kernel will tell.
+/// What keeps an emulator from running wherever its entry is used. Of one that cannot be opened, the kernel will tell.
 fn not_static(path: &str) -> Option<String> {
     match elf::loader(Path::new(path)) {
         Ok(loader) => loader.map(|loader| format!("not static: it needs {loader}")),
         Err(Unfit::Unreadable(_)) => None,
         Err(unfit) => Some(unfit.to_string()),
     }
+}
+
+/// Whether this program runs in the root that it was built with, whose emulators are known to be static. A host's own
+/// `/usr/bin` may have any.
+fn is_image() -> bool {
+    Path::new(IMAGE_PACKAGES).exists()
 }
 
 /// What would keep an emulator from being opened later, as the kernel would have said of one that it opens now.
@@ -327,8 +335,5 @@ fn not_writable(mount: &BinfmtMount) -> Option<binfmt_misc::Error> {
 
 /// What cannot be told is left to be seen.
 fn may_mount() -> bool {
-    let status = sys::text("/proc/self/status");
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
-    effective.is_none_or(|effective| effective & MAY_MOUNT != 0)
+    sys::status_mask("CapEff:").is_none_or(|effective| effective & MAY_MOUNT != 0)
 }
