@@ -24,6 +24,7 @@ use crate::table::{Handler, TABLE};
 use error::Error;
 use register::Location;
 use report::{Action, DryRun, Report};
+pub(crate) use run::run_if_mapper;
 use status::Status;
 
 pub(crate) fn run(command: &Command) -> Output {
@@ -37,6 +38,7 @@ pub(crate) fn run(command: &Command) -> Output {
             persist::persist(args, handlers(args), *format, *has_unit, root).map_err(Error::text)
         }
         Command::Unpersist { args, root } => persist::unpersist(args, root).map_err(Error::text),
+        Command::Persisted { args, root } => persist::status(args, root).map_err(Error::text),
         Command::Export { args } => persist::export(args, handlers(args)).map_err(Error::text),
         Command::Run { args, program } => Ok(run::run(args, program)),
         Command::Compat(command) => Ok(compat::run(command)),

@@ -37,7 +37,8 @@ static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 fn main() -> ExitCode {
     // Before anything else is read: this may be a process that another of ours has started for one task.
-    if let Some(code) = verify::run_if_worker(env::args_os()).or_else(|| binfmt_misc::run_if_helper(env::args_os())) {
+    let helper = || binfmt_misc::run_if_helper(env::args_os()).or_else(|| commands::run_if_mapper(env::args_os()));
+    if let Some(code) = verify::run_if_worker(env::args_os()).or_else(helper) {
         return code;
     }
     let output = match compat::parse(env::args_os().collect(), &|name| env::var_os(name)) {

@@ -25,6 +25,7 @@ pub(crate) enum Command {
     Run { args: CommonArgs, program: Vec<OsString> },
     Persist { args: CommonArgs, format: Format, has_unit: bool, root: PathBuf },
     Unpersist { args: CommonArgs, root: PathBuf },
+    Persisted { args: CommonArgs, root: PathBuf },
     Export { args: CommonArgs },
     Compat(CompatCommand),
     Help(Option<CompatMode>),

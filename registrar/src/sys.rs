@@ -51,6 +51,12 @@ pub(crate) fn text(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
+/// A mask of `/proc/self/status`.
+pub(crate) fn status_mask(key: &str) -> Option<u64> {
+    let status = text("/proc/self/status");
+    u64::from_str_radix(status.lines().find_map(|line| line.strip_prefix(key))?.trim(), 16).ok()
+}
+
 /// Takes the lock of a file, which another process may hold for up to `limit`; asks again after each `delay`.
 ///
 /// # Errors
@@ -114,6 +120,20 @@ impl IdRange {
 /// The user ids of this process's user namespace.
 pub(crate) fn uid_map() -> Vec<IdRange> {
     IdRange::parse(&text("/proc/self/uid_map"))
+}
+
+/// Maps all users and groups of this user namespace, under their own ids, into the one that a process has made: only
+/// root of this one may.
+///
+/// # Errors
+/// A file of that process could not be written.
+pub(crate) fn map_all_ids(process: u32) -> io::Result<()> {
+    for map in ["uid_map", "gid_map"] {
+        let ranges = IdRange::parse(&fs::read_to_string(["/proc/self/", map].concat())?);
+        let lines = ranges.iter().map(|IdRange { inside, count, .. }| format!("{inside} {inside} {count}\n"));
+        fs::write(format!("/proc/{process}/{map}"), lines.collect::<String>())?;
+    }
+    Ok(())
 }
 
 /// Maps one user and one group, each inside and outside, of the user namespace just made.

@@ -1,5 +1,7 @@
 //! `persist`, `unpersist` and `export`: what a host's own programs make of it, and that nothing of others is touched.
 
+mod boot;
+mod others;
 mod unit;
 
 use std::collections::BTreeMap;
@@ -20,7 +22,7 @@ use crate::sandbox::{CommandResult, Sandbox, ran};
 use crate::{Test, test};
 
 pub(crate) fn tests() -> impl Iterator<Item = &'static Test> {
-    [TESTS, unit::TESTS].into_iter().flatten()
+    [TESTS, boot::TESTS, others::TESTS, unit::TESTS].into_iter().flatten()
 }
 
 const TESTS: &[Test] = &[
@@ -40,6 +42,14 @@ const EMULATORS: &str = "/opt/registrar/bin";
 
 const CONF: &str = "etc/binfmt.d/registrar.conf";
 
+/// First line of each file of ours.
+const HEADER: &str = "# Written by registrar persist; registrar unpersist removes it.\n";
+
+/// What reads the rules at boot: systemd's unit, OpenRC's script, and the link that enables it.
+const SERVICE: &str = "usr/lib/systemd/system/systemd-binfmt.service";
+const SCRIPT: &str = "etc/init.d/binfmt";
+const RUNLEVEL: &str = "etc/runlevels/boot/binfmt";
+
 const RANDOM_KILLS: usize = 30;
 
 const SIGKILL: i32 = 9;
@@ -55,10 +65,24 @@ impl<'a> Host<'a> {
         let root = sandbox.scratch().join("root");
         fs::create_dir(&root).expect("a folder");
         in_memory(&root);
-        for folder in ["etc", "opt"] {
+        for folder in ["etc/runlevels/boot", "etc/init.d", "opt", "usr/lib/systemd/system"] {
             fs::create_dir_all(root.join(folder)).expect("a folder");
         }
-        Self { sandbox, root }
+        let host = Self { sandbox, root };
+        host.write(SERVICE, "[Service]\nExecStart=/usr/lib/systemd/systemd-binfmt\n");
+        host.write(SCRIPT, "#!/sbin/openrc-run\n");
+        symlink("/etc/init.d/binfmt", host.root.join(RUNLEVEL)).expect("a link");
+        host
+    }
+
+    /// Another one, in place of the last.
+    fn renewed(sandbox: &'a Sandbox) -> Self {
+        let last = sandbox.scratch().join("root");
+        if last.exists() {
+            nix::mount::umount(&last).expect("unmounted");
+            fs::remove_dir(&last).expect("removed");
+        }
+        Self::new(sandbox)
     }
 
     /// Runs a command of ours for this host.
@@ -175,13 +199,8 @@ fn read_by_openrc(sandbox: &Sandbox) {
 }
 
 fn again_changes_nothing(sandbox: &Sandbox) {
-    for format in ["systemd", "openrc"] {
-        let sandbox_root = sandbox.scratch().join("root");
-        if sandbox_root.exists() {
-            nix::mount::umount(&sandbox_root).expect("unmounted");
-            fs::remove_dir(&sandbox_root).expect("removed");
-        }
-        let host = Host::new(sandbox);
+    for (format, reader) in [("systemd", "systemd-binfmt"), ("openrc", "OpenRC's service binfmt")] {
+        let host = Host::renewed(sandbox);
         let before = host.files();
         let out = host.succeeds("persist", format, &["s390x,m68k"]);
         let command = out.rsplit_once("; to register them now: ").expect("a command").1;
@@ -190,6 +209,7 @@ fn again_changes_nothing(sandbox: &Sandbox) {
             format!(
                 "emulators in {EMULATORS}: 2 copied, 0 unchanged\n\
                  /{CONF}: written\n\
+                 read at boot by {reader}\n\
                  2 handlers will be registered at each boot; to register them now: {command}"
             )
         );

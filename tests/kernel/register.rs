@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use codegen::probe;
@@ -13,6 +13,7 @@ use crate::sandbox::{PYTHON, Sandbox, entry_names, host, line, ran, scoped};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
+    test("register/a_dynamic_emulator_in_usr_bin", dynamic_in_usr_bin),
     test("register/default_set", default_set),
     test("register/again_changes_nothing", again_changes_nothing),
     test("register/every_test_program_runs", every_test_program_runs),
@@ -292,6 +293,17 @@ fn undecidable(sandbox: &Sandbox) {
     let err = "registering i386: cannot tell whether it runs natively: an entry takes any program of this kind";
     let out = sandbox.fails(&["register", "386"], err);
     assert!(out.ends_with("\n0 registered, 0 replaced, 0 unchanged, 1 failed\n"), "{out}");
+}
+
+/// A host's own `/usr/bin` is not the image's: its emulators may need what a program's root does not have. Nothing there
+/// is written to: the emulator is covered by a mount of this namespace.
+fn dynamic_in_usr_bin(sandbox: &Sandbox) {
+    let (program, emulator) = (Path::new("/bin/sh"), Path::new("/usr/bin/qemu-s390x-static"));
+    nix::mount::mount(Some(program), emulator, None::<&str>, nix::mount::MsFlags::MS_BIND, None::<&str>)
+        .expect("covered");
+    let ran = sandbox.run(&["register", "s390x"]);
+    assert!(ran.code == Some(1) && ran.err.contains("not static: it needs /"), "{ran:?}");
+    assert!(sandbox.names().is_empty());
 }
 
 fn file_is_gone(sandbox: &Sandbox) {

@@ -28,6 +28,9 @@ pub(crate) const TESTS: &[Test] = &[
     test("stay/ends_when_it_cannot_register", ends_when_it_cannot_register),
     test("stay/as_first_process", as_first_process),
     Test { mounted: false, ..test("run/ends_as_the_program_does", ends_as_the_program_does) },
+    Test { mounted: false, second_user: true, ..test("run/as_root", as_root) },
+    test("run/in_a_chroot", in_a_chroot),
+    test("stay/goes_on_under_nohup", goes_on_under_nohup),
     Test { uid: ORDINARY, mounted: false, ..test("run/as_an_ordinary_user", as_an_ordinary_user) },
     Test { mounted: false, ..test("run/what_stands_in_the_way", what_stands_in_the_way) },
 ];
@@ -214,6 +217,55 @@ fn ends_as_the_program_does(sandbox: &Sandbox) {
     assert_eq!(killed.signal(), Some(9));
     // Nothing of it is to be seen outside.
     assert!(!runs(sandbox, s390x) && !sandbox.folder().join("status").exists());
+}
+
+/// Root has as many ids in there as outside: `chown`, `su` and package managers need others than 0.
+fn as_root(sandbox: &Sandbox) {
+    let file = sandbox.scratch().join("file");
+    fs::write(&file, "").expect("written");
+    let program = test_program(sandbox, targets::by_qemu_name("s390x").expect("known"));
+    let command = format!(
+        "chown 1:1 {0} && stat -c %u:%g {0} && setpriv --reuid=1 --regid=1 --groups=1 id -u && {1}; echo $?",
+        file.display(),
+        program.display()
+    );
+    let ran = sandbox.run(&["run", "sh", "-c", &command]);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "1:1\n1\n29\n", ""));
+    // Without the capabilities for that, root has itself alone, as before.
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-setuid,-setgid", "--inh-caps=-setuid,-setgid"]);
+    command.arg(sandbox.registrar()).args(["run", "sh", "-c"]).arg(format!("{}; echo $?", program.display()));
+    assert_eq!(crate::sandbox::ran(&mut command).out, "29\n");
+}
+
+/// nohup(1) ignores SIGHUP, and so does what it starts.
+fn goes_on_under_nohup(sandbox: &Sandbox) {
+    let mut command = Command::new("nohup");
+    let resident = Resident::of(command.arg(sandbox.registrar()).args(["register", SCOPE, "--stay", "s390x"]));
+    kill(Pid::from_raw(i32::try_from(resident.0.id()).expect("a process")), Signal::SIGHUP).expect("it lives");
+    thread::sleep(TWO_LOOKS);
+    sandbox.write("qemu-s390x", "-1");
+    wait_until("put back", || sandbox.names() == ["qemu-s390x"]);
+    assert_eq!(resident.end(Signal::SIGTERM).0, Some(0));
+}
+
+/// There the kernel makes no user namespace, whoever asks.
+fn in_a_chroot(sandbox: &Sandbox) {
+    let root = sandbox.scratch().join("chroot");
+    fs::create_dir_all(root.join("proc")).expect("a folder");
+    fs::copy(sandbox.registrar(), root.join("registrar")).expect("copied");
+    let bound = nix::mount::mount(
+        Some("/proc"),
+        &root.join("proc"),
+        None::<&str>,
+        nix::mount::MsFlags::MS_BIND | nix::mount::MsFlags::MS_REC,
+        None::<&str>,
+    );
+    bound.expect("/proc");
+    let ran = crate::sandbox::ran(Command::new("chroot").arg(&root).args(["/registrar", "run", "true"]));
+    let err = "making a user namespace: operation not permitted; the kernel makes none in a chroot: run it outside, or \
+               in a container\n";
+    assert_eq!((ran.code, ran.err.as_str()), (Some(125), err));
 }
 
 fn as_an_ordinary_user(sandbox: &Sandbox) {

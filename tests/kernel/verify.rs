@@ -41,6 +41,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("verify/wait", wait),
     test("verify/repeat", repeat),
     test("verify/from_a_folder", from_a_folder),
+    test("verify/from_a_folder_that_others_cannot_enter", from_a_private_folder),
     test("verify/from_memory", from_memory),
     test("verify/no_place", no_place),
     test("verify/mounts_show_nowhere", mounts_show_nowhere),
@@ -387,6 +388,19 @@ fn from_a_folder(sandbox: &Sandbox) {
         assert_eq!(result(&found, "m68k").0, "no-emulator");
     }
     no_more_leftovers(&before);
+}
+
+/// One of the programs there changes its user.
+fn from_a_private_folder(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    let log = sandbox.scratch().join("strace");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-q", "-o"]).arg(&log).args(["-e", "trace=mkdir,unshare", "-e", "inject=unshare:error=EPERM"]);
+    assert!(strace.arg(sandbox.registrar()).args(["verify", "--quiet"]).status().expect("strace").success());
+    let log = fs::read_to_string(log).expect("what strace saw");
+    let made: Vec<_> =
+        log.lines().filter(|line| line.contains("/.registrar-verify-") && line.ends_with("= 0")).collect();
+    assert!(made.first().is_some_and(|line| line.contains(", 0700)")), "{log}");
 }
 
 /// What runs in a folder leaves behind.

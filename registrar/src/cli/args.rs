@@ -42,7 +42,8 @@ const OPTIONS: &[(&str, bool, &[&str])] = &[
     ("selinux-label", true, &["register", "persist"]),
     // `unpersist` and `export` ignore it: both formats have the same files. Scripts pass it to all three.
     ("format", true, &["persist", "unpersist", "export"]),
-    ("root", true, &["persist", "unpersist"]),
+    ("root", true, &["persist", "unpersist", "status"]),
+    ("persisted", false, &["status"]),
     ("unit", false, &["persist"]),
     ("bindir", true, &["register", "unregister", "status", "verify", "doctor", "run", "persist", "export"]),
     ("mount", true, &["register", "unregister", "status", "verify", "doctor"]),
@@ -133,6 +134,11 @@ impl ParsedArgs {
             (has_unit && format != Some(Format::Systemd), "--unit needs --format systemd"),
             (command == "persist" && format.is_none(), "persist needs --format"),
             (command.ends_with("persist") && !self.has("root"), "COMMAND needs --root"),
+            (
+                command == "status" && self.has("root") != self.has("persisted"),
+                "status: --persisted and --root go together",
+            ),
+            (self.has("persisted") && self.has("json"), "--persisted cannot be combined with --json"),
             (command == "run" && self.program.is_empty(), "run: no program"),
         ] {
             if is_wrong {
@@ -164,6 +170,7 @@ impl ParsedArgs {
             ("persist", Some(format)) => Command::Persist { args, format, has_unit, root },
             ("unpersist", _) => Command::Unpersist { args, root },
             ("run", _) => Command::Run { args, program: self.program },
+            _ if self.has("persisted") => Command::Persisted { args, root },
             _ => Command::Status { args, json, check },
         })
     }

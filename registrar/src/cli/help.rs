@@ -40,7 +40,7 @@ Options of register:
 
 Options of persist, besides --credentials to --flags, --copy-to [/opt/registrar/bin] and --selinux-label:
       --format NAME  what reads the rules at boot: systemd or openrc; unpersist and export ignore it
-      --root DIR     where the host's root is mounted; also of unpersist
+      --root DIR     where the host's root is mounted; also of unpersist and status --persisted
       --unit         systemd: also a service that runs register --stay, from a copy of registrar on the host
 
 Other options:
@@ -49,6 +49,7 @@ Other options:
       --json        status, verify: print JSON
       --check       status: fail unless every entry is what register with the same options (--keep too) would
                     write; does not check the emulators' files, as verify does
+      --persisted   status: with --root DIR, fail unless that host registers what persist wrote at its next boot
       --timeout N   verify, doctor: seconds for each program [10]
       --wait N      verify: for up to so many seconds, until all of them run; needs no privilege if ARCH is named
       --repeat N    verify: run each program so many times [1]

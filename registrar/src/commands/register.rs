@@ -15,7 +15,7 @@ use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::arch::HOST;
 use crate::binfmt_misc::{self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace};
 use crate::elf::{self, Unfit};
-use crate::emulators::{self, CopyJob, StagingDir};
+use crate::emulators::{self, CopyJob, Root};
 use crate::native::{self, Emulation, NativeSupportCache};
 use crate::output::Output;
 use crate::plan::{self, HandlerPlan, PlanOutcome, SkipReason};
@@ -26,6 +26,9 @@ use crate::verify;
 
 /// `CAP_SYS_ADMIN`, which mount(2) asks for.
 const MAY_MOUNT: u64 = 1 << 21;
+
+/// The list of packages that every image of ours has.
+const IMAGE_PACKAGES: &str = "/usr/share/doc/registrar/packages";
 
 /// Registers what is asked for, once or as long as this process stays.
 pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
@@ -143,8 +146,9 @@ impl Registration<'_> {
         let Some(copies) = self.args.copies.as_ref().filter(|_| !self.is_dry_run) else { return Ok(nothing) };
         let folder = &self.args.desired.emulators;
         let foreign = native::foreign_handlers(handlers.iter().copied());
-        let dir = StagingDir::make(Path::new(slashed(folder)))?;
-        let report = CopyJob::new(copies.originals(&foreign), &copies.label, &dir)?.finish()?;
+        let dir = Root::open(Path::new("/"))?.make(folder)?;
+        let is_ours = |_: &str| !dir.is_of_packages();
+        let report = CopyJob::new(copies.originals(&foreign), &copies.label, &dir, &is_ours)?.finish()?;
         Ok(if self.args.detail == Verbosity::Quiet { nothing } else { Output::success(report.line(folder)) })
     }
 
@@ -219,7 +223,7 @@ impl Registration<'_> {
             {
                 not_executable(&self.emulator_path(plan.handler)).map(PlanOutcome::NotExecutable)
             }
-            _ if plan.changes.is_empty() || self.args.desired.emulators == EMULATOR_DIR => None,
+            _ if plan.changes.is_empty() || self.args.desired.emulators == EMULATOR_DIR && is_image() => None,
             _ => not_static(&self.emulator_path(plan.handler)).map(PlanOutcome::Unfit),
         }
     }
@@ -281,14 +285,19 @@ fn observe(location: &Location) -> Result<Entries, Error> {
     }
 }
 
-/// What keeps an emulator in a folder of the user's from running wherever its entry is used. Those of the image are known
-/// to be static; one that cannot be opened, the kernel will tell.
+/// What keeps an emulator from running wherever its entry is used. Of one that cannot be opened, the kernel will tell.
 fn not_static(path: &str) -> Option<String> {
     match elf::loader(Path::new(path)) {
         Ok(loader) => loader.map(|loader| format!("not static: it needs {loader}")),
         Err(Unfit::Unreadable(_)) => None,
         Err(unfit) => Some(unfit.to_string()),
     }
+}
+
+/// Whether this program runs in the root that it was built with, whose emulators are known to be static. A host's own
+/// `/usr/bin` may have any.
+fn is_image() -> bool {
+    Path::new(IMAGE_PACKAGES).exists()
 }
 
 /// What would keep an emulator from being opened later, as the kernel would have said of one that it opens now.
@@ -332,8 +341,5 @@ fn not_writable(mount: &BinfmtMount) -> Option<binfmt_misc::Error> {
 
 /// What cannot be told is left to be seen.
 fn may_mount() -> bool {
-    let status = sys::text("/proc/self/status");
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
-    effective.is_none_or(|effective| effective & MAY_MOUNT != 0)
+    sys::status_mask("CapEff:").is_none_or(|effective| effective & MAY_MOUNT != 0)
 }

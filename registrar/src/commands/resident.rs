@@ -18,7 +18,7 @@ use crate::native;
 use crate::output::Output;
 use crate::plan::Observed;
 use crate::request::{CommonArgs, Verbosity};
-use crate::sys::errno_text;
+use crate::sys::{self, errno_text};
 use crate::table::Handler;
 
 /// Milliseconds between polls. One costs some hundred system calls.
@@ -111,9 +111,12 @@ fn find(args: &CommonArgs, known: &mut Option<Instance>) -> Result<BinfmtMount, 
     Ok(folder)
 }
 
-/// Blocks the signals that end this process, so that they are queued.
+/// Blocks the signals that end this process, so that they are queued. Those that it was started to ignore, as nohup(1)
+/// does, stay ignored: a signal that is blocked is queued even so.
 fn block_signals() -> Result<SignalFd, Errno> {
-    let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+    let ignored = sys::status_mask("SigIgn:").unwrap_or_default();
+    let is_taken = |signal: &Signal| ignored >> (*signal as u32 - 1) & 1 == 0;
+    let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().filter(is_taken).collect();
     set.thread_block()?;
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)
 }

@@ -29,6 +29,10 @@ const FILES: &str = "/proc/self/fd/";
 /// Folders that may be written to, in a container or out of one.
 const WRITABLE: [&str; 5] = ["/tmp", "/run", "/var/tmp", "/dev/shm", "/"];
 
+/// In a folder that only the caller can enter, the one that is the root: another user could start a program there that
+/// changes its user.
+const INNER: &str = "root";
+
 /// A way to a place, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Isolation {
@@ -129,6 +133,7 @@ impl Sandbox {
             // What cannot be removed keeps the folder, and does no harm.
             let _ = fs::remove_file(&program.path);
         }
+        let _ = unlinkat(&parent, [name.as_str(), "/", INNER].concat().as_str(), UnlinkatFlags::RemoveDir);
         let _ = unlinkat(&parent, name.as_str(), UnlinkatFlags::RemoveDir);
     }
 }
@@ -187,12 +192,14 @@ fn folder() -> Result<((File, String), bool), String> {
     let mut refused = String::from("no folder can be written to and executed in");
     for parent in WRITABLE.map(Path::new) {
         let Ok(flags) = statvfs(parent).map(|found| found.flags()) else { continue };
-        let path = parent.join(&name);
-        if flags.contains(FsFlags::ST_NOEXEC) || fs::DirBuilder::new().mode(0o755).create(&path).is_err() {
+        let outer = parent.join(&name);
+        if flags.contains(FsFlags::ST_NOEXEC) || fs::DirBuilder::new().mode(0o700).create(&outer).is_err() {
             continue;
         }
+        let path = outer.join(INNER);
         let new_root = |errno| format!("a new root: {}", errno_text(errno));
-        let entered = try_own(&path).map_err(not_executed).and_then(|()| {
+        let entered = fs::DirBuilder::new().mode(0o755).create(&path).map_err(|error| new_root(errno(&error)));
+        let entered = entered.and_then(|()| try_own(&path).map_err(not_executed)).and_then(|()| {
             let opened = File::open(parent).map_err(|error| new_root(errno(&error)))?;
             root(&path).map_err(new_root)?;
             Ok(opened)
@@ -201,6 +208,7 @@ fn folder() -> Result<((File, String), bool), String> {
             Ok(parent) => return Ok(((parent, name), flags.contains(FsFlags::ST_NOSUID))),
             Err(why) => {
                 let _ = fs::remove_dir(&path);
+                let _ = fs::remove_dir(&outer);
                 refused = why;
             }
         }
