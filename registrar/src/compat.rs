@@ -25,10 +25,11 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 
-use crate::cli::{self, Error, emulator_folder};
+use crate::cli::{self, Error, emulator_folder, list};
 use crate::flags::Flags;
 use crate::request::{BinaryName, Command, CommonArgs, CompatMode, DesiredState, RegisterArgs};
 use crate::table::EMULATOR_DIR;
+use crate::table::names::is_other_system;
 
 pub(crate) use help::help;
 
@@ -156,6 +157,13 @@ fn interpretation(arguments: &[OsString]) -> (Option<CompatMode>, usize) {
         _ => FIRST.iter().find(|(words, _)| words.split(' ').any(|word| word == option)).map(|(_, mode)| *mode),
     };
     (mode, 1)
+}
+
+/// Sets the platforms of other systems than Linux apart from the other names of these lists.
+fn platforms<'a>(lists: &[&'a str]) -> (Vec<&'a str>, Vec<String>) {
+    let (others, names): (Vec<_>, Vec<_>) =
+        lists.iter().flat_map(|text| list(text)).partition(|name| is_other_system(name));
+    (names, others.into_iter().map(str::to_owned).collect())
 }
 
 /// An environment variable that is not empty.

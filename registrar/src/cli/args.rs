@@ -61,26 +61,30 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
     let mut parsed = ParsedArgs::default();
     let early = parsed.read(lexopt::Parser::from_iter(arguments));
     let is_run = parsed.command.as_deref() == Some("run");
-    let command = early.and_then(|early| early.map_or_else(|| parsed.command(), Ok));
+    let command = early.and_then(|early| match early {
+        Some(early) => parsed.check_words().map(|_| early),
+        None => parsed.command(),
+    });
     command.map_err(|error| if is_run { Error { code: CANNOT_RUN, ..error } } else { error })
 }
 
 impl ParsedArgs {
-    /// Reads all arguments, up to `--help` or `--version`, which it returns.
+    /// Reads all arguments. Returns what the first of `--help` and `--version` asks for.
     fn read(&mut self, mut parser: lexopt::Parser) -> Result<Option<Command>, Error> {
+        let mut early = None;
         while let Some(argument) = parser.next()? {
             match argument {
-                Short('h') => return Ok(Some(Command::Help(None))),
-                Short('V') => return Ok(Some(Command::Version)),
+                Short('h') => early = early.or(Some(Command::Help(None))),
+                Short('V') => early = early.or(Some(Command::Version)),
                 Short('q') | Long("quiet") => self.detail = Verbosity::Quiet,
                 Short('v') | Long("verbose") => self.detail = Verbosity::Verbose,
                 Long(option @ ("help" | "version")) => {
                     let command = if option == "help" { Command::Help(None) } else { Command::Version };
                     let option = format!("--{option}");
-                    return match parser.optional_value() {
-                        None => Ok(Some(command)),
-                        Some(value) => Err(lexopt::Error::UnexpectedValue { option, value }.into()),
-                    };
+                    if let Some(value) = parser.optional_value() {
+                        return Err(lexopt::Error::UnexpectedValue { option, value }.into());
+                    }
+                    early = early.or(Some(command));
                 }
                 Long(option) => {
                     let known = OPTIONS.iter().find(|(name, ..)| *name == option);
@@ -92,11 +96,20 @@ impl ParsedArgs {
                     self.program.push(word);
                     self.program.extend(parser.raw_args()?);
                 }
-                Value(word) => self.names.extend(word.string()?.split(',').map(str::to_ascii_lowercase)),
+                Value(word) => self.names.push(word.string()?),
                 unknown => return Err(unknown.unexpected().into()),
             }
         }
-        Ok(None)
+        Ok(early)
+    }
+
+    /// The command and the targets, if all words are known.
+    fn check_words(&self) -> Result<(&str, Vec<&'static str>), Error> {
+        let command = self.command.as_deref().unwrap_or("status");
+        if !COMMANDS.contains(&command) {
+            return Err(Error::usage(format!("unknown command: {command}")));
+        }
+        Ok((command, targets(&mut self.names.iter().map(String::as_str))?))
     }
 
     fn has(&self, option: &str) -> bool {
@@ -109,10 +122,7 @@ impl ParsedArgs {
     }
 
     fn command(self) -> Result<Command, Error> {
-        let command = self.command.as_deref().unwrap_or("status");
-        if !COMMANDS.contains(&command) {
-            return Err(Error::usage(format!("unknown command: {command}")));
-        }
+        let (command, targets) = self.check_words()?;
         for (option, _, commands) in OPTIONS {
             if self.has(option) && !commands.contains(&command) {
                 return Err(Error::usage(format!("--{option} is for {}", commands.join(", "))));
@@ -142,7 +152,7 @@ impl ParsedArgs {
         let limit = self.value("timeout").map_or(Ok(PROBE_TIMEOUT), seconds)?;
         let root = PathBuf::from(self.value("root").unwrap_or_default());
         let [json, check] = ["json", "check"].map(|option| self.has(option));
-        let args = self.args(command)?;
+        let args = CommonArgs { targets, ..self.args(command)? };
         Ok(match (command, format) {
             ("register", _) => {
                 let stay = stay.then_some(ResidentArgs { unregister_on_exit });
@@ -191,7 +201,6 @@ impl ParsedArgs {
         Ok(CommonArgs {
             desired: DesiredState { emulators, flags, keep_foreign: self.has("keep") },
             in_user_namespace: self.has("scope"),
-            targets: targets(&mut self.names.iter().map(String::as_str))?,
             mount: self.value("mount").map(PathBuf::from),
             copies,
             emulators_from,

@@ -45,10 +45,17 @@ fn refused(option: &str, value: &OsStr, cause: &str) -> Error {
     Error::new(format!("{option} '{}': {cause}", value.to_string_lossy()))
 }
 
-/// The targets of these names, each once.
-pub(crate) fn targets(names: &mut dyn Iterator<Item = &str>) -> Result<Vec<&'static str>, Error> {
-    let (targets, problem) = known_targets(names);
+/// The targets that these arguments name, each once. An argument may be a list; one without a name is more likely an
+/// unset variable than a wish for all.
+pub(crate) fn targets(words: &mut dyn Iterator<Item = &str>) -> Result<Vec<&'static str>, Error> {
+    let names = words.flat_map(|word| list(word).chain((list(word).next().is_none()).then_some("")));
+    let (targets, problem) = known_targets(&mut { names });
     problem.map_or(Ok(targets), |problem| Err(Error::new(problem)))
+}
+
+/// Splits at commas and blanks.
+pub(crate) fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| letter == ',' || letter.is_whitespace()).filter(|name| !name.is_empty())
 }
 
 /// The targets that are in this image, each once, and a message about the other names.
@@ -56,7 +63,7 @@ pub(crate) fn known_targets(names: &mut dyn Iterator<Item = &str>) -> (Vec<&'sta
     let (mut targets, mut unknown, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for name in names {
         match names::target(name) {
-            None => unknown.push(match TABLE.closest(name) {
+            None => unknown.push(match TABLE.closest(&name.to_ascii_lowercase()) {
                 Some(closest) => format!("'{name}' (did you mean {closest}?)"),
                 None => format!("'{name}'"),
             }),

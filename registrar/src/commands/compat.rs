@@ -28,6 +28,11 @@ pub(super) fn run(command: &CompatCommand) -> Output {
         };
         parts.push(remove(args, &command.remove, &is_exchanged));
     }
+    if !command.passed_over.is_empty() {
+        let mut lines = Output::success(String::new());
+        command.passed_over.iter().for_each(|name| lines.detail(&format!("installing: {name} skipped: not for Linux")));
+        parts.push(Ok(lines));
+    }
     if command.registers {
         parts.push(match nothing_to_register(args) {
             Some(cause) => Err(Error::Text(cause)),

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::options::{Options, ParsedOptions, Takes, unknown};
-use super::{CompatOptions, Environment, value};
-use crate::cli::{Error, known_targets};
+use super::{CompatOptions, Environment, platforms, value};
+use crate::cli::{Error, known_targets, list};
 use crate::flags::Flags;
 use crate::request::{BinaryName, Command, CompatCommand, CompatMode, EntryGlob, StatusKind};
 use crate::table::EMULATOR_DIR;
@@ -33,8 +33,10 @@ pub(super) fn parse(words: &[&str], environment: Environment<'_>) -> Result<Comm
     } else if words.is_yes("help") {
         return Ok(Command::Help(Some(mode)));
     }
-    let is_all = list(words.value("install")).any(|name| name == ALL);
-    let (targets, problem) = known_targets(&mut list(words.value("install")).filter(|name| *name != ALL));
+    let (mut names, passed_over) = platforms(words.value("install").as_slice());
+    let is_all = names.contains(&ALL);
+    names.retain(|name| *name != ALL);
+    let (targets, problem) = known_targets(&mut names.into_iter());
     let registers = is_all || !targets.is_empty();
     let folder = value(environment, FOLDER).filter(|folder| folder.trim_end_matches('/') != EMULATOR_DIR);
     let prefix = value(environment, PREFIX);
@@ -54,15 +56,11 @@ pub(super) fn parse(words: &[&str], environment: Environment<'_>) -> Result<Comm
         return Err(Error::new("--mount '': no folder"));
     }
     Ok(Command::Compat(CompatCommand {
-        remove: list(words.value("uninstall")).map(EntryGlob::of_word).collect(),
+        remove: words.value("uninstall").into_iter().flat_map(list).map(EntryGlob::of_word).collect(),
         request,
         registers,
         show: StatusKind::Platforms,
+        passed_over,
         warning: problem,
     }))
-}
-
-/// Splits at commas; drops empty words.
-fn list(words: Option<&str>) -> impl Iterator<Item = &str> {
-    words.unwrap_or_default().split(',').filter(|word| !word.is_empty())
 }
