@@ -7,17 +7,22 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 
 use super::Error;
-use super::values::{check_scope, emulator_folder, format, label, seconds, targets};
+use super::values::{
+    SCOPE, binary_environment, check_scope, emulator_folder, format, label, scope_environment, seconds, targets,
+};
 use crate::flags::Flags;
 use crate::output::CANNOT_RUN;
 use crate::request::{
-    Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, PROBE_TIMEOUT, RegisterArgs, ResidentArgs,
-    Verbosity,
+    BinaryName, Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, PROBE_TIMEOUT, RegisterArgs,
+    ResidentArgs, Verbosity,
 };
 use crate::table::EMULATOR_DIR;
 
 const COMMANDS: &[&str] =
     &["register", "unregister", "status", "verify", "doctor", "run", "persist", "unpersist", "export"];
+
+/// Commands about what is registered, for which tonistiigi's variables name the emulators.
+const KERNEL_COMMANDS: &[&str] = &["register", "unregister", "status", "verify", "doctor"];
 
 /// Options, whether each has a value, and the commands that take it.
 const OPTIONS: &[(&str, bool, &[&str])] = &[
@@ -182,11 +187,21 @@ impl ParsedArgs {
         let on_host = || command.ends_with("persist").then(|| ("--copy-to", HOST_EMULATOR_DIR.into()));
         let other = copy_to.map(|folder| ("--copy-to", folder.to_owned()));
         let other = other.or_else(|| Some(("BINDIR", environment()?))).or_else(on_host);
-        let mut emulators = match bindir {
-            Some(folder) => emulator_folder("--bindir", folder, &flags)?,
-            None => EMULATOR_DIR.into(),
-        };
-        let (mut emulators_from, mut copies) = (None, None);
+        let (mut emulators_from, mut copies, mut naming) = (None, None, None);
+        let mut emulators = EMULATOR_DIR.into();
+        if let Some(folder) = bindir {
+            emulators = emulator_folder("--bindir", folder, &flags)?;
+        } else if KERNEL_COMMANDS.contains(&command) && other.is_none() {
+            let (folder, named) = binary_environment(|name| env::var(name).ok());
+            if let Some((source, folder)) = folder {
+                emulators = emulator_folder(source, OsStr::new(&folder), &flags)?;
+                emulators_from = Some(source);
+            }
+            if named.as_ref().is_some_and(|naming| !naming.is_valid()) {
+                return Err(Error::new(BinaryName::REFUSED));
+            }
+            naming = named;
+        }
         if let Some((source, folder)) = other {
             let folder = emulator_folder(source, &folder, &flags)?;
             if ["register", "persist"].contains(&command) {
@@ -200,13 +215,19 @@ impl ParsedArgs {
         }
         Ok(CommonArgs {
             desired: DesiredState { emulators, flags, keep_foreign: self.has("keep") },
-            in_user_namespace: self.has("scope"),
+            in_user_namespace: self.in_user_namespace(command)?,
+            naming,
             mount: self.value("mount").map(PathBuf::from),
             copies,
             emulators_from,
             detail: self.detail,
             ..CommonArgs::default()
         })
+    }
+
+    fn in_user_namespace(&self, command: &str) -> Result<bool, Error> {
+        let value = env::var_os(SCOPE).filter(|_| ["register", "unregister"].contains(&command));
+        Ok(self.has("scope") || scope_environment(value.as_deref())?)
     }
 
     fn flags(&self) -> Result<Flags, Error> {

@@ -7,8 +7,14 @@ use std::time::Duration;
 use super::Error;
 use crate::arch::HOST;
 use crate::flags::Flags;
-use crate::request::{Format, Label};
-use crate::table::{LONGEST_LINE, NAME_SUFFIXES, TABLE, names};
+use crate::request::{BinaryName, Format, Label};
+use crate::table::{EMULATOR_DIR, LONGEST_LINE, NAME_SUFFIXES, TABLE, names};
+
+const BINARY_PATH: &str = "QEMU_BINARY_PATH";
+const BINARY_PREFIX: &str = "QEMU_BINARY_PREFIX";
+
+/// `userns` stands for `--scope userns`, which no other image has.
+pub(crate) const SCOPE: &str = "REGISTRAR_SCOPE";
 
 pub(super) fn seconds(value: &OsStr) -> Result<Duration, Error> {
     match value.to_str().and_then(|value| value.parse().ok()) {
@@ -80,6 +86,29 @@ pub(crate) fn known_targets(names: &mut dyn Iterator<Item = &str>) -> (Vec<&'sta
         None
     };
     (targets, problem)
+}
+
+/// The emulators' folder and names that tonistiigi's variables set, on our command line too, so that it finds what another
+/// one has registered. With a folder of the user's, names are as in tonistiigi's image, `qemu-aarch64`; this image's
+/// emulators keep their own.
+pub(crate) fn binary_environment(
+    value: impl Fn(&str) -> Option<String>,
+) -> (Option<(&'static str, String)>, Option<BinaryName>) {
+    let value = |name| value(name).filter(|value: &String| !value.is_empty());
+    let folder = value(BINARY_PATH).filter(|folder| folder.trim_end_matches('/') != EMULATOR_DIR);
+    let prefix = value(BINARY_PREFIX);
+    let is_named = folder.is_some() || prefix.is_some();
+    let naming = is_named.then(|| BinaryName { prefix: prefix.unwrap_or_default(), suffix: None });
+    (folder.map(|folder| (BINARY_PATH, folder)), naming)
+}
+
+/// Whether `REGISTRAR_SCOPE` in the environment stands for `--scope userns`.
+pub(crate) fn scope_environment(value: Option<&OsStr>) -> Result<bool, Error> {
+    match value.filter(|value| !value.is_empty()) {
+        None => Ok(false),
+        Some(value) if value == "userns" => Ok(true),
+        Some(_) => Err(Error::new(format!("{SCOPE}: the only value is userns"))),
+    }
 }
 
 /// Checks that a folder fits into a rule, and normalizes it: entries are compared by their text.

@@ -28,11 +28,23 @@ const OF_QUS: Options = &[
     (&["help", "h"], Takes::Nothing),
 ];
 
+/// Options of QEMU's script that write files for systemd or Debian.
+const FILE_OPTIONS: [&str; 3] = ["systemd", "debian", "exportdir"];
+
 const FOLDER: &str = "QEMU_BIN_DIR";
 
 const ALL: &str = "qemu-*";
 
 pub(super) fn parse(mode: CompatMode, words: &[&str], environment: Environment<'_>) -> Result<Command, Error> {
+    // One or two dashes, as for all options; `=` or the next word.
+    let is_file_option = |word: &&&str| {
+        let option = word.trim_start_matches('-').split('=').next().unwrap_or_default();
+        word.starts_with('-') && FILE_OPTIONS.contains(&option)
+    };
+    if let Some(option) = words.iter().find(is_file_option) {
+        let cause = format!("{option}: files are written by export and persist, see registrar --help");
+        return Err(mode.error(cause));
+    }
     let read = |options, words| ParsedOptions::read(options, words).map_err(|cause| mode.error(cause));
     let split = words.iter().position(|word| *word == "--");
     let (before, behind) = match (mode, split) {
