@@ -7,6 +7,7 @@ mod register;
 mod report;
 mod resident;
 mod run;
+mod running;
 mod status;
 mod verify;
 
@@ -14,11 +15,11 @@ use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::binfmt_misc::{self, MountPolicy, UserNamespace};
 use crate::cli::HELP;
 use crate::compat::help as compat_help;
-use crate::native::NativeSupportCache;
+use crate::native::{self, NativeSupportCache};
 use crate::output::Output;
 use crate::persist;
 use crate::plan;
-use crate::request::{Command, CommonArgs, Verbosity};
+use crate::request::{Command, CommonArgs, PROBE_TIMEOUT, Verbosity};
 use crate::table::{Handler, TABLE};
 
 use error::Error;
@@ -29,7 +30,7 @@ use status::Status;
 
 pub(crate) fn run(command: &Command) -> Output {
     let output = match command {
-        Command::Register(request) => register::register(request),
+        Command::Register(request) => register::register(request).or_else(|error| running::already(request, error)),
         Command::Unregister { args, dry_run } => unregister(args, if *dry_run { DryRun::Yes } else { DryRun::No }),
         Command::Status { args, json, check } => status(args, *json, *check),
         Command::Verify(request) => verify::verify(request),
@@ -90,14 +91,25 @@ fn locate_to_remove(args: &CommonArgs, dry_run: DryRun) -> Result<Location, Erro
 /// The current user namespace, if its handlers are asked for (`--scope userns`).
 fn require_scope(args: &CommonArgs) -> Result<Option<UserNamespace>, Error> {
     match UserNamespace::current() {
-        Some(namespace) if !args.in_user_namespace => Err(Error::InUserNamespace(namespace)),
+        Some(namespace) if !args.in_user_namespace && !has_lasting_instance(args) => {
+            Err(Error::InUserNamespace(namespace))
+        }
         None if args.in_user_namespace && UserNamespace::is_first() => Err(Error::FirstNamespace),
         namespace => Ok(namespace),
     }
 }
 
+/// Whether this user namespace's own instance lasts without `--scope userns`. While programs of other architectures run,
+/// they may do so by handlers of the namespace above, which a mount would disable.
+fn has_lasting_instance(args: &CommonArgs) -> bool {
+    binfmt_misc::has_lasting_instance(args.mount.as_deref(), || {
+        let foreign = native::foreign_handlers(TABLE.handlers);
+        crate::verify::running(&foreign, PROBE_TIMEOUT).is_ok_and(|running| running.is_empty())
+    })
+}
+
 fn status(args: &CommonArgs, json: bool, check: bool) -> Result<Output, Error> {
-    let folder = binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup)?;
+    let folder = binfmt_misc::look(args.mount.as_deref(), false)?;
     let entries = folder.entries()?;
     let mut status = Status::new(&folder, folder.is_switched_on()?, args);
     let mut native_support = NativeSupportCache::default();

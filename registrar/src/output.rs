@@ -81,6 +81,12 @@ impl Output {
         self
     }
 
+    /// Replaces words in standard error.
+    pub(crate) fn with_words(self, words: &[(&str, &str)]) -> Self {
+        let err = words.iter().fold(self.err, |err, (ours, theirs)| err.replace(ours, theirs));
+        Self { err, ..self }
+    }
+
     pub(crate) fn without_stdout(self) -> Self {
         Self { out: String::new(), ..self }
     }

@@ -145,6 +145,8 @@ pub(crate) struct CompatCommand {
     pub(crate) request: RegisterArgs,
     pub(crate) registers: bool,
     pub(crate) show: StatusKind,
+    /// Named platforms of other systems than Linux.
+    pub(crate) passed_over: Vec<String>,
     /// About unknown names, if the other names are registered all the same.
     pub(crate) warning: Option<String>,
 }

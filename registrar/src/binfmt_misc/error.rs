@@ -8,14 +8,11 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::geteuid;
 
-use super::UserNamespace;
+use super::userns::{BIND, UserNamespace};
 use crate::flags::Flags;
 use crate::security::SecurityModule;
 use crate::sys::errno_text;
 use crate::table::EMULATOR_OF_ANY;
-
-/// Gives a container the host's folder: the cure for most of what follows.
-pub(crate) const BIND: &str = "-v /proc/sys/fs/binfmt_misc:/binfmt_misc";
 
 /// What may refuse what permissions allow, with the cures of podman and Docker.
 fn forbidden() -> String {
@@ -29,6 +26,8 @@ pub(crate) enum Error {
     NotMounted { at: PathBuf },
     /// A bind mount, made while the host had nothing mounted.
     StaleBindMount { at: PathBuf },
+    /// A bind mount of proc's empty directory: the container engine's own mount namespace has no `binfmt_misc`.
+    BoundProc { at: PathBuf },
     /// A mount would hide what is there.
     MountPointNotEmpty { at: PathBuf },
     /// mount(2) failed.
@@ -95,6 +94,14 @@ impl fmt::Display for Error {
                     f,
                     "{at} is not binfmt_misc; on the host: mount -t binfmt_misc binfmt_misc \
                      /proc/sys/fs/binfmt_misc, or systemctl start proc-sys-fs-binfmt_misc.mount; then run this again"
+                )
+            }
+            Self::BoundProc { at } => {
+                let at = at.display();
+                write!(
+                    f,
+                    "{at} is proc's empty directory, not binfmt_misc: in docker-in-docker use --privileged without -v; \
+                     else on the host: mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc"
                 )
             }
             Self::MountPointNotEmpty { at } => {

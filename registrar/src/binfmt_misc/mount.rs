@@ -28,7 +28,7 @@ const LISTED_AT_ONCE: usize = 8192;
 pub(crate) const DEFAULT_MOUNT: &str = "/proc/sys/fs/binfmt_misc";
 
 /// Its name.
-pub(crate) const FILE_SYSTEM: &str = "binfmt_misc";
+pub(super) const FILE_SYSTEM: &str = "binfmt_misc";
 /// As systemd mounts it.
 pub(super) const MOUNT_FLAGS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 

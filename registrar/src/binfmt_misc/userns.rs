@@ -17,12 +17,19 @@ use nix::unistd::geteuid;
 use super::helper;
 use crate::sys::{self, INITIAL_USER_NAMESPACE, IdRange};
 
+/// Gives a container the host's folder: the cure for most errors.
+pub(crate) const BIND: &str = "-v /proc/sys/fs/binfmt_misc:/binfmt_misc";
+
+/// A bind mount of the kernel's folder: container engines refuse one inside the container's own `/proc`.
+pub(super) const BIND_MOUNT: &str = "/binfmt_misc";
+
 /// Major and minor version of the first Linux whose entries need a mount, whatever its distribution, and whose user
 /// namespaces have instances of their own.
 const SINCE: (u32, u32) = (6, 7);
 
 /// Files by which container engines mark the inside of a container.
-const CONTAINER_MARKERS: [&str; 2] = ["/run/.containerenv", "/.dockerenv"];
+const CONTAINER_MARKERS: [&str; 2] = ["/run/.containerenv", DOCKER_MARKER];
+const DOCKER_MARKER: &str = "/.dockerenv";
 
 /// Who is who in the first one, and in those that are given all users.
 const ALL: IdRange = IdRange { inside: 0, outside: 0, count: u32::MAX };
@@ -68,10 +75,24 @@ impl UserNamespace {
     /// What to do instead of, or so that, registering here.
     pub(crate) fn advice(&self) -> String {
         let instead = match CreatedBy::of_this() {
+            CreatedBy::UsersEngine if is_engines_mount_namespace() && Path::new(DOCKER_MARKER).exists() => {
+                "or enter rootlesskit's namespace (docs/rootless.md)"
+            }
             CreatedBy::UsersEngine => "or: podman unshare registrar register --scope userns",
             CreatedBy::Anybody | CreatedBy::RootsEngine => "or if that is wanted add --scope userns",
         };
-        format!("{}, {instead}", self.way_out())
+        // A system container's own instance is shown by that option.
+        let bound = if self.is_of_roots_engine() && !Path::new(BIND_MOUNT).exists() {
+            format!(" or with {BIND}")
+        } else {
+            String::new()
+        };
+        format!("{}{bound}, {instead}", self.way_out())
+    }
+
+    /// Whether a container engine that root runs has made this container, be it in a system container.
+    pub(crate) fn is_of_roots_engine(&self) -> bool {
+        CreatedBy::of_this() == CreatedBy::RootsEngine
     }
 
     /// What to do to be where the host's handlers may be changed.
@@ -97,8 +118,7 @@ enum CreatedBy {
 
 impl CreatedBy {
     fn of_this() -> Self {
-        let is_container = process::id() == 1 || CONTAINER_MARKERS.iter().any(|mark| Path::new(mark).exists());
-        Self::told_by(is_container, sys::uid_map().first())
+        Self::told_by(is_container(), sys::uid_map().first())
     }
 
     /// An ordinary user may map nobody but himself without help, and so is the first line of the helped ones. Where
@@ -111,6 +131,16 @@ impl CreatedBy {
             _ => Self::RootsEngine,
         }
     }
+}
+
+/// Whether a container engine has mounted what shows here.
+pub(super) fn is_engines_mount_namespace() -> bool {
+    is_container() && sys::namespace("1", "mnt") == sys::namespace("self", "mnt")
+}
+
+/// Whether this process is in a container.
+fn is_container() -> bool {
+    process::id() == 1 || CONTAINER_MARKERS.iter().any(|mark| Path::new(mark).exists())
 }
 
 impl fmt::Display for UserNamespace {

@@ -8,17 +8,22 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use super::Error;
-use super::values::{check_scope, emulator_folder, format, label, number, targets};
+use super::values::{
+    SCOPE, binary_environment, check_scope, emulator_folder, format, label, number, scope_environment, targets,
+};
 use crate::flags::Flags;
 use crate::output::CANNOT_RUN;
 use crate::request::{
-    Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, PROBE_TIMEOUT, RegisterArgs, ResidentArgs,
-    Verbosity, VerifyArgs,
+    BinaryName, Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, PROBE_TIMEOUT, RegisterArgs,
+    ResidentArgs, Verbosity, VerifyArgs,
 };
 use crate::table::EMULATOR_DIR;
 
 const COMMANDS: &[&str] =
     &["register", "unregister", "status", "verify", "doctor", "run", "persist", "unpersist", "export"];
+
+/// Commands about what is registered, for which tonistiigi's variables name the emulators.
+const KERNEL_COMMANDS: &[&str] = &["register", "unregister", "status", "verify", "doctor"];
 
 /// Options, whether each has a value, and the commands that take it.
 const OPTIONS: &[(&str, bool, &[&str])] = &[
@@ -65,26 +70,30 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
     let mut parsed = ParsedArgs::default();
     let early = parsed.read(lexopt::Parser::from_iter(arguments));
     let is_run = parsed.command.as_deref() == Some("run");
-    let command = early.and_then(|early| early.map_or_else(|| parsed.command(), Ok));
+    let command = early.and_then(|early| match early {
+        Some(early) => parsed.check_words().map(|_| early),
+        None => parsed.command(),
+    });
     command.map_err(|error| if is_run { Error { code: CANNOT_RUN, ..error } } else { error })
 }
 
 impl ParsedArgs {
-    /// Reads all arguments, up to `--help` or `--version`, which it returns.
+    /// Reads all arguments. Returns what the first of `--help` and `--version` asks for.
     fn read(&mut self, mut parser: lexopt::Parser) -> Result<Option<Command>, Error> {
+        let mut early = None;
         while let Some(argument) = parser.next()? {
             match argument {
-                Short('h') => return Ok(Some(Command::Help(None))),
-                Short('V') => return Ok(Some(Command::Version)),
+                Short('h') => early = early.or(Some(Command::Help(None))),
+                Short('V') => early = early.or(Some(Command::Version)),
                 Short('q') | Long("quiet") => self.detail = Verbosity::Quiet,
                 Short('v') | Long("verbose") => self.detail = Verbosity::Verbose,
                 Long(option @ ("help" | "version")) => {
                     let command = if option == "help" { Command::Help(None) } else { Command::Version };
                     let option = format!("--{option}");
-                    return match parser.optional_value() {
-                        None => Ok(Some(command)),
-                        Some(value) => Err(lexopt::Error::UnexpectedValue { option, value }.into()),
-                    };
+                    if let Some(value) = parser.optional_value() {
+                        return Err(lexopt::Error::UnexpectedValue { option, value }.into());
+                    }
+                    early = early.or(Some(command));
                 }
                 Long(option) => {
                     let known = OPTIONS.iter().find(|(name, ..)| *name == option);
@@ -96,11 +105,20 @@ impl ParsedArgs {
                     self.program.push(word);
                     self.program.extend(parser.raw_args()?);
                 }
-                Value(word) => self.names.extend(word.string()?.split(',').map(str::to_ascii_lowercase)),
+                Value(word) => self.names.push(word.string()?),
                 unknown => return Err(unknown.unexpected().into()),
             }
         }
-        Ok(None)
+        Ok(early)
+    }
+
+    /// The command and the targets, if all words are known.
+    fn check_words(&self) -> Result<(&str, Vec<&'static str>), Error> {
+        let command = self.command.as_deref().unwrap_or("status");
+        if !COMMANDS.contains(&command) {
+            return Err(Error::usage(format!("unknown command: {command}")));
+        }
+        Ok((command, targets(&mut self.names.iter().map(String::as_str))?))
     }
 
     fn has(&self, option: &str) -> bool {
@@ -113,10 +131,7 @@ impl ParsedArgs {
     }
 
     fn command(self) -> Result<Command, Error> {
-        let command = self.command.as_deref().unwrap_or("status");
-        if !COMMANDS.contains(&command) {
-            return Err(Error::usage(format!("unknown command: {command}")));
-        }
+        let (command, targets) = self.check_words()?;
         for (option, _, commands) in OPTIONS {
             if self.has(option) && !commands.contains(&command) {
                 return Err(Error::usage(format!("--{option} is for {}", commands.join(", "))));
@@ -157,7 +172,7 @@ impl ParsedArgs {
         let runs = self.value("repeat").map_or(Ok(1), |value| number("repeat", value))?;
         let root = PathBuf::from(self.value("root").unwrap_or_default());
         let [json, check] = ["json", "check"].map(|option| self.has(option));
-        let args = self.args(command)?;
+        let args = CommonArgs { targets, ..self.args(command)? };
         Ok(match (command, format) {
             ("register", _) => {
                 let stay = stay.then_some(ResidentArgs { unregister_on_exit });
@@ -188,11 +203,21 @@ impl ParsedArgs {
         let on_host = || command.ends_with("persist").then(|| ("--copy-to", HOST_EMULATOR_DIR.into()));
         let other = copy_to.map(|folder| ("--copy-to", folder.to_owned()));
         let other = other.or_else(|| Some(("BINDIR", environment()?))).or_else(on_host);
-        let mut emulators = match bindir {
-            Some(folder) => emulator_folder("--bindir", folder, &flags)?,
-            None => EMULATOR_DIR.into(),
-        };
-        let (mut emulators_from, mut copies) = (None, None);
+        let (mut emulators_from, mut copies, mut naming) = (None, None, None);
+        let mut emulators = EMULATOR_DIR.into();
+        if let Some(folder) = bindir {
+            emulators = emulator_folder("--bindir", folder, &flags)?;
+        } else if KERNEL_COMMANDS.contains(&command) && other.is_none() {
+            let (folder, named) = binary_environment(|name| env::var(name).ok());
+            if let Some((source, folder)) = folder {
+                emulators = emulator_folder(source, OsStr::new(&folder), &flags)?;
+                emulators_from = Some(source);
+            }
+            if named.as_ref().is_some_and(|naming| !naming.is_valid()) {
+                return Err(Error::new(BinaryName::REFUSED));
+            }
+            naming = named;
+        }
         if let Some((source, folder)) = other {
             let folder = emulator_folder(source, &folder, &flags)?;
             if ["register", "persist"].contains(&command) {
@@ -206,14 +231,19 @@ impl ParsedArgs {
         }
         Ok(CommonArgs {
             desired: DesiredState { emulators, flags, keep_foreign: self.has("keep") },
-            in_user_namespace: self.has("scope"),
-            targets: targets(&mut self.names.iter().map(String::as_str))?,
+            in_user_namespace: self.in_user_namespace(command)?,
+            naming,
             mount: self.value("mount").map(PathBuf::from),
             copies,
             emulators_from,
             detail: self.detail,
             ..CommonArgs::default()
         })
+    }
+
+    fn in_user_namespace(&self, command: &str) -> Result<bool, Error> {
+        let value = env::var_os(SCOPE).filter(|_| ["register", "unregister"].contains(&command));
+        Ok(self.has("scope") || scope_environment(value.as_deref())?)
     }
 
     fn flags(&self) -> Result<Flags, Error> {

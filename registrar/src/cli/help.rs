@@ -20,7 +20,8 @@ Commands:
   export      print the rules for each ARCH, or for all that the CPU does not run natively
   run         run PROGRAM in a user namespace with its own handlers; needs no root
 
-ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; lists are separated by commas or spaces
+ARCH is any usual name: arm64, aarch64, linux/arm64/v9, aarch64-unknown-linux-gnu, qemu-aarch64-static; lists are
+separated by commas or spaces
 
 Options of register:
       --verify            then run verify, and fail if it fails

@@ -36,6 +36,12 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Whether what is asked for may be registered all the same, where this process cannot see it.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        matches!(self, Self::Kernel(binfmt_misc::Error::BoundProc { .. }))
+            || matches!(self, Self::InUserNamespace(namespace) if namespace.is_of_roots_engine())
+    }
+
     pub(super) fn text(error: impl fmt::Display) -> Self {
         Self::Text(error.to_string())
     }
@@ -88,7 +94,8 @@ impl fmt::Display for Error {
                 "--scope userns: this is the host's initial user namespace; leave the option out, or use podman unshare",
             ),
             Self::InUserNamespace(namespace) => {
-                write!(f, "handlers would serve programs of {namespace} only, not the host's: {}", namespace.advice())
+                let advice = namespace.advice();
+                write!(f, "handlers would serve programs of {namespace} only, not the host's: {advice}")
             }
             Self::WouldNotPersist(None) => write!(
                 f,

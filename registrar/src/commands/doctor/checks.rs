@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::emulator::emulator;
 use super::{Check, CheckStatus, condensed, policy};
-use crate::binfmt_misc::{self, BinfmtMount, Entries, MountPolicy, UserNamespace};
+use crate::binfmt_misc::{self, BinfmtMount, Entries, UserNamespace};
 use crate::commands::handlers;
 use crate::commands::verify::run_probes;
 use crate::emulators;
@@ -20,7 +20,7 @@ use CheckStatus::{Broken, Holds, Unknown};
 
 /// Stops at a broken link that all later ones depend on.
 pub(super) fn checks(args: &CommonArgs, limit: Duration) -> Vec<Check> {
-    let found = binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup);
+    let found = binfmt_misc::look(args.mount.as_deref(), false);
     let mut checks = vec![kernel_link(found.is_ok())];
     let folder = match found {
         Ok(folder) => folder,
