@@ -137,6 +137,41 @@ pub(crate) fn running(handlers: &[&'static Handler], limit: Duration) -> Result<
     Ok(handlers.iter().filter(|handler| is_good(handler)).map(|handler| handler.target).collect())
 }
 
+/// Of handlers that several entries take, one of them ours: the entry that ran the test program, where that shows.
+pub(crate) fn servers(handlers: &[&'static Handler], entries: &Entries, limit: Duration) -> Vec<String> {
+    let chains = handlers.iter().map(|handler| MatchingEntries::of(handler, entries));
+    let contested: Vec<_> = chains.filter(|chain| chain.ours.is_some() && chain.takers.len() > 1).collect();
+    let probes = contested.iter().map(|chain| ProbeRun { handler: chain.handler, set_user_id: false });
+    let Ok((Some(way), _, results)) = run(probes, limit, &Isolation::ALL) else { return Vec::new() };
+    let context = Context {
+        mount: Path::new(""),
+        is_switched_on: true,
+        way,
+        emulators: "",
+        good: TABLE.probe_status.into(),
+        look: &elf::loader,
+        real: &|path: &Path| fs::canonicalize(path).ok(),
+    };
+    let server = |chain: &MatchingEntries<'_>| {
+        let (_, ran) = results.iter().find(|(name, _)| name == chain.handler.name)?;
+        Some(chain.server(ran, &context)?.0.to_owned())
+    };
+    contested.iter().filter_map(server).collect()
+}
+
+/// What is wrong with the entries that serve these handlers: how the test programs end that do not run well. Nothing is said
+/// of those that cannot be tried here.
+pub(crate) fn faults(handlers: &[&'static Handler], limit: Duration) -> Vec<(&'static str, String)> {
+    let probes = handlers.iter().map(|handler| ProbeRun { handler, set_user_id: false });
+    // In this root: a translator, unlike our emulators, may need its libraries.
+    let Ok((_, _, results)) = run(probes, limit, &[Isolation::Memory]) else { return Vec::new() };
+    let fault = |handler: &&Handler| {
+        let end = results.iter().find(|(name, _)| name == handler.name)?.1.end;
+        Some((handler.name, end.fault(TABLE.probe_status.into(), !Path::new("/bin/sh").exists())?))
+    };
+    handlers.iter().filter_map(fault).collect()
+}
+
 /// What came of the best of some ways, with those that were refused.
 type Tried = (Option<Isolation>, Vec<(Isolation, String)>, Vec<(String, protocol::ProbeResult)>);
 
