@@ -5,9 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use xtask::host::Host;
 use xtask::system;
-use xtask::tables::target_dir;
+use xtask::system::host::Host;
+use xtask::workspace::target_dir;
 
 use crate::debian::Apt;
 

@@ -7,9 +7,9 @@ use anyhow::Context;
 use codegen::emit;
 use codegen::table::{Inputs, Table};
 use codegen::targets;
-use xtask::compile;
-use xtask::host::Host;
-use xtask::tables::{target_dir, write_if_changed};
+use xtask::build::compile;
+use xtask::system::host::Host;
+use xtask::workspace::{target_dir, write_if_changed};
 
 use crate::emulators::TARGETS;
 

@@ -4,11 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use xtask::digest::Sha256;
-use xtask::host::Host;
-use xtask::partial::{self, Partial};
 use xtask::system;
-use xtask::tables::{target_dir, workspace_root};
+use xtask::system::host::Host;
+use xtask::verify::digest::Sha256;
+use xtask::workspace::atomic_dir::{self, StagedDir};
+use xtask::workspace::{target_dir, workspace_root};
 
 use crate::debian::Apt;
 
@@ -86,13 +86,13 @@ pub fn refuses(command: &mut Command, fault: &str) {
 fn made(name: &str, make: impl FnOnce(&Path) -> anyhow::Result<()>) -> PathBuf {
     let folder = target_dir().join("deploy").join(name);
     let fetch = || {
-        let _lock = partial::lock(&folder)?;
+        let _lock = atomic_dir::lock(&folder)?;
         if folder.exists() {
             return Ok(());
         }
-        let partial = Partial::begin(&folder, |_| false)?;
-        make(partial.path())?;
-        partial.finish()
+        let staged = StagedDir::create(&folder, |_| false)?;
+        make(staged.path())?;
+        staged.commit()
     };
     fetch().unwrap_or_else(|error| panic!("fetching the tools {name}: {error:#}"));
     folder

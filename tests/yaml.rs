@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::Value;
-use xtask::tables::workspace_root;
+use xtask::workspace::workspace_root;
 
 /// The documents of a text.
 ///

@@ -5,6 +5,7 @@
 //!
 //! - [`targets`]: what is known of each architecture
 //! - [`rule`]: what the kernel compares, computed from a target; conf lines read
+//! - [`handler`]: an emulator and the rule that selects its programs
 //! - [`witness`]: a package's conf held against the computed rule
 //! - [`remark`]: what a maintainer should know of that
 //! - [`elf`]: facts of an emulator's binary
@@ -14,6 +15,7 @@
 
 pub mod elf;
 pub mod emit;
+pub mod handler;
 pub mod probe;
 pub mod remark;
 pub mod rule;

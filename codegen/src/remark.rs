@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::rule::Problem;
-use crate::witness::Difference;
+use crate::witness::difference::Difference;
 
 /// Something that a maintainer should know, though the table is good.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,36 +5,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use crate::handler::{EMULATOR_DIR, Emulator, Handler};
+
 use crate::probe;
 use crate::remark::Remark;
 use crate::rule::Rule;
 use crate::targets::{self, Machine, TARGETS, Target};
 use crate::witness::{self, Checked, Conf};
-
-/// Folder of the emulators in the image.
-pub const EMULATOR_DIR: &str = "/usr/bin";
-
-/// An emulator that the image holds.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Emulator {
-    /// QEMU's name of its target: `aarch64`.
-    pub target: String,
-}
-
-impl Emulator {
-    /// From the name of a binary, `qemu-aarch64-static` or `qemu-aarch64`; `None` for other files.
-    pub fn from_file_name(name: &str) -> Option<Self> {
-        let target = name.strip_prefix("qemu-")?;
-        let target = target.strip_suffix("-static").unwrap_or(target);
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        (!target.is_empty() && target.bytes().all(plain)).then(|| Self { target: target.into() })
-    }
-
-    /// Its file name in the image.
-    pub fn file_name(&self) -> String {
-        format!("qemu-{}-static", self.target)
-    }
-}
 
 /// Where the emulators come from, in words that a user sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,25 +33,6 @@ pub struct Inputs {
     pub confs: Vec<Conf>,
     /// Where all that comes from.
     pub provenance: Provenance,
-}
-
-/// One entry that `registrar` may write.
-#[derive(Clone, Debug)]
-pub struct Handler {
-    /// The entry's name below `binfmt_misc`.
-    pub name: String,
-    /// QEMU's name of the target.
-    pub target: String,
-    /// The platform as container engines write it.
-    pub platform: String,
-    /// Targets that one CPU may run.
-    pub family: String,
-    /// File name of the emulator.
-    pub emulator: String,
-    /// What the kernel compares a program with.
-    pub rule: Rule,
-    /// A program that proves it; empty if the target is unknown.
-    pub probe: Vec<u8>,
 }
 
 /// The table: handlers sorted by entry name, and every name that a user may call a target by.
@@ -154,7 +112,7 @@ impl Table {
             match targets::by_qemu_name(&emulator.target) {
                 Some(target) => {
                     for &machine in target.machines {
-                        let handler = Handler::of_target(target, machine, emulator)?;
+                        let handler = of_target(target, machine, emulator)?;
                         if !entries.contains_key(machine.name) {
                             remarks.push(Remark::NoConf { entry: handler.name.clone() });
                         }
@@ -172,39 +130,19 @@ impl Table {
     }
 }
 
-impl Handler {
-    /// A handler of a known target, with its computed rule.
-    fn of_target(target: &Target, machine: Machine, emulator: &Emulator) -> Result<Self, TableError> {
-        let probe = probe::executable(target, machine)
-            .map_err(|error| TableError::Probe { target: target.qemu.into(), cause: error.to_string() })?;
-        Ok(Self {
-            name: format!("qemu-{}", machine.name),
-            target: target.qemu.into(),
-            platform: target.platform(),
-            family: target.family.into(),
-            emulator: emulator.file_name(),
-            rule: Rule::for_target(target, machine),
-            probe,
-        })
-    }
-
-    /// A handler of an unknown target, with its packaged rule.
-    pub(crate) fn of_unknown(target: String, emulator: &Emulator, rule: Rule) -> Self {
-        Self {
-            name: format!("qemu-{target}"),
-            platform: format!("linux/{target}"),
-            family: target.clone(),
-            emulator: emulator.file_name(),
-            target,
-            rule,
-            probe: Vec::new(),
-        }
-    }
-
-    /// The line that registers it, with the image's path of the emulator and `registrar`'s usual flags.
-    pub fn line(&self) -> String {
-        self.rule.line(&self.name, &format!("{EMULATOR_DIR}/{}", self.emulator), "POF")
-    }
+/// A handler of a known target, with its computed rule.
+fn of_target(target: &Target, machine: Machine, emulator: &Emulator) -> Result<Handler, TableError> {
+    let probe = probe::executable(target, machine)
+        .map_err(|error| TableError::Probe { target: target.qemu.into(), cause: error.to_string() })?;
+    Ok(Handler {
+        name: format!("qemu-{}", machine.name),
+        target: target.qemu.into(),
+        platform: target.platform(),
+        family: target.family.into(),
+        emulator: emulator.file_name(),
+        rule: Rule::for_target(target, machine),
+        probe,
+    })
 }
 
 /// What would make registration fail, or be fatal.

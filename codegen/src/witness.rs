@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::handler::{Emulator, Handler};
 use crate::remark::Remark;
 use crate::rule::{ConfLine, Problem, Rule, limits, parse_conf};
-use crate::table::{Emulator, Handler};
 use crate::targets;
 
-mod difference;
+pub(crate) mod difference;
 
 pub use difference::Difference;
 

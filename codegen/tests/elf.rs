@@ -7,6 +7,7 @@ use codegen::probe;
 use codegen::targets::{Target, by_qemu_name};
 use object::ReadCache;
 
+#[path = "support/emulators.rs"]
 mod emulators;
 
 fn host() -> &'static Target {

@@ -10,6 +10,7 @@ use codegen::probe;
 use codegen::targets::{EXIT_STATUS, FAILED_STATUS, NOT_EXECUTED_STATUS, SHOWN_BYTES, TARGETS};
 use tempfile::TempDir;
 
+#[path = "support/emulators.rs"]
 mod emulators;
 
 /// Targets that newer versions of QEMU no longer have (nios2 until 9.0, cris until 9.1).

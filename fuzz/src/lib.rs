@@ -6,9 +6,9 @@ use std::io;
 use anyhow::Result;
 use codegen::rule::{self, ConfLine, Problem};
 use xtask::extract::{self, Limits};
-use xtask::repo::{closure, metalink, primary, repomd};
-use xtask::rpm_layout;
+use xtask::repo::{metalink, primary, repomd, resolve};
 use xtask::verify::Keys;
+use xtask::verify::rpm_header_bounds;
 
 /// Less than for real lists of packages and real packages, so that bombs take no time.
 const OPEN: u64 = 4 << 20;
@@ -46,9 +46,9 @@ pub fn repomd(bytes: &[u8]) {
 
 /// As a list of packages, of which some are chosen. All of them can be asked for.
 pub fn primary(bytes: &[u8]) {
-    let entries = primary::packages(bytes, OPEN, closure::ROOT).unwrap_or_default();
-    for entry in closure::select(entries, "x86_64").unwrap_or_default() {
-        assert!(entry.promise.is_some());
+    let entries = primary::packages(bytes, OPEN, resolve::ROOT).unwrap_or_default();
+    for entry in resolve::resolve(entries, "x86_64").unwrap_or_default() {
+        assert!(entry.expected.is_some());
         assert!(!entry.href.split('/').any(|part| part.is_empty() || part == ".."));
     }
 }
@@ -60,7 +60,7 @@ pub fn package(bytes: &[u8]) {
         io::copy(content, &mut io::sink())?;
         Ok(())
     });
-    if let Ok(Some(headers)) = rpm_layout::headers(bytes, length) {
+    if let Ok(Some(headers)) = rpm_header_bounds::headers(bytes, length) {
         let _ = header(&headers);
     }
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use tests::docker::Docker;
 use tests::podman::Podman;
 use xtask::system;
-use xtask::tables::{target_dir, workspace_root};
+use xtask::workspace::{target_dir, workspace_root};
 
 use crate::base;
 

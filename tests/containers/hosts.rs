@@ -16,9 +16,11 @@ use serde_json::Value;
 use tests::binfmt_misc::{self, DEFAULT_MOUNT_POINT};
 use tests::debian::{self, KEYS};
 use tests::emulators;
-use xtask::host::Host;
-use xtask::tables::target_dir;
-use xtask::{compile, source, system};
+use xtask::build::compile;
+use xtask::source;
+use xtask::system;
+use xtask::system::host::Host;
+use xtask::workspace::target_dir;
 
 use crate::base;
 

@@ -10,10 +10,10 @@ use tests::docker::Docker;
 use tests::emulators::{self, TARGETS, counted};
 use tests::podman::Podman;
 use tests::registrar;
-use xtask::compile;
-use xtask::host::Host;
+use xtask::build::compile;
 use xtask::system;
-use xtask::tables::target_dir;
+use xtask::system::host::Host;
+use xtask::workspace::target_dir;
 
 use crate::containerd::Containerd;
 use crate::fixture;

@@ -33,8 +33,8 @@ use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::emulators::{TARGETS, counted};
 use tests::host::{self, Host};
 use tests::podman::Podman;
-use xtask::rootfs::ALIAS_HARDLINKS;
-use xtask::tables::target_dir;
+use xtask::build::rootfs::ALIAS_HARDLINKS;
+use xtask::workspace::target_dir;
 
 /// A static arm64 program that says what it runs on.
 fn hello(folder: &Path) -> std::path::PathBuf {

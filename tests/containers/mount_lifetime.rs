@@ -9,7 +9,7 @@ use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::host::{self, Host};
 use tests::podman::Podman;
 use tests::{emulators, registrar};
-use xtask::tables::target_dir;
+use xtask::workspace::target_dir;
 
 use crate::hello;
 

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tests::docker::Docker;
 use tests::host::{self, Host};
 use tests::podman::Podman;
-use xtask::tables::target_dir;
+use xtask::workspace::target_dir;
 
 use crate::rootless::{NAME, User};
 use crate::{capabilities, hello, mount_lifetime};

@@ -12,7 +12,7 @@ use tests::docker::Docker;
 use tests::host::{self, Host};
 use tests::podman::{Podman, SETTINGS};
 use xtask::system;
-use xtask::tables::{target_dir, workspace_root};
+use xtask::workspace::{target_dir, workspace_root};
 
 use crate::rootless::User;
 use crate::{build, hello};

@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tests::registrar;
 use xtask::system;
-use xtask::tables::target_dir;
+use xtask::workspace::target_dir;
 
 use crate::base::Root;
 use crate::hello;

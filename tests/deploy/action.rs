@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tests::tools::{passes, python, refuses};
 use tests::yaml;
 use xtask::system;
-use xtask::tables::workspace_root;
+use xtask::workspace::workspace_root;
 
 const FILE: &str = "action.yml";
 

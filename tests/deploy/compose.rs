@@ -1,7 +1,7 @@
 //! `deploy/compose.yaml`, as Docker Compose and the Compose specification's schema read it. The container tests start it.
 
 use tests::tools::{debian, passes, python, refuses};
-use xtask::tables::workspace_root;
+use xtask::workspace::workspace_root;
 
 /// Compose, about to show what it has read.
 fn config() -> std::process::Command {

@@ -11,9 +11,10 @@ use codegen::targets;
 use serde_json::Value;
 use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::debian::{self, KEYS};
-use xtask::host::Host;
-use xtask::tables::target_dir;
-use xtask::{compile, system};
+use xtask::build::compile;
+use xtask::system;
+use xtask::system::host::Host;
+use xtask::workspace::target_dir;
 
 /// Builds of a release's packages; gives the folder of what was built, and how the image calls their origin.
 fn built(suite: &str) -> (PathBuf, String) {

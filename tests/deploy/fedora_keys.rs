@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use tests::debian::Apt;
-use xtask::host::Host;
 use xtask::source::KEYS;
 use xtask::system;
+use xtask::system::host::Host;
 use xtask::verify::Keys;
 
 const PACKAGE: &str = "distribution-gpg-keys";

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::tools::{debian, passes, python, refuses};
 use tests::yaml;
-use xtask::tables::workspace_root;
+use xtask::workspace::workspace_root;
 
 const VALIDATE: &str = "kubernetes-validate";
 

@@ -8,21 +8,21 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::tools::{passes, python, refuses};
-use xtask::compile::build_info::BuildInfo;
-use xtask::digest::Sha256;
+use xtask::build::compile::build_info::BuildInfo;
+use xtask::build::sbom::crates::Crate;
+use xtask::build::sbom::files::Digests;
+use xtask::build::sbom::{self, Contents};
 use xtask::extract::EmulatorRecord;
-use xtask::sbom::crates::Crate;
-use xtask::sbom::files::Digests;
-use xtask::sbom::{self, Contents};
-use xtask::verify::Proof;
+use xtask::verify::VerifiedPackage;
+use xtask::verify::digest::Sha256;
 
 /// An SBOM of all kinds of packages and crates that there may be, changed by `change`.
 fn written(change: impl FnOnce(&mut Value)) -> (TempDir, PathBuf) {
-    let proof = |nevra: &str, source: &str, licence: &str, vendor: &str| Proof {
+    let proof = |nevra: &str, source: &str, license: &str, vendor: &str| VerifiedPackage {
         nevra: nevra.into(),
         version: "11.1.3".into(),
         source: source.into(),
-        licence: licence.into(),
+        license: license.into(),
         sha256: Sha256::of(nevra.as_bytes()),
         size: 1,
         signer: Some("4F50A6114CD5C6976A7F1179655A4B02F577861E".into()),
@@ -31,10 +31,10 @@ fn written(change: impl FnOnce(&mut Value)) -> (TempDir, PathBuf) {
     };
     let source = "qemu-11.1.3-1.fc45.src.rpm";
     // As Fedora's spec of QEMU 11.1 states its license: a reference that is Fedora's own among those of SPDX.
-    let licence = "BSD-2-Clause AND GPL-2.0-or-later WITH GCC-exception-2.0 AND LicenseRef-Fedora-Public-Domain";
+    let license = "BSD-2-Clause AND GPL-2.0-or-later WITH GCC-exception-2.0 AND LicenseRef-Fedora-Public-Domain";
     let packages = [
-        proof("qemu-user-static-arm-2:11.1.3-1.fc45.x86_64", source, licence, "Fedora Project"),
-        proof("qemu-user-static-2:11.1.3-1.fc45.x86_64", source, licence, "Fedora Project"),
+        proof("qemu-user-static-arm-2:11.1.3-1.fc45.x86_64", source, license, "Fedora Project"),
+        proof("qemu-user-static-2:11.1.3-1.fc45.x86_64", source, license, "Fedora Project"),
         // A license as packages stated it before SPDX, and a package that names no vendor.
         proof("qemu-user-static-own-11.1.3-1.x86_64", "own-11.1.3-1.src.rpm", "GPLv2+ and BSD", ""),
     ];
@@ -49,10 +49,10 @@ fn written(change: impl FnOnce(&mut Value)) -> (TempDir, PathBuf) {
     let files = ["registrar", "usr/bin/binfmt", "usr/bin/qemu-arm-static", "usr/share/doc/registrar/packages"];
     let files =
         files.map(|path| Digests { path: path.into(), sha1: "0".repeat(40), sha256: Sha256::of(path.as_bytes()) });
-    let one = |name: &str, licence: Option<&str>, registry: &str| Crate {
+    let one = |name: &str, license: Option<&str>, registry: &str| Crate {
         name: name.into(),
         version: "0.2.191+build.1".into(),
-        licence: licence.map(str::to_owned),
+        license: license.map(str::to_owned),
         sha256: Some(Sha256::of(name.as_bytes())),
         registry: registry.into(),
     };

@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 use tests::tools::{debian, passes, refuses};
 use xtask::system;
-use xtask::tables::workspace_root;
+use xtask::workspace::workspace_root;
 
 /// Ten times the exposure that systemd calculates, of 100: what is left is that it is root, may not be another, and sees
 /// /proc.

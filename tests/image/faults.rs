@@ -39,8 +39,6 @@ fn each_fault_is_one_line_and_leaves_nothing() {
             &["--target", "armhf"],
         ),
         ("images are made for hosts aarch64, ppc64le, s390x, x86_64, not for riscv64", nothing, &["--host", "riscv64"]),
-        ("--window 3: name a power of two up to 128, in MB", nothing, &["--window", "3"]),
-        ("--window means nothing for gzip; leave it out", nothing, &["--window", "8", "--compression", "gzip"]),
         ("--compression: name zstd and gzip once each", nothing, &["--compression", "zstd:1,zstd:19"]),
         ("--load takes one host's image; name one --host", nothing, &["--load", "podman", "--host", "arm64"]),
         (

@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use xtask::compile::build_info::BuildInfo;
-use xtask::rootfs::{ALIAS_HARDLINKS, PACKAGES, REGISTRAR, ROOTFS, SBOM};
-use xtask::sbom::{self, Contents, files};
+use xtask::build::compile::build_info::BuildInfo;
+use xtask::build::rootfs::{ALIAS_HARDLINKS, PACKAGES, REGISTRAR, ROOTFS, SBOM};
+use xtask::build::sbom::{self, Contents, files};
 
 /// Targets whose emulators are there, by QEMU's names.
 pub(crate) const TARGETS: [&str; 3] = ["aarch64", "aarch64_be", "x86_64"];

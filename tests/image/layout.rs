@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use xtask::digest::Sha256;
+use xtask::verify::digest::Sha256;
 
 /// A layout in a folder.
 pub(crate) struct Layout(pub(crate) PathBuf);

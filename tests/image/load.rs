@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use xtask::host::Host;
+use xtask::system::host::Host;
 
 use crate::faults::tree;
 use crate::layout::Layout;

@@ -38,8 +38,8 @@ use std::sync::OnceLock;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tests::namespace::Users;
 use tests::{binfmt_misc, fleet as nodes, registrar};
+use xtask::commands::test::KERNEL_FEATURES;
 use xtask::system::kernel;
-use xtask::test::KERNEL_FEATURES;
 
 use sandbox::Sandbox;
 

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use xtask::host::Host;
 use xtask::system;
-use xtask::tables::workspace_root;
+use xtask::system::host::Host;
+use xtask::workspace::workspace_root;
 
 use crate::command::CommandResult;
 use crate::fixture::{MIRROR, key, text};

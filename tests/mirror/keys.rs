@@ -7,7 +7,7 @@ use pgp::packet::{Notation, SignatureConfig, SignatureType, Subpacket, Subpacket
 use pgp::ser::Serialize;
 use pgp::types::{Duration, Password, Tag, Timestamp};
 use rpm::signature::pgp::Signer;
-use xtask::key_package;
+use xtask::source::keyring_rpm;
 use xtask::verify::{Keys, Trust};
 
 use crate::command::CommandResult;
@@ -159,9 +159,9 @@ fn a_key_that_is_there_twice_is_one() {
         ("two files of either form", both.map(<[u8]>::to_vec).to_vec()),
     ] {
         let keys = Keys::from_bytes(files.iter().enumerate().map(|(index, file)| named(index, file))).expect(what);
-        assert_eq!((keys.count(), keys.identity()), (1, MIRROR.key.fingerprint.clone()), "{what}");
+        assert_eq!((keys.count(), keys.cache_key()), (1, MIRROR.key.fingerprint.clone()), "{what}");
         let pinned = Keys::pinned(&files, what, std::slice::from_ref(&MIRROR.key.fingerprint)).expect(what);
-        assert_eq!((pinned.count(), pinned.identity()), (1, MIRROR.key.fingerprint.clone()), "{what}");
+        assert_eq!((pinned.count(), pinned.cache_key()), (1, MIRROR.key.fingerprint.clone()), "{what}");
     }
     assert_eq!(with_key_files(&both).emulators(), ["qemu-alpha-static"]);
 }
@@ -293,9 +293,9 @@ fn of_a_keyring_only_the_pinned_keys_count() {
         (vec![&spaced], format!("keys {mine}")),
         (vec!["0".repeat(40).leak(), mine], format!("keys {mine}")),
     ] {
-        assert_eq!(pinned(&fingerprints).expect("a key").identity(), identity);
+        assert_eq!(pinned(&fingerprints).expect("a key").cache_key(), identity);
     }
-    let both = pinned(&[mine, &other.fingerprint]).expect("two keys").identity();
+    let both = pinned(&[mine, &other.fingerprint]).expect("two keys").cache_key();
     assert!(both.contains(mine) && both.contains(&other.fingerprint), "{both}");
     let zeros = "0".repeat(40);
     let (expired, why, _) = &useless[0];
@@ -320,7 +320,7 @@ fn a_binary_keyring_with_old_and_unreadable_keys_around_the_pinned_one() {
     let wanted = std::slice::from_ref(&MIRROR.key.fingerprint);
     for ring in [[&old[..], &mine, &old].concat(), [&mine[..], &old, b"\x99\xff\xff..."].concat(), mine.clone()] {
         let keys = Keys::pinned(&[ring], "the keyring", wanted).expect("the pinned key");
-        assert_eq!((keys.count(), keys.identity()), (1, MIRROR.key.fingerprint.clone()));
+        assert_eq!((keys.count(), keys.cache_key()), (1, MIRROR.key.fingerprint.clone()));
     }
     // A damaged copy beside a good one; and it alone.
     let mut torn = mine.clone();
@@ -341,11 +341,11 @@ fn keys_out_of_the_distributions_package() {
         key()
     );
     let arguments = ["--target", "noarch"];
-    let built = build(key_package::NAME, &arguments, &install, "/etc/pki");
-    let keyring = |built: &Built| key_package::keyrings(built.bytes().as_slice(), built.bytes().len() as u64);
+    let built = build(keyring_rpm::NAME, &arguments, &install, "/etc/pki");
+    let keyring = |built: &Built| keyring_rpm::keyrings(built.bytes().as_slice(), built.bytes().len() as u64);
     let found = keyring(&built).expect("a keyring");
     assert_eq!(found, [fs::read(key()).expect("the mirror's key")]);
-    Keys::pinned(&found, key_package::NAME, std::slice::from_ref(&MIRROR.key.fingerprint)).expect("the pinned key");
+    Keys::pinned(&found, keyring_rpm::NAME, std::slice::from_ref(&MIRROR.key.fingerprint)).expect("the pinned key");
 
     // A file of either form, and an old one before it.
     let gpg = Gpg::new();
@@ -359,15 +359,15 @@ fn keys_out_of_the_distributions_package() {
         old.display(),
         binary.display()
     );
-    let found = keyring(&build(key_package::NAME, &arguments, &install, "/etc/pki")).expect("keyrings");
+    let found = keyring(&build(keyring_rpm::NAME, &arguments, &install, "/etc/pki")).expect("keyrings");
     assert_eq!(found.len(), 2);
-    Keys::pinned(&found, key_package::NAME, std::slice::from_ref(&MIRROR.key.fingerprint)).expect("the pinned key");
+    Keys::pinned(&found, keyring_rpm::NAME, std::slice::from_ref(&MIRROR.key.fingerprint)).expect("the pinned key");
 
-    let error = keyring(&build(key_package::NAME, &arguments, "mkdir -p %{buildroot}/etc/pki", "/etc/pki"));
+    let error = keyring(&build(keyring_rpm::NAME, &arguments, "mkdir -p %{buildroot}/etc/pki", "/etc/pki"));
     assert!(error.expect_err("no keys").to_string().contains("holds no keys"));
     let large = "truncate -s 70000 %{buildroot}/etc/pki/rpm-gpg/RPM-GPG-KEY-fedora-1";
     let error = keyring(&build(
-        key_package::NAME,
+        keyring_rpm::NAME,
         &arguments,
         &format!("mkdir -p %{{buildroot}}/etc/pki/rpm-gpg; {large}"),
         "/etc/pki",

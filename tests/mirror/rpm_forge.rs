@@ -8,8 +8,8 @@ use std::process::Command;
 use rpm::{HeaderEntry, IndexData, IndexSignatureTag, IndexTag, Package};
 use tempfile::TempDir;
 use tests::cpio;
-use xtask::digest::Sha256;
 use xtask::system;
+use xtask::verify::digest::Sha256;
 
 /// What rpmbuild is told of all these packages.
 const PREAMBLE: &str = "%global debug_package %{nil}\n%global __os_install_post %{nil}\n%global _build_id_links none\n\

@@ -39,7 +39,7 @@ fn the_folder_of_an_older_version_is_replaced() {
     let path = ran.out().join("record.json");
     let record = fs::read(&path).expect("the record");
     let mut older: Value = serde_json::from_slice(&record).expect("JSON");
-    for list in ["confs", "licences"] {
+    for list in ["confs", "licenses"] {
         // Those were paths alone.
         for text in older[list].as_array_mut().expect("a list") {
             *text = text["path"].take();

@@ -7,12 +7,12 @@ use std::process::Command;
 
 use rpm::signature::pgp::Signer;
 use tempfile::TempDir;
-use xtask::digest::Sha256;
-use xtask::extract::{self, Wanted};
-use xtask::host::Host;
-use xtask::package::{Format, Package, Stated};
-use xtask::repo::Promise;
+use xtask::extract::{self, ExtractRequest};
 use xtask::system;
+use xtask::system::host::Host;
+use xtask::verify::digest::ExpectedDigest;
+use xtask::verify::digest::Sha256;
+use xtask::verify::package::{Format, Package, Stated};
 use xtask::verify::{self, Keys, Trust};
 
 use crate::command::names;
@@ -36,7 +36,7 @@ fn with_a_change(built: &Built, change: impl FnOnce(&Path)) -> (TempDir, Result<
     let package = Package {
         name: "qemu-user-static-genuine".into(),
         nevra: None,
-        promise: None,
+        expected: None,
         path: built.path.clone(),
         format: Format::Rpm,
         stated: None,
@@ -49,7 +49,7 @@ fn with_a_change(built: &Built, change: impl FnOnce(&Path)) -> (TempDir, Result<
     for folder in ["emulators", "binfmt.d", "licenses"] {
         fs::create_dir(dir.path().join(folder)).expect("a folder");
     }
-    let wanted = Wanted { host, targets: &[], trust: &trust };
+    let wanted = ExtractRequest { host, targets: &[], trust: &trust };
     let extracted = extract::unpack_rpm(verified, &package, &wanted, dir.path());
     let extracted = extracted.map(|_| names(&dir.path().join("emulators"))).map_err(|error| format!("{error:#}"));
     (dir, extracted)
@@ -122,7 +122,7 @@ fn a_debian_package_swapped() {
     let package = Package {
         name: "qemu-user-static".into(),
         nevra: None,
-        promise: Some(Promise { size: bytes.len() as u64, digest: Sha256::of(&bytes).into() }),
+        expected: Some(ExpectedDigest { size: bytes.len() as u64, digest: Sha256::of(&bytes).into() }),
         path: path.clone(),
         format: Format::Deb,
         stated: Some(Stated { nevra: "x".into(), version: "1".into(), source: "x".into() }),

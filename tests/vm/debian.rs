@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use tests::debian::Apt;
 use xtask::system;
-use xtask::tables::target_dir;
+use xtask::workspace::target_dir;
 
 /// Depends on the release's newest kernel.
 const NEWEST: &str = "linux-image-amd64";

@@ -17,8 +17,9 @@ use codegen::probe;
 use codegen::targets::{TARGETS, Target};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tests::{cpio, emulators};
-use xtask::host::Host;
-use xtask::{compile, system};
+use xtask::build::compile;
+use xtask::system;
+use xtask::system::host::Host;
 
 use facts::{FACTS, FOREIGN, Fact};
 use machine::StepOutput;

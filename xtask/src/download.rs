@@ -11,123 +11,112 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use indicatif::ProgressBar;
 
-use crate::digest::Digest;
-use crate::progress::Transfers;
-use crate::repo::Promise;
+use crate::verify::digest::ExpectedDigest;
 
 use cache::{Cache, read_small};
 use failure::{Failure, Kind};
 use http::{Answer, Client};
-use mirrors::Down;
-use part::Part;
+use mirrors::UnhealthyHosts;
+use partial_download::PartialDownload;
 
 mod cache;
+pub(crate) mod cache_gc;
 mod failure;
 mod http;
 mod location;
 mod mirrors;
-mod part;
+mod partial_download;
 
-pub use failure::{Missing, NotCached, Unreachable};
-pub use location::Location;
-pub use mirrors::Mirrors;
+pub(crate) use failure::{Missing, NotCached, Unreachable};
+pub(crate) use location::Location;
+pub(crate) use mirrors::Mirrors;
 
-/// Longest metadata file that is taken without a promise of its size, in bytes; `repomd.xml` has about 6,000, a metalink
-/// 60,000, Fedora's list of releases 250,000.
+/// Largest metadata file of unknown size, in bytes; `repomd.xml` has about 6,000, a metalink 60,000, Fedora's list of
+/// releases 250,000.
 const LONGEST_UNPROMISED: u64 = 16 << 20;
 
-/// How often all servers are asked for a file before it is given up.
+/// Rounds through all mirrors.
 const ROUNDS: u32 = 3;
 
-/// How many attempts a file is worth: at thirty seconds of silence each, somebody who waits wants to know.
+/// Most attempts for a file: each may take the idle timeout.
 const MOST_ATTEMPTS: usize = 12;
 
-/// Longest wait that is not spoken of.
+/// Longer waits are printed.
 const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 
-/// The wait before the second round; it doubles for each further one, and is up to half as long again, by chance, so
-/// that many builds which failed together do not come back together.
+/// Wait before the second round; it doubles each round, plus a random half, so that builds which failed together do not
+/// come back together.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How files are fetched.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Folder of what is kept.
-    pub cache: PathBuf,
-    /// Give only what is there.
-    pub offline: bool,
-    /// Ask again, however recently that was done.
-    pub refresh: bool,
+pub(crate) struct Options {
+    pub(crate) cache: PathBuf,
+    pub(crate) offline: bool,
+    pub(crate) refresh: bool,
     /// How long a server may take to accept a connection, to begin its answer, and be silent.
-    pub timeout: Duration,
-    /// Say how each file was proven.
-    pub verbose: bool,
+    pub(crate) timeout: Duration,
+    pub(crate) verbose: bool,
 }
 
-/// Fetches files and keeps them.
 #[derive(Debug)]
-pub struct Fetcher {
+pub(crate) struct Fetcher {
     client: Client,
     cache: Cache,
     options: Options,
-    down: Down,
+    unhealthy: UnhealthyHosts,
     warnings: Mutex<Vec<String>>,
 }
 
 impl Fetcher {
-    /// Keeps files as `options` say.
-    pub fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         Self {
             client: Client::new(options.timeout),
             cache: Cache::new(options.cache.clone()),
             options,
-            down: Down::default(),
+            unhealthy: UnhealthyHosts::default(),
             warnings: Mutex::default(),
         }
     }
 
-    /// Whether the network may not be used.
-    pub fn is_offline(&self) -> bool {
+    pub(crate) fn is_offline(&self) -> bool {
         self.options.offline
     }
 
-    /// Whether to ask again what was asked recently.
-    pub fn is_refreshing(&self) -> bool {
+    pub(crate) fn is_refreshing(&self) -> bool {
         self.options.refresh
     }
 
-    /// Tells whoever wants to know that something was proven, and by what.
-    pub fn proven(&self, what: &str) {
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.options.verbose
+    }
+
+    /// With `-v`, prints what was verified, and by what.
+    pub(crate) fn log_verified(&self, what: &str) {
         if self.options.verbose {
             eprintln!("proven: {what}");
         }
     }
 
-    /// Tells whoever wants to know that nothing has proven something.
-    pub fn unproven(&self, what: &str) {
+    /// With `-v`, prints what nothing has verified.
+    pub(crate) fn log_unverified(&self, what: &str) {
         if self.options.verbose {
             eprintln!("unproven: {what}");
         }
     }
 
-    /// Tells that something is not as it should be, which is no failure.
-    pub fn warn(&self, what: &str) {
+    pub(crate) fn warn(&self, what: &str) {
         eprintln!("warning: {what}");
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_owned());
     }
 
-    /// All that was warned of.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A small file whose content nothing promises, such as a metalink. The server is asked each time whether it still
-    /// is as it was, unless offline.
-    ///
-    /// # Errors
-    /// If it cannot be had, or is larger than any such file.
-    pub fn metadata(&self, location: &Location, relative: &str) -> Result<Vec<u8>> {
+    /// A metadata file without an expected digest, such as a metalink: by a conditional request, or from the cache if offline.
+    pub(crate) fn fetch_unpinned(&self, location: &Location, relative: &str) -> Result<Vec<u8>> {
         let name = location.of(relative);
         match location {
             Location::Folder(folder) => read_small(&folder.join(relative)).with_context(|| format!("reading {name}")),
@@ -135,36 +124,35 @@ impl Fetcher {
                 let kept = self.cache.small(&name).ok_or(NotCached(name))?;
                 Ok(kept.0)
             }
-            Location::Url(_) => self.ask_small(&name).with_context(|| format!("fetching {name}")),
+            Location::Url(_) => self.fetch_small(&name).with_context(|| format!("fetching {name}")),
         }
     }
 
-    /// What is kept of a small file, without asking anybody.
-    pub fn kept_metadata(&self, location: &Location, relative: &str) -> Option<Vec<u8>> {
+    /// The cached copy of a metadata file.
+    pub(crate) fn kept_metadata(&self, location: &Location, relative: &str) -> Option<Vec<u8>> {
         Some(self.cache.small(&location.of(relative))?.0)
     }
 
-    /// A promised file of the cache, if it is there and still what was promised.
-    pub fn cached(&self, relative: &str, promise: &Promise) -> Option<PathBuf> {
-        self.cache.file(relative, promise)
+    /// A file of the cache, if it has the expected digest.
+    pub(crate) fn cached(&self, relative: &str, expected: &ExpectedDigest) -> Option<PathBuf> {
+        self.cache.file(relative, expected)
     }
 
-    /// Removes from the cache what no run has wanted for long.
-    pub fn forget_old(&self) {
-        self.cache.forget_old();
+    pub(crate) fn remove_old(&self) {
+        self.cache.remove_old();
     }
 
-    fn ask_small(&self, url: &str) -> Result<Vec<u8>> {
+    fn fetch_small(&self, url: &str) -> Result<Vec<u8>> {
         let kept = self.cache.small(url);
         let known = kept.as_ref().map(|(_, validators)| validators);
         let mut round = 0;
         let answer = loop {
             round += 1;
-            match self.client.small(url, LONGEST_UNPROMISED, known) {
+            match self.client.fetch_small(url, LONGEST_UNPROMISED, known) {
                 Ok(answer) => break answer,
                 // Where nobody is, another source may be: that is to be known soon.
-                Err(failure) if failure.kind == Kind::Passing && round < ROUNDS => {
-                    rest(round, failure.retry_after);
+                Err(failure) if failure.kind == Kind::Transient && round < ROUNDS => {
+                    backoff(round, failure.retry_after);
                 }
                 Err(failure) => return Err(failure.cause),
             }
@@ -179,49 +167,52 @@ impl Fetcher {
         }
     }
 
-    /// A file whose content is promised. One of a folder is not copied; one in the cache is used if it still is what
-    /// was promised; else the mirrors are asked, until one gives it.
-    ///
-    /// # Errors
-    /// If it cannot be had or is something else.
-    pub fn file(&self, mirrors: &Mirrors, relative: &str, promise: &Promise, transfers: &Transfers) -> Result<PathBuf> {
+    /// A file with an expected digest: in its folder, from the cache, or from the first mirror that has it.
+    pub(crate) fn file(
+        &self,
+        mirrors: &Mirrors,
+        relative: &str,
+        expected: &ExpectedDigest,
+        progress: &ProgressBar,
+    ) -> Result<PathBuf> {
         let name = mirrors.first().of(relative);
         if let Location::Folder(folder) = mirrors.first() {
             let path = folder.join(relative);
-            check_in_place(&path, promise, &name)?;
+            check_in_place(&path, expected, &name)?;
             return Ok(path);
         }
-        let transfer = transfers.one(relative, promise.size);
-        if let Some(path) = self.cached(relative, promise) {
-            transfer.inc(promise.size);
+        if let Some(path) = self.cached(relative, expected) {
+            progress.inc(expected.size);
             return Ok(path);
         }
         if self.options.offline {
             return Err(NotCached(name).into());
         }
-        let path = self.cache.path(relative, promise);
-        let mut part = Part::open(&path, promise.digest.algorithm, promise.size)?;
+        let path = self.cache.path(relative, expected);
+        let mut part = PartialDownload::open(&path, expected.digest.algorithm, expected.size)?;
         // Another run may have finished it while this one waited.
-        if let Some(path) = self.cached(relative, promise) {
-            transfer.inc(promise.size);
+        if let Some(path) = self.cached(relative, expected) {
+            progress.inc(expected.size);
             return Ok(path);
         }
-        transfer.inc(part.length());
-        self.ask_mirrors(mirrors, relative, |url| self.client.rest(url, promise, &mut part, &transfer))?;
+        progress.inc(part.length());
+        self.ask_mirrors(mirrors, relative, |url| self.client.fetch_remaining(url, expected, &mut part, progress))?;
         part.finish()?;
         Ok(path)
     }
 
-    /// A small file that is one of those which are promised, the first if any mirror has it; and which it is.
-    ///
-    /// # Errors
-    /// If no mirror gives any of them.
-    pub fn one_of(&self, mirrors: &Mirrors, relative: &str, promises: &[&Promise]) -> Result<(Vec<u8>, usize)> {
+    /// A metadata file that matches one of several digests, the first if any mirror has it; and its index.
+    pub(crate) fn fetch_any_of(
+        &self,
+        mirrors: &Mirrors,
+        relative: &str,
+        candidates: &[&ExpectedDigest],
+    ) -> Result<(Vec<u8>, usize)> {
         let name = mirrors.first().of(relative);
-        let newest = promises.first().with_context(|| format!("nothing is promised of {name}"))?;
-        let among = if self.options.offline { promises } else { &promises[..1] };
-        for (index, promise) in among.iter().enumerate() {
-            if let Some(path) = self.cached(relative, promise) {
+        let newest = candidates.first().with_context(|| format!("no digest is known of {name}"))?;
+        let among = if self.options.offline { candidates } else { &candidates[..1] };
+        for (index, expected) in among.iter().enumerate() {
+            if let Some(path) = self.cached(relative, expected) {
                 return Ok((read_small(&path).with_context(|| format!("reading {}", path.display()))?, index));
             }
         }
@@ -229,33 +220,33 @@ impl Fetcher {
             return Err(NotCached(name).into());
         }
         let mut best: Option<(Vec<u8>, usize)> = None;
-        let limit = promises.iter().map(|promise| promise.size).max().unwrap_or_default();
+        let limit = candidates.iter().map(|expected| expected.size).max().unwrap_or_default();
         let asked = self.ask_mirrors(mirrors, relative, |url| {
             // A mirror that answers with another length than any is soon told.
-            let Answer::Bytes(bytes, _) = self.client.small(url, limit.min(LONGEST_UNPROMISED), None)? else {
-                return Err(Failure::new(Kind::Wrong, anyhow!("it answers a question that was not asked")));
+            let Answer::Bytes(bytes, _) = self.client.fetch_small(url, limit.min(LONGEST_UNPROMISED), None)? else {
+                return Err(Failure::new(Kind::Permanent, anyhow!("it answers a question that was not asked")));
             };
             let (size, digest) = (bytes.len() as u64, newest.digest.algorithm.of(&bytes));
-            let is_it = |promise: &&Promise| promise.is_kept_by(size, &promise.digest.algorithm.of(&bytes));
-            let which = promises.iter().position(is_it);
+            let is_it = |expected: &&ExpectedDigest| expected.matches(size, &expected.digest.algorithm.of(&bytes));
+            let which = candidates.iter().position(is_it);
             if let Some(index) = which.filter(|index| best.as_ref().is_none_or(|best| *index < best.1)) {
                 best = Some((bytes, index));
             }
             match which {
                 Some(0) => Ok(()),
-                _ => Err(Failure::new(Kind::Wrong, broken(url, newest, size, &digest))),
+                _ => Err(Failure::new(Kind::Permanent, newest.mismatch(url, size, &digest))),
             }
         });
         match best {
             Some((bytes, index)) => {
-                self.cache.keep_promised(relative, promises[index], &bytes)?;
+                self.cache.keep_promised(relative, candidates[index], &bytes)?;
                 Ok((bytes, index))
             }
-            None => Err(asked.err().unwrap_or_else(|| anyhow!("nobody gives {name}"))),
+            None => Err(asked.err().unwrap_or_else(|| anyhow!("no mirror gives {name}"))),
         }
     }
 
-    /// Asks one mirror after the other, several times over, until an attempt succeeds.
+    /// Asks the mirrors in turn, in several rounds, until an attempt succeeds.
     fn ask_mirrors<T>(
         &self,
         mirrors: &Mirrors,
@@ -267,15 +258,13 @@ impl Fetcher {
             let mut tried = Vec::new();
             let mut wait = None;
             let mut last = None;
-            while let Some(index) = mirrors.next(&tried, &self.down).filter(|_| attempts < MOST_ATTEMPTS) {
-                tried.push(index);
+            while let Some(location) = mirrors.next(&tried, &self.unhealthy).filter(|_| attempts < MOST_ATTEMPTS) {
+                tried.push(location);
                 attempts += 1;
-                let location = mirrors.location(index);
                 let url = location.of(relative);
                 let failure = match attempt(&url) {
                     Ok(done) => {
-                        mirrors.remember(index, true);
-                        self.down.remember(location, true);
+                        self.unhealthy.remove(location);
                         return Ok(done);
                     }
                     Err(failure) => failure,
@@ -285,16 +274,16 @@ impl Fetcher {
                 }
                 let cause = failure.cause.context(format!("fetching {url}"));
                 match failure.kind {
-                    Kind::Here => return Err(cause),
+                    Kind::Local => return Err(cause),
                     Kind::Missing => {}
-                    Kind::Unreachable | Kind::Passing => self.down.remember(location, false),
-                    Kind::Wrong => mirrors.remember(index, false),
+                    Kind::Unreachable | Kind::Transient => self.unhealthy.add_host(location),
+                    Kind::Permanent => self.unhealthy.add_location(location),
                 }
                 last = Some(cause);
             }
-            let last = last.with_context(|| format!("nobody to ask for {relative}"))?;
+            let last = last.with_context(|| format!("no mirror of {relative}"))?;
             match wait {
-                Some(wait) if round < ROUNDS && attempts < MOST_ATTEMPTS => rest(round, Some(wait)),
+                Some(wait) if round < ROUNDS && attempts < MOST_ATTEMPTS => backoff(round, Some(wait)),
                 _ if tried.len() > 1 => {
                     return Err(last.context(format!("none of {} mirrors gives {relative}", tried.len())));
                 }
@@ -305,8 +294,8 @@ impl Fetcher {
     }
 }
 
-/// Waits before the next round, and says so where a person would wonder.
-fn rest(round: u32, asked: Option<Duration>) {
+/// Waits before the next round; prints a long wait.
+fn backoff(round: u32, asked: Option<Duration>) {
     let pause = pause(round, asked);
     if pause > LONGEST_SILENCE {
         eprintln!("waiting {} s, as the server asks", pause.as_secs());
@@ -314,31 +303,16 @@ fn rest(round: u32, asked: Option<Duration>) {
     thread::sleep(pause);
 }
 
-/// How long to wait before the next round.
 fn pause(round: u32, asked: Option<Duration>) -> Duration {
     let pause = PAUSE * 2_u32.saturating_pow(round - 1);
     pause.mul_f64(1.0 + fastrand::f64() / 2.0).max(asked.unwrap_or_default())
 }
 
-/// A file of a folder is not copied, so it is checked where it is.
-fn check_in_place(path: &Path, promise: &Promise, name: &str) -> Result<()> {
+/// Checks a file of a folder, which is not copied.
+fn check_in_place(path: &Path, expected: &ExpectedDigest, name: &str) -> Result<()> {
     let context = || format!("reading {name}");
     let file = File::open(path).with_context(context)?;
     let size = file.metadata().with_context(context)?.len();
-    let digest = promise.digest.algorithm.of_reader(file).with_context(context)?;
-    if promise.is_kept_by(size, &digest) { Ok(()) } else { Err(broken(name, promise, size, &digest)) }
-}
-
-/// What to say of a file that is not what its repository promised.
-pub fn broken(name: &str, promise: &Promise, size: u64, digest: &Digest) -> anyhow::Error {
-    if size < promise.size {
-        anyhow!("{name} is truncated: {size} of {} bytes; fetch it again", promise.size)
-    } else if size > promise.size {
-        anyhow!("{name} is longer than the {} bytes that its repository promises; do not use it", promise.size)
-    } else {
-        anyhow!(
-            "{name} is not what its repository promises: {digest} instead of {}; do not use it",
-            promise.digest.hex()
-        )
-    }
+    let digest = expected.digest.algorithm.of_reader(file).with_context(context)?;
+    if expected.matches(size, &digest) { Ok(()) } else { Err(expected.mismatch(name, size, &digest)) }
 }

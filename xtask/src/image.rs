@@ -1,30 +1,26 @@
-//! `cargo xtask image`: a container image of what `fetch-and-build` has laid out, for one host or several, as OCI's layout
-//! or an archive of it. No engine is needed, and the same inputs give the same digests.
+//! A container image of what `fetch-and-build` has built, for one host or several, as OCI's layout or an archive of it. No
+//! container engine is needed, and the same inputs give the same digests.
 //!
-//! Here: the options, and the order of the steps. What is in the image is for `contents`, layers are made in `layer` and
-//! `compress`, manifests in `layout`; `out` puts all of it in place, or `engine` loads it. To push it is for skopeo, oras,
-//! podman and their like.
+//! `contents` reads what goes in, `layer` and `compress` make layers, `layout` writes manifests, `out` puts all of it in
+//! place, and `engine` loads it. To push it is for skopeo, oras or podman.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
-use clap::ValueEnum;
-use codegen::targets;
 use indicatif::HumanBytes;
 
-use crate::host::Host;
-use crate::output::say;
-use crate::partial::{self, Partial};
-use crate::progress;
-use crate::tables::workspace_root;
+use crate::output::{progress, say};
+use crate::system::host::Host;
+use crate::workspace::atomic_dir::{self, StagedDir};
 
-use compress::Compression;
+pub(crate) use compress::Compression;
 use config::ImageMetadata;
 use contents::Contents;
-pub use engine::Engine;
+pub(crate) use contents::dist;
+pub(crate) use engine::Engine;
 use layout::Layout;
-use out::OutputPath;
+pub(crate) use out::is_archive;
 
 mod blobs;
 mod compress;
@@ -37,120 +33,40 @@ mod order;
 mod out;
 pub mod spec;
 
-/// What engines call it, and the number in its tag, if nothing else is asked for.
-const NAME: &str = "localhost/registrar";
-const NUMBER: u32 = 1;
+/// Default name of the image, and number in its tag.
+pub(crate) const NAME: &str = "localhost/registrar";
+pub(crate) const NUMBER: u32 = 1;
 
-/// Options of `cargo xtask image`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The machines that the image runs on [default: this one's architecture]
-    #[arg(long, value_name = "ARCH", value_delimiter = ',', num_args = 1..)]
-    host: Vec<String>,
-
-    /// Only these emulators, by any name, of a build of these alone
-    #[arg(long, value_name = "ARCH", value_delimiter = ',', num_args = 1..)]
-    target: Vec<String>,
-
-    /// Where fetch-and-build has put what goes in
-    #[arg(long, value_name = "DIR", default_value_os_t = workspace_root().join("dist"))]
-    dist: PathBuf,
-
-    /// What the image is for: OCI's layout, which podman, skopeo and containerd read, or an archive for docker load too
-    #[arg(long, value_enum, default_value_t = Format::Oci)]
-    format: Format,
-
-    /// Where the image goes: an archive if the name ends in .tar, else a folder [default: image.tar beside what goes in]
-    #[arg(long, value_name = "FILE|DIR")]
-    out: Option<PathBuf>,
-
-    /// zstd or gzip, with a level, or both, for engines of any age [default: zstd:1; for docker gzip:1]
-    #[arg(long, value_name = "NAME[:LEVEL]", value_delimiter = ',')]
-    compression: Vec<Compression>,
-
-    /// How far back zstd looks, in MB: engines hold so much in memory when they unpack [default: 16]
-    #[arg(long, value_name = "MB")]
-    window: Option<u32>,
-
-    /// Small: zstd:19, for all engines but docker before 23 (--format docker: gzip:9); takes minutes
-    #[arg(long, conflicts_with = "compression")]
-    release: bool,
-
-    /// Load it into this engine instead, and print the command that runs it
-    #[arg(long, value_name = "ENGINE", conflicts_with_all = ["format", "out", "compression", "window", "release"])]
-    load: Option<Engine>,
-
-    /// What engines are to call it
-    #[arg(long, default_value = NAME)]
-    name: String,
-
-    /// Which image of this version of QEMU it is: the tag is QEMUVERSION-NUMBER
-    #[arg(long, value_name = "NUMBER", default_value_t = NUMBER)]
-    number: u32,
-}
-
-/// What an archive is made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Oci,
-    Docker,
-}
-
-/// Makes the image.
-///
-/// # Errors
-/// If what goes in is not there or not as recorded, options contradict each other, or the image cannot be written; what was
-/// there before is then as it was.
-pub fn run(args: &Args) -> Result<()> {
-    let targets = args.targets();
-    let dist = contents::dist(&args.dist, &targets);
-    let hosts = args.hosts()?;
-    let compressions = args.compressions()?;
-    let command = |host| args.command(host, &targets, &dist);
-    if let Some(engine) = args.load {
-        let [host] = hosts[..] else { bail!("--load takes one host's image; name one --host") };
-        engine.check()?;
-        let input = Input::read(&dist, &[host], &targets, args.number, command)?;
-        return load(engine, &dist, &input, &args.name);
-    }
-    let default = dist.join("image.tar");
-    let path = args.out.as_deref().unwrap_or(&default);
-    if args.format == Format::Docker {
-        ensure!(hosts.len() == 1, "docker load takes one host's image; name one --host, or leave out --format docker");
-        ensure!(out::is_file(path), "{}: docker load takes an archive; name a file *.tar", path.display());
-    }
-    let input = Input::read(&dist, &hosts, &targets, args.number, command)?;
+/// Writes an image to `path`, an archive or a folder.
+pub(crate) fn write(input: &Input, path: &Path, dist: &Path, compressions: &[Compression], name: &str) -> Result<()> {
     let make = |folder: &Path| {
-        let layout = input.write(folder, &compressions, &args.name, !out::is_file(path))?;
-        // docker load takes one host's image, whatever else the archive was made for.
-        if hosts.len() == 1 && out::is_file(path) {
-            layout::add_docker(folder, &layout, &args.name, &input.metadata)?;
+        let layout = input.write(folder, compressions, name, !is_archive(path))?;
+        // docker load takes one host's image, whatever else the archive is for.
+        if input.contents.len() == 1 && is_archive(path) {
+            layout::add_docker(folder, &layout, name, &input.metadata)?;
         }
         Ok(layout)
     };
-    let layout = OutputPath::new(path).write(input.time, &dist, make)?;
-    summary(&layout, &input, path);
+    let layout = out::write(path, input.time, dist, make)?;
+    summary(&layout, input, path);
     Ok(())
 }
 
 /// Loads what `fetch-and-build` has put into `dist` for a host into an engine that was [checked](Engine::check), and prints
 /// what runs it.
-///
-/// # Errors
-/// If what is in `dist` is not as recorded, or the engine does not take the image.
-pub fn load_built(engine: Engine, dist: &Path, host: Host, targets: &[String]) -> Result<()> {
+pub(crate) fn load_built(engine: Engine, dist: &Path, host: Host, targets: &[String]) -> Result<()> {
     // Never shown: it has just run.
     let command = |_| "cargo xtask fetch-and-build".to_owned();
     load(engine, dist, &Input::read(dist, &[host], targets, NUMBER, command)?, NAME)
 }
 
-fn load(engine: Engine, dist: &Path, input: &Input, name: &str) -> Result<()> {
+pub(crate) fn load(engine: Engine, dist: &Path, input: &Input, name: &str) -> Result<()> {
     let out = dist.join("image-to-load");
     // Never finished: it goes at the end, or with the next run if this one is killed.
-    let partial = Partial::begin(&out, |_| false)?;
-    let layout = input.write(partial.path(), &[engine.compression()], name, false)?;
-    layout::add_docker(partial.path(), &layout, name, &input.metadata)?;
-    progress::step("loading the image", || engine.load(partial.path(), input.time))?;
+    let staged = StagedDir::create(&out, |_| false)?;
+    let layout = input.write(staged.path(), &[engine.compression()], name, false)?;
+    layout::add_docker(staged.path(), &layout, name, &input.metadata)?;
+    progress::step("loading the image", || engine.load(staged.path(), input.time))?;
     let image = format!("{name}:{}", input.metadata.tag);
     match input.contents.first() {
         Some(contents) if !contents.host.is_this_machine() => say!("loaded {image}, for {}", contents.host.name),
@@ -159,8 +75,7 @@ fn load(engine: Engine, dist: &Path, input: &Input, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// What an image is made of.
-struct Input {
+pub(crate) struct Input {
     contents: Vec<Contents>,
     metadata: ImageMetadata,
     /// The newest of the hosts' times, in seconds since 1970.
@@ -171,7 +86,7 @@ struct Input {
 
 impl Input {
     /// Reads what is in `dist` for these hosts; `command` makes it.
-    fn read(
+    pub(crate) fn read(
         dist: &Path,
         hosts: &[Host],
         targets: &[String],
@@ -180,7 +95,7 @@ impl Input {
     ) -> Result<Self> {
         // Without it, the first host's command is named.
         let first = hosts.first().filter(|_| dist.is_dir());
-        let lock = first.map(|host| partial::lock(&dist.join(host.name))).transpose()?;
+        let lock = first.map(|host| atomic_dir::lock(&dist.join(host.name))).transpose()?;
         let read = |host: &Host| Contents::read(dist, *host, &command(*host));
         let contents: Vec<_> = hosts.iter().map(read).collect::<Result<_>>()?;
         let metadata = ImageMetadata { tag: tag(&contents, targets, number)? };
@@ -191,50 +106,6 @@ impl Input {
     fn write(&self, folder: &Path, compressions: &[Compression], name: &str, sboms: bool) -> Result<Layout> {
         let write = || layout::write(folder, &self.contents, compressions, &self.metadata, name, sboms);
         progress::step("compressing the image", write)
-    }
-}
-
-impl Args {
-    /// QEMU's names of the wanted targets, sorted; of those unknown, what was typed.
-    fn targets(&self) -> Vec<String> {
-        let name = |name: &String| targets::by_any_name(name).map_or(name.as_str(), |target| target.qemu).to_owned();
-        let mut targets: Vec<_> = self.target.iter().map(name).collect();
-        targets.sort();
-        targets.dedup();
-        targets
-    }
-
-    fn hosts(&self) -> Result<Vec<Host>> {
-        let mut hosts: Vec<_> = match self.host.as_slice() {
-            [] => vec![Host::named(None)?],
-            named => named.iter().map(|name| Host::named(Some(name))).collect::<Result<_>>()?,
-        };
-        hosts.sort_by_key(|host| host.name);
-        hosts.dedup_by_key(|host| host.name);
-        Ok(hosts)
-    }
-
-    fn compressions(&self) -> Result<Vec<Compression>> {
-        let chosen = match (self.compression.as_slice(), self.release, self.format) {
-            ([], true, Format::Oci) => vec![Compression::RELEASE],
-            ([], true, Format::Docker) => vec![Compression::RELEASE_GZIP],
-            ([], false, Format::Oci) => vec![Compression::FAST],
-            ([], false, Format::Docker) => vec![Compression::FAST_GZIP],
-            (named, ..) => named.to_vec(),
-        };
-        Compression::for_index(chosen, self.window)
-    }
-
-    /// What makes what goes in.
-    fn command(&self, host: Host, targets: &[String], dist: &Path) -> String {
-        let mut command = format!("cargo xtask fetch-and-build --host {}", host.name);
-        if !targets.is_empty() {
-            command += &format!(" --target {}", targets.join(","));
-        }
-        if !targets.is_empty() || self.dist != workspace_root().join("dist") {
-            command += &format!(" --out {}", dist.display());
-        }
-        command
     }
 }
 
@@ -261,7 +132,6 @@ fn tag(contents: &[Contents], targets: &[String], number: u32) -> Result<String>
     Ok(tag)
 }
 
-/// What a person reads at the end.
 fn summary(layout: &Layout, input: &Input, path: &Path) {
     for (contents, images) in input.contents.iter().zip(&layout.images) {
         for image in images {

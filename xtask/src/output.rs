@@ -7,13 +7,15 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
+pub mod progress;
+
 /// Prints a line as `println!` does, but for a reader that has gone.
 #[macro_export]
 macro_rules! say {
     ($($arguments:tt)*) => { $crate::output::write(format_args!("{}\n", format_args!($($arguments)*))) };
 }
 
-pub use say;
+pub(crate) use say;
 
 /// The first failure to write. It ends no step: what is made is put in place whole, and the command fails after that.
 static FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
@@ -45,7 +47,7 @@ fn keep(result: io::Result<()>) {
 const LONGEST_QUOTE: usize = 80;
 
 /// A text from elsewhere, or its start, as an error quotes it: in one line, and of a length that can be read.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(LONGEST_QUOTE) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),

@@ -14,17 +14,18 @@ use anyhow::{Context, Result, bail};
 use codegen::elf;
 use object::read::ReadCache;
 
+pub mod host;
 mod install;
 pub mod kernel;
+pub mod parallel;
+pub(crate) mod peak_rss;
 
 pub use install::{packaged, require};
 
-/// One thing that must be there for a tool to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Requirement {
+pub(crate) enum Requirement {
     /// A program on `PATH`, or in a folder of system programs that an ordinary user's `PATH` lacks.
     Program(&'static str),
-    /// A file.
     File(&'static str),
     /// QEMU's static emulator of this target.
     Emulator(&'static str),
@@ -37,18 +38,16 @@ pub enum Requirement {
 /// A tool of the system: what it consists of, and the packages that bring it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tool {
-    /// All of these must be there.
-    pub requires: &'static [Requirement],
+    pub(crate) requires: &'static [Requirement],
     /// Debian's and Ubuntu's packages. Where a release has another name, both, in the words of Debian's control files:
     /// the first of `old | new` that is there is installed.
-    pub debian: &'static [&'static str],
+    pub(crate) debian: &'static [&'static str],
     /// Fedora's packages; none where Fedora does not have it.
-    pub fedora: &'static [&'static str],
+    pub(crate) fedora: &'static [&'static str],
     /// Installing it may register handlers in a running system's `binfmt_misc`.
-    pub registers_binfmt: bool,
+    pub(crate) registers_binfmt: bool,
 }
 
-/// A tool, and its packages in each distribution.
 const fn tool(
     requires: &'static [Requirement],
     debian: &'static [&'static str],
@@ -60,6 +59,13 @@ const fn tool(
 /// An assembler, in a package of the same name in both.
 const fn assembler(requires: &'static [Requirement], packages: &'static [&'static str]) -> Tool {
     tool(requires, packages, packages)
+}
+
+/// A cross compiler with its C library: GNU triple, Debian's packages of both; Fedora has none.
+macro_rules! cross {
+    ($triple:literal, $compiler:literal, $libc:literal) => {
+        tool(&[Program(concat!($triple, "-gcc")), Libc($triple)], &[$compiler, $libc], &[])
+    };
 }
 
 use Requirement::{Emulator, File, Libc, OwnLibc, Program};
@@ -83,10 +89,7 @@ impl Tool {
         &["gnupg"],
         &["gnupg2", "/usr/bin/gpgconf", "/usr/bin/gpg-agent"],
     );
-    /// Serves a mirror.
-    pub const NGINX: Self = tool(&[Program("nginx")], &["nginx"], &["nginx-core"]);
-    /// Tells which commit the sources are.
-    pub const GIT: Self = tool(&[Program("git")], &["git"], &["git-core"]);
+    pub(crate) const GIT: Self = tool(&[Program("git")], &["git"], &["git-core"]);
     /// Makes certificates.
     pub const OPENSSL: Self = tool(&[Program("openssl")], &["openssl"], &["openssl"]);
     /// Static emulators of QEMU's user mode. In Debian 14 and Ubuntu 26.04 they are in `qemu-user`, and
@@ -97,26 +100,20 @@ impl Tool {
     };
     /// Links against musl. By Fedora's musl.spec, `libc.a` is in a package that `musl-devel` only recommends.
     pub const MUSL_GCC: Self = tool(&[Program("musl-gcc")], &["musl-tools"], &["musl-gcc", "musl-libc-static"]);
-    /// A C compiler for the host.
-    pub const CC: Self = tool(&[Program("cc")], &["gcc", "libc6-dev"], &["gcc"]);
-    /// Links against the machine's C library, statically.
-    pub const STATIC_LIBC: Self = tool(&[OwnLibc], &["libc6-dev"], &["glibc-static"]);
+    pub(crate) const CC: Self = tool(&[Program("cc")], &["gcc", "libc6-dev"], &["gcc"]);
+    pub(crate) const STATIC_LIBC: Self = tool(&[OwnLibc], &["libc6-dev"], &["glibc-static"]);
     /// Counts system calls.
     pub const STRACE: Self = tool(&[Program("strace")], &["strace"], &["strace"]);
     /// Gives programs a terminal. Fedora 42 has taken it out of util-linux; dnf finds packages by their programs too.
-    pub const SCRIPT: Self = tool(&[Program("script")], &["bsdutils"], &["/usr/bin/script"]);
+    pub(crate) const SCRIPT: Self = tool(&[Program("script")], &["bsdutils"], &["/usr/bin/script"]);
     /// Unpacks packages without verifying anything: what extraction is compared with.
     pub const BSDTAR: Self = tool(&[Program("bsdtar")], &["libarchive-tools"], &["bsdtar"]);
     /// Resolves what packages require: what choosing packages is compared with.
     pub const DNF: Self = tool(&[Program("dnf")], &["dnf"], &["dnf5"]);
-    /// Measures commands.
-    pub const HYPERFINE: Self = tool(&[Program("hyperfine")], &["hyperfine"], &["hyperfine"]);
     /// Builds and runs images.
     pub const PODMAN: Self = tool(&[Program("podman")], &["podman"], &["podman"]);
-    /// Builds images.
-    pub const BUILDAH: Self = tool(&[Program("buildah")], &["buildah"], &["buildah"]);
-    /// Copies images.
-    pub const SKOPEO: Self = tool(&[Program("skopeo")], &["skopeo"], &["skopeo"]);
+    pub(crate) const BUILDAH: Self = tool(&[Program("buildah")], &["buildah"], &["buildah"]);
+    pub(crate) const SKOPEO: Self = tool(&[Program("skopeo")], &["skopeo"], &["skopeo"]);
     /// Runs containers.
     pub const RUNC: Self = tool(&[Program("runc")], &["runc"], &["runc"]);
     /// Loads and runs images in its own way.
@@ -126,105 +123,52 @@ impl Tool {
         &["docker.io", "docker-cli | docker.io"],
         &["docker-cli", "moby-engine"],
     );
-    /// Imports and runs images, under Docker and Kubernetes and on its own.
-    pub const CONTAINERD: Self = tool(&[Program("containerd"), Program("ctr")], &["containerd"], &["containerd"]);
-    /// Gives ordinary users ranges of ids.
-    pub const UIDMAP: Self = tool(&[Program("newuidmap"), Program("newgidmap")], &["uidmap"], &["shadow-utils"]);
-    /// Network of ordinary users' containers.
-    pub const SLIRP4NETNS: Self = tool(&[Program("slirp4netns")], &["slirp4netns"], &["slirp4netns"]);
-    /// Makes a namespace as rootless engines other than podman do.
-    pub const ROOTLESSKIT: Self = tool(&[Program("rootlesskit")], &["rootlesskit"], &[]);
-    /// Adds and removes users.
-    pub const USERADD: Self = tool(&[Program("useradd"), Program("userdel")], &["passwd"], &["shadow-utils"]);
-    /// Makes a base image.
-    pub const DEBOOTSTRAP: Self = tool(&[Program("debootstrap")], &["debootstrap"], &["debootstrap"]);
-    /// Starts a host with systemd.
-    pub const SYSTEMD_NSPAWN: Self = tool(&[Program("systemd-nspawn")], &["systemd-container"], &["systemd-container"]);
-    /// Boots kernels of x86_64.
-    pub const QEMU_SYSTEM_X86: Self =
+    pub(crate) const CONTAINERD: Self =
+        tool(&[Program("containerd"), Program("ctr")], &["containerd"], &["containerd"]);
+    pub(crate) const UIDMAP: Self = tool(&[Program("newuidmap"), Program("newgidmap")], &["uidmap"], &["shadow-utils"]);
+    pub(crate) const ROOTLESSKIT: Self = tool(&[Program("rootlesskit")], &["rootlesskit"], &[]);
+    pub(crate) const USERADD: Self = tool(&[Program("useradd"), Program("userdel")], &["passwd"], &["shadow-utils"]);
+    pub(crate) const DEBOOTSTRAP: Self = tool(&[Program("debootstrap")], &["debootstrap"], &["debootstrap"]);
+    pub(crate) const SYSTEMD_NSPAWN: Self =
+        tool(&[Program("systemd-nspawn")], &["systemd-container"], &["systemd-container"]);
+    pub(crate) const QEMU_SYSTEM_X86: Self =
         tool(&[Program("qemu-system-x86_64")], &["qemu-system-x86"], &["qemu-system-x86-core"]);
     /// Fetches and unpacks Debian's packages. Fedora's `apt` is Debian's since Fedora 32.
-    pub const DPKG: Self = tool(&[Program("apt-get"), Program("dpkg-deb")], &["apt", "dpkg"], &["apt", "dpkg"]);
-    /// Installs Python's packages.
-    pub const PIP: Self = tool(&[Program("python3"), Program("pip3")], &["python3-pip"], &["python3-pip"]);
-    /// Reads scripts for mistakes.
-    pub const SHELLCHECK: Self = tool(&[Program("shellcheck")], &["shellcheck"], &["ShellCheck"]);
+    pub(crate) const DPKG: Self = tool(&[Program("apt-get"), Program("dpkg-deb")], &["apt", "dpkg"], &["apt", "dpkg"]);
+    pub(crate) const PIP: Self = tool(&[Program("python3"), Program("pip3")], &["python3-pip"], &["python3-pip"]);
+    pub(crate) const SHELLCHECK: Self = tool(&[Program("shellcheck")], &["shellcheck"], &["ShellCheck"]);
     /// Reads units for mistakes, and `binfmt.d` at the start of a machine. dnf finds packages by their files too.
-    pub const SYSTEMD: Self = tool(
+    pub(crate) const SYSTEMD: Self = tool(
         &[Program("systemd-analyze"), File("/usr/lib/systemd/systemd-binfmt")],
         &["systemd"],
         &["systemd", "/usr/lib/systemd/systemd-binfmt"],
     );
-    /// Reads JSON in scripts.
-    pub const JQ: Self = tool(&[Program("jq")], &["jq"], &["jq"]);
+    pub(crate) const JQ: Self = tool(&[Program("jq")], &["jq"], &["jq"]);
     /// Keys of Debian's archive. Fedora's debian-keyring.spec installs Debian's source package of that name.
-    pub const DEBIAN_KEYS: Self = tool(
+    pub(crate) const DEBIAN_KEYS: Self = tool(
         &[File("/usr/share/keyrings/debian-archive-keyring.gpg")],
         &["debian-archive-keyring"],
         &["debian-keyring"],
     );
 
-    /// Assembles for aarch64.
-    pub const AS_AARCH64: Self = assembler(&[Program("aarch64-linux-gnu-as")], &["binutils-aarch64-linux-gnu"]);
-    /// Assembles for ppc64le.
-    pub const AS_PPC64LE: Self = assembler(&[Program("powerpc64le-linux-gnu-as")], &["binutils-powerpc64le-linux-gnu"]);
-    /// Assembles for s390x.
-    pub const AS_S390X: Self = assembler(&[Program("s390x-linux-gnu-as")], &["binutils-s390x-linux-gnu"]);
+    pub(crate) const AS_AARCH64: Self = assembler(&[Program("aarch64-linux-gnu-as")], &["binutils-aarch64-linux-gnu"]);
+    pub(crate) const AS_PPC64LE: Self =
+        assembler(&[Program("powerpc64le-linux-gnu-as")], &["binutils-powerpc64le-linux-gnu"]);
+    pub(crate) const AS_S390X: Self = assembler(&[Program("s390x-linux-gnu-as")], &["binutils-s390x-linux-gnu"]);
 
-    /// Compiles for aarch64.
-    pub const GCC_AARCH64: Self = tool(
-        &[Program("aarch64-linux-gnu-gcc"), Libc("aarch64-linux-gnu")],
-        &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
-        &[],
-    );
-    /// Compiles for 32-bit ARM.
-    pub const GCC_ARM: Self = tool(
-        &[Program("arm-linux-gnueabihf-gcc"), Libc("arm-linux-gnueabihf")],
-        &["gcc-arm-linux-gnueabihf", "libc6-dev-armhf-cross"],
-        &[],
-    );
-    /// Compiles for m68k.
-    pub const GCC_M68K: Self = tool(
-        &[Program("m68k-linux-gnu-gcc"), Libc("m68k-linux-gnu")],
-        &["gcc-m68k-linux-gnu", "libc6-dev-m68k-cross"],
-        &[],
-    );
-    /// Compiles for 64-bit little-endian MIPS.
-    pub const GCC_MIPS64EL: Self = tool(
-        &[Program("mips64el-linux-gnuabi64-gcc"), Libc("mips64el-linux-gnuabi64")],
-        &["gcc-mips64el-linux-gnuabi64", "libc6-dev-mips64el-cross"],
-        &[],
-    );
-    /// Compiles for ppc64le.
-    pub const GCC_PPC64LE: Self = tool(
-        &[Program("powerpc64le-linux-gnu-gcc"), Libc("powerpc64le-linux-gnu")],
-        &["gcc-powerpc64le-linux-gnu", "libc6-dev-ppc64el-cross"],
-        &[],
-    );
-    /// Compiles for riscv64.
-    pub const GCC_RISCV64: Self = tool(
-        &[Program("riscv64-linux-gnu-gcc"), Libc("riscv64-linux-gnu")],
-        &["gcc-riscv64-linux-gnu", "libc6-dev-riscv64-cross"],
-        &[],
-    );
-    /// Compiles for s390x.
-    pub const GCC_S390X: Self = tool(
-        &[Program("s390x-linux-gnu-gcc"), Libc("s390x-linux-gnu")],
-        &["gcc-s390x-linux-gnu", "libc6-dev-s390x-cross"],
-        &[],
-    );
-    /// Compiles for sparc64.
-    pub const GCC_SPARC64: Self = tool(
-        &[Program("sparc64-linux-gnu-gcc"), Libc("sparc64-linux-gnu")],
-        &["gcc-sparc64-linux-gnu", "libc6-dev-sparc64-cross"],
-        &[],
-    );
-    /// Compiles for x86_64, elsewhere.
-    pub const GCC_X86_64: Self = tool(
-        &[Program("x86_64-linux-gnu-gcc"), Libc("x86_64-linux-gnu")],
-        &["gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"],
-        &[],
-    );
+    pub(crate) const GCC_AARCH64: Self = cross!("aarch64-linux-gnu", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross");
+    pub(crate) const GCC_ARM: Self = cross!("arm-linux-gnueabihf", "gcc-arm-linux-gnueabihf", "libc6-dev-armhf-cross");
+    pub(crate) const GCC_M68K: Self = cross!("m68k-linux-gnu", "gcc-m68k-linux-gnu", "libc6-dev-m68k-cross");
+    pub(crate) const GCC_MIPS64EL: Self =
+        cross!("mips64el-linux-gnuabi64", "gcc-mips64el-linux-gnuabi64", "libc6-dev-mips64el-cross");
+    pub(crate) const GCC_PPC64LE: Self =
+        cross!("powerpc64le-linux-gnu", "gcc-powerpc64le-linux-gnu", "libc6-dev-ppc64el-cross");
+    pub(crate) const GCC_RISCV64: Self =
+        cross!("riscv64-linux-gnu", "gcc-riscv64-linux-gnu", "libc6-dev-riscv64-cross");
+    pub(crate) const GCC_S390X: Self = cross!("s390x-linux-gnu", "gcc-s390x-linux-gnu", "libc6-dev-s390x-cross");
+    pub(crate) const GCC_SPARC64: Self =
+        cross!("sparc64-linux-gnu", "gcc-sparc64-linux-gnu", "libc6-dev-sparc64-cross");
+    pub(crate) const GCC_X86_64: Self = cross!("x86_64-linux-gnu", "gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross");
 }
 
 impl Requirement {
@@ -273,7 +217,6 @@ pub fn command(program: &str) -> Command {
     Command::new(find(program).unwrap_or_else(|| program.into()))
 }
 
-/// Where distributions install QEMU's emulators.
 const EMULATORS: &str = "/usr/bin";
 
 /// This machine's static emulator of a target: `qemu-TARGET-static`, or `qemu-TARGET` where that is static.
@@ -289,7 +232,7 @@ pub fn emulator_in(folder: &Path, target: &str) -> Option<PathBuf> {
 }
 
 /// Whether a program needs neither a dynamic loader nor a shared library.
-pub fn is_static(program: &Path) -> bool {
+pub(crate) fn is_static(program: &Path) -> bool {
     let facts = fs::File::open(program).ok().and_then(|file| elf::facts(&ReadCache::new(file)).ok());
     facts.is_some_and(|facts| facts.interpreter.is_none() && facts.needed == 0)
 }

@@ -1,7 +1,6 @@
-//! A package is what its repository and its signers say, or it is not opened.
+//! Verifies packages before anything opens them.
 //!
-//! In this order, so that nothing unproven is parsed by more than a hash: length and SHA-256 against the promise (if
-//! there is one), counts and offsets in the file's headers against the file, the signature over the header, the payload
+//! In this order, so that unverified bytes reach only a hash function: length and expected digest (if there is one), counts and offsets in the file's headers against the file, the signature over the header, the payload
 //! digest that the signed header holds. The file is read once for all of it, and the header that is parsed is the one
 //! that was hashed. Files come out in [`crate::extract`], which holds them against the digests in that header.
 
@@ -14,16 +13,16 @@ use anyhow::{Context, Result, anyhow, bail};
 use rpm::{DigestStatus, IndexTag, PackageMetadata};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Algorithm, AnyHasher, Digest, Hasher, Sha256};
-use crate::download::broken;
-use crate::host::Host;
-use crate::package::Package;
-use crate::repo::Promise;
-use crate::rpm_layout;
+use crate::system::host::Host;
+use digest::{Algorithm, ExpectedDigest, Hashed, Hashing, Sha256};
+use package::{Format, Package};
 
 mod certificate;
+pub mod digest;
 mod keyring;
 mod keys;
+pub mod package;
+pub mod rpm_header_bounds;
 mod signature;
 
 pub use keys::{Keys, parse_fingerprint};
@@ -41,16 +40,15 @@ pub enum Trust {
 
 impl Trust {
     /// All that decides what passes, for stamps.
-    pub fn identity(&self) -> String {
+    pub fn cache_key(&self) -> String {
         match self {
-            Self::Keys(keys) => format!("keys {}", keys.identity()),
+            Self::Keys(keys) => format!("keys {}", keys.cache_key()),
             Self::NoSignature => "digests".into(),
             Self::PackageManager => "package manager".into(),
         }
     }
 
-    /// In words.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Self::Keys(keys) => format!("signature by a key of {}", keys.names()),
             Self::NoSignature => "digests only (--no-signature)".into(),
@@ -61,30 +59,29 @@ impl Trust {
 
 /// What was found out about a package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proof {
+pub struct VerifiedPackage {
     /// Name, epoch, version, release, architecture.
-    pub nevra: String,
+    pub(crate) nevra: String,
     /// Upstream's version alone.
-    pub version: String,
+    pub(crate) version: String,
     /// The source package that it was built from.
-    pub source: String,
-    /// Its licence, as the package says.
-    pub licence: String,
+    pub(crate) source: String,
+    pub(crate) license: String,
     /// Digest of the file.
     pub sha256: Sha256,
     /// Length of the file in bytes.
     pub size: u64,
     /// Fingerprint of the key whose signature was good.
-    pub signer: Option<String>,
+    pub(crate) signer: Option<String>,
     /// Who distributes it, as the package says; empty if it does not.
     #[serde(default)]
-    pub vendor: String,
+    pub(crate) vendor: String,
     /// When it was built, in seconds since 1970, as the package says; 0 if it does not.
     #[serde(default)]
-    pub build_time: u64,
+    pub(crate) build_time: u64,
 }
 
-impl fmt::Display for Proof {
+impl fmt::Display for VerifiedPackage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} bytes, SHA-256 {}", self.nevra, self.size, self.sha256)?;
         match &self.signer {
@@ -104,10 +101,25 @@ fn without_epoch_0(nevra: &str) -> String {
 /// against the digests in the header.
 #[derive(Debug)]
 pub struct VerifiedRpm {
-    /// What was found out.
-    pub proof: Proof,
+    pub(crate) verified: VerifiedPackage,
     pub(crate) header: PackageMetadata,
     pub(crate) payload: File,
+}
+
+/// A package that has been verified.
+#[derive(Debug)]
+pub(crate) enum Verified {
+    Rpm(Box<VerifiedRpm>),
+    /// Debian, with the copy that was verified.
+    Deb(File, VerifiedPackage),
+}
+
+/// Verifies a package for `host`, whatever its format; `scratch` is a folder for unnamed copies.
+pub(crate) fn package(package: &Package, trust: &Trust, host: Host, scratch: &Path) -> Result<Verified> {
+    match package.format {
+        Format::Rpm => Ok(Verified::Rpm(Box::new(rpm(package, trust, host)?))),
+        Format::Deb => deb(package, scratch).map(|(file, package)| Verified::Deb(file, package)),
+    }
 }
 
 /// Checks an RPM package for `host`.
@@ -115,16 +127,14 @@ pub struct VerifiedRpm {
 /// # Errors
 /// The first check that fails, with the file's name and what to do.
 pub fn rpm(package: &Package, trust: &Trust, host: Host) -> Result<VerifiedRpm> {
-    let Package { path, promise, .. } = package;
-    let promise = promise.as_ref();
+    let Package { path, expected, .. } = package;
+    let expected = expected.as_ref();
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let mut file = File::open(path).with_context(|| format!("opening the package {}", path.display()))?;
-    let read = read(&mut file, promise).with_context(|| format!("reading the package {name}"))?;
-    let (sha256, size) = (read.sha256, read.size);
-    if let Some((promise, digest)) = promise.zip(read.promised.as_ref())
-        && !promise.is_kept_by(size, digest)
-    {
-        return Err(broken(&name, promise, size, digest));
+    let read = read(&mut file, expected).with_context(|| format!("reading the package {name}"))?;
+    let Hashed { size, sha256, listed } = read.hashed;
+    if let Some(expected) = expected.filter(|expected| !expected.matches(size, &listed)) {
+        return Err(expected.mismatch(&name, size, &listed));
     }
     let Some((headers, payload)) = read.parts else {
         bail!("{name} is not an RPM package, or a damaged one; do not use it");
@@ -154,21 +164,20 @@ pub fn rpm(package: &Package, trust: &Trust, host: Host) -> Result<VerifiedRpm> 
     }
     file.seek(SeekFrom::Start(headers.len() as u64)).with_context(|| format!("reading the package {name}"))?;
     let text = |value: Result<&str, rpm::Error>| value.map(str::to_owned).unwrap_or_default();
-    let proof = Proof {
+    let verified = VerifiedPackage {
         nevra,
         version: text(metadata.get_version()),
         source: text(metadata.get_source_rpm()),
-        licence: text(metadata.get_license()),
+        license: text(metadata.get_license()),
         sha256,
         size,
         signer,
         vendor: text(metadata.get_vendor()),
         build_time: metadata.get_build_time().unwrap_or_default(),
     };
-    Ok(VerifiedRpm { proof, header: metadata, payload: file })
+    Ok(VerifiedRpm { verified, header: metadata, payload: file })
 }
 
-/// Digests and signature of the header.
 fn check_header(name: &str, metadata: &PackageMetadata, trust: &Trust) -> Result<Option<String>> {
     let damaged = |what: &str| anyhow!("reading the {what} of {name}: a damaged package; do not use it");
     let digests = metadata.check_digests().map_err(|_| damaged("digests"))?;
@@ -181,68 +190,23 @@ fn check_header(name: &str, metadata: &PackageMetadata, trust: &Trust) -> Result
     keys.check(name, &header, &metadata.raw_signatures().map_err(|_| damaged("signatures"))?).map(Some)
 }
 
-/// A package as it was read from its beginning to its end.
+/// Digests of a file that was read from start to end.
 struct Contents {
-    sha256: Sha256,
-    /// Of the same bytes, of the kind that is promised.
-    promised: Option<Digest>,
-    size: u64,
-    /// The headers, and the digest of what follows them; absent where these make no sense.
+    hashed: Hashed,
+    /// The headers, and the SHA-256 of what follows them; `None` if the headers are not those of an RPM package.
     parts: Option<(Vec<u8>, Sha256)>,
 }
 
-/// Reads the file once. With a promise, no more than promised and one byte is read.
-fn read(file: &mut File, promise: Option<&Promise>) -> Result<Contents> {
+/// Reads the file once, at most one byte more than expected.
+fn read(file: &mut File, expected: Option<&ExpectedDigest>) -> Result<Contents> {
     let length = file.metadata()?.len();
-    let limit = promise.map_or(length, |promise| promise.size.saturating_add(1)).min(length);
-    let mut file = Hashing::new(file.take(limit), promise);
-    let headers = rpm_layout::headers(&mut file, limit)?;
-    let mut payload = Hasher::default();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            count => payload.update(&buffer[..count]),
-        }
-    }
-    let parts = headers.map(|headers| (headers, payload.finish()));
-    let (size, sha256, promised) = file.finish();
-    Ok(Contents { sha256, promised: promise.map(|_| promised), size, parts })
-}
-
-/// Hashes what is read through it.
-struct Hashing<R> {
-    inner: R,
-    sha256: Hasher,
-    /// Where another digest is promised.
-    other: Option<AnyHasher>,
-    size: u64,
-}
-
-impl<R> Hashing<R> {
-    fn new(inner: R, promise: Option<&Promise>) -> Self {
-        let kind = promise.map(|promise| promise.digest.algorithm).filter(|kind| *kind != Algorithm::Sha256);
-        Self { inner, sha256: Hasher::default(), other: kind.map(AnyHasher::new), size: 0 }
-    }
-
-    /// How many bytes there were, their SHA-256, and their digest of the kind that is promised.
-    fn finish(self) -> (u64, Sha256, Digest) {
-        let sha256 = self.sha256.finish();
-        let promised = self.other.map_or_else(|| sha256.clone().into(), AnyHasher::finish);
-        (self.size, sha256, promised)
-    }
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.sha256.update(&buffer[..count]);
-        if let Some(other) = &mut self.other {
-            other.update(&buffer[..count]);
-        }
-        self.size += count as u64;
-        Ok(count)
-    }
+    let limit = expected.map_or(length, |expected| expected.size.saturating_add(1)).min(length);
+    let algorithm = expected.map_or(Algorithm::Sha256, |expected| expected.digest.algorithm);
+    let mut file = Hashing::new(file.take(limit), algorithm);
+    let headers = rpm_header_bounds::headers(&mut file, limit)?;
+    let payload = Sha256::of_reader(&mut file)?;
+    let (_, hashed) = file.finish();
+    Ok(Contents { hashed, parts: headers.map(|headers| (headers, payload)) })
 }
 
 /// Checks a Debian package against the lists that apt has verified. What is given back is a copy without a name, made in
@@ -251,33 +215,33 @@ impl<R: Read> Read for Hashing<R> {
 ///
 /// # Errors
 /// If the file is not the one that the lists name.
-pub fn deb(package: &Package, scratch: &Path) -> Result<(File, Proof)> {
+pub fn deb(package: &Package, scratch: &Path) -> Result<(File, VerifiedPackage)> {
     let name = &package.name;
-    let (Some(promise), Some(stated)) = (&package.promise, &package.stated) else {
+    let (Some(expected), Some(stated)) = (&package.expected, &package.stated) else {
         bail!("nothing is known of the Debian package {name}; use --source apt");
     };
     let file = File::open(&package.path).with_context(|| format!("opening {}", package.path.display()))?;
-    let mut file = Hashing::new(file.take(promise.size.saturating_add(1)), Some(promise));
+    let mut file = Hashing::new(file.take(expected.size.saturating_add(1)), expected.digest.algorithm);
     let mut copy = tempfile::tempfile_in(scratch).with_context(|| format!("copying {name}"))?;
     io::copy(&mut file, &mut copy).with_context(|| format!("copying {name}"))?;
-    let (size, sha256, promised) = file.finish();
-    if !promise.is_kept_by(size, &promised) {
-        return Err(broken(name, promise, size, &promised));
+    let (_, Hashed { size, sha256, listed }) = file.finish();
+    if !expected.matches(size, &listed) {
+        return Err(expected.mismatch(name, size, &listed));
     }
     copy.rewind().with_context(|| format!("reading {name}"))?;
     let build_time = deb_build_time(&mut copy).with_context(|| format!("reading {name}"))?;
-    let proof = Proof {
+    let verified = VerifiedPackage {
         nevra: stated.nevra.clone(),
         version: stated.version.clone(),
         source: stated.source.clone(),
-        licence: "see its copyright file".into(),
+        license: "see its copyright file".into(),
         sha256,
         size,
         signer: None,
         vendor: String::new(),
         build_time,
     };
-    Ok((copy, proof))
+    Ok((copy, verified))
 }
 
 /// When dpkg-deb put a package together: the time in the header of its archive's first member. The file is left at its

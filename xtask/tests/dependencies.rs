@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use xtask::tables::workspace_root;
+use xtask::workspace::workspace_root;
 
 #[test]
 fn registrar_depends_on_no_generator_and_on_few_crates() {

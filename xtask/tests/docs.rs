@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use xtask::tables::workspace_root;
+use xtask::workspace::workspace_root;
 
 fn read(path: impl AsRef<Path>) -> String {
     let path = workspace_root().join(path);

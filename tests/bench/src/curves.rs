@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xtask::svg::{DARK, Drawing, GREY, LIGHT, LINE, RED};
+use crate::svg::{DARK, Drawing, GREY, LIGHT, LINE, RED};
 
 /// Sizes of the drawing, in its own units.
 const LEFT: f64 = 60.0;

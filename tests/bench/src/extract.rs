@@ -10,7 +10,7 @@ use crate::{MEGABYTE, Run, median, peak_memory};
 use fedora_mirror::Mirror;
 use xtask::say;
 use xtask::system::{self, Tool};
-use xtask::tables;
+use xtask::workspace;
 
 /// How much longer than unpacking alone, which verifies nothing, verified extraction may take.
 const EXTRACT_RATIO: f64 = 1.5;
@@ -23,7 +23,7 @@ pub(super) fn run(folder: &Path, runs: usize) -> Result<()> {
     ensure!(runs > 0, "no runs, no median: --runs must be at least 1");
     system::require(&[Tool::BSDTAR])?;
     let mirror = fedora_mirror::make(&fedora_mirror::Options::new(folder))?;
-    let scratch = tempfile::tempdir_in(tables::target_dir()).context("making a folder to extract into")?;
+    let scratch = tempfile::tempdir_in(workspace::target_dir()).context("making a folder to extract into")?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for run in 0..runs {
         // In turn, so that neither always finds the caches as the other left them.

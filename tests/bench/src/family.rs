@@ -3,7 +3,7 @@
 
 use crate::primary::{Random, Stanza, Texts, entry};
 use fedora_mirror::spec::{BIN, BINFMT, FAMILIES};
-use xtask::repo::closure::ROOT;
+use xtask::repo::resolve::ROOT;
 
 /// Version and so on of all of them.
 const EVR: (&str, &str, &str) = ("2", "11.1.3", "4.fc45");

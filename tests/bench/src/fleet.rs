@@ -12,9 +12,10 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::sys::utsname::uname;
 use tests::binfmt_misc;
 use tests::fleet::{self, Loss, Node};
-use xtask::host::Host;
+use xtask::build::compile;
+use xtask::system::host::Host;
+use xtask::system::parallel;
 use xtask::system::{self, Tool};
-use xtask::{compile, parallel};
 
 use crate::curves;
 

@@ -12,7 +12,7 @@ use crate::MEGABYTE;
 use xtask::image::spec::{Descriptor, Index, Manifest};
 use xtask::say;
 use xtask::system;
-use xtask::tables::target_dir;
+use xtask::workspace::target_dir;
 
 /// How many bytes an engine fetches at most, by the compression that it knows.
 const LIMITS: [(&str, u64); 2] = [("gzip", 88_000_000), ("zstd", 23_000_000)];

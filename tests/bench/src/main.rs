@@ -8,7 +8,11 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use repository::Compression;
 use start::EngineName;
-use xtask::{compile, output, system, tables};
+use tests::statistics;
+use xtask::build::compile;
+use xtask::output;
+use xtask::system;
+use xtask::workspace;
 
 mod curves;
 mod extract;
@@ -21,6 +25,7 @@ mod register;
 mod repository;
 mod resolve;
 mod start;
+mod svg;
 
 /// In bytes, as a number to divide by.
 const MEGABYTE: f64 = (1 << 20) as f64;
@@ -38,7 +43,7 @@ enum What {
     /// Verifying and extracting all packages, beside bsdtar, which verifies nothing
     Extract {
         /// A mirror made by `cargo xtask mirror`; made if it is not there
-        #[arg(long, value_name = "DIR", default_value_os_t = tables::workspace_root().join("mirror"))]
+        #[arg(long, value_name = "DIR", default_value_os_t = workspace::workspace_root().join("mirror"))]
         mirror: PathBuf,
         /// How many pairs of runs
         #[arg(long, default_value_t = 15)]
@@ -59,7 +64,7 @@ enum What {
     /// The size of the image as it is released, and how long it takes to make
     Image {
         /// Where fetch-and-build has put what goes in
-        #[arg(long, value_name = "DIR", default_value_os_t = tables::workspace_root().join("dist"))]
+        #[arg(long, value_name = "DIR", default_value_os_t = workspace::workspace_root().join("dist"))]
         dist: PathBuf,
     },
     /// Registering all handlers, beside a bare static program that writes the same lines, and what else registers them
@@ -86,7 +91,7 @@ enum What {
     /// A container that registers all handlers, beside one that does nothing; registers on this machine
     Start {
         /// Where fetch-and-build has put what goes into the image
-        #[arg(long, value_name = "DIR", default_value_os_t = tables::workspace_root().join("dist"))]
+        #[arg(long, value_name = "DIR", default_value_os_t = workspace::workspace_root().join("dist"))]
         dist: PathBuf,
         /// What starts the containers
         #[arg(long, value_enum, default_value_t = EngineName::Podman)]
@@ -128,7 +133,7 @@ fn run(cli: &Cli) -> Result<()> {
 /// without cargo.
 fn xtask() -> Result<Command> {
     system::run(compile::cargo().args(["build", "--quiet", "--locked", "--package", "xtask"]))?;
-    Ok(Command::new(tables::target_dir().join("debug/xtask")))
+    Ok(Command::new(workspace::target_dir().join("debug/xtask")))
 }
 
 /// What one run took.
@@ -138,10 +143,9 @@ struct Run {
     memory: u64,
 }
 
+/// The median time, in seconds.
 fn median(runs: &[Run]) -> f64 {
-    let mut times: Vec<_> = runs.iter().map(|run| run.time.as_secs_f64()).collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    statistics::median(&runs.iter().map(|run| run.time.as_secs_f64()).collect::<Vec<_>>())
 }
 
 /// The peak memory that a command of ours tells, in bytes.

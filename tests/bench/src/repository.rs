@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::primary;
-use xtask::digest::{Hasher, Sha256};
+use xtask::verify::digest::{Algorithm, Hasher, Sha256};
 
 /// Compression of a list of packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -39,20 +39,20 @@ pub(super) struct Repository {
     /// Length of the list in its compression, in bytes.
     pub(super) size: u64,
     /// Length of the list, in bytes.
-    pub(super) open_size: u64,
+    pub(super) decompressed_size: u64,
 }
 
 /// Writes one repository for each compression below `folder`, all with the same list.
 pub(super) fn write(folder: &Path, packages: usize, compressions: &[Compression]) -> Result<Vec<Repository>> {
     let mut lists =
         compressions.iter().map(|&compression| List::new(folder, compression)).collect::<Result<Vec<_>>>()?;
-    let mut open = Open { lists: &mut lists, hasher: Hasher::default(), size: 0 };
+    let mut open = Open { lists: &mut lists, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
     let mut buffered = BufWriter::with_capacity(1 << 20, &mut open);
     primary::write(packages, &mut buffered).and_then(|()| buffered.flush()).context("writing the list of packages")?;
     drop(buffered);
     let Open { hasher, size, .. } = open;
     let digest = hasher.finish();
-    lists.into_iter().map(|list| list.finish(&digest, size)).collect()
+    lists.into_iter().map(|list| list.finish(digest.hex(), size)).collect()
 }
 
 /// The list on its way into all compressions.
@@ -129,7 +129,7 @@ impl List {
         Ok(Self { folder, path, compression, encoder })
     }
 
-    fn finish(self, open_digest: &Sha256, open_size: u64) -> Result<Repository> {
+    fn finish(self, open_digest: &str, decompressed_size: u64) -> Result<Repository> {
         let Self { folder, path, compression, encoder } = self;
         let context = || format!("writing {}", path.display());
         encoder.finish().with_context(context)?;
@@ -146,12 +146,12 @@ impl List {
     <location href=\"repodata/primary.xml.{name}\"/>
     <timestamp>1790000000</timestamp>
     <size>{size}</size>
-    <open-size>{open_size}</open-size>
+    <open-size>{decompressed_size}</open-size>
   </data>
 </repomd>
 "
         );
         fs::write(folder.join("repodata/repomd.xml"), repomd).with_context(context)?;
-        Ok(Repository { folder, compression, size, open_size })
+        Ok(Repository { folder, compression, size, decompressed_size })
     }
 }

@@ -9,10 +9,11 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::repository::{self, Compression, Repository};
 use crate::{MEGABYTE, Run, family, median, peak_memory};
-use xtask::repo::closure::ROOT;
+use xtask::output::progress;
+use xtask::repo::resolve::ROOT;
 use xtask::say;
 use xtask::system::{self, Tool};
-use xtask::{progress, tables};
+use xtask::workspace;
 
 /// How long it may take, in seconds, from the start of the process.
 const TIME: f64 = 1.0;
@@ -28,7 +29,7 @@ pub(super) fn run(packages: usize, runs: usize, compressions: &[Compression]) ->
     ensure!(runs > 0, "no runs, no median: --runs must be at least 1");
     ensure!(packages > family::COUNT, "--packages must be more than the {} that are looked for", family::COUNT);
     system::require(&[Tool::DNF])?;
-    let scratch = tempfile::tempdir_in(tables::target_dir()).context("making a folder for the repository")?;
+    let scratch = tempfile::tempdir_in(workspace::target_dir()).context("making a folder for the repository")?;
     let repositories = progress::step("making a repository", || {
         repository::write(scratch.path(), packages, compressions).context("making a repository")
     })?;
@@ -60,7 +61,7 @@ fn compare(repository: &Repository, packages: usize, runs: usize, scratch: &Path
     let memory = ours.iter().map(|run| run.memory).max().unwrap_or(0);
     say!(
         "{packages} packages, {:.0} MiB of XML, {:.1} MiB as {}, medians of {runs} pairs",
-        repository.open_size as f64 / MEGABYTE,
+        repository.decompressed_size as f64 / MEGABYTE,
         repository.size as f64 / MEGABYTE,
         repository.compression.name()
     );

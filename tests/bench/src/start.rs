@@ -15,7 +15,7 @@ use tests::docker::Docker;
 use tests::host::{self, Host};
 use tests::podman::Podman;
 use xtask::system::{self, Tool};
-use xtask::tables::target_dir;
+use xtask::workspace::target_dir;
 
 /// How much longer a container may take that registers into an empty `binfmt_misc`.
 const LIMIT: Duration = Duration::from_millis(5);

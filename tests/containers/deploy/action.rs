@@ -12,7 +12,7 @@ use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::docker::Docker;
 use tests::host::{self, Host};
 use tests::yaml;
-use xtask::tables::target_dir;
+use xtask::workspace::target_dir;
 
 use super::{ENTRYPOINT, IMAGE, pack, runs};
 use crate::hello;

@@ -7,7 +7,7 @@ use tests::docker::Docker;
 use tests::host::{self, Host};
 use tests::{process, tools};
 use xtask::system;
-use xtask::tables::{target_dir, workspace_root};
+use xtask::workspace::{target_dir, workspace_root};
 
 use super::{ENTRYPOINT, IMAGE, is_handler_there, pack, remove_handler, runs, wait_until};
 use crate::hello;

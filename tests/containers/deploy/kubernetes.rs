@@ -9,7 +9,7 @@ use tests::host::{self, Host};
 use tests::podman::Podman;
 use tests::process;
 use tests::yaml;
-use xtask::tables::target_dir;
+use xtask::workspace::target_dir;
 
 use super::{ENTRYPOINT, HANDLER, IMAGE, is_handler_there, pack, remove_handler, runs, wait_until};
 use crate::hello;

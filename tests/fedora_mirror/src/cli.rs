@@ -7,10 +7,10 @@ use codegen::targets;
 
 use crate::serve::Interrupts;
 use crate::{Keyring, Kind, Mirror, Options, Rpm, Updates, make, serve};
-use xtask::host::Host;
 use xtask::say;
+use xtask::system::host::Host;
 use xtask::system::{self, Tool};
-use xtask::tables;
+use xtask::workspace;
 
 /// Options of `cargo xtask mirror`.
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,7 @@ pub fn run(args: &MirrorArgs) -> Result<()> {
         system::require(&[Tool::EMULATORS])?;
     }
     let mirror = make(&Options {
-        out: args.out.clone().unwrap_or_else(|| tables::workspace_root().join("mirror")),
+        out: args.out.clone().unwrap_or_else(|| workspace::workspace_root().join("mirror")),
         kind: args.kind,
         release: args.release,
         emulators: args.emulators.clone(),

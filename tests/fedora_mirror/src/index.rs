@@ -12,8 +12,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use flate2::read::GzDecoder;
 
-use xtask::digest::Sha256;
 use xtask::system;
+use xtask::verify::digest::Sha256;
 
 /// What `createrepo_c` calls Fedora's compression.
 const ZSTD: &str = "zstd";

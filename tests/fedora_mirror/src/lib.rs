@@ -29,9 +29,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use xtask::partial::{self, Partial};
-use xtask::progress;
+use xtask::output::progress;
 use xtask::system::{self, Tool};
+use xtask::workspace::atomic_dir::{self, StagedDir};
 
 mod build;
 mod cli;
@@ -227,7 +227,7 @@ pub fn make(options: &Options) -> Result<Mirror> {
     let stamp = stamp(options, &trees);
 
     // Held until it is in place, so that tests may share a mirror.
-    let _lock = partial::lock(&out)?;
+    let _lock = atomic_dir::lock(&out)?;
     let reused = fs::read_to_string(out.join(STAMP)).is_ok_and(|made_of| made_of == stamp);
     if !reused {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+~@:,=".contains(&byte);
@@ -237,8 +237,8 @@ pub fn make(options: &Options) -> Result<Mirror> {
             out.display()
         );
         system::require(&[Tool::RPMBUILD, Tool::RPMSIGN, Tool::CREATEREPO_C, Tool::GPG])?;
-        let partial = Partial::begin(&out, |out| out.join(STAMP).is_file())?;
-        let root = partial.path();
+        let staged = StagedDir::create(&out, |out| out.join(STAMP).is_file())?;
+        let root = staged.path();
         let key = options.step("making a throwaway key", || Key::generate(root, KEY_NAME, KEY_BITS))?;
         let armored = fs::read_to_string(&key.public).context("reading the key")?;
         fs::write(root.join("fedora.gpg"), options.keyring.bytes(&key)?).context("writing fedora.gpg")?;
@@ -255,7 +255,7 @@ pub fn make(options: &Options) -> Result<Mirror> {
         let releases = options.kind.releases(options.release, &hosts).context("writing the list of releases")?;
         fs::write(root.join("releases.json"), releases).context("writing the list of releases")?;
         fs::write(root.join(STAMP), stamp).context("writing the mirror's stamp")?;
-        partial.finish()?;
+        staged.commit()?;
     }
     Mirror::new(out.clone(), Key::load(&out)?, trees, reused)
 }

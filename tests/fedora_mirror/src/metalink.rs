@@ -94,7 +94,7 @@ mod tests {
             "      <mm0:timestamp>1699913600</mm0:timestamp>\n",
             // By md5sum and sha1sum.
             "    <hash type=\"md5\">0a4328e57c9a3ee02e784466f2deab35</hash>\n    <hash type=\"sha1\">23b8825993335767af669edaaa884db91606a196</hash>\n    <hash type=\"sha256\">",
-            &format!("<hash type=\"sha256\">{}</hash>", xtask::digest::Sha256::of(INDEX)),
+            &format!("<hash type=\"sha256\">{}</hash>", xtask::verify::digest::Sha256::of(INDEX)),
             "protocol=\"http\" type=\"http\" location=\"DE\" preference=\"100\">http://one/os/repodata/repomd.xml</url>",
             "preference=\"7\">https://two/a&amp;b/repodata/repomd.xml</url>",
         ] {

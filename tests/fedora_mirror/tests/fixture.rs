@@ -334,7 +334,7 @@ fn it_stands_in_for_all_of_fedoras_servers() {
                 let index = server.url(&format!("{path}/repodata/repomd.xml"));
                 assert!(metalink.contains(&format!("preference=\"100\">{index}</url>")), "{metalink}");
                 let index = get(&index);
-                let digest = xtask::digest::Sha256::of(index.as_bytes()).to_string();
+                let digest = xtask::verify::digest::Sha256::of(index.as_bytes()).to_string();
                 let (current, alternates) = metalink.split_once("<mm0:alternates>").expect("alternates");
                 assert!(current.contains(&digest) && !alternates.contains(&digest), "{metalink}");
                 let end = if metadata == "zstd" { "zst" } else { metadata };

@@ -102,10 +102,11 @@ fn what_is_no_metalink_is_refused_at_once() {
     for (fault, word) in [
         (Fault::Instead(b"<html>Log in to the network</html>".to_vec()), "reading the metalink"),
         (Fault::Instead(b"<metalink>".to_vec()), "reading the metalink"),
-        (Fault::Endless, "more than 16777216 bytes"),
+        (Fault::Endless, "limit of 16777216 bytes"),
         (Fault::Gzip, "compressed"),
         (Fault::Redirect("{path}".into()), "redirect"),
-        (Fault::Redirect("file:///etc/passwd".into()), "file"),
+        // Taken for a path on the same server.
+        (Fault::Redirect("file:///etc/passwd".into()), "404"),
     ] {
         let fedora = FakeFedora::new(1);
         fedora.front.always("metalink", fault);

@@ -1,5 +1,4 @@
-//! What is kept of files that were fetched: promised ones by their digest, small ones by their URL. Nothing of it is
-//! trusted: each use hashes again.
+//! Cache of fetched files: by their expected digest, or metadata by their URL. Each use hashes again.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -10,16 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use super::LONGEST_UNPROMISED;
 use super::http::Validators;
-use super::part::Part;
-use crate::digest::{Algorithm, Sha256};
-use crate::forget::{self, LONGEST_KEPT};
-use crate::repo::Promise;
+use super::partial_download::PartialDownload;
+use crate::download::cache_gc::{self, LONGEST_KEPT};
+use crate::verify::digest::ExpectedDigest;
+use crate::verify::digest::{Algorithm, Sha256};
 
 /// How much of a file's own name is part of its name in the cache, from the end: openSUSE's lists have 128 digits in
 /// theirs, and as many before it would be more than a file system takes (255).
 const MOST_OF_A_NAME: usize = 100;
 
-/// A folder of files.
 #[derive(Debug)]
 pub(super) struct Cache {
     folder: PathBuf,
@@ -47,12 +45,11 @@ impl Cache {
             return None;
         }
         for used in [path.with_extension("json"), path] {
-            forget::wanted(&File::open(used).ok()?);
+            cache_gc::touch(&File::open(used).ok()?);
         }
         Some((bytes, kept.validators))
     }
 
-    /// Keeps a small file.
     pub(super) fn keep(&self, url: &str, bytes: &[u8], validators: Validators) -> Result<()> {
         let path = self.small_path(url);
         let kept = Kept { url: url.to_owned(), sha256: Sha256::of(bytes), validators };
@@ -64,50 +61,46 @@ impl Cache {
         self.folder.join("metadata").join(Sha256::of(url.as_bytes()).to_string())
     }
 
-    /// Keeps a promised file, of which all bytes are there.
-    pub(super) fn keep_promised(&self, relative: &str, promise: &Promise, bytes: &[u8]) -> Result<()> {
-        write(&self.path(relative, promise), bytes)
+    pub(super) fn keep_promised(&self, relative: &str, expected: &ExpectedDigest, bytes: &[u8]) -> Result<()> {
+        write(&self.path(relative, expected), bytes)
     }
 
-    /// Where a promised file is kept.
-    pub(super) fn path(&self, relative: &str, promise: &Promise) -> PathBuf {
+    pub(super) fn path(&self, relative: &str, expected: &ExpectedDigest) -> PathBuf {
         let base = relative.rsplit('/').next().unwrap_or(relative);
         let end = base.get(base.len().saturating_sub(MOST_OF_A_NAME)..).unwrap_or_default();
-        self.folder.join("files").join(format!("{}-{end}", promise.digest.hex()))
+        self.folder.join("files").join(format!("{}-{end}", expected.digest.hex()))
     }
 
-    /// A promised file of the cache, if it is there and still what was promised.
-    pub(super) fn file(&self, relative: &str, promise: &Promise) -> Option<PathBuf> {
-        let path = self.path(relative, promise);
+    /// A file that has the expected digest.
+    pub(super) fn file(&self, relative: &str, expected: &ExpectedDigest) -> Option<PathBuf> {
+        let path = self.path(relative, expected);
         let file = File::open(&path).ok()?;
-        if promise.digest.algorithm.of_reader(&file).ok()? != promise.digest {
+        if expected.digest.algorithm.of_reader(&file).ok()? != expected.digest {
             return None;
         }
-        forget::wanted(&file);
+        cache_gc::touch(&file);
         Some(path)
     }
 
-    /// Removes from the cache what no run has wanted for long.
-    pub(super) fn forget_old(&self) {
+    pub(super) fn remove_old(&self) {
         for folder in ["files", "metadata"] {
-            forget::older_than(&self.folder.join(folder), LONGEST_KEPT);
+            cache_gc::remove_older_than(&self.folder.join(folder), LONGEST_KEPT);
         }
     }
 }
 
-/// Reads a file of the length that small files have.
 pub(super) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LONGEST_UNPROMISED + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LONGEST_UNPROMISED {
-        return Err(io::Error::other(format!("more than {LONGEST_UNPROMISED} bytes, which no such file has")));
+        return Err(io::Error::other(format!("exceeds the metadata limit of {LONGEST_UNPROMISED} bytes")));
     }
     Ok(bytes)
 }
 
-/// Writes a small file of the cache, whole or not at all.
+/// Writes a metadata file, whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut part = Part::open(path, Algorithm::Sha256, 0)?;
+    let mut part = PartialDownload::open(path, Algorithm::Sha256, 0)?;
     part.write(bytes)?;
     part.finish()
 }
@@ -123,12 +116,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let cache = Cache::new(folder.path().into());
         let file = |text: &str| {
-            let promise = Promise { digest: Sha256::of(text.as_bytes()).into(), size: text.len() as u64 };
-            let path = cache.path("Packages/a.rpm", &promise);
+            let expected = ExpectedDigest { digest: Sha256::of(text.as_bytes()).into(), size: text.len() as u64 };
+            let path = cache.path("Packages/a.rpm", &expected);
             write(&path, text.as_bytes()).expect("a file of the cache");
             let long_ago = SystemTime::now() - LONGEST_KEPT * 2;
             File::options().append(true).open(&path).and_then(|file| file.set_modified(long_ago)).expect("its age");
-            (promise, path)
+            (expected, path)
         };
         let ((_, forgotten), (wanted, kept)) = (file("old"), file("old, and wanted"));
         assert_eq!(cache.file("Packages/a.rpm", &wanted), Some(kept.clone()));
@@ -141,7 +134,7 @@ mod tests {
         aged(&small);
         aged(&small.with_extension("json"));
         assert!(cache.small("http://a/metalink").is_some());
-        cache.forget_old();
+        cache.remove_old();
         assert!(kept.exists() && !forgotten.exists());
         assert!(cache.small("http://a/metalink").is_some(), "it is in use");
     }

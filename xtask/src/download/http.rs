@@ -1,11 +1,12 @@
-//! One attempt to get one file from one server: time-outs, ranges, validators, what an answer means. Which servers, how
-//! often and into what is for [`super::Fetcher`].
+//! One request for one file: time-outs, ranges, validators, status. [`super::Fetcher`] decides which servers are asked, and how
+//! often.
 
 use std::io::Read;
 use std::net::ToSocketAddrs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use ureq::Agent;
 use ureq::http::header::{
@@ -14,40 +15,34 @@ use ureq::http::header::{
 use ureq::http::{HeaderMap, HeaderName, Response, StatusCode};
 use ureq::tls::{RootCerts, TlsConfig};
 
-use super::broken;
 use super::failure::{Failure, Kind, Missing};
-use super::part::Part;
-use crate::progress::Transfer;
-use crate::repo::Promise;
+use super::partial_download::PartialDownload;
+use crate::verify::digest::ExpectedDigest;
 
-/// A server that gives less, in bytes a second, is as good as silent: a package would take hours.
+/// Least throughput, in bytes a second: at less, a package would take hours.
 const SLOWEST: u64 = 1000;
 
-/// Longest wait that a server may ask for; whoever builds would rather be told that it does not work.
+/// Longest accepted `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// How many times as long as it may be silent a server may take for all of a small file, which no other one has.
+/// Time-out of a whole metadata file, as a multiple of the idle time-out.
 const SMALL_FILE: u32 = 4;
 
-/// How many redirects are followed; more are a loop.
+/// More redirects are a loop.
 const MOST_REDIRECTS: u32 = 10;
 
-/// What a server says a file's state is, to be asked by later whether it still is so.
+/// `ETag` and `Last-Modified`, for a conditional request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Validators {
     etag: Option<String>,
     last_modified: Option<String>,
 }
 
-/// A small file.
 pub(super) enum Answer {
-    /// As it was when the validators were given.
     Unchanged,
-    /// Its bytes.
     Bytes(Vec<u8>, Validators),
 }
 
-/// Asks servers.
 #[derive(Debug)]
 pub(super) struct Client {
     agent: Agent,
@@ -55,7 +50,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A server may take `timeout` to accept a connection, to begin its answer, and be silent for as long.
+    /// `timeout` is the connect, response and idle time-out.
     pub(super) fn new(timeout: Duration) -> Self {
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let agent = Agent::config_builder()
@@ -72,7 +67,7 @@ impl Client {
     }
 
     /// A file of at most `limit` bytes, unless it is as `known` says.
-    pub(super) fn small(&self, url: &str, limit: u64, known: Option<&Validators>) -> Result<Answer, Failure> {
+    pub(super) fn fetch_small(&self, url: &str, limit: u64, known: Option<&Validators>) -> Result<Answer, Failure> {
         let known = known.cloned().unwrap_or_default();
         let headers = [(IF_NONE_MATCH, known.etag), (IF_MODIFIED_SINCE, known.last_modified)];
         let mut response = self.ask(url, headers, Some(self.timeout * SMALL_FILE))?;
@@ -89,55 +84,57 @@ impl Client {
             return Err(cut_off(Failure::of(error.into()), bytes.len() as u64, announced));
         }
         if bytes.len() as u64 > limit {
-            return Err(Failure::new(Kind::Wrong, anyhow!("more than {limit} bytes, which no such file has")));
+            return Err(Failure::new(Kind::Permanent, anyhow!("response exceeds the metadata limit of {limit} bytes")));
         }
         Ok(Answer::Bytes(bytes, validators))
     }
 
     /// What is missing of `part`, after which it must be what is promised.
-    pub(super) fn rest(
+    pub(super) fn fetch_remaining(
         &self,
         url: &str,
-        promise: &Promise,
-        part: &mut Part,
-        transfer: &Transfer,
+        expected: &ExpectedDigest,
+        part: &mut PartialDownload,
+        progress: &ProgressBar,
     ) -> Result<(), Failure> {
         let begun = part.length();
-        if begun < promise.size || promise.size == 0 {
+        if begun < expected.size || expected.size == 0 {
             let range = (begun > 0).then(|| format!("bytes={begun}-"));
             let mut response = self.ask(url, [(RANGE, range)], None)?;
             if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
-                start_over(part, transfer)?;
-                return Err(Failure::new(Kind::Wrong, anyhow!("the server has fewer bytes than have arrived already")));
+                start_over(part, progress)?;
+                return Err(Failure::new(
+                    Kind::Permanent,
+                    anyhow!("the server has fewer bytes than have arrived already"),
+                ));
             }
             check_status(&response)?;
-            self.receive(&mut response, promise, part, transfer)?;
+            self.receive(&mut response, expected, part, progress)?;
         }
         let (size, digest) = (part.length(), part.digest());
-        if promise.is_kept_by(size, &digest) {
+        if expected.matches(size, &digest) {
             return Ok(());
         }
-        start_over(part, transfer)?;
-        let wrong = Failure::new(Kind::Wrong, broken(url, promise, size, &digest));
+        start_over(part, progress)?;
+        let wrong = Failure::new(Kind::Permanent, expected.mismatch(url, size, &digest));
         // What had arrived before may be what is wrong, and not what this server gives.
-        if begun > 0 { self.rest(url, promise, part, transfer) } else { Err(wrong) }
+        if begun > 0 { self.fetch_remaining(url, expected, part, progress) } else { Err(wrong) }
     }
 
-    /// Reads the body of an answer into `part`.
     fn receive(
         &self,
         response: &mut Response<ureq::Body>,
-        promise: &Promise,
-        part: &mut Part,
-        transfer: &Transfer,
+        expected: &ExpectedDigest,
+        part: &mut PartialDownload,
+        progress: &ProgressBar,
     ) -> Result<(), Failure> {
-        if part.length() > 0 && !continues(response, part.length(), promise.size)? {
-            start_over(part, transfer)?;
+        if part.length() > 0 && !continues(response, part.length(), expected.size)? {
+            start_over(part, progress)?;
         }
         let announced = response.body().content_length().map(|rest| part.length() + rest);
         // What must be wrong in the end need not be fetched.
-        if let Some(size) = announced.filter(|&size| size > promise.size) {
-            return Err(Failure::new(Kind::Wrong, broken("the file", promise, size, &promise.digest)));
+        if let Some(size) = announced.filter(|&size| size > expected.size) {
+            return Err(Failure::new(Kind::Permanent, expected.mismatch("the file", size, &expected.digest)));
         }
         let mut body = response.body_mut().as_reader();
         let mut buffer = vec![0; 1 << 16];
@@ -148,17 +145,17 @@ impl Client {
                 Ok(length) => length,
                 Err(error) => return Err(cut_off(Failure::of(error.into()), part.length(), announced)),
             };
-            if part.length() + length as u64 > promise.size {
-                start_over(part, transfer)?;
-                let size = promise.size + 1;
-                return Err(Failure::new(Kind::Wrong, broken("the file", promise, size, &promise.digest)));
+            if part.length() + length as u64 > expected.size {
+                start_over(part, progress)?;
+                let size = expected.size + 1;
+                return Err(Failure::new(Kind::Permanent, expected.mismatch("the file", size, &expected.digest)));
             }
             part.write(&buffer[..length]).map_err(Failure::here)?;
-            transfer.inc(length as u64);
+            progress.inc(length as u64);
             arrived += length as u64;
             if since.elapsed() >= self.timeout {
                 if arrived < SLOWEST * self.timeout.as_secs().max(1) {
-                    return Err(Failure::new(Kind::Passing, anyhow!("slower than {SLOWEST} bytes a second")));
+                    return Err(Failure::new(Kind::Transient, anyhow!("slower than {SLOWEST} bytes a second")));
                 }
                 (since, arrived) = (Instant::now(), 0);
             }
@@ -200,8 +197,8 @@ impl Client {
 }
 
 /// Empties `part` and takes back what its bar shows.
-fn start_over(part: &mut Part, transfer: &Transfer) -> Result<(), Failure> {
-    transfer.take_back(part.length());
+fn start_over(part: &mut PartialDownload, progress: &ProgressBar) -> Result<(), Failure> {
+    progress.dec(part.length());
     part.reset().map_err(Failure::here)
 }
 
@@ -210,26 +207,26 @@ fn cut_off(failure: Failure, arrived: u64, announced: Option<u64>) -> Failure {
     Failure { cause: failure.cause.context(format!("cut off after {arrived}{of} bytes")), ..failure }
 }
 
-/// That the answer is the file, or the asked part of it, as it is.
+/// The response is the file, or the requested range, uncompressed.
 fn check_status(response: &Response<ureq::Body>) -> Result<(), Failure> {
     let status = response.status();
     if status.is_success() {
         return match response.headers().get(CONTENT_ENCODING) {
             Some(encoding) if encoding != "identity" => {
-                Err(Failure::new(Kind::Wrong, anyhow!("the server sends it compressed, which was not asked for")))
+                Err(Failure::new(Kind::Permanent, anyhow!("the response is compressed, which was not requested")))
             }
             _ => Ok(()),
         };
     }
     if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
-        let mut failure = Failure::new(Kind::Passing, anyhow!("the server answers {status}"));
+        let mut failure = Failure::new(Kind::Transient, anyhow!("HTTP {status}"));
         failure.retry_after = retry_after(response.headers());
         return Err(failure);
     }
     if status.is_client_error() {
-        return Err(Failure::new(Kind::Missing, Missing(status.as_u16())));
+        return Err(Failure::new(Kind::Missing, Missing(status)));
     }
-    Err(Failure::new(Kind::Wrong, anyhow!("the server answers {status}")))
+    Err(Failure::new(Kind::Permanent, anyhow!("HTTP {status}")))
 }
 
 /// Seconds alone: the other form, a date, is not worth a parser.
@@ -247,5 +244,5 @@ fn continues(response: &Response<ureq::Body>, begun: u64, size: u64) -> Result<b
     if range == format!("bytes {begun}-{}/{size}", size - 1) {
         return Ok(true);
     }
-    Err(Failure::new(Kind::Wrong, anyhow!("asked for the bytes from {begun} on, the server gives {range:?}")))
+    Err(Failure::new(Kind::Permanent, anyhow!("asked for the bytes from {begun} on, the server gives {range:?}")))
 }

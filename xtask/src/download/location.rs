@@ -4,10 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
-/// A folder of this machine or a place below a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// A folder.
+pub(crate) enum Location {
     Folder(PathBuf),
     /// An http or https URL, without a slash at its end.
     Url(String),
@@ -15,33 +13,28 @@ pub enum Location {
 
 impl Location {
     /// From what a user types; the scheme in either case.
-    ///
-    /// # Errors
-    /// If it is a URL of another scheme than http and https.
-    pub fn from_user(text: &str) -> Result<Self> {
+    pub(crate) fn from_user(text: &str) -> Result<Self> {
         let Some((scheme, rest)) = text.split_once("://") else { return Ok(Self::Folder(text.into())) };
         let scheme = scheme.to_ascii_lowercase();
         ensure!(matches!(scheme.as_str(), "http" | "https"), "neither an http or https URL nor a folder");
         Ok(Self::Url(format!("{scheme}://{}", rest.trim_end_matches('/'))))
     }
 
-    /// A place that a test knows to be one.
     #[cfg(test)]
     pub(crate) fn parse(text: &str) -> Self {
         Self::from_user(text).expect("a place")
     }
 
     /// What a user would type for a file below it.
-    pub fn of(&self, relative: &str) -> String {
+    pub(crate) fn of(&self, relative: &str) -> String {
         match self {
             Self::Folder(folder) => folder.join(relative).display().to_string(),
             Self::Url(url) => format!("{url}/{relative}"),
         }
     }
 
-    /// The place below it.
     #[must_use]
-    pub fn below(&self, relative: &str) -> Self {
+    pub(crate) fn below(&self, relative: &str) -> Self {
         match self {
             Self::Folder(folder) => Self::Folder(folder.join(relative)),
             Self::Url(url) => Self::Url(format!("{url}/{relative}")),
@@ -56,7 +49,7 @@ impl Location {
     }
 
     /// What a user would type for itself.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Folder(folder) => folder.display().to_string(),
             Self::Url(url) => url.clone(),

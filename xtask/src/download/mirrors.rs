@@ -1,106 +1,93 @@
-//! Places that hold the same files, best first, and which of them have failed in this run.
+//! Locations that hold the same files, best first, and which of them have failed in this run.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::location::Location;
 
-/// Several places with the same files.
+/// Several locations with the same files, the preferred first; at least one.
 #[derive(Debug)]
-pub struct Mirrors {
-    places: Vec<Place>,
-}
+pub(crate) struct Mirrors(Vec<Location>);
 
-#[derive(Debug)]
-struct Place {
-    location: Location,
-    /// Set where it gave something wrong, so that other files are asked of others while any works.
-    failed: AtomicBool,
-}
-
-/// Servers that could not be reached, or were busy, slow or silent, in this run: for whatever they are a mirror of,
-/// others are asked first.
+/// Hosts that could not be reached or were busy, slow or silent in this run, and locations that gave wrong bytes: others are
+/// asked first.
 #[derive(Debug, Default)]
-pub(super) struct Down(Mutex<BTreeSet<String>>);
+pub(super) struct UnhealthyHosts(Mutex<BTreeSet<String>>);
 
-impl Down {
+impl UnhealthyHosts {
     fn has(&self, location: &Location) -> bool {
-        self.servers().contains(location.server())
+        let names = self.names();
+        names.contains(location.server()) || names.contains(&location.name())
     }
 
-    /// Remembers whether a server works.
-    pub(super) fn remember(&self, location: &Location, works: bool) {
-        match works {
-            true => self.servers().remove(location.server()),
-            false => self.servers().insert(location.server().to_owned()),
-        };
+    pub(super) fn add_host(&self, location: &Location) {
+        self.names().insert(location.server().to_owned());
     }
 
-    fn servers(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+    pub(super) fn add_location(&self, location: &Location) {
+        self.names().insert(location.name());
+    }
+
+    pub(super) fn remove(&self, location: &Location) {
+        let mut names = self.names();
+        names.remove(location.server());
+        names.remove(&location.name());
+    }
+
+    fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl From<Location> for Mirrors {
     fn from(location: Location) -> Self {
-        Self::new(vec![location])
+        Self(vec![location])
     }
 }
 
 impl Mirrors {
-    /// Of these places, the preferred first. There must be one.
-    pub fn new(locations: Vec<Location>) -> Self {
-        let place = |location| Place { location, failed: AtomicBool::new(false) };
-        Self { places: locations.into_iter().map(place).collect() }
+    pub(crate) fn new(locations: Vec<Location>) -> Self {
+        Self(locations)
     }
 
-    /// The preferred place, which stands for all of them in messages.
-    pub fn first(&self) -> &Location {
-        &self.places[0].location
+    /// The preferred location, which stands for all of them in messages.
+    pub(crate) fn first(&self) -> &Location {
+        &self.0[0]
     }
 
-    /// Where one is.
-    pub(super) fn location(&self, index: usize) -> &Location {
-        &self.places[index].location
-    }
-
-    /// Which to ask next: the first that has neither been tried for this file nor failed for another; else the first
-    /// that has not been tried.
-    pub(super) fn next(&self, tried: &[usize], down: &Down) -> Option<usize> {
-        let untried = || (0..self.places.len()).filter(|index| !tried.contains(index));
-        let works = |place: &Place| !place.failed.load(Ordering::Relaxed) && !down.has(&place.location);
-        untried().find(|&index| works(&self.places[index])).or_else(|| untried().next())
-    }
-
-    /// Remembers whether one works.
-    pub(super) fn remember(&self, index: usize, works: bool) {
-        self.places[index].failed.store(!works, Ordering::Relaxed);
+    /// Which to ask next: the first healthy one that has not been tried, else the first that has not been tried.
+    pub(super) fn next(&self, tried: &[&Location], unhealthy: &UnhealthyHosts) -> Option<&Location> {
+        let untried = || self.0.iter().filter(|location| !tried.contains(location));
+        untried().find(|location| !unhealthy.has(location)).or_else(|| untried().next())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Down, Location, Mirrors};
+    use super::{Location, Mirrors, UnhealthyHosts};
 
     #[test]
     fn those_that_failed_come_last() {
-        let (down, places) = (Down::default(), ["http://a/x", "http://b/x", "http://c/x"].map(Location::parse));
-        let mirrors = Mirrors::new(places.clone().into());
-        assert_eq!(mirrors.next(&[], &down), Some(0));
-        mirrors.remember(0, false);
-        assert_eq!(mirrors.next(&[], &down), Some(1));
-        assert_eq!(mirrors.next(&[1], &down), Some(2));
-        assert_eq!(mirrors.next(&[1, 2], &down), Some(0));
-        assert_eq!(mirrors.next(&[1, 2, 0], &down), None);
-        mirrors.remember(0, true);
-        assert_eq!(mirrors.next(&[], &down), Some(0));
+        let unhealthy = UnhealthyHosts::default();
+        let locations = ["http://a/x", "http://b/x", "http://c/x"].map(Location::parse);
+        let [a, b, c] = &locations;
+        let mirrors = Mirrors::new(locations.to_vec());
+        assert_eq!(mirrors.next(&[], &unhealthy), Some(a));
+        unhealthy.add_location(a);
+        assert_eq!(mirrors.next(&[], &unhealthy), Some(b));
+        assert_eq!(mirrors.next(&[b], &unhealthy), Some(c));
+        assert_eq!(mirrors.next(&[b, c], &unhealthy), Some(a));
+        assert_eq!(mirrors.next(&[b, c, a], &unhealthy), None);
+        let elsewhere = Mirrors::from(Location::parse("http://a/y"));
+        assert!(!unhealthy.has(elsewhere.first()), "another location of the same host");
+        unhealthy.remove(a);
+        assert_eq!(mirrors.next(&[], &unhealthy), Some(a));
 
-        // A server that is down is so for all that it has.
-        down.remember(&Location::parse("http://a/y"), false);
-        assert_eq!(mirrors.next(&[], &down), Some(1));
-        assert_eq!(mirrors.next(&[1, 2], &down), Some(0));
-        down.remember(&places[0], true);
-        assert_eq!(mirrors.next(&[], &down), Some(0));
+        // A host that does not answer is unhealthy for everything that it has.
+        unhealthy.add_host(elsewhere.first());
+        assert_eq!(mirrors.next(&[], &unhealthy), Some(b));
+        assert_eq!(mirrors.next(&[b, c], &unhealthy), Some(a));
+        unhealthy.remove(a);
+        assert_eq!(mirrors.next(&[], &unhealthy), Some(a));
     }
 }

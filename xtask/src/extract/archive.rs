@@ -21,7 +21,6 @@ const END: &str = "TRAILER!!!";
 /// Longest accepted name, in bytes: `PATH_MAX`.
 const LONGEST_NAME: usize = 4096;
 
-/// Reads an archive's members one after the other.
 pub(super) struct Archive<R> {
     inner: R,
     files: Vec<Listed>,

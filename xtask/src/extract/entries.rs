@@ -11,8 +11,8 @@ use rpm::PackageMetadata;
 
 use super::archive::Archive;
 use super::listing::{Listed, files};
-use crate::decompress::{self, decompress};
-use crate::rpm_layout;
+use crate::extract::decompress::{self, decompress};
+use crate::verify::rpm_header_bounds;
 
 /// What a compressed payload may ask for: `xz -9` needs 65 MiB; zstd at Fedora's level 19 has a window of 8 MiB, and 32 MiB
 /// are let pass.
@@ -35,7 +35,7 @@ pub struct Limits {
 impl Limits {
     /// For real packages. Those of emulators list some 40 files, Fedora's package of keys some hundreds; all emulators of
     /// Fedora 44 together have 170 MiB.
-    pub const PACKAGE: Self = Self { files: 2048, unpacked: 1 << 30 };
+    pub(crate) const PACKAGE: Self = Self { files: 2048, unpacked: 1 << 30 };
 }
 
 /// Calls `each` for all that the archive of a package holds and its header knows, with its content. What is left of a
@@ -49,7 +49,7 @@ pub fn entries(
     limits: Limits,
     each: impl FnMut(&Listed, &mut dyn Read) -> Result<()>,
 ) -> Result<()> {
-    let Some(headers) = rpm_layout::headers(&mut package, length)? else { bail!("it is not an RPM package") };
+    let Some(headers) = rpm_header_bounds::headers(&mut package, length)? else { bail!("it is not an RPM package") };
     let header = PackageMetadata::parse(&mut headers.as_slice()).map_err(|_| anyhow!("its header is damaged"))?;
     unpack(&header, package, limits, each).map(drop)
 }

@@ -5,17 +5,15 @@ use std::collections::HashMap;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rpm::{FileFlags, FileMode, FileType, Header, IndexTag, PackageMetadata};
 
-use crate::digest::Algorithm;
+use crate::verify::digest::Algorithm;
 
 /// A file as the package's header describes it.
 #[derive(Debug)]
 pub struct Listed {
     /// Its absolute path, as the package says: nothing is to be written under that name.
-    pub path: String,
-    /// What it is.
-    pub kind: Kind,
-    /// Its length in bytes.
-    pub size: u64,
+    pub(crate) path: String,
+    pub(crate) kind: Kind,
+    pub(crate) size: u64,
     /// What its content must be; directories and links have none.
     pub(super) digest: Option<FileDigest>,
     /// How many bytes of it are in an archive that does not say so itself.
@@ -24,12 +22,9 @@ pub struct Listed {
     pub(super) is_ghost: bool,
 }
 
-/// What a file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A plain file with a content of its own.
+pub(crate) enum Kind {
     File,
-    /// A symbolic link to this.
     Link(String),
     /// Anything else; a hard link whose content comes with another name, too.
     Other,
@@ -39,7 +34,6 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileDigest {
     pub(super) kind: DigestKind,
-    /// Hexadecimal digits.
     pub(super) digits: String,
 }
 
@@ -47,7 +41,6 @@ pub(super) struct FileDigest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DigestKind {
     Known(Algorithm),
-    /// One that is not taken.
     Other(u32),
 }
 
@@ -61,7 +54,6 @@ impl DigestKind {
         }
     }
 
-    /// As people call it.
     pub(super) fn name(self) -> String {
         match self {
             Self::Known(algorithm) => algorithm.to_string(),
@@ -76,9 +68,6 @@ impl DigestKind {
     }
 
     /// What computes it.
-    ///
-    /// # Errors
-    /// If it can be forged, or is of a kind that no package here has.
     pub(super) fn algorithm(self) -> Result<Algorithm> {
         match self {
             Self::Known(algorithm) => Ok(algorithm),
@@ -90,9 +79,6 @@ impl DigestKind {
 }
 
 /// The files that a header lists, in its order.
-///
-/// # Errors
-/// If it is damaged, or lists more than `most`.
 pub(super) fn files(metadata: &PackageMetadata, most: usize) -> Result<Vec<Listed>> {
     let header = &metadata.header;
     let names = texts(header, IndexTag::RPMTAG_BASENAMES)?.unwrap_or_default();

@@ -2,16 +2,14 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Sha256;
-use crate::parallel;
-use crate::verify::Proof;
+use crate::system::parallel;
+use crate::verify::VerifiedPackage;
+use crate::verify::digest::Sha256;
 
-/// Name of the record inside the folder.
 const RECORD: &str = "record.json";
 
 /// What the folder holds, and what it was made from.
@@ -19,62 +17,49 @@ const RECORD: &str = "record.json";
 pub struct Record {
     /// Digest of all that decided its content.
     pub(super) key: Sha256,
-    /// The packages, sorted by name.
-    pub packages: Vec<Proof>,
-    /// The emulators, sorted by target.
-    pub emulators: Vec<EmulatorRecord>,
-    /// The conf files, sorted by path.
-    pub confs: Vec<TextRecord>,
-    /// The licence texts, sorted by path.
-    pub licences: Vec<TextRecord>,
+    pub(crate) packages: Vec<VerifiedPackage>,
+    pub(crate) emulators: Vec<EmulatorRecord>,
+    pub(crate) confs: Vec<TextRecord>,
+    pub(crate) licenses: Vec<TextRecord>,
 }
 
 /// One emulator in the folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EmulatorRecord {
     /// QEMU's name of its target.
-    pub target: String,
+    pub(crate) target: String,
     /// Path below the folder.
-    pub path: String,
-    /// Length in bytes.
-    pub size: u64,
-    /// Digest of its content.
-    pub sha256: Sha256,
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    pub(crate) sha256: Sha256,
     /// GNU build id, in hexadecimal digits.
-    pub build_id: Option<String>,
+    pub(crate) build_id: Option<String>,
     /// Which of [`Record::packages`] it comes from.
-    pub nevra: String,
+    pub(crate) nevra: String,
 }
 
-/// One conf file or licence text in the folder.
+/// One conf file or license file in the folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TextRecord {
-    /// Path below the folder.
-    pub path: String,
-    /// Length in bytes.
-    pub size: u64,
-    /// Digest of its content.
-    pub sha256: Sha256,
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    pub(crate) sha256: Sha256,
 }
 
 /// A folder of extracted files.
 #[derive(Debug)]
 pub struct Stage {
-    /// The folder.
-    pub dir: PathBuf,
-    /// What is in it.
-    pub record: Record,
+    pub(crate) dir: PathBuf,
+    pub(crate) record: Record,
 }
 
 impl Record {
-    /// That of a folder which was made here.
     pub(super) fn read(dir: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(dir.join(RECORD)).ok()?).ok()
     }
 
     /// Whether a folder was made here, by this or another version of this program.
     pub(super) fn is_in(dir: &Path) -> bool {
-        /// What records of all versions have.
         #[derive(Deserialize)]
         struct Any {
             #[serde(rename = "key")]
@@ -84,7 +69,6 @@ impl Record {
         record.is_some_and(|record| serde_json::from_slice::<Any>(&record).is_ok())
     }
 
-    /// Writes it into its folder.
     pub(super) fn write(&self, dir: &Path) -> Result<()> {
         let context = "writing the record of extracted files";
         fs::write(dir.join(RECORD), serde_json::to_vec_pretty(self).context(context)?).context(context)
@@ -93,20 +77,19 @@ impl Record {
     /// Whether all that is recorded is there, byte for byte.
     pub(super) fn is_whole(&self, dir: &Path) -> bool {
         let emulators = self.emulators.iter().map(|emulator| (&emulator.path, emulator.size, &emulator.sha256));
-        let texts = self.confs.iter().chain(&self.licences).map(|text| (&text.path, text.size, &text.sha256));
+        let texts = self.confs.iter().chain(&self.licenses).map(|text| (&text.path, text.size, &text.sha256));
         let files: Vec<_> = emulators.chain(texts).collect();
-        let workers = thread::available_parallelism().map_or(1, usize::from);
         let check = |&(path, size, sha256): &(&String, u64, &Sha256)| {
             let file = File::open(dir.join(path))?;
             ensure!(file.metadata()?.len() == size && Sha256::of_reader(file)? == *sha256, "{path} has changed");
             Ok(())
         };
-        parallel::each(&files, workers, check).is_ok()
+        parallel::each(&files, parallel::processors(), check).is_ok()
     }
 
     /// Fingerprints of the keys whose signatures were good.
-    pub fn signers(&self) -> Vec<&str> {
-        let mut signers: Vec<_> = self.packages.iter().filter_map(|proof| proof.signer.as_deref()).collect();
+    pub(crate) fn signers(&self) -> Vec<&str> {
+        let mut signers: Vec<_> = self.packages.iter().filter_map(|verified| verified.signer.as_deref()).collect();
         signers.sort_unstable();
         signers.dedup();
         signers
@@ -115,10 +98,7 @@ impl Record {
 
 impl TextRecord {
     /// Its content, proven once more.
-    ///
-    /// # Errors
-    /// If it cannot be read, or is no longer what was extracted into `dir`.
-    pub fn read(&self, dir: &Path) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self, dir: &Path) -> Result<Vec<u8>> {
         let path = dir.join(&self.path);
         let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         ensure!(Sha256::of(&bytes) == self.sha256, "{} has changed since it was extracted; run again", path.display());
@@ -127,8 +107,7 @@ impl TextRecord {
 }
 
 impl Stage {
-    /// The package that an emulator comes from.
-    pub fn proof_of(&self, emulator: &EmulatorRecord) -> Option<&Proof> {
-        self.record.packages.iter().find(|proof| proof.nevra == emulator.nevra)
+    pub(crate) fn package_of(&self, emulator: &EmulatorRecord) -> Option<&VerifiedPackage> {
+        self.record.packages.iter().find(|verified| verified.nevra == emulator.nevra)
     }
 }

@@ -9,12 +9,11 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::spec::{Annotations, Descriptor};
-use crate::digest::{Hasher, Sha256};
+use crate::verify::digest::{BUFFER, Hashed, Hashing, Sha256};
 
 /// Where they are below a layout.
 pub(super) const FOLDER: &str = "blobs/sha256";
 
-/// The folder of a layout in the making.
 pub(super) struct Blobs {
     pub(super) folder: PathBuf,
     unnamed: AtomicUsize,
@@ -27,7 +26,6 @@ impl Blobs {
         Ok(Self { folder, unnamed: AtomicUsize::new(0) })
     }
 
-    /// Keeps bytes.
     pub(super) fn bytes(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor> {
         let digest = Sha256::of(bytes);
         let path = self.folder.join(digest.to_string());
@@ -35,45 +33,38 @@ impl Blobs {
         Ok(descriptor(media_type, &digest, bytes.len() as u64))
     }
 
-    /// Keeps a value as JSON.
     pub(super) fn json(&self, media_type: &str, value: &impl Serialize) -> Result<Descriptor> {
         self.bytes(media_type, &serde_json::to_vec(value).context("writing JSON")?)
     }
 
-    /// Keeps what is written to a [`Blob`].
-    pub(super) fn begin(&self) -> Result<Blob> {
+    /// Starts a blob that is written piece by piece.
+    pub(super) fn create(&self) -> Result<Blob> {
         let number = self.unnamed.fetch_add(1, Ordering::Relaxed);
         let path = self.folder.join(format!("unnamed-{number}"));
         let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
-        Ok(Blob { file: BufWriter::with_capacity(1 << 18, file), path, hasher: Hasher::default(), size: 0 })
+        Ok(Blob { file: Hashing::sha256(BufWriter::with_capacity(BUFFER, file)), path })
     }
 }
 
-/// A blob in the making.
 pub(super) struct Blob {
     path: PathBuf,
-    file: BufWriter<File>,
-    hasher: Hasher,
-    size: u64,
+    file: Hashing<BufWriter<File>>,
 }
 
 impl Blob {
-    /// Gives it its name.
-    pub(super) fn finish(mut self, media_type: &str) -> Result<Descriptor> {
+    /// Renames it to its digest.
+    pub(super) fn finish(self, media_type: &str) -> Result<Descriptor> {
         let context = || format!("writing {}", self.path.display());
-        self.file.flush().with_context(context)?;
-        let digest = self.hasher.finish();
-        fs::rename(&self.path, self.path.with_file_name(digest.to_string())).with_context(context)?;
-        Ok(descriptor(media_type, &digest, self.size))
+        let (mut file, Hashed { size, sha256, .. }) = self.file.finish();
+        file.flush().with_context(context)?;
+        fs::rename(&self.path, self.path.with_file_name(sha256.to_string())).with_context(context)?;
+        Ok(descriptor(media_type, &sha256, size))
     }
 }
 
 impl Write for Blob {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..length]);
-        self.size += length as u64;
-        Ok(length)
+        self.file.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -91,7 +82,6 @@ fn descriptor(media_type: &str, digest: &Sha256, size: u64) -> Descriptor {
     }
 }
 
-/// Path of a blob below its layout.
 pub(super) fn path(descriptor: &Descriptor) -> String {
     descriptor.digest.replacen("sha256:", &format!("{FOLDER}/"), 1)
 }

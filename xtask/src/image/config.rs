@@ -6,33 +6,27 @@ use chrono::{DateTime, SecondsFormat};
 use super::contents::Contents;
 use super::layer::Layer;
 use super::spec::{Annotations, Config, History, Platform, RootFs, Settings};
-use crate::host::Host;
+use crate::system::host::Host;
 
-/// Licences of all that is in it, as in the Containerfile.
-const LICENCES: &str = "(MIT OR Apache-2.0) AND GPL-2.0-only AND LGPL-2.1-or-later";
+/// Licenses of all that is in it, as in the Containerfile.
+const LICENSES: &str = "(MIT OR Apache-2.0) AND GPL-2.0-only AND LGPL-2.1-or-later";
 
-/// What the layers hold.
-const LAYERS: [&str; 2] = ["QEMU's emulators", "registrar, licence texts, packages, SBOM"];
+const LAYERS: [&str; 2] = ["QEMU's emulators", "registrar, license files, packages, SBOM"];
 
 /// As tonistiigi/binfmt's published image has it, for those who call this one by its command line. As in the Containerfile.
 const ENVIRONMENT: [&str; 1] = ["QEMU_PRESERVE_ARGV0=1"];
 
-/// What is known of the whole, whatever the host.
 pub(super) struct ImageMetadata {
     /// `QEMUVERSION-RELEASE`, after the targets where these are not all.
     pub(super) tag: String,
 }
 
 impl ImageMetadata {
-    /// What is said of an image: its labels, and the annotations of its manifests.
-    ///
-    /// # Errors
-    /// If its time is none that can be written.
     pub(super) fn labels(&self, contents: &Contents) -> Result<Annotations> {
         let mut labels: Annotations = [
             ("title", "registrar"),
             ("description", "Registers QEMU's user-mode emulators with binfmt_misc"),
-            ("licenses", LICENCES),
+            ("licenses", LICENSES),
             ("version", &contents.version),
             ("base.name", "scratch"),
             ("created", &time(contents.created)?),
@@ -50,10 +44,6 @@ impl ImageMetadata {
     }
 }
 
-/// The configuration of one host's image.
-///
-/// # Errors
-/// If its time is none that can be written.
 pub(super) fn config(contents: &Contents, metadata: &ImageMetadata, layers: &[Layer]) -> Result<Config> {
     let created = time(contents.created)?;
     let Platform { architecture, os } = platform(contents.host);

@@ -10,29 +10,25 @@ use chrono::DateTime;
 
 use super::layer::{Item, Kind};
 use super::order;
-use crate::digest::Sha256;
-use crate::host::Host;
-use crate::rootfs::{ALIAS_HARDLINKS, REGISTRAR, ROOTFS, SBOM, is_program};
-use crate::sbom::spdx::{Algorithm, Document};
-use crate::sbom::{self, ROOT};
+use crate::build::rootfs::{ALIAS_HARDLINKS, REGISTRAR, ROOTFS, SBOM, is_program};
+use crate::build::sbom::spdx::{Algorithm, Document};
+use crate::build::sbom::{self, ROOT};
+use crate::system::host::Host;
+use crate::verify::digest::Sha256;
 
-/// Where the SBOM is inside.
 const SBOM_INSIDE: &str = "usr/share/doc/registrar/sbom.spdx.json";
 
-/// All that an image of one host is made of.
 pub(super) struct Contents {
     pub(super) host: Host,
     /// QEMU's version.
-    pub(super) version: String,
+    pub version: String,
     /// Where the emulators come from, in words.
-    pub(super) origin: String,
+    pub origin: String,
     /// The commit that `registrar` was compiled from, if it is known.
     pub(super) revision: Option<String>,
     /// The time of everything, in seconds since 1970.
-    pub(super) created: u64,
-    /// QEMU's names of the emulators' targets, sorted.
+    pub created: u64,
     pub(super) targets: Vec<String>,
-    /// The SBOM, byte by byte.
     pub(super) sbom: Vec<u8>,
     /// Emulators, which change seldom and are the bulk; then all the rest.
     pub(super) layers: [Vec<Item>; 2],
@@ -41,9 +37,6 @@ pub(super) struct Contents {
 impl Contents {
     /// Reads what is in `dist/HOST`; `command` is what makes it. The caller holds the lock of that folder until all of it
     /// is written.
-    ///
-    /// # Errors
-    /// If it is not there, or its description cannot be read.
     pub(super) fn read(dist: &Path, host: Host, command: &str) -> Result<Self> {
         let folder = dist.join(host.name);
         let path = folder.join(SBOM);
@@ -68,7 +61,6 @@ impl Contents {
     }
 }
 
-/// Whose emulators are there.
 fn targets(document: &Document) -> Vec<String> {
     let files = document.files.iter().map(|file| file.file_name.trim_start_matches("./"));
     let mut targets: Vec<_> = files.filter_map(target).map(str::to_owned).collect();
@@ -76,7 +68,6 @@ fn targets(document: &Document) -> Vec<String> {
     targets
 }
 
-/// Whose emulator a file is.
 fn target(path: &str) -> Option<&str> {
     path.strip_prefix("usr/bin/qemu-")?.strip_suffix("-static")
 }
@@ -141,6 +132,6 @@ fn add(items: &mut Vec<Item>, folders: &mut Vec<String>, path: String, kind: Kin
 }
 
 /// Where a build of some targets only is looked for: beside that of all.
-pub(super) fn dist(dist: &Path, targets: &[String]) -> PathBuf {
+pub(crate) fn dist(dist: &Path, targets: &[String]) -> PathBuf {
     if targets.is_empty() { dist.to_owned() } else { dist.join(format!("only-{}", targets.join("-"))) }
 }

@@ -12,9 +12,8 @@ use super::compress::Compression;
 use super::out;
 use crate::system;
 
-/// A container engine that loads images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Engine {
+pub(crate) enum Engine {
     /// Docker, also another engine that its client speaks to.
     Docker,
     /// podman, of this user.
@@ -37,10 +36,6 @@ impl Engine {
         }
     }
 
-    /// That it can be reached.
-    ///
-    /// # Errors
-    /// If it is not installed, or does not answer; with what its client says.
     pub(crate) fn check(self) -> Result<()> {
         let program = self.program();
         ensure!(
@@ -62,10 +57,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Loads a layout.
-    ///
-    /// # Errors
-    /// If the engine does not take it, with what its client says, or the layout cannot be read.
     pub(super) fn load(self, layout: &Path, time: u64) -> Result<()> {
         let program = self.program();
         let mut load = system::command(program);
@@ -100,7 +91,6 @@ fn pipe(command: &mut Command, write: impl FnOnce(&mut dyn io::Write) -> Result<
     written
 }
 
-/// The last line that says something.
 fn last_line(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it says nothing").trim_end_matches('.').into()

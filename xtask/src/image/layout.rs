@@ -20,20 +20,18 @@ use super::layer::{self, Layer};
 use super::spec::{
     Annotations, CONFIG, Config, Descriptor, DockerImage, EMPTY, INDEX, Index, MANIFEST, Manifest, Platform,
 };
-use crate::parallel;
-use crate::rootfs::SBOM;
+use crate::build::rootfs::SBOM;
+use crate::system::parallel;
 
 /// What says that a layout was made here.
 pub(super) const MADE_BY: (&str, &str) = ("registrar.made-by", "cargo xtask image");
 
-/// Media type of an SBOM.
 const SPDX: &str = "application/spdx+json";
 
 /// Marks a manifest of zstd layers, for engines that prefer them. skopeo 1.22 sets it in each index that it copies (`--all`)
 /// where it is missing, and so would change the index's digest; skopeo 1.9 leaves it as it is.
 const IS_ZSTD: (&str, &str) = ("io.github.containers.compression.zstd", "true");
 
-/// One host's image with its layers in one compression.
 pub(super) struct Image {
     pub(super) compression: Compression,
     pub(super) layers: Vec<Layer>,
@@ -41,19 +39,13 @@ pub(super) struct Image {
     manifest: Descriptor,
 }
 
-/// All that was made.
 pub(super) struct Layout {
-    /// The index over all images.
     pub(super) index: Descriptor,
-    /// The images of each host, in the order of the hosts.
     pub(super) images: Vec<Vec<Image>>,
 }
 
 /// Writes a layout into a folder. `name` and the tag are what engines may call the image; `sboms` says whether `index.json`
 /// leads to the SBOMs too.
-///
-/// # Errors
-/// If a file of the contents is not as recorded, or something cannot be read or written.
 pub(super) fn write(
     folder: &Path,
     contents: &[Contents],
@@ -110,7 +102,6 @@ pub(super) fn write(
     Ok(Layout { index, images })
 }
 
-/// One host's image in one compression.
 fn image(contents: &Contents, compression: Compression, metadata: &ImageMetadata, blobs: &Blobs) -> Result<Image> {
     let layers = contents.layers.iter().map(|items| layer::write(items, contents.created, compression, blobs));
     let layers: Vec<Layer> = layers.collect::<Result<_>>()?;
@@ -157,9 +148,6 @@ fn sbom_manifest(
 }
 
 /// Adds what `docker load` reads: the first image of the only host.
-///
-/// # Errors
-/// If it cannot be written.
 pub(super) fn add_docker(folder: &Path, layout: &Layout, name: &str, metadata: &ImageMetadata) -> Result<()> {
     let image = layout.images.first().and_then(|images| images.first()).context("no image")?;
     let image = DockerImage {

@@ -5,7 +5,6 @@
 //! neighbours have the most. It makes the layer 6 % smaller than the alphabet does (zstd 1: 31.5 MB instead of 33.5), by
 //! family 2 to 3 %. What is alike follows from QEMU's source, so the order holds for other versions.
 
-/// QEMU's names of targets.
 const ORDER: [&str; 35] = [
     "riscv32",
     "riscv64",

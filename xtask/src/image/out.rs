@@ -3,59 +3,43 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use tar::{Builder, EntryType, Header};
+use tar::{Builder, EntryType};
 
 use super::blobs::FOLDER;
+use super::layer::tar_header;
 use super::layout::MADE_BY;
 use super::spec::Index;
-use crate::partial::{self, Partial};
+use crate::workspace::atomic_dir::{self, StagedDir};
 
-/// An image on its way to its place.
-pub(super) struct OutputPath<'a> {
-    path: &'a Path,
-    /// Beside a file, where its parts are made; else the same path.
-    folder: PathBuf,
+/// Has `make` write a layout and puts it at `path`; `time` is that of an archive's files. The caller holds the lock of the
+/// folder `locked`.
+pub(super) fn write<T>(path: &Path, time: u64, locked: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    // A second `flock` of the same folder would wait for this process itself.
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let is_locked = parent.canonicalize().ok() == locked.canonicalize().ok();
+    let _lock = if is_locked { None } else { Some(atomic_dir::lock(path)?) };
+    if !is_archive(path) {
+        let staged = StagedDir::create(path, is_ours)?;
+        let made = make(staged.path())?;
+        staged.commit()?;
+        return Ok(made);
+    }
+    check_file(path)?;
+    let folder = path.with_extension("layout");
+    let staged = StagedDir::create(&folder, |_| false)?;
+    let made = make(staged.path())?;
+    let archive = staged.path().join("archive.tar");
+    let context = || format!("writing {}", archive.display());
+    pack(staged.path(), time, File::create(&archive).with_context(context)?).with_context(context)?;
+    fs::rename(&archive, path).with_context(|| format!("writing {}", path.display()))?;
+    Ok(made)
 }
 
-impl<'a> OutputPath<'a> {
-    /// For a path that the user has named.
-    pub(super) fn new(path: &'a Path) -> Self {
-        let folder = if is_file(path) { path.with_extension("layout") } else { path.into() };
-        Self { path, folder }
-    }
-
-    /// Has `make` write a layout and puts it in place; `time` is that of an archive's files. What is in the folder `locked`
-    /// nobody else changes.
-    ///
-    /// # Errors
-    /// If something is there that was not made here, or it cannot be written. Nothing has changed then.
-    pub(super) fn write<T>(&self, time: u64, locked: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
-        // A second lock on the same folder would be waited for until the end of this process.
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let is_locked = parent.canonicalize().ok() == locked.canonicalize().ok();
-        let _lock = if is_locked { None } else { Some(partial::lock(self.path)?) };
-        if !is_file(self.path) {
-            let partial = Partial::begin(&self.folder, is_ours)?;
-            let made = make(partial.path())?;
-            partial.finish()?;
-            return Ok(made);
-        }
-        check_file(self.path)?;
-        let partial = Partial::begin(&self.folder, |_| false)?;
-        let made = make(partial.path())?;
-        let archive = partial.path().join("archive.tar");
-        let context = || format!("writing {}", archive.display());
-        pack(partial.path(), time, File::create(&archive).with_context(context)?).with_context(context)?;
-        fs::rename(&archive, self.path).with_context(|| format!("writing {}", self.path.display()))?;
-        Ok(made)
-    }
-}
-
-/// Whether a path is to be a file.
-pub(super) fn is_file(path: &Path) -> bool {
+/// A path that ends in `.tar` is an archive, any other a folder.
+pub(crate) fn is_archive(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "tar")
 }
 
@@ -81,29 +65,17 @@ fn check_file(path: &Path) -> Result<()> {
 const NAMES: [&str; 3] = ["oci-layout", "index.json", "manifest.json"];
 
 /// Writes an archive of a layout, the same for the same layout; `time` is that of its files.
-///
-/// # Errors
-/// If the layout cannot be read, or nothing be written.
 pub(super) fn pack<W: Write>(folder: &Path, time: u64, sink: W) -> Result<()> {
     let mut builder = Builder::new(sink);
-    let header = |size: u64, mode: u32| {
-        let mut header = Header::new_ustar();
-        header.set_mtime(time);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mode(mode);
-        header.set_size(size);
-        header
-    };
     let add = |builder: &mut Builder<W>, name: &str| -> Result<()> {
         let file = File::open(folder.join(name))?;
-        Ok(builder.append_data(&mut header(file.metadata()?.len(), 0o644), name, file)?)
+        Ok(builder.append_data(&mut tar_header(time, file.metadata()?.len(), 0o644), name, file)?)
     };
     for name in NAMES.into_iter().filter(|name| folder.join(name).exists()) {
         add(&mut builder, name)?;
     }
     for (at, _) in format!("{FOLDER}/").match_indices('/') {
-        let mut header = header(0, 0o755);
+        let mut header = tar_header(time, 0, 0o755);
         header.set_entry_type(EntryType::Directory);
         builder.append_data(&mut header, &FOLDER[..at], std::io::empty())?;
     }

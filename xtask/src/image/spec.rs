@@ -8,16 +8,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Text by key, sorted.
-pub type Annotations = BTreeMap<String, String>;
+pub(crate) type Annotations = BTreeMap<String, String>;
 
-/// Media type of an index.
-pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// Media type of a manifest.
-pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// Media type of a configuration.
-pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-/// Media type of the configuration of what is no image: `{}`.
-pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub(crate) const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
 /// What leads to a blob. The format has `artifactType` too, which is left out: the manifest says it, and skopeo 1.9 drops it
 /// from an index that it copies, which is another one then.
@@ -30,122 +26,96 @@ pub struct Descriptor {
     pub digest: String,
     /// Its length in bytes.
     pub size: u64,
-    /// What is said of it.
     #[serde(default, skip_serializing_if = "Annotations::is_empty")]
-    pub annotations: Annotations,
-    /// The machine that it is for.
+    pub(crate) annotations: Annotations,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Platform>,
+    pub(crate) platform: Option<Platform>,
 }
 
-/// A machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Platform {
+pub(crate) struct Platform {
     /// In Go's terms: `amd64`.
-    pub architecture: String,
-    /// `linux`.
-    pub os: String,
+    pub(crate) architecture: String,
+    pub(crate) os: String,
 }
 
 /// What an index leads to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
-    /// 2.
-    pub schema_version: u32,
-    /// [`INDEX`].
-    pub media_type: String,
+    pub(crate) schema_version: u32,
+    pub(crate) media_type: String,
     /// Manifests, or other indexes.
     pub manifests: Vec<Descriptor>,
-    /// What is said of it.
     #[serde(default, skip_serializing_if = "Annotations::is_empty")]
-    pub annotations: Annotations,
+    pub(crate) annotations: Annotations,
 }
 
 /// What an image, or something that belongs to one, is made of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
-    /// 2.
-    pub schema_version: u32,
+    pub(crate) schema_version: u32,
     /// [`MANIFEST`].
-    pub media_type: String,
+    pub(crate) media_type: String,
     /// What it is, where it is no image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub artifact_type: Option<String>,
+    pub(crate) artifact_type: Option<String>,
     /// The configuration.
     pub config: Descriptor,
     /// The layers, the lowest first.
     pub layers: Vec<Descriptor>,
     /// The manifest of what it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<Descriptor>,
-    /// What is said of it.
+    pub(crate) subject: Option<Descriptor>,
     #[serde(default, skip_serializing_if = "Annotations::is_empty")]
-    pub annotations: Annotations,
+    pub(crate) annotations: Annotations,
 }
 
-/// How an image is run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Config {
+pub(crate) struct Config {
     /// When it was made: `2026-11-23T17:36:27Z`.
-    pub created: String,
-    /// In Go's terms: `amd64`.
-    pub architecture: String,
-    /// `linux`.
-    pub os: String,
-    /// What is run.
-    pub config: Settings,
-    /// Its layers.
-    pub rootfs: RootFs,
-    /// A line for each layer.
-    pub history: Vec<History>,
+    pub(crate) created: String,
+    pub(crate) architecture: String,
+    pub(crate) os: String,
+    pub(crate) config: Settings,
+    pub(crate) rootfs: RootFs,
+    pub(crate) history: Vec<History>,
 }
 
-/// What is run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Settings {
-    /// The program.
-    pub entrypoint: Vec<String>,
-    /// `NAME=VALUE`.
+pub(crate) struct Settings {
+    pub(crate) entrypoint: Vec<String>,
     #[serde(rename = "Env")]
-    pub environment: Vec<String>,
-    /// Where it begins.
-    pub working_dir: String,
-    /// What is said of the image.
-    pub labels: Annotations,
+    pub(crate) environment: Vec<String>,
+    pub(crate) working_dir: String,
+    pub(crate) labels: Annotations,
 }
 
 /// Layers as they are before compression.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RootFs {
-    /// `layers`.
+pub(crate) struct RootFs {
     #[serde(rename = "type")]
-    pub kind: String,
+    pub(crate) kind: String,
     /// Digests of their archives, the lowest first.
-    pub diff_ids: Vec<String>,
+    pub(crate) diff_ids: Vec<String>,
 }
 
 /// How a layer was made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct History {
-    /// When.
-    pub created: String,
-    /// By what.
-    pub created_by: String,
-    /// What is in it.
-    pub comment: String,
+pub(crate) struct History {
+    pub(crate) created: String,
+    pub(crate) created_by: String,
+    pub(crate) comment: String,
 }
 
 /// What `docker load` reads, of each image in an archive.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct DockerImage {
-    /// Path of its configuration.
-    pub config: String,
-    /// Names that it gets.
-    pub repo_tags: Vec<String>,
+pub(crate) struct DockerImage {
+    pub(crate) config: String,
+    pub(crate) repo_tags: Vec<String>,
     /// Paths of its layers, the lowest first.
-    pub layers: Vec<String>,
+    pub(crate) layers: Vec<String>,
 }

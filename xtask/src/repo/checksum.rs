@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use crate::digest::{Algorithm, Digest};
 use crate::output::quoted;
+use crate::verify::digest::{Algorithm, Digest};
 
-/// What has been read so far.
 #[derive(Debug, Default)]
 pub(super) struct Checksum {
     found: BTreeMap<Algorithm, Digest>,
@@ -17,9 +16,6 @@ pub(super) struct Checksum {
 
 impl Checksum {
     /// Takes the text of an element whose attribute `type` is `kind`.
-    ///
-    /// # Errors
-    /// If it is damaged, or the second of its kind: which one other tools would take is not known.
     pub(super) fn take(&mut self, kind: Option<&str>, text: &str) -> Result<()> {
         let kind = kind.unwrap_or_default();
         let Some(algorithm) = Algorithm::from_metadata(kind) else {
@@ -31,7 +27,6 @@ impl Checksum {
         Ok(())
     }
 
-    /// The strongest.
     pub(super) fn strongest(&mut self) -> Option<Digest> {
         self.found.pop_last().map(|(_, digest)| digest)
     }

@@ -6,19 +6,17 @@ use rpm_version::{Evr, ReqOperator};
 
 use crate::output::quoted;
 
-/// Versions of a package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Range {
-    /// The package's name.
-    pub name: String,
+pub(crate) struct Range {
+    pub(crate) name: String,
     /// How its version must compare, and to what; without it every version is meant.
-    pub constraint: Option<(ReqOperator, Evr<'static>)>,
+    pub(crate) constraint: Option<(ReqOperator, Evr<'static>)>,
 }
 
 impl Range {
     /// Whether it includes a package of this name, version and so on. As in RPM, a version that is stated without a
     /// release means every release of it ([`rpm_version::Requirement`] would take the missing one for the lowest).
-    pub fn admits(&self, name: &str, evr: &Evr<'_>) -> bool {
+    pub(crate) fn admits(&self, name: &str, evr: &Evr<'_>) -> bool {
         let Some((operator, stated)) = &self.constraint else { return self.name == name };
         let release = if stated.release().is_empty() { "" } else { evr.release() };
         let ordering = Evr::new(evr.epoch(), evr.version(), release).cmp(stated);
@@ -33,11 +31,7 @@ impl Range {
     }
 }
 
-/// Reads the attribute `flags`.
-///
-/// # Errors
-/// If it is none of RPM's five comparisons.
-pub fn operator(flags: &str) -> Result<ReqOperator> {
+pub(crate) fn operator(flags: &str) -> Result<ReqOperator> {
     Ok(match flags {
         "LT" => ReqOperator::LT,
         "LE" => ReqOperator::LE,

@@ -6,7 +6,8 @@ use quick_xml::events::BytesStart;
 use ureq::http::Uri;
 
 use super::xml::{Node, attribute, local_name, walk};
-use super::{Checksum, Promise, size};
+use super::{Checksum, size};
+use crate::verify::digest::ExpectedDigest;
 
 /// Most mirrors that are taken; Fedora lists about 150.
 const MOST_MIRRORS: usize = 2000;
@@ -27,18 +28,16 @@ const SUFFIX: &str = "/repodata/repomd.xml";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metalink {
     /// The newest `repomd.xml`.
-    pub current: Version,
+    pub(crate) current: Version,
     /// Older ones that are still acceptable, in the document's order.
-    pub alternates: Vec<Version>,
+    pub(crate) alternates: Vec<Version>,
     /// Where the repository is, the most preferred first; at least one.
     pub mirrors: Vec<Mirror>,
 }
 
-/// One version of `repomd.xml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
-    /// What the file must be.
-    pub promise: Promise,
+pub(crate) struct Version {
+    pub(crate) expected: ExpectedDigest,
 }
 
 /// One copy of the repository.
@@ -60,7 +59,6 @@ pub fn parse(document: &[u8]) -> Result<Metalink> {
     parser.finish().context("reading the metalink")
 }
 
-/// What is known of a version while it is read.
 #[derive(Default)]
 struct Draft {
     /// MirrorManager lists MD5, SHA-1, SHA-256 and SHA-512.
@@ -71,7 +69,7 @@ struct Draft {
 impl Draft {
     /// A version, if all is known that it takes to recognise the file.
     fn version(mut self) -> Option<Version> {
-        Some(Version { promise: Promise { digest: self.checksum.strongest()?, size: self.size? } })
+        Some(Version { expected: ExpectedDigest { digest: self.checksum.strongest()?, size: self.size? } })
     }
 
     /// Takes the text of the element at `path` below the version's own.

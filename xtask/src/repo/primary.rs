@@ -6,54 +6,14 @@ use anyhow::{Context, Result, bail, ensure};
 use quick_xml::events::BytesStart;
 use rpm_version::Evr;
 
-use super::closure::related;
 use super::dependency::{Range, operator};
+use super::repo_package::{RepoPackage, is_candidate};
 use super::skip::Skip;
 use super::xml::{Node, attribute, walk};
-use super::{Checksum, LARGEST_FILE, Promise, check_base, check_href, check_word};
-use crate::decompress::{Limits, decompress};
-use crate::download::Location;
+use super::{Checksum, MAX_FILE, check_base, validate_relative_path, validate_rpm_token};
+use crate::extract::decompress::{Limits, decompress};
 use crate::output::quoted;
-
-/// One package as the metadata describe it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
-    /// Its name.
-    pub name: String,
-    /// Its architecture, or `noarch`.
-    pub arch: String,
-    /// Epoch, `0` if none.
-    pub epoch: String,
-    /// Upstream's version.
-    pub version: String,
-    /// The distribution's release.
-    pub release: String,
-    /// File name of the source package that it was built from; may be empty.
-    pub source_rpm: String,
-    /// Which of several repositories it comes from: for whoever reads several to set, and to find it again.
-    pub repository: usize,
-    /// Path below the repository's root, or below [`Entry::base`].
-    pub href: String,
-    /// Where it is, if not in the repository.
-    pub base: Option<Location>,
-    /// What the file must be; absent while the entry is read.
-    pub promise: Option<Promise>,
-    /// Names of what it needs.
-    pub requires: Vec<String>,
-    /// Names of what it gives.
-    pub provides: Vec<String>,
-    /// What it replaces.
-    pub obsoletes: Vec<Range>,
-    /// Paths that the metadata list: programs in `/usr/bin` among them.
-    pub files: Vec<String>,
-}
-
-impl Entry {
-    /// `epoch:version-release`
-    pub fn evr(&self) -> Evr<'_> {
-        Evr::new(self.epoch.as_str(), self.version.as_str(), self.release.as_str())
-    }
-}
+use crate::verify::digest::ExpectedDigest;
 
 /// What a compressed list may ask for: xz at its highest level needs 65 MiB, and what createrepo_c makes 9; zstd takes a
 /// window of 128 MiB unasked, and createrepo_c's lists have 4 MiB.
@@ -75,14 +35,14 @@ const CHUNK: usize = 1 << 16;
 /// Fedora's packages, which is held until its end tells that it is of no use, 1 MB.
 const MOST_HELD: usize = 16 << 20;
 
-/// Reads a list of packages, compressed or not, and keeps those that are [`related`] to `prefix`. `open_size` is the
+/// Reads a list of packages, compressed or not, and keeps those that are [`is_candidate`] to `prefix`. `decompressed_size` is the
 /// promised length of the decompressed list: more than that is refused, however small the file.
 ///
 /// # Errors
 /// If it is damaged, longer than promised, or an entry lacks what is needed to fetch it.
-pub fn packages(compressed: impl Read, open_size: u64, prefix: &str) -> Result<Vec<Entry>> {
+pub fn packages(compressed: impl Read, decompressed_size: u64, prefix: &str) -> Result<Vec<RepoPackage>> {
     let compressed = BufReader::with_capacity(CHUNK, compressed);
-    let open = decompress(compressed, open_size, LIMITS).context(ADVICE)?;
+    let open = decompress(compressed, decompressed_size, LIMITS).context(ADVICE)?;
     let mut parser = Parser { prefix, ..Parser::default() };
     walk(Skip::new(open, prefix), |node| match node {
         Node::Start(start) => parser.open(start),
@@ -91,7 +51,6 @@ pub fn packages(compressed: impl Read, open_size: u64, prefix: &str) -> Result<V
     Ok(parser.kept)
 }
 
-/// Which list of dependencies an entry stands in.
 #[derive(Clone, Copy)]
 enum List {
     Requires,
@@ -102,12 +61,12 @@ enum List {
 #[derive(Default)]
 struct Parser<'a> {
     prefix: &'a str,
-    kept: Vec<Entry>,
+    kept: Vec<RepoPackage>,
     /// Bytes that the kept packages take.
     kept_size: usize,
     /// The same with the open package.
     held: usize,
-    entry: Entry,
+    entry: RepoPackage,
     size: Option<String>,
     base: Option<String>,
     checksum: Checksum,
@@ -119,7 +78,7 @@ impl Parser<'_> {
     fn open(&mut self, start: &BytesStart<'_>) -> Result<()> {
         match start.name().as_ref() {
             "package" => {
-                (self.entry, self.size, self.base, self.list) = (Entry::default(), None, None, None);
+                (self.entry, self.size, self.base, self.list) = (RepoPackage::default(), None, None, None);
                 self.checksum = Checksum::default();
                 self.held = self.kept_size;
             }
@@ -171,7 +130,7 @@ impl Parser<'_> {
             }
             "package" => {
                 let entry = std::mem::take(&mut self.entry);
-                if related(&entry, self.prefix) {
+                if is_candidate(&entry, self.prefix) {
                     let name = entry.name.clone();
                     let checked = self.checked(entry).with_context(|| format!("package {}", quoted(&name)))?;
                     self.kept.push(checked);
@@ -191,32 +150,30 @@ impl Parser<'_> {
     }
 
     /// The entry, if all of it can be used safely.
-    fn checked(&mut self, mut entry: Entry) -> Result<Entry> {
+    fn checked(&mut self, mut entry: RepoPackage) -> Result<RepoPackage> {
         let Some(digest) = self.checksum.strongest() else { bail!("it has no {}", self.checksum.missing()) };
         let size = self.size.take().context("it has no size")?;
         let words = [&entry.name, &entry.arch, &entry.epoch, &entry.version, &entry.release];
         for word in words {
-            check_word(word)?;
+            validate_rpm_token(word)?;
         }
         if !entry.source_rpm.is_empty() {
-            check_word(&entry.source_rpm)?;
+            validate_rpm_token(&entry.source_rpm)?;
         }
-        check_href(&entry.href)?;
+        validate_relative_path(&entry.href)?;
         let base = self.base.take();
         let length: usize = words.iter().chain(&[&entry.source_rpm, &entry.href]).map(|text| text.len()).sum();
-        self.hold(length + base.as_ref().map_or(0, String::len) + size_of::<Entry>())?;
+        self.hold(length + base.as_ref().map_or(0, String::len) + size_of::<RepoPackage>())?;
         entry.base = base.map(|base| check_base(&base)).transpose()?;
-        entry.promise = Some(Promise { digest, size: super::size(&size, LARGEST_FILE)? });
+        entry.expected = Some(ExpectedDigest { digest, size: super::size(&size, MAX_FILE)? });
         Ok(entry)
     }
 }
 
-/// How many bytes a version takes.
 fn length(evr: &Evr<'_>) -> usize {
     evr.epoch().len() + evr.version().len() + evr.release().len()
 }
 
-/// What an `rpm:entry` obsoletes.
 fn range(start: &BytesStart<'_>, name: String) -> Result<Range> {
     let Some(flags) = attribute(start, "flags")? else { return Ok(Range { name, constraint: None }) };
     let part = |key| attribute(start, key).map(Option::unwrap_or_default);
@@ -266,7 +223,7 @@ mod tests {
         assert_eq!(old.constraint, Some((ReqOperator::LT, Evr::new("2", "11", ""))));
         assert_eq!(any.constraint, None);
         assert_eq!(entry.files, ["/usr/bin/qemu-user-static-arm"]);
-        assert_eq!(entry.promise.as_ref().map(|promise| promise.size), Some(5));
+        assert_eq!(entry.expected.as_ref().map(|expected| expected.size), Some(5));
         assert_eq!(entry.base, None);
     }
 
@@ -277,7 +234,7 @@ mod tests {
         let text = [document(), sha512.replace("href='Packages/", base)].concat();
         let kept = packages(text.as_bytes(), text.len() as u64, "qemu-user-static").expect("packages");
         let digests: Vec<_> =
-            kept.iter().filter_map(|entry| Some(entry.promise.as_ref()?.digest.to_string())).collect();
+            kept.iter().filter_map(|entry| Some(entry.expected.as_ref()?.digest.to_string())).collect();
         assert_eq!(digests, [format!("SHA-256 {DIGEST}"), format!("SHA-512 {}", "b".repeat(128))]);
         let places: Vec<_> = kept.iter().map(|entry| entry.base.as_ref().map(|base| base.of(&entry.href))).collect();
         let elsewhere = "https://other.example/pool/Packages/q/qemu-user-static-arm.rpm".to_owned();

@@ -3,20 +3,19 @@
 use anyhow::{Context, Result, bail, ensure};
 
 use super::xml::{Node, attribute, walk};
-use super::{Checksum, LARGEST_FILE, LARGEST_OPEN, Promise, check_base, check_href};
+use super::{Checksum, MAX_DECOMPRESSED, MAX_FILE, check_base, validate_relative_path};
 use crate::download::Location;
+use crate::verify::digest::ExpectedDigest;
 
 /// The entry of type `primary`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Primary {
     /// Path below the repository's root, or below [`Primary::base`].
-    pub href: String,
-    /// Where it is, if not in the repository.
-    pub base: Option<Location>,
-    /// What the file must be.
-    pub promise: Promise,
+    pub(crate) href: String,
+    pub(crate) base: Option<Location>,
+    pub(crate) expected: ExpectedDigest,
     /// Length of its content, decompressed, in bytes.
-    pub open_size: u64,
+    pub(crate) decompressed_size: u64,
 }
 
 /// Finds `<data type="primary">`. Other types, known or not, are ignored.
@@ -27,7 +26,7 @@ pub fn primary(document: &[u8]) -> Result<Primary> {
     let mut inside = false;
     let mut seen = false;
     let (mut checksum_type, mut checksum) = (None, Checksum::default());
-    let (mut href, mut base, mut size, mut open_size) = (None, None, None, None);
+    let (mut href, mut base, mut size, mut decompressed_size) = (None, None, None, None);
     walk(document, |node| {
         match node {
             Node::Start(start) => match start.local_name().as_ref() {
@@ -46,9 +45,10 @@ pub fn primary(document: &[u8]) -> Result<Primary> {
             },
             Node::End(name, text) if inside => match name {
                 "checksum" => checksum.take(checksum_type.as_deref(), text.trim())?,
-                "size" => size = Some(super::size(text, LARGEST_FILE).context("reading the size of primary")?),
+                "size" => size = Some(super::size(text, MAX_FILE).context("reading the size of primary")?),
                 "open-size" => {
-                    open_size = Some(super::size(text, LARGEST_OPEN).context("reading the open size of primary")?);
+                    decompressed_size =
+                        Some(super::size(text, MAX_DECOMPRESSED).context("reading the open size of primary")?);
                 }
                 "data" => inside = false,
                 _ => {}
@@ -58,13 +58,18 @@ pub fn primary(document: &[u8]) -> Result<Primary> {
         Ok(())
     })?;
     ensure!(seen, "no list of packages (data type=\"primary\")");
-    let (Some(href), Some(size), Some(open_size)) = (href, size, open_size) else {
+    let (Some(href), Some(size), Some(decompressed_size)) = (href, size, decompressed_size) else {
         bail!("no path or sizes of the list of packages (data type=\"primary\")");
     };
     let digest = checksum.strongest();
     let digest = digest.with_context(|| format!("the list of packages has no {}", checksum.missing()))?;
     let base = base.map(|base| check_base(&base)).transpose()?;
-    Ok(Primary { href: check_href(&href)?.to_owned(), base, promise: Promise { digest, size }, open_size })
+    Ok(Primary {
+        href: validate_relative_path(&href)?.to_owned(),
+        base,
+        expected: ExpectedDigest { digest, size },
+        decompressed_size,
+    })
 }
 
 #[cfg(test)]
@@ -88,7 +93,7 @@ mod tests {
             let document = document("primary", "p", kind).replace(DIGEST, &"b".repeat(length));
             let found = primary(document.as_bytes()).expect(kind);
             assert_eq!(
-                (found.promise.digest.algorithm.in_metadata(), found.promise.digest.hex().len()),
+                (found.expected.digest.algorithm.in_metadata(), found.expected.digest.hex().len()),
                 (kind, length)
             );
             let short = document.replace(&"b".repeat(length), DIGEST);
@@ -115,7 +120,7 @@ mod tests {
     #[test]
     fn takes_primary_and_nothing_like_it() {
         let found = primary(document("primary", "repodata/p.xml.zst", "sha256").as_bytes()).expect("primary");
-        assert_eq!((found.href.as_str(), found.promise.size, found.open_size), ("repodata/p.xml.zst", 17, 99));
+        assert_eq!((found.href.as_str(), found.expected.size, found.decompressed_size), ("repodata/p.xml.zst", 17, 99));
         for bad in [
             document("primary_db", "repodata/p.xml.zst", "sha256"),
             document("primary", "../p.xml.zst", "sha256"),

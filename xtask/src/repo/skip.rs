@@ -1,162 +1,138 @@
-//! Takes packages that cannot matter out of a list before it is parsed: of Fedora's 200 MB the parser sees 100 kB, and the
-//! list is read about as fast as it is decompressed.
+//! Takes packages that cannot matter out of a list before it is parsed: of Fedora's 200 MB the XML parser sees 100 kB, so that
+//! reading takes about as long as decompressing.
 //!
-//! What is taken out begins with `<package ` and ends with the next `</package>`, without the wanted text in between.
+//! A package is the bytes from `<package ` to the next `</package>`; it is taken out if the wanted text is not among them.
 //! Why that is sound:
 //!
-//! - In XML a `<` that begins no tag only stands in comments, CDATA, processing instructions and document types. All of
-//!   these begin with `<!` or `<?`. From the first of them on (but for the XML declaration) nothing
-//!   is taken out any more. Before it, both marks are tags and nothing else, so a well-formed list stays well-formed
-//!   and loses whole packages only.
-//! - A package that could matter has a name with the wanted text, so it is kept; whether it does matter is the parser's
-//!   to say. (Somebody could write the text with character references, and so hide a package. It could as well be left
-//!   out.)
-//! - What is not well-formed inside of what is taken out goes unnoticed. Nothing of it is used, and what remains is
-//!   parsed, and each entry checked, as if it had been all. A hostile list gains nothing: what it could make us see this
-//!   way it could say openly.
-//! - The memory it takes is bounded: a package that is longer than [`LONGEST`] goes to the parser as it comes.
+//! - A `<` that begins no tag is only in comments, CDATA, processing instructions and document types, which begin with `<!` or
+//!   `<?`. From the first of them on (but for the XML declaration) nothing is taken out. Before it, both marks are tags, so a
+//!   well-formed list stays well-formed and loses whole packages only.
+//! - A package that could matter has the wanted text in a name, so it is kept; the parser decides. A text hidden by character
+//!   references hides the package, which a hostile list could as well leave out.
+//! - Errors in what is taken out go unnoticed, and nothing of it is used. What remains is parsed, and each package checked.
+//! - Memory is bounded: a package longer than [`LONGEST`] goes to the parser as it comes.
 
 use std::io::{self, BufRead, Read};
 
 use memchr::memmem::Finder;
 
-/// Longest package that is held back to be looked at as a whole, in bytes. Few are longer than 100 kB.
+/// Longest package that is held back to be searched as a whole, in bytes. Few are longer than 100 kB.
 const LONGEST: usize = 1 << 20;
 
-/// How much is asked of the source at once, in bytes.
+/// Size of reads, in bytes.
 const CHUNK: usize = 1 << 17;
 
-/// How the declaration begins, in which nothing else can be.
-const XML: &[u8] = b"<?xml ";
-
+const XML_DECLARATION: &[u8] = b"<?xml ";
 const START: &[u8] = b"<package ";
 const END: &[u8] = b"</package>";
 
 /// A list without the packages that do not contain a text.
 pub(super) struct Skip<'a, R> {
     source: R,
-    buffer: Vec<u8>,
-    /// Where in the buffer what is passed on begins,
-    begin: usize,
-    /// where it ends and what is undecided begins,
-    decided: usize,
-    /// and where that ends.
-    filled: usize,
-    /// From where in what is undecided an end has to be looked for.
-    searched: usize,
-    is_first: bool,
+    /// Bytes that are not decided yet.
+    pending: Vec<u8>,
+    /// Bytes that are kept, and how many of them have been read.
+    kept: Vec<u8>,
+    read: usize,
+    at_start: bool,
     at_end: bool,
     /// Whether anything may still be taken out.
     skipping: bool,
     start: Finder<'static>,
     end: Finder<'static>,
     wanted: Finder<'a>,
-    declaration: Finder<'static>,
-    instruction: Finder<'static>,
+    special: [Finder<'static>; 2],
 }
 
 impl<'a, R: Read> Skip<'a, R> {
-    /// Of `source`, an XML document, without the packages that do not contain `wanted`.
     pub(super) fn new(source: R, wanted: &'a str) -> Self {
         Self {
             source,
-            buffer: vec![0; 2 * CHUNK],
-            begin: 0,
-            decided: 0,
-            filled: 0,
-            searched: 0,
-            is_first: true,
+            pending: Vec::new(),
+            kept: Vec::new(),
+            read: 0,
+            at_start: true,
             at_end: false,
             skipping: true,
             start: Finder::new(START),
             end: Finder::new(END),
             wanted: Finder::new(wanted),
-            declaration: Finder::new(b"<!"),
-            instruction: Finder::new(b"<?"),
+            special: [Finder::new(b"<!"), Finder::new(b"<?")],
         }
     }
 
-    /// Gets more of the source behind what is undecided.
     fn fill(&mut self) -> io::Result<()> {
-        self.buffer.copy_within(self.decided..self.filled, 0);
-        (self.begin, self.decided, self.filled) = (0, 0, self.filled - self.decided);
-        if self.buffer.len() < self.filled + CHUNK {
-            self.buffer.resize(self.filled + CHUNK, 0);
-        }
+        let old = self.pending.len();
+        self.pending.resize(old + CHUNK, 0);
         let length = loop {
-            match self.source.read(&mut self.buffer[self.filled..]) {
+            match self.source.read(&mut self.pending[old..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => break result?,
             }
         };
-        self.filled += length;
+        self.pending.truncate(old + length);
         self.at_end = length == 0;
         Ok(())
     }
 
-    /// Decides on some of what is undecided: passes it on, takes it out, or gets more.
-    fn decide(&mut self) -> io::Result<()> {
-        let open = &self.buffer[self.decided..self.filled];
-        if self.is_first && open.len() < XML.len() && !self.at_end {
-            return self.fill();
+    /// Moves what can be decided of the pending bytes to the kept ones, or drops it.
+    fn decide(&mut self) {
+        let mut decided = 0;
+        if self.at_start && (self.pending.len() >= XML_DECLARATION.len() || self.at_end) {
+            self.at_start = false;
+            if self.pending.starts_with(XML_DECLARATION) {
+                self.keep(&mut decided, XML_DECLARATION.len());
+            }
         }
-        if std::mem::take(&mut self.is_first) && open.starts_with(XML) {
-            return self.pass(XML.len());
-        }
-        if !self.skipping {
-            return if open.is_empty() { self.fill() } else { self.pass(open.len()) };
-        }
-        match self.start.find(open) {
-            Some(0) => match self.end.find(&open[self.searched..]) {
-                Some(place) => self.package(self.searched + place + END.len()),
-                None if self.at_end || open.len() > LONGEST => self.outside(START.len()),
-                None => {
-                    // An end may have begun in the last bytes.
-                    self.searched = open.len().saturating_sub(END.len() - 1);
-                    self.fill()
+        while !self.at_start && decided < self.pending.len() {
+            let open = &self.pending[decided..];
+            if !self.skipping {
+                let length = open.len();
+                self.keep(&mut decided, length);
+                continue;
+            }
+            // The last bytes may be the first of a start.
+            let tail = if self.at_end { 0 } else { START.len() - 1 };
+            let outside = self.start.find(open).unwrap_or(open.len().saturating_sub(tail));
+            if outside > 0 {
+                self.keep_outside(&mut decided, outside);
+                continue;
+            }
+            match self.end.find(open) {
+                Some(place) if open.starts_with(START) => self.package(&mut decided, place + END.len()),
+                _ if open.starts_with(START) && (self.at_end || open.len() > LONGEST) => {
+                    self.keep_outside(&mut decided, START.len());
                 }
-            },
-            Some(place) => self.outside(place),
-            None if self.at_end => self.outside(open.len()),
-            // So may a start.
-            None if open.len() >= START.len() => self.outside(open.len() - (START.len() - 1)),
-            None => self.fill(),
+                _ => break,
+            }
+        }
+        self.pending.drain(..decided);
+    }
+
+    fn package(&mut self, decided: &mut usize, length: usize) {
+        let package = &self.pending[*decided..*decided + length];
+        self.skipping = !self.is_special(package);
+        if self.skipping && self.wanted.find(package).is_none() {
+            *decided += length;
+        } else {
+            self.keep(decided, length);
         }
     }
 
-    /// Takes a package out, or passes it on.
-    fn package(&mut self, length: usize) -> io::Result<()> {
-        let package = &self.buffer[self.decided..self.decided + length];
-        if self.is_special(package) {
-            self.skipping = false;
-        } else if self.wanted.find(package).is_none() {
-            self.searched = 0;
-            self.decided += length;
-            self.begin = self.decided;
-            return Ok(());
-        }
-        self.pass(length)
+    /// Keeps what is not part of a package that could be taken out. With the byte after it, its last byte may begin a `<!`.
+    fn keep_outside(&mut self, decided: &mut usize, length: usize) {
+        let end = (*decided + length + 1).min(self.pending.len());
+        self.skipping = !self.is_special(&self.pending[*decided..end]);
+        self.keep(decided, length);
     }
 
-    /// Passes on what is not part of a package that could be taken out. The byte behind it is looked at too: with the
-    /// last one it may begin something special.
-    fn outside(&mut self, length: usize) -> io::Result<()> {
-        let end = (self.decided + length + 1).min(self.filled);
-        if self.is_special(&self.buffer[self.decided..end]) {
-            self.skipping = false;
-        }
-        self.pass(length)
+    fn keep(&mut self, decided: &mut usize, length: usize) {
+        self.kept.extend_from_slice(&self.pending[*decided..*decided + length]);
+        *decided += length;
     }
 
-    fn pass(&mut self, length: usize) -> io::Result<()> {
-        self.searched = 0;
-        self.decided += length;
-        Ok(())
-    }
-
-    /// Whether there is anything in which a tag might be no tag.
     fn is_special(&self, bytes: &[u8]) -> bool {
-        self.declaration.find(bytes).is_some() || self.instruction.find(bytes).is_some()
+        self.special.iter().any(|special| special.find(bytes).is_some())
     }
 }
 
@@ -170,14 +146,17 @@ impl<R: Read> Read for Skip<'_, R> {
 
 impl<R: Read> BufRead for Skip<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.begin == self.decided && !(self.at_end && self.decided == self.filled) {
-            self.decide()?;
+        while self.read == self.kept.len() && !(self.at_end && self.pending.is_empty()) {
+            self.kept.clear();
+            self.read = 0;
+            self.fill()?;
+            self.decide();
         }
-        Ok(&self.buffer[self.begin..self.decided])
+        Ok(&self.kept[self.read..])
     }
 
     fn consume(&mut self, length: usize) {
-        self.begin += length;
+        self.read += length;
     }
 }
 
@@ -256,7 +235,7 @@ mod tests {
             assert!(skipped(&text, 1 << 16) == expected, "{length} bytes");
             let mut skip = Skip::new(text.as_bytes(), "qemu");
             std::io::copy(&mut skip, &mut std::io::sink()).expect("all of it");
-            assert!(skip.buffer.len() <= LONGEST + 3 * super::CHUNK, "{}", skip.buffer.len());
+            assert!(skip.pending.capacity() <= 4 * LONGEST, "{}", skip.pending.capacity());
         }
     }
 }

@@ -19,7 +19,6 @@ const TOO_LONG: &str = "more than 1 MiB without a tag";
 /// levels.
 const DEEPEST: usize = 64;
 
-/// What of a document matters here.
 pub(super) enum Node<'a> {
     /// A start tag (or an empty element, which an `End` follows).
     Start(&'a BytesStart<'a>),
@@ -99,7 +98,6 @@ impl<R: BufRead> BufRead for Bounded<R> {
     }
 }
 
-/// A name without its prefix.
 pub(super) fn local_name(name: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(_, local)| local)
 }
@@ -119,7 +117,6 @@ fn damaged(error: quick_xml::Error, position: u64) -> anyhow::Error {
     }
 }
 
-/// The value of an attribute.
 pub(super) fn attribute(start: &BytesStart<'_>, name: &str) -> Result<Option<String>> {
     let damaged = || format!("reading XML: a damaged attribute of element {}", quoted(start.name().as_ref()));
     let Some(attribute) = start.try_get_attribute(name).ok().with_context(damaged)? else { return Ok(None) };

@@ -17,15 +17,15 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 
 use super::{Fetched, Request};
-use crate::digest::Sha256;
 use crate::download::Fetcher;
-use crate::forget::{self, LONGEST_KEPT};
-use crate::host::Host;
-use crate::package::{Format, Package, Stated};
-use crate::progress;
-use crate::repo::Promise;
-use crate::tables::target_dir;
+use crate::download::cache_gc::{self, LONGEST_KEPT};
+use crate::output::progress;
+use crate::system::host::Host;
 use crate::verify::Trust;
+use crate::verify::digest::ExpectedDigest;
+use crate::verify::digest::Sha256;
+use crate::verify::package::{Format, Package, Stated};
+use crate::workspace::target_dir;
 
 /// The package or what stands for it, and how names of packages begin that may hold emulators.
 const ROOT: &str = "qemu-user-static";
@@ -34,42 +34,55 @@ const PREFIX: &str = "qemu-user";
 /// How old apt's lists may be before they are fetched again.
 const LISTS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether this machine has apt.
 pub(super) fn is_here() -> bool {
     Command::new("apt-get").arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-/// The packages of the machine's distribution for the wanted host.
-pub(super) fn fetch(request: &Request, fetcher: &Fetcher) -> Result<Fetched> {
+/// The packages of this machine's distribution for a host, not downloaded yet.
+pub(crate) struct Plan {
+    apt: Apt,
+    records: Vec<Record>,
+}
+
+/// Finds the package and those that it depends on.
+pub(super) fn resolve(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
     let apt = Apt::new(request.host)?;
     apt.update(fetcher)?;
-    let mut packages: Vec<Package> = Vec::new();
-    let mut indexes = BTreeSet::new();
+    let mut records: Vec<Record> = Vec::new();
     let mut open = vec![apt.resolve(ROOT, None)?];
     while let Some(record) = open.pop() {
-        let path = apt.download(&record, fetcher.is_offline())?;
-        indexes.extend(record.indexes);
-        packages.push(Package {
-            name: record.name,
-            nevra: None,
-            promise: Some(record.promise),
-            path,
-            format: Format::Deb,
-            stated: Some(record.stated),
-        });
         for (name, version) in record.depends.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
             let needed = apt.resolve(name, version.as_deref())?;
-            let is_known = packages.iter().any(|known| known.name == needed.name)
-                || open.iter().any(|known| known.name == needed.name);
-            if !is_known {
+            if !records.iter().chain(&open).chain([&record]).any(|known| known.name == needed.name) {
                 open.push(needed);
             }
         }
+        records.push(record);
     }
-    let origin = apt.origin(&indexes)?;
-    apt.forget_old();
-    packages.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Fetched { origin, packages, trust: Trust::PackageManager })
+    records.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(Plan { apt, records })
+}
+
+impl Plan {
+    pub(super) fn download(self, fetcher: &Fetcher) -> Result<Fetched> {
+        let Self { apt, records } = self;
+        let indexes = records.iter().flat_map(|record| record.indexes.iter().cloned()).collect();
+        let package = |record: Record| {
+            let path = apt.download(&record, fetcher.is_offline())?;
+            Ok(Package {
+                name: record.name,
+                nevra: None,
+                expected: Some(record.expected),
+                path,
+                format: Format::Deb,
+                stated: Some(record.stated),
+            })
+        };
+        let packages = records.into_iter().map(package).collect::<Result<_>>()?;
+        let origin = apt.origin(&indexes)?;
+        apt.remove_old();
+        Ok(Fetched { origin, packages, trust: Trust::PackageManager })
+    }
 }
 
 /// apt with folders of its own.
@@ -78,16 +91,14 @@ struct Apt {
     dir: PathBuf,
 }
 
-/// One package of apt's lists.
 struct Record {
     name: String,
-    /// Debian's notation of its version.
     version: String,
     /// What it depends on; with the version, where exactly one will do.
     depends: Vec<(String, Option<String>)>,
     /// Which lists have it: `http://mirror.example/debian sid/main amd64 Packages`.
     indexes: Vec<String>,
-    promise: Promise,
+    expected: ExpectedDigest,
     stated: Stated,
 }
 
@@ -188,12 +199,10 @@ impl Apt {
         self.show(name, &own, &policy)
     }
 
-    /// Which versions of a package there are.
     fn policy(&self, name: &str) -> Result<Policy> {
         self.run("apt-cache", &["policy", name], &self.dir).map(Policy)
     }
 
-    /// What the lists say of a package.
     fn show(&self, name: &str, version: &str, policy: &Policy) -> Result<Record> {
         let text = self.run("apt-cache", &["show", &format!("{name}={version}")], &self.dir)?;
         let field = |key: &str| {
@@ -207,7 +216,7 @@ impl Apt {
             version: version.into(),
             depends: field("Depends").map(depends).unwrap_or_default(),
             indexes: policy.indexes(version).map(str::to_owned).collect(),
-            promise: Promise {
+            expected: ExpectedDigest {
                 digest: Sha256::parse(need("SHA256")?)?.into(),
                 size: need("Size")?.parse().context("reading a package's size")?,
             },
@@ -232,11 +241,11 @@ impl Apt {
 
     /// The package's file, from an earlier run or from the archive.
     fn download(&self, record: &Record, offline: bool) -> Result<PathBuf> {
-        let path = self.dir.join("packages").join(format!("{}.deb", record.promise.digest.hex()));
+        let path = self.dir.join("packages").join(format!("{}.deb", record.expected.digest.hex()));
         if let Ok(file) = fs::File::open(&path)
-            && record.promise.digest.algorithm.of_reader(&file).is_ok_and(|digest| digest == record.promise.digest)
+            && record.expected.digest.algorithm.of_reader(&file).is_ok_and(|digest| digest == record.expected.digest)
         {
-            forget::wanted(&file);
+            cache_gc::touch(&file);
             return Ok(path);
         }
         if offline {
@@ -248,14 +257,13 @@ impl Apt {
         let mut files = fs::read_dir(folder.path()).context("reading what apt downloaded")?;
         let file = files.next().context("apt-get download left no file")?.context("reading what apt downloaded")?;
         // apt gives a file the time that it has on the server.
-        forget::wanted(&fs::File::open(file.path()).context("reading what apt downloaded")?);
+        cache_gc::touch(&fs::File::open(file.path()).context("reading what apt downloaded")?);
         fs::rename(file.path(), &path).with_context(|| format!("writing {}", path.display()))?;
         Ok(path)
     }
 
-    /// Removes packages that no run has wanted for long.
-    fn forget_old(&self) {
-        forget::older_than(&self.dir.join("packages"), LONGEST_KEPT);
+    fn remove_old(&self) {
+        cache_gc::remove_older_than(&self.dir.join("packages"), LONGEST_KEPT);
     }
 }
 
@@ -343,8 +351,8 @@ mod tests {
         let apt = Apt { host: Host::named(Some("x86_64")).expect("a host"), dir: folder.path().into() };
         fs::create_dir(apt.dir.join("packages")).expect("a folder");
         let package = |text: &str| {
-            let promise = Promise { digest: Sha256::of(text.as_bytes()).into(), size: text.len() as u64 };
-            let path = apt.dir.join("packages").join(format!("{}.deb", promise.digest.hex()));
+            let expected = ExpectedDigest { digest: Sha256::of(text.as_bytes()).into(), size: text.len() as u64 };
+            let path = apt.dir.join("packages").join(format!("{}.deb", expected.digest.hex()));
             fs::write(&path, text).expect("a package");
             let long_ago = SystemTime::now() - LONGEST_KEPT * 2;
             fs::File::open(&path).and_then(|file| file.set_modified(long_ago)).expect("its age");
@@ -354,14 +362,14 @@ mod tests {
                 version: String::new(),
                 depends: Vec::new(),
                 indexes: Vec::new(),
-                promise,
+                expected,
                 stated,
             };
             (record, path)
         };
         let ((_, forgotten), (wanted, kept)) = (package("old"), package("old, and wanted"));
         assert_eq!(apt.download(&wanted, true).expect("it is there"), kept);
-        apt.forget_old();
+        apt.remove_old();
         assert!(kept.exists() && !forgotten.exists());
     }
 

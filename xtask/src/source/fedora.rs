@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result};
 
+use super::keyring_rpm;
 use super::repository::{self, Repository};
 use super::{Plan, Request};
 use crate::download::{Fetcher, Location, Mirrors, Missing, NotCached, Unreachable};
-use crate::key_package;
-use crate::progress::Transfers;
-use crate::repo::chosen::Chosen;
+use crate::output::progress;
 use crate::repo::metalink;
+use crate::repo::resolved_package::ResolvedPackage;
 use crate::verify::{Keys, Trust};
 
 use servers::Servers;
@@ -27,15 +27,12 @@ const MOST_MIRRORS: usize = 10;
 const KEYRING: &str = "fedora.gpg";
 
 /// Finds out which release is meant: the first contact, which alone tells whether Fedora can be reached.
-///
-/// # Errors
-/// [`Unreachable`] or [`NotCached`] if neither Fedora's list of releases nor its metalink server can be reached.
 pub(super) fn contact(request: &Request, fetcher: &Fetcher) -> Result<Release> {
     if let WantedRelease::Release(release) = request.release {
         return Ok(release);
     }
-    let servers = Servers::new(request.servers.as_deref());
-    let list = fetcher.metadata(&servers.project(), "releases.json").context("asking Fedora for its releases");
+    let servers = Servers::new(request.fedora_base_url.as_deref());
+    let list = fetcher.fetch_unpinned(&servers.project(), "releases.json").context("asking Fedora for its releases");
     let error = match list.and_then(|list| release::newest(&list)) {
         Ok((release, newer)) => {
             if let Some(newer) = newer {
@@ -50,7 +47,7 @@ pub(super) fn contact(request: &Request, fetcher: &Fetcher) -> Result<Release> {
     let known = Release::Number(release::NEWEST_KNOWN);
     if is_out_of_reach(&error) {
         let first = &known.repositories(request.host.name)[0];
-        let asked = fetcher.metadata(&servers.metalinks(), &servers::metalink(&first.id, request.host.name));
+        let asked = fetcher.fetch_unpinned(&servers.metalinks(), &servers::metalink(&first.id, request.host.name));
         if asked.is_err_and(|error| is_out_of_reach(&error)) {
             return Err(error);
         }
@@ -59,16 +56,14 @@ pub(super) fn contact(request: &Request, fetcher: &Fetcher) -> Result<Release> {
     Ok(known)
 }
 
-/// Whether nobody could be asked.
 pub(super) fn is_out_of_reach(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<Unreachable>() || cause.is::<NotCached>())
 }
 
-/// What a release would give.
 pub(super) fn plan(release: Release, request: &Request, fetcher: &Fetcher) -> Result<Plan> {
     let repositories = repositories(release, request, fetcher)?;
-    let chosen = repository::choose(&repositories, request.host.name, fetcher)?;
-    Ok(Plan { origin: origin(release), release: Some(release), repositories, chosen, koji: None })
+    let packages = repository::resolve(&repositories, request.host.name, fetcher)?;
+    Ok(Plan { origin: origin(release), release: Some(release), repositories, packages, koji: None })
 }
 
 /// How a release is called in an image.
@@ -84,7 +79,7 @@ pub(super) fn repositories(release: Release, request: &Request, fetcher: &Fetche
 }
 
 fn repository(release: Release, repo: release::Repo, request: &Request, fetcher: &Fetcher) -> Result<Repository> {
-    let (host, servers) = (request.host.name, Servers::new(request.servers.as_deref()));
+    let (host, servers) = (request.host.name, Servers::new(request.fedora_base_url.as_deref()));
     let unproven = |place: Location, why: &str| {
         eprintln!("unproven: the index of {}: {why}; the packages' signatures decide", repo.id);
         Repository { id: repo.id.clone(), mirrors: place.into(), versions: Vec::new() }
@@ -92,12 +87,12 @@ fn repository(release: Release, repo: release::Repo, request: &Request, fetcher:
     if let Some(mirror) = &request.mirror {
         return Ok(unproven(mirror.below(&repo.path), "it comes from --mirror, not by way of a metalink"));
     }
-    let asked = fetcher.metadata(&servers.metalinks(), &servers::metalink(&repo.id, host));
+    let asked = fetcher.fetch_unpinned(&servers.metalinks(), &servers::metalink(&repo.id, host));
     match asked {
         Ok(document) => {
             let metalink = metalink::parse(&document)
                 .with_context(|| format!("reading the metalink of {} for {host}", repo.id))?;
-            fetcher.proven(&format!("metalink of {} for {host}: from {}", repo.id, servers.metalinks().name()));
+            fetcher.log_verified(&format!("metalink of {} for {host}: from {}", repo.id, servers.metalinks().name()));
             let places = metalink.mirrors.into_iter().take(MOST_MIRRORS).map(|mirror| Location::Url(mirror.url));
             let versions = std::iter::once(metalink.current).chain(metalink.alternates).collect();
             Ok(Repository { id: repo.id.clone(), mirrors: Mirrors::new(places.collect()), versions })
@@ -130,19 +125,23 @@ pub(super) fn trust(
     }
     let fingerprints = fingerprints(release, request)?;
     let pinned = |keyrings: &[Vec<u8>], name: &str| Keys::pinned(keyrings, name, &fingerprints);
-    let project = Servers::new(request.servers.as_deref()).project();
+    let project = Servers::new(request.fedora_base_url.as_deref()).project();
     let name = project.of(KEYRING);
     // The fingerprint proves it, so what is kept is as good as what would be fetched, if it has all that may be needed.
     let kept = fetcher.kept_metadata(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name).ok());
     let is_enough = |keys: &Keys| keys.count() >= fingerprints.len() && !fetcher.is_refreshing();
-    let asked = || fetcher.metadata(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name));
-    let packaged = || from_package(repositories, fetcher).and_then(|keyrings| pinned(&keyrings, key_package::NAME));
+    let asked = || fetcher.fetch_unpinned(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name));
+    let packaged = || from_package(repositories, fetcher).and_then(|keyrings| pinned(&keyrings, keyring_rpm::NAME));
     let keys = match kept {
         Some(keys) if is_enough(&keys) => keys,
         Some(keys) => asked().unwrap_or(keys),
         None => asked().or_else(|error| packaged().map_err(|_| error))?,
     };
-    fetcher.proven(&format!("key {} of {}: it has the fingerprint that is wanted", keys.identity(), keys.names()));
+    fetcher.log_verified(&format!(
+        "key {} of {}: it has the fingerprint that is wanted",
+        keys.cache_key(),
+        keys.names()
+    ));
     Ok(Trust::Keys(keys))
 }
 
@@ -158,28 +157,33 @@ fn fingerprints(release: Release, request: &Request) -> Result<Vec<String>> {
 fn from_package(repositories: &[Repository], fetcher: &Fetcher) -> Result<Vec<Vec<u8>>> {
     let mut found = None;
     for repository in repositories {
-        let entries = repository::list(repository, key_package::NAME, fetcher)?;
+        let entries = repository::list(repository, keyring_rpm::NAME, fetcher)?;
         found = entries
             .into_iter()
-            .find(|entry| entry.name == key_package::NAME)
+            .find(|entry| entry.name == keyring_rpm::NAME)
             .map(|entry| (entry, repository))
             .or(found);
     }
-    let (entry, repository) = found.with_context(|| format!("no repository holds {}", key_package::NAME))?;
-    let chosen = Chosen::of(&entry, &repository.id)?;
-    let transfers = Transfers::new(chosen.promise.size, "fetching the keys");
+    let (entry, repository) = found.with_context(|| format!("no repository holds {}", keyring_rpm::NAME))?;
+    let chosen = ResolvedPackage::of(&entry, &repository.id)?;
+    let progress = progress::bytes(chosen.expected.size, "fetching the keys");
     let elsewhere = repository::elsewhere(entry.base.clone(), repository)?;
     let mirrors = elsewhere.as_ref().unwrap_or(&repository.mirrors);
-    let path = fetcher.file(mirrors, &chosen.href, &chosen.promise, &transfers)?;
+    let path = fetcher.file(mirrors, &chosen.href, &chosen.expected, &progress)?;
     let file = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
-    key_package::keyrings(file, chosen.promise.size).with_context(|| format!("reading {}", chosen.nevra))
+    keyring_rpm::keyrings(file, chosen.expected.size).with_context(|| format!("reading {}", chosen.nevra))
 }
 
 /// A plan from `fetch.lock`: the packages are known, and nobody is asked unless one of them is not in the cache.
-pub(super) fn locked(release: Release, chosen: Vec<Chosen>, request: &Request, fetcher: &Fetcher) -> Result<Plan> {
-    let (host, servers) = (request.host.name, Servers::new(request.servers.as_deref()));
-    let is_there = |chosen: &Chosen| {
-        !chosen.is_wanted(&request.targets) || fetcher.cached(&chosen.href, &chosen.promise).is_some()
+pub(super) fn locked(
+    release: Release,
+    packages: Vec<ResolvedPackage>,
+    request: &Request,
+    fetcher: &Fetcher,
+) -> Result<Plan> {
+    let (host, servers) = (request.host.name, Servers::new(request.fedora_base_url.as_deref()));
+    let is_there = |chosen: &ResolvedPackage| {
+        !chosen.is_wanted(&request.targets) || fetcher.cached(&chosen.href, &chosen.expected).is_some()
     };
     // Of packages that are locked the metalink proves nothing, it only tells of mirrors.
     let known = || {
@@ -193,7 +197,7 @@ pub(super) fn locked(release: Release, chosen: Vec<Chosen>, request: &Request, f
         };
         release.repositories(host).into_iter().map(plain).collect()
     };
-    let repositories = if fetcher.is_offline() || chosen.iter().all(is_there) {
+    let repositories = if fetcher.is_offline() || packages.iter().all(is_there) {
         known()
     } else {
         repositories(release, request, fetcher).unwrap_or_else(|error| {
@@ -204,5 +208,5 @@ pub(super) fn locked(release: Release, chosen: Vec<Chosen>, request: &Request, f
     // With --key, a release may be one whose fingerprint is not known.
     let fingerprints = fingerprints(release, request).ok().filter(|_| !fetcher.is_offline());
     let koji = fingerprints.map(|fingerprints| Koji::new(servers.koji(), fingerprints));
-    Ok(Plan { origin: origin(release), release: Some(release), repositories, chosen, koji })
+    Ok(Plan { origin: origin(release), release: Some(release), repositories, packages, koji })
 }

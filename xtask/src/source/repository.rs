@@ -3,82 +3,80 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
+use indicatif::ProgressBar;
 
 use super::{Plan, Request};
 use crate::download::{Fetcher, Location, Mirrors};
-use crate::package::{Format, Package};
-use crate::parallel;
-use crate::progress::Transfers;
-use crate::repo::chosen::Chosen;
+use crate::output::progress;
 use crate::repo::metalink::Version;
-use crate::repo::primary::{self, Entry};
-use crate::repo::{check_base, closure, repomd};
+use crate::repo::primary;
+use crate::repo::repo_package::RepoPackage;
+use crate::repo::resolved_package::ResolvedPackage;
+use crate::repo::{check_base, repomd, resolve};
+use crate::system::parallel;
+use crate::verify::package::{Format, Package};
 
 /// How many packages are fetched at once; more would only be rude to a mirror.
 const CONNECTIONS: usize = 4;
 
-/// Path of a repository's index.
 pub(super) const INDEX: &str = "repodata/repomd.xml";
 
-/// One repository.
 #[derive(Debug)]
 pub(super) struct Repository {
-    /// What it is called: `updates-released-f45`, or where it is.
     pub(super) id: String,
-    /// Where it is.
     pub(super) mirrors: Mirrors,
     /// What its index may be, the newest first; without, whatever its first mirror gives.
     pub(super) versions: Vec<Version>,
 }
 
 /// The packages of the closure, of several repositories that belong together: the newest of each.
-pub(super) fn choose(repositories: &[Repository], host: &str, fetcher: &Fetcher) -> Result<Vec<Chosen>> {
+pub(super) fn resolve(repositories: &[Repository], host: &str, fetcher: &Fetcher) -> Result<Vec<ResolvedPackage>> {
     let mut entries = Vec::new();
     for (index, repository) in repositories.iter().enumerate() {
-        let list = list(repository, closure::ROOT, fetcher)?;
-        entries.extend(list.into_iter().map(|entry| Entry { repository: index, ..entry }));
+        let list = list(repository, resolve::ROOT, fetcher)?;
+        entries.extend(list.into_iter().map(|entry| RepoPackage { repository: index, ..entry }));
     }
-    let chosen = closure::select(entries, host).with_context(|| {
+    let chosen = resolve::resolve(entries, host).with_context(|| {
         let names: Vec<_> = repositories.iter().map(|repository| repository.id.as_str()).collect();
         format!("choosing packages of {}", names.join(" and "))
     })?;
-    chosen.iter().map(|entry| Chosen::of(entry, &repositories[entry.repository].id)).collect()
+    chosen.iter().map(|entry| ResolvedPackage::of(entry, &repositories[entry.repository].id)).collect()
 }
 
 /// What of a repository's list has a name that begins with `prefix`.
-pub(super) fn list(repository: &Repository, prefix: &str, fetcher: &Fetcher) -> Result<Vec<Entry>> {
+pub(super) fn list(repository: &Repository, prefix: &str, fetcher: &Fetcher) -> Result<Vec<RepoPackage>> {
     let mirrors = &repository.mirrors;
     let index = index(repository, fetcher)?;
     let name = mirrors.first().of(INDEX);
     let primary = repomd::primary(&index).with_context(|| format!("reading {name}"))?;
-    let transfers = Transfers::new(primary.promise.size, "fetching the list");
+    let progress = progress::bytes(primary.expected.size, "fetching the list");
     let elsewhere = elsewhere(primary.base, repository).with_context(|| format!("reading {name}"))?;
     let mirrors = elsewhere.as_ref().unwrap_or(mirrors);
-    let path = fetcher.file(mirrors, &primary.href, &primary.promise, &transfers)?;
+    let path = fetcher.file(mirrors, &primary.href, &primary.expected, &progress)?;
     let context = || format!("reading {}", mirrors.first().of(&primary.href));
-    let algorithm = primary.promise.digest.algorithm;
-    fetcher.proven(&format!("{} of {}: size and {algorithm} as repomd.xml says", primary.href, repository.id));
+    let algorithm = primary.expected.digest.algorithm;
+    fetcher.log_verified(&format!("{} of {}: size and {algorithm} as repomd.xml says", primary.href, repository.id));
     let file = std::fs::File::open(&path).with_context(context)?;
-    primary::packages(file, primary.open_size, prefix).with_context(context)
+    primary::packages(file, primary.decompressed_size, prefix).with_context(context)
 }
 
 /// The repository's index, as the metalink promises it where there is one.
 fn index(repository: &Repository, fetcher: &Fetcher) -> Result<Vec<u8>> {
     let (id, mirrors) = (&repository.id, &repository.mirrors);
     if repository.versions.is_empty() {
-        fetcher.unproven(&format!("repomd.xml of {id}: nothing vouches for it"));
-        return fetcher.metadata(mirrors.first(), INDEX);
+        fetcher.log_unverified(&format!("repomd.xml of {id}: nothing vouches for it"));
+        return fetcher.fetch_unpinned(mirrors.first(), INDEX);
     }
-    let promises: Vec<_> = repository.versions.iter().map(|version| &version.promise).collect();
+    let candidates: Vec<_> = repository.versions.iter().map(|version| &version.expected).collect();
     let (index, which) = fetcher
-        .one_of(mirrors, INDEX, &promises)
+        .fetch_any_of(mirrors, INDEX, &candidates)
         .with_context(|| format!("no mirror has an index of {id} that the metalink lists"))?;
     if which > 0 {
         // Mirrors that are a little behind, which the metalink allows for.
         fetcher.warn(&format!("{id} is an older one, which the metalink still lists: no mirror gives the newest"));
     }
-    let algorithm = promises[which].digest.algorithm;
-    fetcher.proven(&format!("repomd.xml of {id}: size and {algorithm} as the metalink says"));
+    let algorithm = candidates[which].digest.algorithm;
+    fetcher.log_verified(&format!("repomd.xml of {id}: size and {algorithm} as the metalink says"));
     Ok(index)
 }
 
@@ -101,15 +99,15 @@ pub(super) fn of_place(place: &Location) -> Repository {
 
 /// The files of a plan's packages that are wanted, side by side.
 pub(super) fn fetch(plan: &Plan, request: &Request, fetcher: &Fetcher) -> Result<Vec<Package>> {
-    let wanted: Vec<_> = plan.chosen.iter().filter(|chosen| chosen.is_wanted(&request.targets)).collect();
-    let total = wanted.iter().map(|chosen| chosen.promise.size).fold(0, u64::saturating_add);
-    let transfers = Transfers::new(total, "fetching packages");
+    let wanted: Vec<_> = plan.packages.iter().filter(|chosen| chosen.is_wanted(&request.targets)).collect();
+    let total = wanted.iter().map(|chosen| chosen.expected.size).fold(0, u64::saturating_add);
+    let progress = progress::bytes(total, "fetching packages");
     parallel::each(&wanted, CONNECTIONS, |chosen| {
-        let path = file(plan, chosen, fetcher, &transfers)?;
+        let path = file(plan, chosen, fetcher, &progress)?;
         Ok(Package {
             name: chosen.name.clone(),
             nevra: Some(chosen.nevra.clone()),
-            promise: Some(chosen.promise.clone()),
+            expected: Some(chosen.expected.clone()),
             path,
             format: Format::Rpm,
             stated: None,
@@ -117,7 +115,7 @@ pub(super) fn fetch(plan: &Plan, request: &Request, fetcher: &Fetcher) -> Result
     })
 }
 
-fn file(plan: &Plan, chosen: &Chosen, fetcher: &Fetcher, transfers: &Transfers) -> Result<PathBuf> {
+fn file(plan: &Plan, chosen: &ResolvedPackage, fetcher: &Fetcher, progress: &ProgressBar) -> Result<PathBuf> {
     let Some(repository) = plan.repositories.iter().find(|repository| repository.id == chosen.repository) else {
         bail!("package {} is of a repository that is not known: {}", chosen.nevra, chosen.repository);
     };
@@ -132,14 +130,17 @@ fn file(plan: &Plan, chosen: &Chosen, fetcher: &Fetcher, transfers: &Transfers) 
         ensure!(kind.is_file(), "{} is not a plain file", path.display());
         return Ok(path);
     }
-    let failure = match fetcher.file(mirrors, &chosen.href, &chosen.promise, transfers) {
+    let failure = match fetcher.file(mirrors, &chosen.href, &chosen.expected, progress) {
         Ok(path) => return Ok(path),
         Err(failure) => failure,
     };
     let Some(koji) = &plan.koji else { return Err(failure) };
     let elsewhere = koji.paths(chosen)?.into_iter().find_map(|path| {
-        let path = fetcher.file(koji.mirrors(), &path, &chosen.promise, transfers).ok()?;
-        fetcher.proven(&format!("{}: from Koji, size and {} as locked", chosen.nevra, chosen.promise.digest.algorithm));
+        let path = fetcher.file(koji.mirrors(), &path, &chosen.expected, progress).ok()?;
+        fetcher.log_verified(&format!(
+            "{}: from Koji, size and {} as locked",
+            chosen.nevra, chosen.expected.digest.algorithm
+        ));
         Some(path)
     });
     elsewhere.ok_or(failure)

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{Requirement, Tool, command, find, run};
-use crate::progress;
+use crate::output::progress;
 
-/// A package manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manager {
     Apt,
@@ -42,7 +41,6 @@ impl Manager {
         }
     }
 
-    /// What is typed to install the packages.
     fn line(self) -> &'static [&'static str] {
         match self {
             Self::Apt => &["apt-get", "install", "-y", "--no-install-recommends"],
@@ -107,7 +105,7 @@ fn package_lists_are_there() -> bool {
 /// What Debian's packages ask before they start a service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// The answer: none is to be started (nginx's would). By this text ours is known.
+/// The answer: none is to be started (a web server's would). By this text ours is known.
 const NO_SERVICES: &str =
     "#!/bin/sh\n# Of an installation by cargo xtask; may be removed when none is under way.\nexit 101\n";
 
@@ -171,7 +169,6 @@ impl Drop for PolicyRcGuard {
     }
 }
 
-/// What is known of the machine when deciding what to install.
 #[derive(Clone, Copy, Debug)]
 struct Machine {
     manager: Option<Manager>,
@@ -218,7 +215,6 @@ pub fn packaged(tools: &[Tool]) -> Vec<Tool> {
     tools.iter().filter(|tool| is_packaged(tool) || absent(&[tool]).is_empty()).copied().collect()
 }
 
-/// What of these tools is not there.
 fn absent(tools: &[&Tool]) -> String {
     let absent = tools.iter().flat_map(|tool| tool.requires).filter(|one| !one.is_there());
     absent.map(Requirement::to_string).collect::<Vec<_>>().join(", ")
@@ -231,7 +227,6 @@ fn name_here(package: &'static str, has: impl Fn(&str) -> bool) -> &'static str 
     if has(first) { first } else { names.find(|name| has(name)).unwrap_or(first) }
 }
 
-/// Which packages to install, and through what.
 fn plan(missing: &[&Tool], machine: Machine, has: impl Fn(&str) -> bool) -> Result<(Manager, Vec<&'static str>)> {
     let Some(manager) = machine.manager else {
         bail!("missing: {}; neither apt-get nor dnf is here to install them", absent(missing));

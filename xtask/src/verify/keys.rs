@@ -20,7 +20,6 @@ const MOST_SIGNATURES: usize = 16;
 #[derive(Debug)]
 pub struct Keys {
     certificates: Vec<Certificate>,
-    /// Where they were read from.
     names: Vec<String>,
 }
 
@@ -110,15 +109,14 @@ impl Keys {
     }
 
     /// Fingerprints of the certificates, sorted: all that decides what passes.
-    pub fn identity(&self) -> String {
+    pub fn cache_key(&self) -> String {
         let mut fingerprints: Vec<_> =
             self.certificates.iter().map(|certificate| certificate.fingerprint.as_str()).collect();
         fingerprints.sort_unstable();
         fingerprints.join(" ")
     }
 
-    /// Where they were read from, in words.
-    pub fn names(&self) -> String {
+    pub(crate) fn names(&self) -> String {
         self.names.join(", ")
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use xtask::digest::Sha256;
+use xtask::verify::digest::Sha256;
 
 use super::{Fault, LoggedRequest, State, locked};
 

@@ -1,7 +1,8 @@
 //! Tests: what is read of a metalink, and what is refused.
 
-use super::{Mirror, Promise, parse};
-use crate::digest::Algorithm;
+use super::{Mirror, parse};
+use crate::verify::digest::Algorithm;
+use crate::verify::digest::ExpectedDigest;
 
 fn version(digit: &str, size: u64) -> String {
     format!(
@@ -39,7 +40,7 @@ fn tells_the_current_version_from_older_ones() {
     let text = document(&version("a", 4), &older, URL);
     let read = parse(text.as_bytes()).expect("a metalink");
     let seen = |version: &super::Version| {
-        let Promise { digest, size } = &version.promise;
+        let ExpectedDigest { digest, size } = &version.expected;
         assert_eq!(digest.algorithm, Algorithm::Sha512, "the strongest");
         (digest.hex()[..1].to_owned(), *size)
     };
@@ -112,7 +113,7 @@ fn a_digest_counts_only_in_its_place() {
         (document(&(good.clone() + "</file><file name=\"repomd.xml\">" + &good), "", URL), "repomd.xml twice"),
         (swap(&"a".repeat(64), "a"), "is not a SHA-256 digest"),
         (swap("<size>4</size>", "<size>-4</size>"), "is no size"),
-        (swap("<size>4</size>", "<size>99999999999</size>"), "which no such file has"),
+        (swap("<size>4</size>", "<size>99999999999</size>"), "exceed the limit of"),
         (document(&good, &alternate(&good).repeat(201), URL), "more than 200 older versions"),
         (document(&good, "", &URL.repeat(2001)), "more than 2000 mirrors"),
         (document(&good, "", URL).replace("</metalink>", ""), "cut off"),

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::download::{Location, Mirrors};
-use crate::repo::chosen::Chosen;
+use crate::repo::resolved_package::ResolvedPackage;
 
 /// Where builds are kept, and whose signatures are wanted.
 #[derive(Debug)]
@@ -17,13 +17,12 @@ impl Koji {
         Self { mirrors: location.into(), fingerprints }
     }
 
-    /// The one place to ask.
     pub(in crate::source) fn mirrors(&self) -> &Mirrors {
         &self.mirrors
     }
 
     /// Paths that a signed package may have there.
-    pub(in crate::source) fn paths(&self, chosen: &Chosen) -> Result<Vec<String>> {
+    pub(in crate::source) fn paths(&self, chosen: &ResolvedPackage) -> Result<Vec<String>> {
         let (name, version, release) = source_parts(&chosen.source)
             .with_context(|| format!("{:?} is no name of a source package", chosen.source))?;
         let arch = chosen.nevra.rsplit('.').next().unwrap_or_default();
@@ -46,18 +45,18 @@ fn source_parts(source: &str) -> Option<(&str, &str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Sha256;
-    use crate::repo::Promise;
+    use crate::verify::digest::ExpectedDigest;
+    use crate::verify::digest::Sha256;
 
     #[test]
     fn a_package_is_where_its_source_and_key_lead() {
         let koji = Koji::new(Location::parse("https://koji"), vec!["4F50A6114CD5C6976A7F1179655A4B02F577861E".into()]);
-        let mut chosen = Chosen {
+        let mut chosen = ResolvedPackage {
             name: "qemu-user-static-arm".into(),
             nevra: "qemu-user-static-arm-2:11.1.3-1.fc45.x86_64".into(),
             version: "11.1.3".into(),
             source: "qemu-11.1.3-1.fc45.src.rpm".into(),
-            promise: Promise { digest: Sha256::of(b"").into(), size: 0 },
+            expected: ExpectedDigest { digest: Sha256::of(b"").into(), size: 0 },
             repository: "updates-released-f45".into(),
             href: "Packages/q/qemu-user-static-arm-11.1.3-1.fc45.x86_64.rpm".into(),
             base: None,

@@ -33,7 +33,7 @@ pub enum WantedRelease {
 /// A release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
-    /// By its number.
+    /// A numbered release.
     Number(u32),
     /// What becomes the release after the next.
     Rawhide,
@@ -142,7 +142,7 @@ pub(super) fn newest(list: &[u8]) -> Result<(Release, Option<u32>)> {
 #[cfg(test)]
 mod tests {
     use super::{KEYS, NEWEST_KNOWN, Release, WantedRelease, newest};
-    use crate::tables::workspace_root;
+    use crate::workspace::workspace_root;
 
     #[test]
     fn takes_the_newest_stable_release_with_a_known_key() {

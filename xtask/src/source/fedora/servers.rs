@@ -2,20 +2,18 @@
 
 use crate::download::Location;
 
-/// Fedora's servers.
 pub(super) struct Servers<'a> {
-    stand_in: Option<&'a str>,
+    base_url: Option<&'a str>,
 }
 
 impl<'a> Servers<'a> {
-    /// Those of the world, or a stand-in's URL.
-    pub(super) fn new(stand_in: Option<&'a str>) -> Self {
-        Self { stand_in }
+    pub(super) fn new(base_url: Option<&'a str>) -> Self {
+        Self { base_url }
     }
 
     fn server(&self, host: &str) -> Location {
         Location::Url(
-            self.stand_in.map_or_else(|| format!("https://{host}"), |url| url.trim_end_matches('/').to_owned()),
+            self.base_url.map_or_else(|| format!("https://{host}"), |url| url.trim_end_matches('/').to_owned()),
         )
     }
 
@@ -47,7 +45,6 @@ impl<'a> Servers<'a> {
     }
 }
 
-/// Path of a metalink on its server.
 pub(super) fn metalink(repo: &str, host: &str) -> String {
     format!("metalink?repo={repo}&arch={host}")
 }

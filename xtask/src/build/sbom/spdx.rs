@@ -1,0 +1,171 @@
+//! SPDX 2.3's JSON, as far as it is used here, as types; what goes into them is for the modules beside this one.
+//!
+//! Own types, because the crates that have some are not kept up (`spdx-rs`), or do not build everywhere and generate
+//! theirs from a schema at build time (`serde-spdx`); expressions are left to the crate `spdx`.
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) const NOASSERTION: &str = "NOASSERTION";
+
+pub(crate) const DOCUMENT: &str = "SPDXRef-DOCUMENT";
+
+/// A whole document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Document {
+    pub(crate) spdx_version: String,
+    pub(crate) data_license: String,
+    #[serde(rename = "SPDXID")]
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// An address that no other document has; nothing needs to be there.
+    pub(crate) document_namespace: String,
+    pub(crate) creation_info: CreationInfo,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) comment: Option<String>,
+    pub(crate) packages: Vec<Package>,
+    pub(crate) files: Vec<File>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) has_extracted_licensing_infos: Vec<ExtractedLicense>,
+    pub(crate) relationships: Vec<Relationship>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CreationInfo {
+    /// `2026-11-23T17:36:27Z`.
+    pub(crate) created: String,
+    /// `Tool: name-version`.
+    pub(crate) creators: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Package {
+    #[serde(rename = "SPDXID")]
+    pub(crate) id: String,
+    /// Its name.
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) version_info: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) package_file_name: Option<String>,
+    /// Who distributes it: `Organization: name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) supplier: Option<String>,
+    pub(crate) download_location: String,
+    pub(crate) files_analyzed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) package_verification_code: Option<VerificationCode>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) checksums: Vec<Checksum>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) source_info: Option<String>,
+    /// What somebody has concluded of its license: nobody has.
+    pub(crate) license_concluded: String,
+    pub(crate) license_declared: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) license_comments: Option<String>,
+    pub(crate) copyright_text: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) external_refs: Vec<ExternalRef>,
+    pub(crate) primary_package_purpose: Purpose,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) comment: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum Purpose {
+    Application,
+    Container,
+    Library,
+    Source,
+}
+
+/// SHA-1 of the SHA-1 of all files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct VerificationCode {
+    #[serde(rename = "packageVerificationCodeValue")]
+    pub(crate) value: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Checksum {
+    pub(crate) algorithm: Algorithm,
+    #[serde(rename = "checksumValue")]
+    pub(crate) value: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum Algorithm {
+    /// What SPDX wants of every file.
+    Sha1,
+    Sha256,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExternalRef {
+    pub(crate) reference_category: String,
+    pub(crate) reference_type: String,
+    pub(crate) reference_locator: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct File {
+    #[serde(rename = "SPDXID")]
+    pub(crate) id: String,
+    /// `./usr/bin/qemu-arm-static`.
+    pub(crate) file_name: String,
+    pub(crate) checksums: Vec<Checksum>,
+    pub(crate) license_concluded: String,
+    pub(crate) copyright_text: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExtractedLicense {
+    pub(crate) license_id: String,
+    pub(crate) extracted_text: String,
+    pub(crate) name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Relationship {
+    pub(crate) spdx_element_id: String,
+    pub(crate) relationship_type: RelationshipType,
+    pub(crate) related_spdx_element: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum RelationshipType {
+    Describes,
+    Contains,
+    GeneratedFrom,
+    StaticLink,
+    DependsOn,
+    BuildToolOf,
+}
+
+impl Document {
+    /// What `id` is to others in one way: their ids.
+    pub(crate) fn related<'a>(&'a self, id: &'a str, kind: RelationshipType) -> impl Iterator<Item = &'a str> {
+        let is_it = move |one: &&Relationship| one.spdx_element_id == id && one.relationship_type == kind;
+        self.relationships.iter().filter(is_it).map(|one| one.related_spdx_element.as_str())
+    }
+
+    pub(crate) fn package(&self, id: &str) -> Option<&Package> {
+        self.packages.iter().find(|package| package.id == id)
+    }
+}
+
+impl File {
+    pub(crate) fn checksum(&self, algorithm: Algorithm) -> Option<&str> {
+        let checksum = self.checksums.iter().find(|checksum| checksum.algorithm == algorithm)?;
+        Some(&checksum.value)
+    }
+}

@@ -1,0 +1,59 @@
+//! Paths of this checkout and of what is built in it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use anyhow::{Context, Result};
+
+pub mod atomic_dir;
+
+/// Writes a generated file only if its text changes, so that cargo does not compile it again.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_if_changed(path: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(path).is_ok_and(|current| current == text) {
+        return Ok(());
+    }
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// The folder of the workspace's `Cargo.toml`.
+pub fn workspace_root() -> &'static Path {
+    /// `CARGO_MANIFEST_DIR` at run time. Its value at compile time may be of another checkout: the former path of this one,
+    /// or one with the same target folder.
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let is_ours = std::env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME"));
+        let running = std::env::var_os("CARGO_MANIFEST_DIR").filter(|_| is_ours);
+        let folder = running.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        folder.parent().unwrap_or(Path::new(".")).to_owned()
+    });
+    &ROOT
+}
+
+/// Cargo's target folder, absolute: it holds everything that a build makes.
+pub fn target_dir() -> PathBuf {
+    /// A relative `CARGO_TARGET_DIR` is relative to the folder that cargo was started in.
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| target_folder(std::env::var_os("CARGO_TARGET_DIR")));
+    FOLDER.clone()
+}
+
+fn target_folder(named: Option<OsString>) -> PathBuf {
+    let folder = named.map_or_else(|| workspace_root().join("target"), PathBuf::from);
+    std::path::absolute(&folder).unwrap_or(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{target_folder, workspace_root};
+
+    #[test]
+    fn the_target_folder_is_absolute() {
+        let here = std::env::current_dir().expect("the current folder");
+        assert_eq!(target_folder(Some("elsewhere".into())), here.join("elsewhere"));
+        assert_eq!(target_folder(Some("/elsewhere".into())), std::path::Path::new("/elsewhere"));
+        assert_eq!(target_folder(None), workspace_root().join("target"));
+    }
+}
