@@ -3,6 +3,7 @@
 mod compat;
 mod doctor;
 mod error;
+mod others;
 mod register;
 mod report;
 mod resident;
@@ -11,6 +12,8 @@ mod running;
 mod status;
 mod verify;
 
+use nix::unistd::{AccessFlags, access};
+
 use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::binfmt_misc::{self, MountPolicy, UserNamespace};
 use crate::cli::HELP;
@@ -18,7 +21,7 @@ use crate::compat::help as compat_help;
 use crate::native::{self, NativeSupportCache};
 use crate::output::Output;
 use crate::persist;
-use crate::plan;
+use crate::plan::{self, HandlerPlan, Operation};
 use crate::request::{Command, CommonArgs, PROBE_TIMEOUT, Verbosity};
 use crate::table::{Handler, TABLE};
 
@@ -36,7 +39,10 @@ pub(crate) fn run(command: &Command) -> Output {
         Command::Verify(request) => verify::verify(request),
         Command::Doctor { args, limit } => Ok(doctor::doctor(args, *limit)),
         Command::Persist { args, format, has_unit, root } => {
-            persist::persist(args, handlers(args), *format, *has_unit, root).map_err(Error::text)
+            let (handlers, left) = others::without_left(args, handlers(args));
+            let output = persist::persist(args, handlers, *format, *has_unit, root).map_err(Error::text);
+            let left = if args.detail == Verbosity::Quiet { String::new() } else { left };
+            output.map(|output| Output::success(left).chain(output))
         }
         Command::Unpersist { args, root } => persist::unpersist(args, root).map_err(Error::text),
         Command::Persisted { args, root } => persist::status(args, root).map_err(Error::text),
@@ -59,14 +65,28 @@ fn unregister(args: &CommonArgs, dry_run: DryRun) -> Result<Output, Error> {
                 let mut writer = Writer::new(mount, &args.desired, register);
                 plans.map(|plan| writer.apply(plan)).collect()
             }
-            _ => plans.map(|plan| PlanResult { plan, end: PlanStatus::AsPlanned }).collect(),
+            _ => plans.map(|plan| preview_removal(args, &location, plan)).collect(),
         };
-        Report { action: Action::Unregister, dry_run, at: &location.at, args }.output(results, &[])
+        let to_mount = location.mount.is_none() && dry_run == DryRun::Yes && !args.in_user_namespace;
+        let remarks: Vec<_> = to_mount.then(|| location.to_be_mounted()).into_iter().collect();
+        Report { action: Action::Unregister, dry_run, at: &location.at, args }.output(results, &remarks)
     });
     if let Some(mount) = location.mount.filter(|_| dry_run == DryRun::No) {
         mount.unmount_if_unused();
     }
     Ok(output?)
+}
+
+/// What would come of a plan that only removes: whether the entries could be written.
+fn preview_removal(args: &CommonArgs, location: &Location, plan: HandlerPlan) -> PlanResult {
+    let refused = location.mount.as_ref().filter(|_| !plan.changes.is_empty()).and_then(|mount| {
+        let (Operation::Add(slot) | Operation::Remove(slot)) = *plan.changes.first()?;
+        let path = mount.path().join(slot.name(plan.handler));
+        let errno = access(&path, AccessFlags::W_OK).err()?;
+        let remaining = plan.remaining(&args.desired, |name| mount.entry(name));
+        Some(PlanStatus::Failed(binfmt_misc::Error::Remove { path, errno }, remaining))
+    });
+    PlanResult { plan, end: refused.unwrap_or(PlanStatus::AsPlanned) }
 }
 
 /// Locates `binfmt_misc`, and mounts it if needed: on older kernels entries outlive the last mount, and a container may
@@ -80,8 +100,11 @@ fn locate_to_remove(args: &CommonArgs, dry_run: DryRun) -> Result<Location, Erro
         (_, false) => binfmt_misc::find_and_lock(only, MountPolicy::IfMissing).map(Location::locked),
     };
     match found {
-        Err(binfmt_misc::Error::NotMounted { at }) if is_namespace || dry_run == DryRun::No => {
+        Err(binfmt_misc::Error::NotMounted { at }) => {
             binfmt_misc::check_mount_point_empty(&at)?;
+            if dry_run == DryRun::Yes && !is_namespace {
+                register::check_may_mount(&at)?;
+            }
             Ok(Location { at, mount: None, register: None })
         }
         found => Ok(found?),
@@ -113,8 +136,12 @@ fn status(args: &CommonArgs, json: bool, check: bool) -> Result<Output, Error> {
     let entries = folder.entries()?;
     let mut status = Status::new(&folder, folder.is_switched_on()?, args);
     let mut native_support = NativeSupportCache::default();
-    for handler in handlers(args) {
-        status.add(handler, &entries, native_support.of(handler));
+    let handlers = handlers(args);
+    let entries = if check { others::in_order_of_asking(&handlers, entries) } else { entries };
+    // Running programs is only for an answer that needs it.
+    let left = others::left_to_others(args, &handlers, &entries, !check);
+    for handler in handlers {
+        status.add(handler, &entries, native_support.of(handler), &left);
     }
     let output = Output::success(match args.detail {
         Verbosity::Quiet => String::new(),

@@ -111,6 +111,9 @@ pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) 
         arguments.drain(1..from);
         if arguments.len() == 1 {
             arguments.push("--help".into());
+        } else if from > 1 && arguments.len() == 2 && arguments[1] == "register" {
+            // nalind's entry point registers with flag F alone.
+            arguments.push("--flags=F".into());
         }
         return cli::parse(arguments);
     };

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::utsname::uname;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::path::Arg;
 
@@ -146,4 +147,35 @@ pub(crate) fn map_ids(user: [u32; 2], group: [u32; 2]) -> Result<(), (&'static s
     write("setgroups", "deny".into())?;
     write("uid_map", format!("{} {} 1", user[0], user[1]))?;
     write("gid_map", format!("{} {} 1", group[0], group[1]))
+}
+
+/// Major and minor version of the kernel, unless its release says neither.
+pub(crate) fn linux_version() -> Option<(u32, u32)> {
+    version(&uname().ok()?.release().to_string_lossy())
+}
+
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn versions_of_distribution_kernels() {
+        let cases = [
+            ("6.6.99-1-amd64", Some((6, 6))),
+            ("6.18.44-fc", Some((6, 18))),
+            ("10.0", Some((10, 0))),
+            ("5.10.0-30-cloud-amd64", Some((5, 10))),
+            ("4.18.0-553.el8_10.x86_64", Some((4, 18))),
+            ("5.15.167.4-microsoft-standard-WSL2", Some((5, 15))),
+            ("linux", None),
+        ];
+        for (release, expected) in cases {
+            assert_eq!(version(release), expected, "{release}");
+        }
+    }
 }

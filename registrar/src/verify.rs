@@ -145,14 +145,57 @@ fn without_run(handler: &Handler, is_native: bool) -> Diagnosis {
 
 /// The targets of those handlers whose test programs of both kinds run here, through whatever entry, or natively.
 pub(crate) fn running(handlers: &[&'static Handler], limit: Duration) -> Result<Vec<&'static str>, Error> {
-    // Of type ET_EXEC, and position-independent.
-    let probes = |&handler: &&'static Handler| [0, 2].map(|kind| ProbeRun { handler, kind, set_user_id: false });
-    let (_, _, results) = run(handlers.iter().flat_map(probes), limit, &Isolation::ALL)?;
+    let (_, _, results) = run(probes_of_both_kinds(handlers), limit, &Isolation::ALL)?;
     let good = ProbeExit::Exited(TABLE.probe_status.into());
     let is_good = |handler: &Handler| {
         results.iter().filter(|(run, ran)| run.handler.name == handler.name && ran.end == good).count() == 2
     };
     Ok(handlers.iter().filter(|handler| is_good(handler)).map(|handler| handler.target).collect())
+}
+
+/// Of handlers that several entries take, one of them ours: the entry that ran the test program, where that shows.
+pub(crate) fn servers(handlers: &[&'static Handler], entries: &Entries, limit: Duration) -> Vec<String> {
+    let chains = handlers.iter().flat_map(|handler| MatchingEntries::of(handler, entries));
+    let contested: Vec<_> = chains.filter(|chain| chain.ours.is_some() && chain.takers.len() > 1).collect();
+    let probe = |chain: &MatchingEntries<'_>| ProbeRun { handler: chain.handler, kind: chain.kind, set_user_id: false };
+    let probes = contested.iter().map(probe);
+    let Ok((Some(way), _, results)) = run(probes, limit, &Isolation::ALL) else { return Vec::new() };
+    let context = Context {
+        mount: Path::new(""),
+        is_switched_on: true,
+        way,
+        emulators: "",
+        good: TABLE.probe_status.into(),
+        look: &elf::loader,
+        real: &|path: &Path| fs::canonicalize(path).ok(),
+    };
+    let server = |chain: &MatchingEntries<'_>| {
+        let is_it = |run: &ProbeRun| run.handler.name == chain.handler.name && run.kind == chain.kind;
+        let (_, ran) = results.iter().find(|(run, _)| is_it(run))?;
+        Some(chain.server(ran, &context)?.0.to_owned())
+    };
+    contested.iter().filter_map(server).collect()
+}
+
+/// What is wrong with the entries that serve these handlers: how the test programs end that do not run well. Nothing is said
+/// of those that cannot be tried here.
+pub(crate) fn faults(handlers: &[&'static Handler], limit: Duration) -> Vec<(&'static str, String)> {
+    // In this root: a translator, unlike our emulators, may need its libraries.
+    let Ok((_, _, results)) = run(probes_of_both_kinds(handlers), limit, &[Isolation::Memory]) else {
+        return Vec::new();
+    };
+    let fault = |handler: &&Handler| {
+        let mut ends = results.iter().filter(|(run, _)| run.handler.name == handler.name).map(|(_, ran)| ran.end);
+        let fault = ends.find_map(|end| end.fault(TABLE.probe_status.into(), !Path::new("/bin/sh").exists()))?;
+        Some((handler.name, fault))
+    };
+    handlers.iter().filter_map(fault).collect()
+}
+
+/// Of type ET_EXEC, and position-independent.
+fn probes_of_both_kinds(handlers: &[&'static Handler]) -> impl Iterator<Item = ProbeRun> {
+    let probes = |&handler: &&'static Handler| [0, 2].map(|kind| ProbeRun { handler, kind, set_user_id: false });
+    handlers.iter().flat_map(probes)
 }
 
 /// What came of the best of some ways, with those that were refused.

@@ -123,7 +123,7 @@ fn disabled(sandbox: &Sandbox) {
 }
 
 fn another_is_newer(sandbox: &Sandbox) {
-    sandbox.succeeds(&["register", "s390x", "--preserve-argv0"]);
+    sandbox.succeeds(&["register", "s390x", "--credentials"]);
     let found = links(&sandbox.succeeds(&["doctor"]));
     let different =
         "qemu-s390x: /usr/bin/qemu-s390x-static, but other flags; registrar register s390x would replace it";

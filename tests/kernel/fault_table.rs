@@ -186,7 +186,7 @@ fn prepare(sandbox: &Sandbox, setup: &Setup) {
     match setup {
         Setup::Nothing | Setup::NotMounted => {}
         Setup::Different => sandbox.add(&line("s390x", NAME, INTERPRETER, "OCF")),
-        Setup::AsWanted => sandbox.add(&line("s390x", NAME, INTERPRETER, "F")),
+        Setup::AsWanted => sandbox.add(&line("s390x", NAME, INTERPRETER, "POF")),
         Setup::DifferentBesideOthers => {
             sandbox.add(&line("s390x", NAME, "/bin/false", "P"));
             sandbox.add(&line("s390x", &format!("{NAME}.registrar"), INTERPRETER, "OCF"));

@@ -18,7 +18,7 @@ use nix::mount::{MsFlags, mount};
 use tests::{packages, random};
 
 use crate::register::runs;
-use crate::sandbox::{CommandResult, Sandbox, ran};
+use crate::sandbox::{CommandResult, Sandbox, line, ran};
 use crate::{Test, test};
 
 pub(crate) fn tests() -> impl Iterator<Item = &'static Test> {
@@ -30,6 +30,7 @@ const TESTS: &[Test] = &[
     test("persist/read_by_openrc", read_by_openrc),
     test("persist/again_changes_nothing", again_changes_nothing),
     test("persist/leaves_what_is_of_others", leaves_what_is_of_others),
+    test("persist/leaves_what_another_serves_now", leaves_what_another_serves_now),
     test("persist/links_of_the_host_stay_in_it", links_stay_inside),
     test("persist/emulators_in_a_folder_of_the_users", emulators_elsewhere),
     test("persist/killed_at_random_moments", killed),
@@ -53,6 +54,26 @@ const RUNLEVEL: &str = "etc/runlevels/boot/binfmt";
 const RANDOM_KILLS: usize = 30;
 
 const SIGKILL: i32 = 9;
+
+/// All is not taken from a translator, which runs; with `--keep` not from another QEMU either.
+fn leaves_what_another_serves_now(sandbox: &Sandbox) {
+    let host = Host::new(sandbox);
+    for (target, name) in [("s390x", "translator"), ("m68k", "qemu-other")] {
+        let path = sandbox.scratch().join(name);
+        fs::copy(format!("/usr/bin/qemu-{target}-static"), &path).expect("copied");
+        sandbox.add(&line(target, name, path.to_str().expect("text"), "F"));
+    }
+    for (options, left) in [(&[][..], &["s390x"][..]), (&["--keep"], &["m68k", "s390x"]), (&["s390x"], &[])] {
+        let out = host.succeeds("persist", "systemd", options);
+        let rules = fs::read_to_string(host.root.join(CONF)).expect("rules");
+        for target in ["m68k", "s390x"] {
+            let is_left = left.contains(&target);
+            assert_eq!(out.contains(&format!("{target} skipped: served by ")), is_left, "{options:?}: {out}");
+            let is_meant = !is_left && (options != ["s390x"] || target == "s390x");
+            assert_eq!(rules.contains(&format!(":qemu-{target}:")), is_meant, "{options:?}");
+        }
+    }
+}
 
 /// A host's root, in memory.
 struct Host<'a> {

@@ -21,6 +21,8 @@ const ORDINARY: u32 = 1000;
 
 pub(crate) const TESTS: &[Test] = &[
     test("stay/puts_back_what_others_remove", puts_back),
+    test("stay/outdoes_newcomers_once_each", outdoes_newcomers),
+    test("stay/leaves_translators", leaves_translators),
     test("stay/unregisters_at_the_end", unregisters_at_the_end),
     Test { mounted: false, ..test("stay/keeps_its_own_mount", keeps_its_own_mount) },
     test("stay/looks_after_what_was_asked_for", looks_after_what_was_asked_for),
@@ -120,10 +122,45 @@ fn puts_back(sandbox: &Sandbox) {
         sandbox.write(&name, "-1");
     }
     wait_until("put back", || sandbox.names() == ["qemu-m68k", "qemu-s390x"]);
-    // What somebody else registers beside it is nothing to it.
-    sandbox.add(&line("s390x", "theirs", "/bin/false", ""));
     assert_eq!(resident.end(Signal::SIGTERM), (Some(0), String::new()));
-    assert_eq!(sandbox.names(), ["qemu-m68k", "qemu-s390x", "theirs"]);
+    assert_eq!(sandbox.names(), ["qemu-m68k", "qemu-s390x"]);
+}
+
+/// Once for each newcomer: an entry of the same name that comes later is another.
+fn outdoes_newcomers(sandbox: &Sandbox) {
+    let s390x = targets::by_qemu_name("s390x").expect("known");
+    let resident = Resident::start_logged(sandbox, &["s390x"]);
+    for (turn, name) in [(1, "theirs"), (2, "others"), (3, "theirs")] {
+        if turn == 3 {
+            sandbox.write(name, "-1");
+        }
+        sandbox.add(&line("s390x", name, "/bin/false", ""));
+        assert!(!runs(sandbox, s390x));
+        let options = ["status", "--check", "--stay", "--unregister-on-exit", "--verify", "--scope=userns", "s390x"];
+        assert_eq!(sandbox.run(&options).code, Some(1));
+        wait_until("ours is first", || runs(sandbox, s390x));
+        sandbox.succeeds(&options);
+        let told = format!("(before: shadowed by a newer entry), before {name} (/bin/false), which stays\n");
+        wait_until("told", || said(sandbox, "out").contains(&told));
+    }
+    thread::sleep(TWO_LOOKS);
+    assert_eq!(said(sandbox, "out").matches("shadowed").count(), 3);
+    assert_eq!(said(sandbox, "err"), "");
+    drop(resident);
+    assert_eq!(sandbox.names(), ["others", "qemu-s390x", "theirs"]);
+}
+
+/// What serves the target well and was left at the start is no newcomer.
+fn leaves_translators(sandbox: &Sandbox) {
+    let path = sandbox.scratch().join("translator");
+    fs::copy("/usr/bin/qemu-s390x-static", &path).expect("copied");
+    sandbox.add(&line("s390x", "rosetta", path.to_str().expect("text"), "F"));
+    let _resident = Resident::start_logged(sandbox, &[]);
+    sandbox.succeeds(&["status", "--check", "--stay"]);
+    thread::sleep(TWO_LOOKS);
+    assert!(!sandbox.names().contains(&"qemu-s390x".to_owned()));
+    sandbox.write("rosetta", "-1");
+    wait_until("ours serves", || sandbox.names().contains(&"qemu-s390x".to_owned()));
 }
 
 fn unregisters_at_the_end(sandbox: &Sandbox) {

@@ -61,8 +61,8 @@ impl Error {
         match uncommon.chars().count() {
             0 if flags.fixes_binary() => Some("before Linux 4.8 it takes none with flag F".into()),
             0 => None,
-            1 => Some(format!("it may not know flag {uncommon}")),
-            _ => Some(format!("it may not know flags {uncommon}")),
+            1 => Some(format!("it may not know flag {uncommon}, or the emulator does not fit it")),
+            _ => Some(format!("it may not know flags {uncommon}, or the emulator does not fit them")),
         }
     }
 
@@ -191,7 +191,9 @@ fn adding(interpreter: &str, errno: Errno) -> String {
         Errno::EEXIST => "registered by somebody else at this moment; run this again".into(),
         Errno::ELOOP => format!("{interpreter}: symbolic links that lead nowhere; check --bindir"),
         Errno::EPERM | Errno::EROFS => writing(errno),
-        Errno::ENOSPC => "the kernel's limit of entries is reached; remove some, or raise it with sysctl".into(),
+        Errno::ENOSPC => {
+            "the kernel's limit is reached; remove entries, or raise sysctl user.max_binfmt_misc_interpreters".into()
+        }
         _ => format!("{interpreter}: {}", errno_text(errno)),
     }
 }

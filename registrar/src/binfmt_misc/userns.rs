@@ -11,7 +11,6 @@ use std::{fmt, fs, process};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, statvfs};
-use nix::sys::utsname::uname;
 use nix::unistd::geteuid;
 
 use super::helper;
@@ -199,20 +198,13 @@ pub(super) fn remount(at: &Path) -> Result<(), Errno> {
 
 /// Whether the kernel has more than one instance, or is of a version that tells nothing.
 pub(super) fn has_instances() -> bool {
-    let release = uname().map(|kernel| kernel.release().to_string_lossy().into_owned()).unwrap_or_default();
-    version(&release).is_none_or(|version| version >= SINCE)
-}
-
-/// Major and minor version.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().ok());
-    Some((numbers.next()??, numbers.next()??))
+    sys::linux_version().is_none_or(|version| version >= SINCE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::CreatedBy::{self, Anybody, RootsEngine, UsersEngine};
-    use super::{IdRange, SINCE, version};
+    use super::IdRange;
 
     /// As seen with podman 4.3 and Docker 20.10.
     #[test]
@@ -233,15 +225,5 @@ mod tests {
         for (what, is_container, map, maker) in cases {
             assert_eq!(CreatedBy::told_by(is_container, IdRange::parse(map).first()), maker, "{what}");
         }
-    }
-
-    #[test]
-    fn versions() {
-        let cases =
-            [("6.6.99-1-amd64", false), ("6.7.0", true), ("6.18.44-fc", true), ("10.0", true), ("5.10.0-30", false)];
-        for (release, vanishing) in cases {
-            assert_eq!(version(release).map(|version| version >= SINCE), Some(vanishing), "{release}");
-        }
-        assert_eq!(version("linux"), None);
     }
 }

@@ -25,15 +25,16 @@ const COMMANDS: &[&str] =
 /// Commands about what is registered, for which tonistiigi's variables name the emulators.
 const KERNEL_COMMANDS: &[&str] = &["register", "unregister", "status", "verify", "doctor"];
 
-/// Options, whether each has a value, and the commands that take it.
+/// Options, whether each has a value, and the commands that take it. `status --check` takes all of `register`'s, so that
+/// both can be told the same; it passes over those that change no entry.
 const OPTIONS: &[(&str, bool, &[&str])] = &[
-    ("keep", false, &["register", "status"]),
-    ("dry-run", false, &["register", "unregister"]),
-    ("temporary", false, &["register"]),
-    ("verify", false, &["register"]),
-    ("stay", false, &["register"]),
-    ("unregister-on-exit", false, &["register"]),
-    ("scope", true, &["register", "unregister"]),
+    ("keep", false, &["register", "status", "persist"]),
+    ("dry-run", false, &["register", "status", "unregister"]),
+    ("temporary", false, &["register", "status"]),
+    ("verify", false, &["register", "status"]),
+    ("stay", false, &["register", "status"]),
+    ("unregister-on-exit", false, &["register", "status"]),
+    ("scope", true, &["register", "unregister", "status"]),
     ("credentials", false, &["register", "status", "run", "persist", "export"]),
     ("preserve-argv0", false, &["register", "status", "run", "persist", "export"]),
     ("no-fix-binary", false, &["register", "status", "run", "persist", "export"]),
@@ -43,8 +44,8 @@ const OPTIONS: &[(&str, bool, &[&str])] = &[
     ("wait", true, &["verify"]),
     ("repeat", true, &["verify"]),
     ("check", false, &["status"]),
-    ("copy-to", true, &["register", "persist", "unpersist"]),
-    ("selinux-label", true, &["register", "persist"]),
+    ("copy-to", true, &["register", "status", "persist", "unpersist"]),
+    ("selinux-label", true, &["register", "status", "persist"]),
     // `unpersist` and `export` ignore it: both formats have the same files. Scripts pass it to all three.
     ("format", true, &["persist", "unpersist", "export"]),
     ("root", true, &["persist", "unpersist", "status"]),
@@ -250,7 +251,7 @@ impl ParsedArgs {
         let single = ["credentials", "preserve-argv0", "no-fix-binary"].map(|option| self.has(option));
         let [credentials, preserve_argv0, no_fix_binary] = single;
         match self.value("flags") {
-            None => Ok(Flags::new(preserve_argv0, credentials, !no_fix_binary)),
+            None => Ok(Flags::usual(preserve_argv0, credentials, !no_fix_binary)),
             Some(_) if single.contains(&true) => Err(Error::usage(
                 "--flags names all flags; it cannot be combined with --credentials, --preserve-argv0 or --no-fix-binary",
             )),

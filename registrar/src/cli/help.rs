@@ -25,9 +25,11 @@ separated by commas or spaces
 
 Options of register:
       --verify            then run verify, and fail if it fails
-      --keep              skip targets that another tool's entry already handles
-      --credentials       honour set-user-ID and set-group-ID bits; the emulator runs with these rights (flags OC)
-      --preserve-argv0    pass the original argv[0] to programs (flag P)
+      --keep              skip targets that another tool's entry already handles, also another QEMU's; without it, and
+                          without names, only what a translator that is no QEMU serves (Rosetta, FEX, box64) is skipped
+      --credentials       also flag C, for sudo and other set-user-ID programs; the emulator then runs as root for any
+                          set-user-ID file. Default flags: P (original argv[0]; from Linux 5.12 on), O, F
+      --preserve-argv0    flag P also on older kernels, which do not tell emulators of it
       --no-fix-binary     open the emulator's path at each start, in the program's root, not once now (no flag F)
       --flags LETTERS     exactly these flags
       --copy-to DIR       copy the emulators to DIR first, and register the copies; also BINDIR in the environment
@@ -35,11 +37,11 @@ Options of register:
                           also CHCON='-t TYPE' in the environment [auto]
       --scope userns      in a user namespace: register for programs of that namespace only
       --temporary         register even if the handlers will disappear with this container
-      --stay              keep running, and restore what other tools remove, until SIGTERM or SIGINT
+      --stay              keep running, and restore what other tools remove or shadow, until SIGTERM or SIGINT
       --unregister-on-exit  with --stay: remove the handlers at the end
       --dry-run           print what would be done; change nothing
 
-Options of persist, besides --credentials to --flags, --copy-to [/opt/registrar/bin] and --selinux-label:
+Options of persist, besides --keep, --credentials to --flags, --copy-to [/opt/registrar/bin] and --selinux-label:
       --format NAME  what reads the rules at boot: systemd or openrc; unpersist and export ignore it
       --root DIR     where the host's root is mounted; also of unpersist and status --persisted
       --unit         systemd: also a service that runs register --stay, from a copy of registrar on the host

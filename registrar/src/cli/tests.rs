@@ -34,11 +34,11 @@ fn command_lines() {
     };
     let elsewhere = || CommonArgs {
         mount: Some("/m".into()),
-        desired: DesiredState { emulators: "/opt".into(), ..desired("F", false) },
+        desired: DesiredState { emulators: "/opt".into(), ..desired("POF", false) },
         ..args(&[])
     };
     let on_host = || CommonArgs {
-        desired: DesiredState { emulators: HOST_EMULATOR_DIR.into(), ..desired("F", false) },
+        desired: DesiredState { emulators: HOST_EMULATOR_DIR.into(), ..desired("POF", false) },
         ..args(&[])
     };
     let unpersist = || Command::Unpersist {
@@ -58,7 +58,7 @@ fn command_lines() {
             "registrar register -q --keep --dry-run --temporary --scope=userns --credentials arm64",
             Command::Register(RegisterArgs {
                 args: CommonArgs {
-                    desired: desired("OCF", true),
+                    desired: desired("POCF", true),
                     in_user_namespace: true,
                     detail: Verbosity::Quiet,
                     ..args(&["aarch64"])
@@ -72,7 +72,7 @@ fn command_lines() {
         (
             "registrar register --bindir /opt --copy-to=/host//q/ --selinux-label lib_t",
             Command::Register(register(CommonArgs {
-                desired: DesiredState { emulators: "/host/q".into(), ..desired("F", false) },
+                desired: DesiredState { emulators: "/host/q".into(), ..desired("POF", false) },
                 copies: Some(CopySpec { from: "/opt".into(), label: Label::parse("lib_t").expect("a label") }),
                 ..args(&[])
             })),
@@ -81,7 +81,7 @@ fn command_lines() {
             "registrar register --stay --unregister-on-exit --preserve-argv0 --no-fix-binary -v",
             Command::Register(RegisterArgs {
                 stay: Some(ResidentArgs { unregister_on_exit: true }),
-                ..register(CommonArgs { desired: desired("P", false), detail: Verbosity::Verbose, ..args(&[]) })
+                ..register(CommonArgs { desired: desired("PO", false), detail: Verbosity::Verbose, ..args(&[]) })
             }),
         ),
         (
@@ -163,7 +163,7 @@ fn refused_command_lines() {
         ("registrar regsiter", "unknown command: regsiter; see registrar --help"),
         ("registrar register --jsno", "invalid option '--jsno'; see registrar --help"),
         ("registrar register --json", "--json is for status, verify; see registrar --help"),
-        ("registrar unregister --keep", "--keep is for register, status; see registrar --help"),
+        ("registrar unregister --keep", "--keep is for register, status, persist; see registrar --help"),
         ("registrar status --dry-run", "--dry-run is for register, unregister; see registrar --help"),
         ("registrar register --unregister-on-exit", "--unregister-on-exit needs --stay; see registrar --help"),
         ("registrar register --stay --temporary", "--temporary cannot be combined with --stay; see registrar --help"),

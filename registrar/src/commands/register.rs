@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use super::error::Error;
+use super::others::{in_order_of_asking, left_to_others};
 use super::report::{Action, DryRun, Report};
 use super::verify::run_probes;
 use super::{handlers, require_scope, resident, unregister};
@@ -16,6 +17,7 @@ use crate::arch::HOST;
 use crate::binfmt_misc::{self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace};
 use crate::elf::{self, Unfit};
 use crate::emulators::{self, CopyJob, Root};
+use crate::flags::tells_argv0;
 use crate::native::{self, Emulation, NativeSupportCache};
 use crate::output::Output;
 use crate::plan::{self, HandlerPlan, PlanOutcome, SkipReason};
@@ -90,6 +92,10 @@ impl Location {
         Self { at: mount.path().into(), mount: Some(mount), register: Some(register) }
     }
 
+    pub(super) fn to_be_mounted(&self) -> String {
+        format!("binfmt_misc to be mounted at {}", self.at.display())
+    }
+
     pub(super) fn entries(&self) -> Result<Entries, binfmt_misc::Error> {
         self.mount.as_ref().map_or_else(|| Ok(Entries::default()), BinfmtMount::entries)
     }
@@ -119,8 +125,14 @@ impl Registration<'_> {
 
     /// From the lifetime to the report.
     fn register_at(&self, location: &mut Location, handlers: &[&'static Handler]) -> Result<Output, Error> {
-        let remarks = if self.is_dry_run { self.dry_run_remarks(location) } else { self.lifetime(location)? };
-        let entries = observe(location)?;
+        let mut remarks = if self.is_dry_run { self.dry_run_remarks(location) } else { self.lifetime(location)? };
+        if self.args.mode.is_none() && !self.args.desired.flags.keeps_argv0() && !tells_argv0() {
+            remarks.push("without flag P: this kernel does not tell emulators of it, Linux 5.12 does".into());
+        }
+        let mut entries = observe(location)?;
+        if !self.is_dry_run {
+            entries = in_order_of_asking(handlers, entries);
+        }
         let plans = self.plan(handlers, &entries);
         let results = if self.is_dry_run { self.preview(location, plans) } else { self.apply(location, plans) };
         let dry_run = if self.is_dry_run { DryRun::Yes } else { DryRun::No };
@@ -161,9 +173,7 @@ impl Registration<'_> {
             Ok(mount) => Ok(Location::unlocked(mount)),
             Err(binfmt_misc::Error::NotMounted { at }) => {
                 binfmt_misc::check_mount_point_empty(&at)?;
-                if !may_mount() {
-                    return Err(binfmt_misc::Error::Mount { at, errno: Errno::EPERM }.into());
-                }
+                check_may_mount(&at)?;
                 Ok(Location { at, mount: None, register: None })
             }
             Err(other) => Err(other.into()),
@@ -186,7 +196,7 @@ impl Registration<'_> {
     fn dry_run_remarks(&self, location: &Location) -> Vec<String> {
         let mut remarks = Vec::new();
         if location.mount.is_none() {
-            remarks.push(format!("binfmt_misc to be mounted at {}", location.at.display()));
+            remarks.push(location.to_be_mounted());
         }
         let is_alone = || location.mount.as_ref().is_none_or(|mount| mount.is_own() == Some(true));
         remarks.extend(self.namespace.as_ref().filter(|_| is_alone()).map(of_namespace));
@@ -199,11 +209,12 @@ impl Registration<'_> {
 
     fn plan(&self, handlers: &[&'static Handler], entries: &Entries) -> Vec<HandlerPlan> {
         let mut native_support = NativeSupportCache::new(self.emulation);
+        let left = left_to_others(self.args, handlers, entries, self.is_dry_run);
         let foreign = handlers.iter().filter(|handler| handler.target != HOST);
         let plan = |handler: &&'static Handler| {
             let support = native_support.of(handler);
             let has_emulator = || Path::new(&self.emulator_path(handler)).exists();
-            let mut plan = plan::register(handler, &self.args.desired, entries, support, has_emulator);
+            let mut plan = plan::register(handler, &self.args.desired, entries, support, &left, has_emulator);
             if let Some(refused) = self.refused(&plan) {
                 (plan.outcome, plan.changes) = (refused, Vec::new());
             }
@@ -339,7 +350,10 @@ fn not_writable(mount: &BinfmtMount) -> Option<binfmt_misc::Error> {
     Some(binfmt_misc::Error::Register { path, errno })
 }
 
-/// What cannot be told is left to be seen.
-fn may_mount() -> bool {
-    sys::status_mask("CapEff:").is_none_or(|effective| effective & MAY_MOUNT != 0)
+/// Fails as mount(2) would. What cannot be told is left to be seen.
+pub(super) fn check_may_mount(at: &Path) -> Result<(), binfmt_misc::Error> {
+    if sys::status_mask("CapEff:").is_some_and(|effective| effective & MAY_MOUNT == 0) {
+        return Err(binfmt_misc::Error::Mount { at: at.into(), errno: Errno::EPERM });
+    }
+    Ok(())
 }

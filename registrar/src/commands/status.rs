@@ -13,7 +13,7 @@ use crate::binfmt_misc::{BinfmtMount, Entries, Entry, UserNamespace};
 use crate::native::NativeSupport;
 use crate::output::json::{self, members, optional, string};
 use crate::output::{columns, escaped};
-use crate::plan::{self, Drift, HandlerPlan, Observed, PlanOutcome, SkipReason};
+use crate::plan::{self, Drift, HandlerPlan, LeftToOthers, Observed, PlanOutcome, SkipReason};
 use crate::request::{CommonArgs, DesiredState};
 use crate::table::Handler;
 
@@ -94,7 +94,13 @@ impl<'a> Status<'a> {
         Self { folder, is_enabled, namespace, desired, are_named, rows: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, handler: &'static Handler, entries: &Entries, support: NativeSupport) {
+    pub(crate) fn add(
+        &mut self,
+        handler: &'static Handler,
+        entries: &Entries,
+        support: NativeSupport,
+        left: &LeftToOthers,
+    ) {
         let found = Observed::new(handler, entries);
         let (server, ours, drift) = (found.server(), found.ours(), found.difference(self.desired));
         let (state, detail) = match (&ours, drift, &support) {
@@ -111,9 +117,16 @@ impl<'a> Status<'a> {
         // A plan searches all entries again.
         let fit = match state {
             HandlerStatus::Registered => CheckResult::Good,
-            _ => CheckResult::of(&plan::register(handler, self.desired, entries, support, || false), self.are_named),
+            _ => CheckResult::of(
+                &plan::register(handler, self.desired, entries, support, left, || false),
+                self.are_named,
+            ),
         };
-        let by = |is_of_all, name| if is_of_all { format!("by {name}") } else { format!("some programs by {name}") };
+        let by = |is_of_all, name: &str| {
+            let some = if is_of_all { "" } else { "some programs " };
+            let fault = left.fault(handler).map(|fault| format!(", which does not work: {fault}"));
+            format!("{some}by {name}{}", fault.unwrap_or_default())
+        };
         let detail = detail.or_else(|| match (server, &ours) {
             (Some(server), _) => Some(by(server.is_of_all, server.name)),
             (None, Some((name, _))) if name != handler.name => Some(format!("as {name}")),

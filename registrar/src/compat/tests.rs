@@ -85,9 +85,9 @@ fn the_first_argument_decides_whose_line_it_is() {
 #[test]
 fn entry_points_of_other_images_take_their_words() {
     for (line, ours) in [
-        ("/entrypoint.sh register", "registrar register"),
+        ("/entrypoint.sh register", "registrar register --flags=F"),
         ("/entrypoint.sh unregister", "registrar unregister"),
-        ("registrar /entrypoint.sh register", "registrar register"),
+        ("registrar /entrypoint.sh register", "registrar register --flags=F"),
         ("/entrypoint.sh", "registrar --help"),
         ("registrar /entrypoint.sh", "registrar --help"),
         ("/register --reset -p yes", "registrar --reset -p yes"),
@@ -200,7 +200,7 @@ fn options_of_qemus_script() {
             CompatCommand { registers: false, ..of(CompatMode::Qus, &["i386"], "", &["qemu-i386", "qemu-i486"]) },
         ),
         ("registrar -r -s -- -p", of(CompatMode::Qus, &[], "F", &["qemu-*"])),
-        ("registrar -l", CompatCommand { registers: false, show: StatusKind::Status, ..qus(&[], "F") }),
+        ("registrar -l", CompatCommand { registers: false, show: StatusKind::Status, ..qus(&[], "POF") }),
     ];
     for (line, expected) in cases {
         assert_eq!(command(line), expected, "{line}");

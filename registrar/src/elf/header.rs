@@ -10,7 +10,7 @@ pub(crate) const HEADER_VARIANTS: usize = 4;
 /// Where an ELF header says in which byte order it is, which operating system's, and whether the program may be
 /// anywhere in memory.
 const EI_DATA: usize = 5;
-const EI_OSABI: usize = 7;
+pub(crate) const EI_OSABI: usize = 7;
 const E_TYPE: usize = 16;
 
 const BIG_ENDIAN: u8 = 2;

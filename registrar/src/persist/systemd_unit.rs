@@ -121,7 +121,7 @@ mod tests {
         let handlers: Vec<_> = TABLE.handlers.iter().filter(|handler| handler.target.contains("86")).collect();
         let text = text(&handlers, &DesiredState { emulators: "/srv/q".into(), ..DesiredState::default() });
         let commands: Vec<_> = text.lines().filter(|line| line.starts_with("Exec")).collect();
-        let of = |what| format!("/srv/q/registrar register --{what} --bindir=/srv/q --flags=F i386 x86_64");
+        let of = |what| format!("/srv/q/registrar register --{what} --bindir=/srv/q --flags=POF i386 x86_64");
         assert_eq!(commands, [format!("ExecStartPre={}", of("verify")), format!("ExecStart={}", of("stay"))]);
         assert_eq!(text.lines().count(), TEMPLATE.lines().count() + 1);
     }

@@ -136,7 +136,7 @@ fn of_rule(
     let mount = folder.path().display();
     let Some((own, entry)) = found.ours() else {
         let (state, detail) = match server {
-            Some(ActiveForeignEntry { name, entry, is_of_all: true }) => {
+            Some(ActiveForeignEntry { name, entry, is_of_all: true, .. }) => {
                 (Holds, format!("handled by {name} ({})", entry.interpreter))
             }
             _ if *support == NativeSupport::Native => (Holds, "none needed, the CPU runs it natively".into()),
@@ -161,7 +161,7 @@ fn of_rule(
         false => check("enabled", Broken, format!("to enable it: echo 1 > {mount}/{own}")),
     };
     let first = match server {
-        Some(ActiveForeignEntry { name, entry, is_of_all }) => {
+        Some(ActiveForeignEntry { name, entry, is_of_all, .. }) => {
             let instead = if is_of_all { "used instead" } else { "used for some programs instead" };
             let fix = format!("to remove it: echo -1 > {mount}/{name}");
             check("first", Broken, format!("{name} ({}) is newer and {instead}; {fix}", entry.interpreter))
