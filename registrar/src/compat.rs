@@ -108,10 +108,11 @@ impl CompatOptions {
 pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) -> Result<Command, Error> {
     let (mode, from) = interpretation(&arguments);
     let Some(mode) = mode else {
+        let is_entry_point = from > 1 || Path::new(&arguments[0]).ends_with("entrypoint.sh");
         arguments.drain(1..from);
         if arguments.len() == 1 {
             arguments.push("--help".into());
-        } else if from > 1 && arguments.len() == 2 && arguments[1] == "register" {
+        } else if is_entry_point && arguments.len() == 2 && arguments[1] == "register" {
             // nalind's entry point registers with flag F alone.
             arguments.push("--flags=F".into());
         }

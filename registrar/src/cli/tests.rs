@@ -164,7 +164,7 @@ fn refused_command_lines() {
         ("registrar register --jsno", "invalid option '--jsno'; see registrar --help"),
         ("registrar register --json", "--json is for status, verify; see registrar --help"),
         ("registrar unregister --keep", "--keep is for register, status, persist; see registrar --help"),
-        ("registrar status --dry-run", "--dry-run is for register, unregister; see registrar --help"),
+        ("registrar verify --dry-run", "--dry-run is for register, status, unregister; see registrar --help"),
         ("registrar register --unregister-on-exit", "--unregister-on-exit needs --stay; see registrar --help"),
         ("registrar register --stay --temporary", "--temporary cannot be combined with --stay; see registrar --help"),
         (
@@ -189,7 +189,10 @@ fn refused_command_lines() {
         ("registrar -V --nonsense", "invalid option '--nonsense'; see registrar --help"),
         ("registrar register --bindir opt", "--bindir 'opt': not an absolute path"),
         ("registrar register --copy-to q", "--copy-to 'q': not an absolute path"),
-        ("registrar status --copy-to /q", "--copy-to is for register, persist, unpersist; see registrar --help"),
+        (
+            "registrar verify --copy-to /q",
+            "--copy-to is for register, status, persist, unpersist; see registrar --help",
+        ),
         ("registrar persist --root /", "persist needs --format; see registrar --help"),
         ("registrar unpersist --format openrc", "unpersist needs --root; see registrar --help"),
         ("registrar persist --root / --format systemD", "--format 'systemD': not systemd or openrc"),

@@ -67,7 +67,7 @@ fn keeps_handlers_in_place(sandbox: &Sandbox) {
     assert!(said.contains("2 registered") && said.contains("\nverified: 2 ok"), "{said}");
     let wanted = sandbox.entries();
     assert_eq!(sandbox.names(), ["qemu-m68k", "qemu-s390x"]);
-    assert!(wanted["qemu-s390x"].contains(&format!("interpreter {EMULATORS}/qemu-s390x-static\nflags: PF\n")));
+    assert!(wanted["qemu-s390x"].contains(&format!("interpreter {EMULATORS}/qemu-s390x-static\nflags: POF\n")));
     let resident = Resident::of(&mut command("ExecStart=", "stay"));
     assert_eq!(sandbox.entries(), wanted);
     for name in sandbox.names() {
