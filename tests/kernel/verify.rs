@@ -590,7 +590,7 @@ fn repeat(sandbox: &Sandbox) {
         Some("1 ok; 5 runs each; in an empty root")
     );
     let folder = stand_ins(sandbox, &["nios2"]);
-    sandbox.succeeds(&["register", "nios2", "--bindir", folder.to_str().expect("text")]);
+    sandbox.succeeds(&["register", "nios2", "--flags=F", "--bindir", folder.to_str().expect("text")]);
     let found = found(sandbox, &["--repeat", "60"]);
     expect(&found, "s390x", ("ok", ""));
     let (word, detail) = result(&found, "nios2");

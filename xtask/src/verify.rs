@@ -61,24 +61,25 @@ impl Trust {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifiedPackage {
     /// Name, epoch, version, release, architecture.
-    pub(crate) nevra: String,
+    pub nevra: String,
     /// Upstream's version alone.
-    pub(crate) version: String,
+    pub version: String,
     /// The source package that it was built from.
-    pub(crate) source: String,
-    pub(crate) license: String,
+    pub source: String,
+    /// As its header has it.
+    pub license: String,
     /// Digest of the file.
     pub sha256: Sha256,
     /// Length of the file in bytes.
     pub size: u64,
     /// Fingerprint of the key whose signature was good.
-    pub(crate) signer: Option<String>,
+    pub signer: Option<String>,
     /// Who distributes it, as the package says; empty if it does not.
     #[serde(default)]
-    pub(crate) vendor: String,
+    pub vendor: String,
     /// When it was built, in seconds since 1970, as the package says; 0 if it does not.
     #[serde(default)]
-    pub(crate) build_time: u64,
+    pub build_time: u64,
 }
 
 impl fmt::Display for VerifiedPackage {

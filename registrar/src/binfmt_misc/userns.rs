@@ -134,7 +134,8 @@ impl CreatedBy {
 
 /// Whether a container engine has mounted what shows here.
 pub(super) fn is_engines_mount_namespace() -> bool {
-    is_container() && sys::namespace("1", "mnt") == sys::namespace("self", "mnt")
+    let namespace = sys::namespace("self", "mnt");
+    is_container() && namespace.is_some() && namespace == sys::namespace("1", "mnt")
 }
 
 /// Whether this process is in a container.

@@ -21,7 +21,7 @@ use crate::verify::VerifiedPackage;
 use crate::verify::digest::Sha256;
 
 mod builders;
-pub(crate) mod crates;
+pub mod crates;
 pub mod files;
 mod license;
 pub(super) mod names;
@@ -31,7 +31,7 @@ use crates::Crate;
 
 pub(crate) const ROOT: &str = "SPDXRef-RootFileSystem";
 
-const REGISTRAR: &str = "SPDXRef-Package-registrar";
+pub(crate) const REGISTRAR: &str = "SPDXRef-Package-registrar";
 
 const PROJECT: &str = "Organization: registrar";
 

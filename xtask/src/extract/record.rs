@@ -27,15 +27,17 @@ pub struct Record {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EmulatorRecord {
     /// QEMU's name of its target.
-    pub(crate) target: String,
+    pub target: String,
     /// Path below the folder.
-    pub(crate) path: String,
-    pub(crate) size: u64,
-    pub(crate) sha256: Sha256,
+    pub path: String,
+    /// In bytes.
+    pub size: u64,
+    /// Of its content.
+    pub sha256: Sha256,
     /// GNU build id, in hexadecimal digits.
-    pub(crate) build_id: Option<String>,
+    pub build_id: Option<String>,
     /// Which of [`Record::packages`] it comes from.
-    pub(crate) nevra: String,
+    pub nevra: String,
 }
 
 /// One conf file or license file in the folder.

@@ -20,13 +20,16 @@ const CRATES_IO_INDEX: &[&str] =
 /// A crate of `registrar`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Crate {
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) license: Option<String>,
+    /// Its name on crates.io.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// As its manifest has it.
+    pub license: Option<String>,
     /// Digest of its archive, as the lock file has it.
-    pub(crate) sha256: Option<Sha256>,
+    pub sha256: Option<Sha256>,
     /// Where cargo found it: [`CRATES_IO`], the host of another registry or repository, or the folder of the sources.
-    pub(crate) registry: String,
+    pub registry: String,
 }
 
 /// The crates that are linked into a `registrar`, sorted.

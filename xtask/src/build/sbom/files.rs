@@ -32,10 +32,12 @@ pub(crate) enum Kind {
 /// A file with its digests.
 #[derive(Clone, Debug)]
 pub struct Digests {
-    pub(crate) path: String,
+    /// Relative to the root.
+    pub path: String,
     /// 40 hexadecimal digits.
-    pub(crate) sha1: String,
-    pub(crate) sha256: Sha256,
+    pub sha1: String,
+    /// SHA-256 of its content.
+    pub sha256: Sha256,
 }
 
 /// All that is below a folder, sorted by path.
