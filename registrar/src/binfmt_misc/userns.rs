@@ -80,13 +80,7 @@ impl UserNamespace {
             CreatedBy::UsersEngine => "or: podman unshare registrar register --scope userns",
             CreatedBy::Anybody | CreatedBy::RootsEngine => "or if that is wanted add --scope userns",
         };
-        // A system container's own instance is shown by that option.
-        let bound = if self.is_of_roots_engine() && !Path::new(BIND_MOUNT).exists() {
-            format!(" or with {BIND}")
-        } else {
-            String::new()
-        };
-        format!("{}{bound}, {instead}", self.way_out())
+        format!("{}, {instead}", self.way_out())
     }
 
     /// Whether a container engine that root runs has made this container, be it in a system container.
