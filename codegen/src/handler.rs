@@ -60,8 +60,8 @@ impl Handler {
         }
     }
 
-    /// The line that registers it, with the image's path of the emulator and flag `F`.
+    /// The line that registers it, with the image's path of the emulator and `registrar`'s usual flags.
     pub fn line(&self) -> String {
-        self.rule.line(&self.name, &format!("{EMULATOR_DIR}/{}", self.emulator), "F")
+        self.rule.line(&self.name, &format!("{EMULATOR_DIR}/{}", self.emulator), "POF")
     }
 }

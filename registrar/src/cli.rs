@@ -12,7 +12,7 @@ use crate::output::FAILURE;
 
 pub(crate) use args::parse;
 pub(crate) use help::HELP;
-pub(crate) use values::{emulator_folder, known_targets, targets};
+pub(crate) use values::{SCOPE, binary_environment, emulator_folder, known_targets, list, scope_environment, targets};
 
 /// A refused command line: the message, and the exit status. Nothing was done.
 #[derive(Debug)]

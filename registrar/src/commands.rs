@@ -3,42 +3,49 @@
 mod compat;
 mod doctor;
 mod error;
+mod others;
 mod register;
 mod report;
 mod resident;
 mod run;
+mod running;
 mod status;
+mod verify;
 
-use std::time::Duration;
+use nix::unistd::{AccessFlags, access};
 
 use crate::apply::{PlanResult, PlanStatus, Writer};
-use crate::binfmt_misc::{self, BinfmtMount, Entries, MountPolicy, UserNamespace};
+use crate::binfmt_misc::{self, MountPolicy, UserNamespace};
 use crate::cli::HELP;
 use crate::compat::help as compat_help;
-use crate::native::NativeSupportCache;
+use crate::native::{self, NativeSupportCache};
 use crate::output::Output;
 use crate::persist;
-use crate::plan;
-use crate::request::{Command, CommonArgs, Verbosity};
+use crate::plan::{self, HandlerPlan, Operation};
+use crate::request::{Command, CommonArgs, PROBE_TIMEOUT, Verbosity};
 use crate::table::{Handler, TABLE};
-use crate::verify::{self, Verified, VerifyRequest};
 
 use error::Error;
 use register::Location;
 use report::{Action, DryRun, Report};
+pub(crate) use run::run_if_mapper;
 use status::Status;
 
 pub(crate) fn run(command: &Command) -> Output {
     let output = match command {
-        Command::Register(request) => register::register(request),
+        Command::Register(request) => register::register(request).or_else(|error| running::already(request, error)),
         Command::Unregister { args, dry_run } => unregister(args, if *dry_run { DryRun::Yes } else { DryRun::No }),
         Command::Status { args, json, check } => status(args, *json, *check),
-        Command::Verify { args, json, limit } => verify(args, *json, *limit),
+        Command::Verify(request) => verify::verify(request),
         Command::Doctor { args, json, limit } => Ok(doctor::doctor(args, *json, *limit)),
         Command::Persist { args, format, has_unit, root } => {
-            persist::persist(args, handlers(args), *format, *has_unit, root).map_err(Error::text)
+            let (handlers, left) = others::without_left(args, handlers(args));
+            let output = persist::persist(args, handlers, *format, *has_unit, root).map_err(Error::text);
+            let left = if args.detail == Verbosity::Quiet { String::new() } else { left };
+            output.map(|output| Output::success(left).chain(output))
         }
         Command::Unpersist { args, root } => persist::unpersist(args, root).map_err(Error::text),
+        Command::Persisted { args, root } => persist::status(args, root).map_err(Error::text),
         Command::Export { args } => persist::export(args, handlers(args)).map_err(Error::text),
         Command::Run { args, program } => Ok(run::run(args, program)),
         Command::Compat(command) => Ok(compat::run(command)),
@@ -58,14 +65,28 @@ fn unregister(args: &CommonArgs, dry_run: DryRun) -> Result<Output, Error> {
                 let mut writer = Writer::new(mount, &args.desired, register);
                 plans.map(|plan| writer.apply(plan)).collect()
             }
-            _ => plans.map(|plan| PlanResult { plan, end: PlanStatus::AsPlanned }).collect(),
+            _ => plans.map(|plan| preview_removal(args, &location, plan)).collect(),
         };
-        Report { action: Action::Unregister, dry_run, at: &location.at, args }.output(results, &[])
+        let to_mount = location.mount.is_none() && dry_run == DryRun::Yes && !args.in_user_namespace;
+        let remarks: Vec<_> = to_mount.then(|| location.to_be_mounted()).into_iter().collect();
+        Report { action: Action::Unregister, dry_run, at: &location.at, args }.output(results, &remarks)
     });
     if let Some(mount) = location.mount.filter(|_| dry_run == DryRun::No) {
         mount.unmount_if_unused();
     }
     Ok(output?)
+}
+
+/// What would come of a plan that only removes: whether the entries could be written.
+fn preview_removal(args: &CommonArgs, location: &Location, plan: HandlerPlan) -> PlanResult {
+    let refused = location.mount.as_ref().filter(|_| !plan.changes.is_empty()).and_then(|mount| {
+        let (Operation::Add(slot) | Operation::Remove(slot)) = *plan.changes.first()?;
+        let path = mount.path().join(slot.name(plan.handler));
+        let errno = access(&path, AccessFlags::W_OK).err()?;
+        let remaining = plan.remaining(&args.desired, |name| mount.entry(name));
+        Some(PlanStatus::Failed(binfmt_misc::Error::Remove { path, errno }, remaining))
+    });
+    PlanResult { plan, end: refused.unwrap_or(PlanStatus::AsPlanned) }
 }
 
 /// Locates `binfmt_misc`, and mounts it if needed: on older kernels entries outlive the last mount, and a container may
@@ -79,8 +100,11 @@ fn locate_to_remove(args: &CommonArgs, dry_run: DryRun) -> Result<Location, Erro
         (_, false) => binfmt_misc::find_and_lock(only, MountPolicy::IfMissing).map(Location::locked),
     };
     match found {
-        Err(binfmt_misc::Error::NotMounted { at }) if is_namespace || dry_run == DryRun::No => {
+        Err(binfmt_misc::Error::NotMounted { at }) => {
             binfmt_misc::check_mount_point_empty(&at)?;
+            if dry_run == DryRun::Yes && !is_namespace {
+                register::check_may_mount(&at)?;
+            }
             Ok(Location { at, mount: None, register: None })
         }
         found => Ok(found?),
@@ -90,19 +114,34 @@ fn locate_to_remove(args: &CommonArgs, dry_run: DryRun) -> Result<Location, Erro
 /// The current user namespace, if its handlers are asked for (`--scope userns`).
 fn require_scope(args: &CommonArgs) -> Result<Option<UserNamespace>, Error> {
     match UserNamespace::current() {
-        Some(namespace) if !args.in_user_namespace => Err(Error::InUserNamespace(namespace)),
+        Some(namespace) if !args.in_user_namespace && !has_lasting_instance(args) => {
+            Err(Error::InUserNamespace(namespace))
+        }
         None if args.in_user_namespace && UserNamespace::is_first() => Err(Error::FirstNamespace),
         namespace => Ok(namespace),
     }
 }
 
+/// Whether this user namespace's own instance lasts without `--scope userns`. While programs of other architectures run,
+/// they may do so by handlers of the namespace above, which a mount would disable.
+fn has_lasting_instance(args: &CommonArgs) -> bool {
+    binfmt_misc::has_lasting_instance(args.mount.as_deref(), || {
+        let foreign = native::foreign_handlers(TABLE.handlers);
+        crate::verify::running(&foreign, PROBE_TIMEOUT).is_ok_and(|running| running.is_empty())
+    })
+}
+
 fn status(args: &CommonArgs, json: bool, check: bool) -> Result<Output, Error> {
-    let folder = binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup)?;
+    let folder = binfmt_misc::look(args.mount.as_deref(), false)?;
     let entries = folder.entries()?;
-    let mut status = Status::new(&folder, folder.is_switched_on()?, &args.desired);
+    let mut status = Status::new(&folder, folder.is_switched_on()?, args);
     let mut native_support = NativeSupportCache::default();
-    for handler in handlers(args) {
-        status.add(handler, &entries, native_support.of(handler));
+    let handlers = handlers(args);
+    let entries = if check { others::in_order_of_asking(&handlers, entries) } else { entries };
+    // Running programs is only for an answer that needs it.
+    let left = others::left_to_others(args, &handlers, &entries, !check);
+    for handler in handlers {
+        status.add(handler, &entries, native_support.of(handler), &left);
     }
     let output = Output::success(match args.detail {
         Verbosity::Quiet => String::new(),
@@ -113,33 +152,6 @@ fn status(args: &CommonArgs, json: bool, check: bool) -> Result<Output, Error> {
         Some(failure) => output.with_error(&failure),
         None => output,
     })
-}
-
-fn verify(args: &CommonArgs, json: bool, limit: Duration) -> Result<Output, Error> {
-    let folder = binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup)?;
-    let entries = folder.entries()?;
-    let mut handlers = handlers(args);
-    if args.targets.is_empty() {
-        handlers = verify::registered(&handlers, &entries);
-    }
-    let output = if handlers.is_empty() {
-        Output::failure("no handler of ours is registered; first: registrar register")
-    } else {
-        run_probes(args, &handlers, &folder, &entries, limit).map_err(Error::text)?.output(json)
-    };
-    Ok(if args.detail == Verbosity::Quiet { output.without_stdout() } else { output })
-}
-
-/// Verifies handlers with the emulators and flags of `args`.
-fn run_probes(
-    args: &CommonArgs,
-    handlers: &[&'static Handler],
-    folder: &BinfmtMount,
-    entries: &Entries,
-    limit: Duration,
-) -> Result<Verified, verify::Error> {
-    let (emulators, is_fixed) = (&args.desired.emulators, args.desired.flags.fixes_binary());
-    verify::verify(&VerifyRequest { handlers, folder, entries, emulators, is_fixed, limit })
 }
 
 /// The handlers of the named targets, or all.

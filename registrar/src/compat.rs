@@ -25,10 +25,11 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 
-use crate::cli::{self, Error, emulator_folder};
+use crate::cli::{self, Error, SCOPE, emulator_folder, list, scope_environment};
 use crate::flags::Flags;
 use crate::request::{BinaryName, Command, CommonArgs, CompatMode, DesiredState, RegisterArgs};
 use crate::table::EMULATOR_DIR;
+use crate::table::names::is_other_system;
 
 pub(crate) use help::help;
 
@@ -39,7 +40,7 @@ type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 const FIRST: [(&str, CompatMode); 3] = [
     ("--install -install --uninstall -uninstall -mount -version", CompatMode::Tonistiigi),
     (
-        "--reset --qemu-path --qemu-suffix --persistent --credential --ignore-family -Q -F -p -c -g -i",
+        "--reset --qemu-path --qemu-suffix --persistent --credential --ignore-family --systemd --debian --exportdir -Q -F -p -c -g -i",
         CompatMode::Multiarch,
     ),
     ("-- -s -static --static -l -list --list -r", CompatMode::Qus),
@@ -52,9 +53,6 @@ const ENTRY_POINTS: [(&str, Option<CompatMode>); 3] =
 
 /// Replaces an argument that is not UTF-8: it is neither an option nor a name.
 const NOT_UTF8: &str = "\u{fffd}";
-
-/// `userns` stands for `--scope userns`, which no other image has.
-const SCOPE: &str = "REGISTRAR_SCOPE";
 
 impl fmt::Display for CompatMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,13 +94,10 @@ impl CompatOptions {
             args.emulators_from = Some(source);
         }
         if naming.as_ref().is_some_and(|naming| !naming.is_valid()) {
-            return Err(mode.error("names of emulators cannot have slashes, colons or control characters"));
+            return Err(mode.error(BinaryName::REFUSED));
         }
-        match value(environment, SCOPE).as_deref() {
-            None => {}
-            Some("userns") => args.in_user_namespace = true,
-            Some(_) => return Err(mode.error(format!("{SCOPE}: the only value is userns"))),
-        }
+        let scope = environment(SCOPE);
+        args.in_user_namespace = scope_environment(scope.as_deref()).map_err(|error| mode.error(error))?;
         args.desired = DesiredState { emulators, flags, keep_foreign: false };
         args.naming = naming;
         Ok(RegisterArgs { args, ..RegisterArgs::default() })
@@ -113,9 +108,13 @@ impl CompatOptions {
 pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) -> Result<Command, Error> {
     let (mode, from) = interpretation(&arguments);
     let Some(mode) = mode else {
+        let is_entry_point = from > 1 || Path::new(&arguments[0]).ends_with("entrypoint.sh");
         arguments.drain(1..from);
         if arguments.len() == 1 {
             arguments.push("--help".into());
+        } else if is_entry_point && arguments.len() == 2 && arguments[1] == "register" {
+            // nalind's entry point registers with flag F alone.
+            arguments.push("--flags=F".into());
         }
         return cli::parse(arguments);
     };
@@ -129,7 +128,9 @@ pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) 
 /// Whose the line is (`None`: our own), and the index of its first argument.
 fn interpretation(arguments: &[OsString]) -> (Option<CompatMode>, usize) {
     for (at, word) in arguments.iter().take(2).enumerate() {
-        if Path::new(word).file_name() == Some(OsStr::new("binfmt")) {
+        // An option's value may end so: --mount=/run/binfmt.
+        let is_path = at == 0 || word == "binfmt" || Path::new(word).is_absolute();
+        if is_path && Path::new(word).file_name() == Some(OsStr::new("binfmt")) {
             return (Some(CompatMode::Tonistiigi), at + 1);
         }
         // The program's own name in any folder, or a whole path after it.
@@ -156,6 +157,13 @@ fn interpretation(arguments: &[OsString]) -> (Option<CompatMode>, usize) {
         _ => FIRST.iter().find(|(words, _)| words.split(' ').any(|word| word == option)).map(|(_, mode)| *mode),
     };
     (mode, 1)
+}
+
+/// Sets the platforms of other systems than Linux apart from the other names of these lists.
+fn platforms<'a>(lists: &[&'a str]) -> (Vec<&'a str>, Vec<String>) {
+    let (others, names): (Vec<_>, Vec<_>) =
+        lists.iter().flat_map(|text| list(text)).partition(|name| is_other_system(name));
+    (names, others.into_iter().map(str::to_owned).collect())
 }
 
 /// An environment variable that is not empty.

@@ -59,7 +59,8 @@ pub(crate) fn loader(path: &Path) -> Result<Option<String>, Unfit> {
     loader_of(&sys::open(CWD, path, OFlags::NONBLOCK).map_err(Unfit::Unreadable)?)
 }
 
-fn loader_of(file: &File) -> Result<Option<String>, Unfit> {
+/// The same of an open file.
+pub(crate) fn loader_of(file: &File) -> Result<Option<String>, Unfit> {
     let mut start = [0; PAGE];
     // A FIFO or a folder cannot be read at an offset, and says so.
     let length = file.read_at(&mut start, 0).map_err(unreadable)?;

@@ -2,18 +2,26 @@
 //! their own names only when both are so. What is registered there afterwards is decided elsewhere.
 
 mod error;
+mod host_root;
+mod ownership;
 mod selinux;
 mod staging_dir;
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
+
+use nix::errno::Errno;
+use rustix::fs::{CWD, OFlags};
 
 use crate::request::{CopySpec, Label};
 use crate::sys;
 use crate::table::Handler;
 
 pub(crate) use error::Error;
-pub(crate) use staging_dir::StagingDir;
+pub(crate) use host_root::Root;
+pub(crate) use selinux::label_warning;
+pub(crate) use staging_dir::{StagingDir, text};
 
 /// What everybody may do with an emulator.
 const MODE: u32 = 0o755;
@@ -65,18 +73,22 @@ impl<'a> CopyJob<'a> {
     /// Looks which files are not there yet. What is there with the same content stays the same file, and is only labelled.
     /// Without an original, what is there is left as it is: who registers it will see whether it is there at all.
     ///
+    /// A file with other content is replaced only if `is_ours` says so of its name.
+    ///
     /// # Errors
-    /// What cannot be read, and a file system that is too full.
-    pub(crate) fn new(originals: Vec<SourceFile>, label: &Label, dir: &'a StagingDir) -> Result<Self, Error> {
+    /// What cannot be read, what another user can change, files of other tools, and a file system that is too full.
+    pub(crate) fn new(
+        originals: Vec<SourceFile>,
+        label: &Label,
+        dir: &'a StagingDir,
+        is_ours: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, Error> {
         let mut report = CopyReport { label: label.context(), ..CopyReport::default() };
         let mut wanted = Vec::new();
         let mut space = 0;
         for (name, path) in originals {
-            let original = match File::open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                opened => opened.map_err(|error| Error::read(&path, &error))?,
-            };
-            let found = dir.existing(name);
+            let found = dir.existing(name)?;
+            let Some(original) = original(&path)? else { continue };
             let is_same = match &found {
                 Some(found) => is_same(&original, found).map_err(|error| Error::read(&path, &error))?,
                 None => false,
@@ -86,6 +98,7 @@ impl<'a> CopyJob<'a> {
                     report.same += 1;
                     dir.adjust(&found, MODE, report.label.as_deref(), name)?;
                 }
+                None if dir.found(name)?.is_some() && !is_ours(name) => return Err(dir.foreign(name)),
                 None => {
                     space += original.metadata().map_err(|error| Error::read(&path, &error))?.len();
                     wanted.push((name, original));
@@ -112,6 +125,25 @@ impl<'a> CopyJob<'a> {
         }
         self.dir.sync()?;
         Ok(self.report)
+    }
+}
+
+/// Opens an emulator that is to be copied, if it is there.
+///
+/// # Errors
+/// It cannot be opened, is no file, or another user can change it.
+pub(crate) fn original(path: &str) -> Result<Option<File>, Error> {
+    let failed = |errno| Error::Read { path: path.into(), errno };
+    // `O_NONBLOCK`: do not block on a FIFO.
+    let file = match sys::open(CWD, path, OFlags::NONBLOCK) {
+        Err(Errno::ENOENT) => return Ok(None),
+        file => file.map_err(failed)?,
+    };
+    let found = file.metadata().map_err(|error| Error::read(path, &error))?;
+    match ownership::exposure(Path::new(path), &found) {
+        Some(exposure) => Err(Error::Exposed { path: path.into(), exposure }),
+        None if found.is_file() => Ok(Some(file)),
+        None => Err(failed(Errno::EACCES)),
     }
 }
 

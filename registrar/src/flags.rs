@@ -1,21 +1,35 @@
 //! Flags of an entry: which are asked for, and whether an entry has the same. What they mean is the kernel's business.
 
+use crate::sys;
+
 /// Letters in the order in which the kernel shows them, those that it does not show yet after those that it does.
 const ORDER: &str = "POCF";
+
+/// Flags that somebody must have asked for, if an entry shows them. Linux 7.3 has `T` (which implies `O`), `L` and `D`.
+const CHOICES: &str = "POCFTLD";
+
+/// Flags of Linux 7.3 for the moment of registration, which no entry shows later.
+const USED_UP: &str = "LD";
 
 /// Flags, each once, in the kernel's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flags(String);
 
 impl Default for Flags {
-    /// As Fedora registers: the interpreter is opened once, at registration.
     fn default() -> Self {
-        Self::of("F")
+        Self::usual(false, false, true)
     }
 }
 
 impl Flags {
-    /// Those of a command line: the usual ones, with or without.
+    /// Those of our own command line: `argv[0]` is kept where the kernel tells emulators so, and execute-only programs
+    /// run, which the kernel opens for the emulator (`O`).
+    pub(crate) fn usual(preserve_argv0: bool, credentials: bool, fix_binary: bool) -> Self {
+        let Self(letters) = Self::new(preserve_argv0 || tells_argv0(), credentials, fix_binary);
+        Self::of(&(letters + "O"))
+    }
+
+    /// With and without these, and no other.
     pub(crate) fn new(preserve_argv0: bool, credentials: bool, fix_binary: bool) -> Self {
         let mut letters = String::new();
         for (letter, is_set) in [('P', preserve_argv0), ('C', credentials), ('F', fix_binary)] {
@@ -52,10 +66,32 @@ impl Flags {
         self.0.contains('F')
     }
 
-    /// Whether an entry that shows these has the same.
-    pub(crate) fn are(&self, shown: &str) -> bool {
-        self.0 == shown || *self == Self::of(shown)
+    /// Whether programs get the `argv[0]` that they were called with.
+    pub(crate) fn keeps_argv0(&self) -> bool {
+        self.0.contains('P')
     }
+
+    /// Whether programs run as their files' owners.
+    pub(crate) fn honours_credentials(&self) -> bool {
+        self.0.contains('C')
+    }
+
+    /// Whether an entry that shows these has what was asked for. It may show more: `O`, which other flags imply, and what a
+    /// newer kernel adds.
+    pub(crate) fn are(&self, shown: &str) -> bool {
+        let asked = &self.0;
+        let is_shown = |flag: char| shown.contains(flag) || USED_UP.contains(flag);
+        let has_newer = shown.chars().any(|flag| !"POCFDL".contains(flag));
+        let is_implied = |flag: char| (flag == 'O' && (shown.contains('C') || has_newer)) || !CHOICES.contains(flag);
+        let is_asked = |flag: char| asked.contains(flag) || is_implied(flag);
+        asked == shown || asked.chars().all(is_shown) && shown.chars().all(is_asked)
+    }
+}
+
+/// Since Linux 5.12 `AT_FLAGS` tells the emulator that `argv[0]` was kept; without that it takes `argv[0]` for the
+/// program's first argument.
+pub(crate) fn tells_argv0() -> bool {
+    sys::linux_version().is_none_or(|version| version >= (5, 12))
 }
 
 #[cfg(test)]
@@ -65,15 +101,25 @@ mod tests {
     #[test]
     fn flags_are_compared_as_sets() {
         let cases = [
-            (Flags::default(), "F", true),
-            (Flags::default(), "OF", false),
-            (Flags::default(), "", false),
+            (Flags::default(), "POF", true),
+            (Flags::default(), "F", false),
+            (Flags::usual(false, true, true), "POCF", true),
+            (Flags::usual(false, false, false), "PO", true),
+            (Flags::new(false, false, true), "F", true),
             (Flags::new(false, true, true), "OCF", true),
             (Flags::new(true, true, false), "POC", true),
             (Flags::new(false, false, false), "", true),
             (Flags::of("FFC"), "OCF", true),
             (Flags::of("FT"), "TF", true),
             (Flags::of("FT"), "F", false),
+            (Flags::of("F"), "FT", false),
+            // `T` implies `O`; a later kernel's flags may be shown as well.
+            (Flags::of("FT"), "OFT", true),
+            (Flags::default(), "POFX", true),
+            (Flags::of("F"), "CF", false),
+            // They are not shown.
+            (Flags::of("FD"), "F", true),
+            (Flags::of("FL"), "OF", false),
         ];
         for (flags, shown, expected) in cases {
             assert_eq!(flags.are(shown), expected, "{flags:?} {shown}");

@@ -1,6 +1,6 @@
 //! Tells the kernel's `binfmt_misc` which QEMU emulator runs which programs.
 //!
-//! Modules from the ground up, each of which imports only those before it: [`sys`] and [`output`]; [`request`], what can be
+//! Modules from the ground up, each of which imports only those before it: [`sys`], [`security`] and [`output`]; [`request`], what can be
 //! asked; [`arch`], [`flags`] and [`table`], what can be registered; [`elf`] and [`native`], what programs and this machine are; [`binfmt_misc`], the
 //! kernel's interface; [`plan`] and [`apply`], what must change and the change; [`emulators`] and [`persist`], files on the
 //! host; [`verify`], which runs test programs; [`cli`] and [`compat`], command lines; [`commands`], which ties all together.
@@ -19,6 +19,7 @@ mod output;
 mod persist;
 mod plan;
 mod request;
+mod security;
 mod sys;
 mod table;
 mod verify;
@@ -36,7 +37,8 @@ static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 fn main() -> ExitCode {
     // Before anything else is read: this may be a process that another of ours has started for one task.
-    if let Some(code) = verify::run_if_worker(env::args_os()).or_else(|| binfmt_misc::run_if_helper(env::args_os())) {
+    let helper = || binfmt_misc::run_if_helper(env::args_os()).or_else(|| commands::run_if_mapper(env::args_os()));
+    if let Some(code) = verify::run_if_worker(env::args_os()).or_else(helper) {
         return code;
     }
     let output = match compat::parse(env::args_os().collect(), &|name| env::var_os(name)) {

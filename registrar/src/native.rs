@@ -12,13 +12,15 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
+use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
-use nix::unistd::execveat;
+use nix::unistd::{execve, execveat};
 
-use crate::arch::{FAMILY, HOST};
+use crate::arch::{ELF, FAMILY, HOST};
 use crate::elf;
 use crate::elf::header::BINPRM_BUF_SIZE;
+use crate::security::SecurityModule;
 use crate::sys;
 use crate::sys::errno_text;
 use crate::table::{Handler, TABLE};
@@ -121,6 +123,10 @@ impl NativeSupportCache {
                 NativeSupport::Unknown(format!("no {DESCRIPTORS} here; ln -s /proc/self/fd {DESCRIPTORS}"))
             }
             Ok(Errno::ENOENT) => NativeSupport::Unknown("an entry takes any program of this kind".into()),
+            Ok(errno @ (Errno::EACCES | Errno::EPERM)) => {
+                let suspicion = SecurityModule::suspicion(SecurityModule::current().as_ref());
+                NativeSupport::Unknown(format!("{}; {suspicion}", errno_text(errno)))
+            }
             Ok(errno) => NativeSupport::Unknown(errno_text(errno)),
             Err(errno) => NativeSupport::Unknown(format!("making a program in memory: {}", errno_text(errno))),
         };
@@ -162,6 +168,28 @@ fn segment_kind(probe: &[u8]) -> usize {
     (if is_64_bit { 64 } else { 52 }) + (if is_big_endian { 3 } else { 0 })
 }
 
+/// The same of this machine, whichever handlers there are: a header with a segment, which the file ends before.
+pub(crate) fn unfinished_own() -> Vec<u8> {
+    let (class, data, machine) = ELF;
+    let header =
+        [b"\x7fELF".as_slice(), &[class, data, 2], &[0; 9], &2u16.to_ne_bytes(), &machine.to_ne_bytes()].concat();
+    let offsets =
+        [1u32.to_ne_bytes().as_slice(), &[0; 8], &64u64.to_ne_bytes(), &[0; 12], &64u16.to_ne_bytes()].concat();
+    let numbers = [56u16, 1, 0, 0, 0].map(u16::to_ne_bytes).concat();
+    let segment = [4096u64, 0, 0, 2, 2, 1].map(u64::to_ne_bytes).concat();
+    let segment = [3u32.to_ne_bytes().as_slice(), &[0; 4], &segment].concat();
+    [header, offsets, numbers, segment].concat()
+}
+
+/// Why programs of this machine itself may not be executed at `path`, where [`unfinished_own`] is.
+pub(crate) fn exec_refusal(path: &Path) -> Option<Errno> {
+    match path.with_nix_path(|path| execve(path, &[c"probe"], &[] as &[&CStr])).flatten() {
+        Err(Errno::EIO | Errno::ENOEXEC) => None,
+        Err(errno) => Some(errno),
+        Ok(never) => match never {},
+    }
+}
+
 /// What the kernel says to a program that is a file in memory only; an error if there can be no such file.
 ///
 /// Close-on-exec keeps an entry that takes it all the same from replacing this process by an emulator: `binfmt_misc`
@@ -193,6 +221,7 @@ mod tests {
             let answer = ask_kernel(&unfinished(handler.probe));
             if handler.target == HOST {
                 assert_eq!(answer, Ok(Errno::EIO));
+                assert_eq!(ask_kernel(&unfinished_own()), Ok(Errno::EIO));
             } else if handler.family != FAMILY {
                 assert_eq!(answer, Ok(Errno::ENOEXEC), "{}", handler.name);
             }

@@ -11,6 +11,9 @@ use crate::sys::{errno, errno_text};
 
 pub(crate) const FAILURE: u8 = 1;
 
+/// No program could be run, so that nothing is known; grep(1) and cmp(1) have the same status for trouble.
+pub(crate) const CANNOT_TELL: u8 = 2;
+
 /// `run` failed before it started the program; env(1) has the same status.
 pub(crate) const CANNOT_RUN: u8 = 125;
 
@@ -67,12 +70,21 @@ impl Output {
         self.code
     }
 
-    /// Appends another output; succeeds if both do.
+    /// Appends another output; succeeds if both do. That something failed counts more than that nothing is known.
     pub(crate) fn chain(mut self, next: Self) -> Self {
         self.out.push_str(&next.out);
         self.err.push_str(&next.err);
-        self.code = self.code.max(next.code);
+        self.code = match (self.code, next.code) {
+            (0, code) | (code, 0) => code,
+            (code, next) => code.min(next),
+        };
         self
+    }
+
+    /// Replaces words in standard error.
+    pub(crate) fn with_words(self, words: &[(&str, &str)]) -> Self {
+        let err = words.iter().fold(self.err, |err, (ours, theirs)| err.replace(ours, theirs));
+        Self { err, ..self }
     }
 
     pub(crate) fn without_stdout(self) -> Self {

@@ -2,31 +2,27 @@
 //! them at each boot. Files that are not ours are never changed.
 
 mod binfmt_d;
-mod host_root;
+mod boot;
 mod manifest;
 mod systemd_unit;
 
+use std::fs::File;
 use std::path::Path;
 
 use crate::arch::HOST;
-use crate::emulators::{self, CopyJob};
+use crate::elf;
+use crate::emulators::{self, CopyJob, Root};
 use crate::native::{Emulation, NativeSupport, NativeSupportCache};
 use crate::output::Output;
 use crate::request::{CommonArgs, Format, HOST_EMULATOR_DIR, Verbosity};
 use crate::table::Handler;
 
-use host_root::Root;
 use systemd_unit::Unit;
 
 impl From<emulators::Error> for String {
     fn from(error: emulators::Error) -> Self {
         error.to_string()
     }
-}
-
-/// The message that a file of another tool has a name that is needed.
-fn taken(folder: &str, name: &str) -> String {
-    format!("{folder}/{name} belongs to another tool; nothing was changed; remove it first")
 }
 
 /// Copies the emulators and writes the configuration, with `has_unit` also the service.
@@ -40,27 +36,47 @@ pub(crate) fn persist(
     has_unit: bool,
     at: &Path,
 ) -> Result<Output, String> {
-    let handlers = needed(all)?;
+    let (handlers, left_out) = needed(all, !args.targets.is_empty())?;
     let root = Root::open(at)?;
+    // Locked first by each run, so that no two wait for each other.
+    let units = root.find(systemd_unit::FOLDER)?;
     // Checks only; nothing is written yet.
-    let unit = if has_unit { Some(Unit::new(&root, &handlers, &args.desired)?) } else { None };
-    let configuration = root.make(binfmt_d::FOLDER)?;
-    if configuration.has(binfmt_d::NAME) && !manifest::is_ours(&configuration, binfmt_d::NAME) {
-        return Err(taken(binfmt_d::FOLDER, binfmt_d::NAME));
+    let unit = if has_unit { Some(Unit::new(units.clone(), &handlers, &args.desired)?) } else { None };
+    let mut earlier = Vec::new();
+    if let Some(dir) = root.find(binfmt_d::FOLDER)? {
+        manifest::check(&dir, binfmt_d::NAME)?;
+        let rules = manifest::our_text(&dir, binfmt_d::NAME)?.unwrap_or_default();
+        for folder in binfmt_d::emulator_folders(&rules) {
+            if folder != args.desired.emulators && root.file(&format!("{folder}/{}", manifest::LIST))?.is_some() {
+                earlier.push(folder.to_owned());
+            }
+        }
     }
+    let reader = boot::reader(&root, format, has_unit)?;
     let mut text = String::new();
     if let Some(copies) = &args.copies {
         let folder = &args.desired.emulators;
+        let originals = copies.originals(&handlers);
+        for (name, path) in &originals {
+            check_static(
+                path,
+                emulators::original(path)?
+                    .map_or_else(|| root.file(&format!("{folder}/{name}")), |file| Ok(Some(file)))?,
+            )?;
+        }
         let dir = root.make(folder)?;
-        let copying = CopyJob::new(copies.originals(&handlers), &copies.label, &dir)?;
+        let known = manifest::names(&dir)?;
+        let copying = CopyJob::new(originals, &copies.label, &dir, &|name| known.iter().any(|known| known == name))?;
         let program = unit.as_ref().map(|unit| unit.program(&copies.label, &dir)).transpose()?;
         let names = copying.names().into_iter().chain(program.iter().flat_map(CopyJob::names));
         manifest::add(&dir, &names.collect::<Vec<_>>())?;
         text.push_str(&copying.finish()?.line(folder));
         program.map(CopyJob::finish).transpose()?;
     }
-    let is_same = configuration.write(binfmt_d::NAME, &binfmt_d::file(&handlers, &args.desired))?;
+    let configuration = root.make(binfmt_d::FOLDER)?;
+    let is_same = configuration.write(binfmt_d::NAME, &binfmt_d::file(&handlers, &args.desired, &earlier))?;
     text.push_str(&configuration_line(if is_same { "unchanged" } else { "written" }));
+    text.push_str(&format!("{left_out}read at boot by {reader}\n"));
     let (service, command) = match &unit {
         Some(unit) => (unit.install(&root)?, systemd_unit::START_COMMAND),
         None => (systemd_unit::remove(&root)?, binfmt_d::reload_command(format)),
@@ -72,14 +88,44 @@ pub(crate) fn persist(
     Ok(output(args, text))
 }
 
+/// Fails unless it is so that each handler that [`persist`] wrote will be registered at the next boot.
+pub(crate) fn status(args: &CommonArgs, at: &Path) -> Result<Output, String> {
+    let root = Root::open(at)?;
+    let rules = root.file(&format!("{}/{}", binfmt_d::FOLDER, binfmt_d::NAME))?;
+    let rules = rules.and_then(|file| emulators::text(&file)).filter(|text| text.starts_with(binfmt_d::HEADER));
+    let Some(rules) = rules else {
+        return Err(configuration_line("not there; first: registrar persist").trim_end().into());
+    };
+    let has_unit = systemd_unit::is_enabled(&root)?;
+    let reader = boot::reader(&root, boot::format(&root)?, has_unit)?;
+    let mut count = 0;
+    for path in binfmt_d::interpreters(&rules) {
+        check_static(path, root.file(path)?)?;
+        count += 1;
+    }
+    Ok(output(args, format!("{count} handlers will be registered at each boot\nread at boot by {reader}\n")))
+}
+
+/// Fails unless an emulator is there and runs wherever its rule is used.
+fn check_static(path: &str, file: Option<File>) -> Result<(), String> {
+    let unfit = match file.as_ref().map(elf::loader_of) {
+        Some(Ok(None)) => return Ok(()),
+        None => "no such file".into(),
+        Some(Ok(Some(loader))) => format!("not static: it needs {loader}"),
+        Some(Err(unfit)) => unfit.to_string(),
+    };
+    Err(format!("{path}: {unfit}; run registrar persist with a static emulator there, or name other architectures"))
+}
+
 /// Removes everything that [`persist`] wrote.
 pub(crate) fn unpersist(args: &CommonArgs, at: &Path) -> Result<Output, String> {
     let root = Root::open(at)?;
+    let _units = root.find(systemd_unit::FOLDER)?;
     // A killed run may have left emulators without configuration.
     let mut folders = vec![args.desired.emulators.clone()];
     let mut text = configuration_line("not there");
     if let Some(dir) = root.find(binfmt_d::FOLDER)?
-        && let Some(rules) = manifest::our_text(&dir, binfmt_d::NAME)
+        && let Some(rules) = manifest::our_text(&dir, binfmt_d::NAME)?
     {
         for folder in binfmt_d::emulator_folders(&rules) {
             if !folders.iter().any(|known| known == folder) {
@@ -113,7 +159,10 @@ pub(crate) fn unpersist(args: &CommonArgs, at: &Path) -> Result<Output, String> 
 
 /// Prints the rules.
 pub(crate) fn export(args: &CommonArgs, all: Vec<&'static Handler>) -> Result<Output, String> {
-    Ok(Output::success(binfmt_d::rules(&needed(all)?, &args.desired)))
+    let (handlers, left_out) = needed(all, !args.targets.is_empty())?;
+    let mut output = Output::success(binfmt_d::rules(&handlers, &args.desired));
+    left_out.lines().for_each(|line| output.detail(line));
+    Ok(output)
 }
 
 fn configuration_line(state: &str) -> String {
@@ -124,13 +173,29 @@ fn output(args: &CommonArgs, text: String) -> Output {
     Output::success(if args.detail == Verbosity::Quiet { String::new() } else { text })
 }
 
-/// The handlers that this machine needs.
-fn needed(mut handlers: Vec<&'static Handler>) -> Result<Vec<&'static Handler>, String> {
+/// The handlers that this machine needs, and lines about those of which it cannot be told, which fail if they are named.
+fn needed(handlers: Vec<&'static Handler>, is_named: bool) -> Result<(Vec<&'static Handler>, String), String> {
     if let Some(emulation) = Emulation::current() {
         return Err(emulation.to_string());
     }
+    let (mut needed, mut left_out) = (Vec::new(), String::new());
     let mut native_support = NativeSupportCache::new(None);
-    handlers.retain(|handler| handler.target != HOST && native_support.of(handler) == NativeSupport::Needed);
+    for handler in handlers.into_iter().filter(|handler| handler.target != HOST) {
+        match native_support.of(handler) {
+            NativeSupport::Needed => needed.push(handler),
+            NativeSupport::Native => {}
+            NativeSupport::Unknown(cause) => {
+                let line = format!("{}: cannot tell whether it runs natively: {cause}", handler.name);
+                if is_named {
+                    return Err(line);
+                }
+                left_out.push_str(&format!("skipped {line}\n"));
+            }
+        }
+    }
+    if needed.is_empty() && !left_out.is_empty() {
+        return Err(left_out.lines().next().unwrap_or_default().into());
+    }
     let none = "this machine runs programs of these architectures natively";
-    if handlers.is_empty() { Err(none.into()) } else { Ok(handlers) }
+    if needed.is_empty() { Err(none.into()) } else { Ok((needed, left_out)) }
 }

@@ -29,6 +29,25 @@ pub(crate) struct HandlerPlan {
     pub(crate) changes: Vec<Operation>,
     /// The entry of somebody else that serves the same programs, or has the name, and stays.
     pub(crate) beside: Option<ForeignEntry>,
+    /// Flag `C` of the entry that serves now is not among the flags of the new one.
+    pub(crate) loses_credentials: bool,
+}
+
+/// Handlers whose programs are left to other tools' entries, by name, and what is wrong with entries that are not left.
+#[derive(Debug, Default)]
+pub(crate) struct LeftToOthers {
+    pub(crate) kept: Vec<&'static str>,
+    pub(crate) faults: Vec<(&'static str, String)>,
+}
+
+impl LeftToOthers {
+    pub(crate) fn keeps(&self, handler: &Handler) -> bool {
+        self.kept.contains(&handler.name)
+    }
+
+    pub(crate) fn fault(&self, handler: &Handler) -> Option<&str> {
+        self.faults.iter().find(|(name, _)| *name == handler.name).map(|(_, fault)| fault.as_str())
+    }
 }
 
 /// An entry of somebody else.
@@ -39,6 +58,8 @@ pub(crate) struct ForeignEntry {
     pub(crate) owner: String,
     /// It serves some kinds of the programs, or none of them.
     pub(crate) covers_some: bool,
+    /// Why its programs do not run, where that was tried.
+    pub(crate) fault: Option<String>,
 }
 
 /// Result once all operations succeed.
@@ -97,8 +118,10 @@ pub(crate) enum SkipReason {
     ShadowsNative,
     /// Why the kernel's answer told nothing.
     Unknown(String),
-    /// Entries of others serve all of its programs, and are to be kept.
+    /// Entries of others serve all of its programs, and `--keep` is set.
     Served,
+    /// The same without `--keep`: this entry is of a translator that all is not taken from.
+    LeftTo(String),
 }
 
 /// The first difference between an entry of ours and what it should be.
@@ -130,26 +153,29 @@ impl fmt::Display for Drift {
 use EntryName::{Primary, Secondary};
 use Operation::{Add, Remove};
 
-/// What to do so that `handler` is registered as wanted, if `support` says that it is needed. `has_emulator`: whether
-/// the emulator's file is there, for the kernel to open it again.
+/// What to do so that `handler` is registered as wanted, if `support` says that it is needed, and unless it is `left` to
+/// others. `has_emulator`: whether the emulator's file is there, for the kernel to open it again.
 pub(crate) fn register(
     handler: &'static Handler,
     desired: &DesiredState,
     entries: &Entries,
     support: NativeSupport,
+    left: &LeftToOthers,
     has_emulator: impl Fn() -> bool,
 ) -> HandlerPlan {
     let found = Observed::new(handler, entries);
     let server = found.server();
     let main = main_slot(&found);
+    let fault = || left.fault(handler).map(str::to_owned);
     let beside = match found.holder(Primary) {
         // It need not serve what ours will, and is named all the same.
         NameOwner::Foreign(theirs) => {
-            Some(ForeignEntry { name: handler.name.into(), owner: theirs.owner(), covers_some: true })
+            Some(ForeignEntry { name: handler.name.into(), owner: theirs.owner(), covers_some: true, fault: fault() })
         }
-        _ => server.as_ref().map(ForeignEntry::from),
+        _ => server.as_ref().map(|server| ForeignEntry { fault: fault(), ..server.into() }),
     };
-    let step = |outcome| HandlerPlan { handler, main, outcome, changes: Vec::new(), beside };
+    let loses_credentials = found.has_credentials() && !desired.flags.honours_credentials();
+    let step = |outcome| HandlerPlan { handler, main, outcome, changes: Vec::new(), beside, loses_credentials };
     match support {
         NativeSupport::Needed => {}
         NativeSupport::Native => {
@@ -158,11 +184,10 @@ pub(crate) fn register(
         }
         NativeSupport::Unknown(cause) => return step(PlanOutcome::Skipped(SkipReason::Unknown(cause))),
     }
-    if let Some(server) = server.filter(|server| desired.keep_foreign && server.is_of_all) {
-        return HandlerPlan {
-            beside: Some(ForeignEntry::from(&server)),
-            ..step(PlanOutcome::Skipped(SkipReason::Served))
-        };
+    if let Some(server) = server.filter(|_| left.keeps(handler)) {
+        let left_to = || SkipReason::LeftTo(server.name.into());
+        let reason = if desired.keep_foreign { SkipReason::Served } else { left_to() };
+        return HandlerPlan { beside: Some((&server).into()), ..step(PlanOutcome::Skipped(reason)) };
     }
     let leftovers = found.slots_of_ours().filter(|slot| *slot != main).map(Remove);
     match found.holder(main) {
@@ -223,7 +248,7 @@ pub(crate) fn unregister(handler: &'static Handler, entries: &Entries) -> Handle
         NameOwner::Foreign(theirs) => taken(handler.name.into(), theirs),
         _ => PlanOutcome::Absent,
     };
-    HandlerPlan { handler, main: main_slot(&found), outcome, changes, beside: None }
+    HandlerPlan { handler, main: main_slot(&found), outcome, changes, beside: None, loses_credentials: false }
 }
 
 /// An entry of somebody else, or perhaps so, has a name that is needed.
@@ -236,7 +261,7 @@ fn taken(name: String, entry: &Entry) -> PlanOutcome {
 
 impl From<&ActiveForeignEntry<'_>> for ForeignEntry {
     fn from(server: &ActiveForeignEntry<'_>) -> Self {
-        Self { name: server.name.into(), owner: server.entry.owner(), covers_some: !server.is_of_all }
+        Self { name: server.name.into(), owner: server.entry.owner(), covers_some: !server.is_of_all, fault: None }
     }
 }
 

@@ -20,11 +20,12 @@ pub(crate) enum Command {
     Register(RegisterArgs),
     Unregister { args: CommonArgs, dry_run: bool },
     Status { args: CommonArgs, json: bool, check: bool },
-    Verify { args: CommonArgs, json: bool, limit: Duration },
+    Verify(VerifyArgs),
     Doctor { args: CommonArgs, json: bool, limit: Duration },
     Run { args: CommonArgs, program: Vec<OsString> },
     Persist { args: CommonArgs, format: Format, has_unit: bool, root: PathBuf },
     Unpersist { args: CommonArgs, root: PathBuf },
+    Persisted { args: CommonArgs, root: PathBuf },
     Export { args: CommonArgs },
     Compat(CompatCommand),
     Help(Option<CompatMode>),
@@ -67,6 +68,18 @@ pub(crate) struct RegisterArgs {
     pub(crate) temporary: bool,
     pub(crate) verify: bool,
     pub(crate) stay: Option<ResidentArgs>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct VerifyArgs {
+    pub(crate) args: CommonArgs,
+    pub(crate) json: bool,
+    /// For each program.
+    pub(crate) limit: Duration,
+    /// How long to wait until all is well.
+    pub(crate) wait: Duration,
+    /// How often each program is run then.
+    pub(crate) runs: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +145,8 @@ pub(crate) struct CompatCommand {
     pub(crate) request: RegisterArgs,
     pub(crate) registers: bool,
     pub(crate) show: StatusKind,
+    /// Named platforms of other systems than Linux.
+    pub(crate) passed_over: Vec<String>,
     /// About unknown names, if the other names are registered all the same.
     pub(crate) warning: Option<String>,
 }

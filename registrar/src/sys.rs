@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::utsname::uname;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::path::Arg;
 
@@ -49,6 +50,12 @@ pub(crate) fn errno_text(errno: Errno) -> String {
 /// The text of a file of `/proc` or `/sys`, empty if it cannot be read.
 pub(crate) fn text(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap_or_default()
+}
+
+/// A mask of `/proc/self/status`.
+pub(crate) fn status_mask(key: &str) -> Option<u64> {
+    let status = text("/proc/self/status");
+    u64::from_str_radix(status.lines().find_map(|line| line.strip_prefix(key))?.trim(), 16).ok()
 }
 
 /// Takes the lock of a file, which another process may hold for up to `limit`; asks again after each `delay`.
@@ -116,6 +123,20 @@ pub(crate) fn uid_map() -> Vec<IdRange> {
     IdRange::parse(&text("/proc/self/uid_map"))
 }
 
+/// Maps all users and groups of this user namespace, under their own ids, into the one that a process has made: only
+/// root of this one may.
+///
+/// # Errors
+/// A file of that process could not be written.
+pub(crate) fn map_all_ids(process: u32) -> io::Result<()> {
+    for map in ["uid_map", "gid_map"] {
+        let ranges = IdRange::parse(&fs::read_to_string(["/proc/self/", map].concat())?);
+        let lines = ranges.iter().map(|IdRange { inside, count, .. }| format!("{inside} {inside} {count}\n"));
+        fs::write(format!("/proc/{process}/{map}"), lines.collect::<String>())?;
+    }
+    Ok(())
+}
+
 /// Maps one user and one group, each inside and outside, of the user namespace just made.
 ///
 /// # Errors
@@ -126,4 +147,35 @@ pub(crate) fn map_ids(user: [u32; 2], group: [u32; 2]) -> Result<(), (&'static s
     write("setgroups", "deny".into())?;
     write("uid_map", format!("{} {} 1", user[0], user[1]))?;
     write("gid_map", format!("{} {} 1", group[0], group[1]))
+}
+
+/// Major and minor version of the kernel, unless its release says neither.
+pub(crate) fn linux_version() -> Option<(u32, u32)> {
+    version(&uname().ok()?.release().to_string_lossy())
+}
+
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn versions_of_distribution_kernels() {
+        let cases = [
+            ("6.6.99-1-amd64", Some((6, 6))),
+            ("6.18.44-fc", Some((6, 18))),
+            ("10.0", Some((10, 0))),
+            ("5.10.0-30-cloud-amd64", Some((5, 10))),
+            ("4.18.0-553.el8_10.x86_64", Some((4, 18))),
+            ("5.15.167.4-microsoft-standard-WSL2", Some((5, 15))),
+            ("linux", None),
+        ];
+        for (release, expected) in cases {
+            assert_eq!(version(release), expected, "{release}");
+        }
+    }
 }

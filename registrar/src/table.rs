@@ -17,8 +17,8 @@ pub(crate) use rule::Rule;
 /// Folder of the emulators in the image; the interpreters in [`Handler::line`] are below it.
 pub(crate) const EMULATOR_DIR: &str = "/usr/bin";
 
-/// Flags of [`Handler::line`], as Fedora registers.
-const FLAGS: &str = "F";
+/// Flags of [`Handler::line`]: those of `Flags::default()` from Linux 5.12 on.
+const FLAGS: &str = "POF";
 
 /// Stands for the emulators of all targets.
 pub(crate) const EMULATOR_OF_ANY: &str = "qemu-ARCH-static";
@@ -188,7 +188,7 @@ mod tests {
             assert_eq!(renamed.line, handler.line.replace(handler.emulator, "emulator").replacen(':', ":b-", 1));
             assert_eq!(renamed.line_with("", "/opt", &usual), renamed.line.replace("/usr/bin/", "/opt/"));
             let raw = Flags::raw("FP").expect("flags");
-            assert_eq!(handler.line_with("", EMULATOR_DIR, &raw), handler.line.replace("static:F", "static:PF"));
+            assert_eq!(handler.line_with("", EMULATOR_DIR, &raw), handler.line.replace("static:POF", "static:PF"));
         }
     }
 }

@@ -22,9 +22,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::arch::HOST;
-use crate::binfmt_misc::{self, BinfmtMount, Entries};
+use crate::binfmt_misc::{self, BinfmtMount, DEFAULT_MOUNT, Entries};
 use crate::elf;
 use crate::native::{NativeSupport, NativeSupportCache};
+use crate::plan::Observed;
 use crate::table::{Handler, TABLE};
 
 use diagnosis::{Context, MatchingEntries};
@@ -40,10 +41,8 @@ pub(crate) use worker::run_if_worker;
 /// What is to be verified.
 pub(crate) struct VerifyRequest<'a> {
     pub(crate) handlers: &'a [&'static Handler],
-    /// Where the handlers are registered.
-    pub(crate) folder: &'a BinfmtMount,
-    /// What is registered there now.
-    pub(crate) entries: &'a Entries,
+    /// Where the handlers are registered, and what is there now. `None`: that cannot be read, and programs alone tell.
+    pub(crate) folder: Option<(&'a BinfmtMount, &'a Entries)>,
     /// Folder of this image's emulators, for advice about what is not registered.
     pub(crate) emulators: &'a str,
     /// Whether they are to run where they cannot be seen, as those that the kernel opens once do (flag `F`).
@@ -70,56 +69,72 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kernel(error) => write!(f, "{error}"),
-            Self::NoPlace(refused) => write!(f, "running test programs: {}", report::refusals(refused)),
+            Self::NoPlace(refused) => write!(f, "cannot tell whether programs run: {}", report::refusals(refused)),
         }
     }
 }
 
 /// The handlers that have an entry of ours, in order or not.
 pub(crate) fn registered(handlers: &[&'static Handler], entries: &Entries) -> Vec<&'static Handler> {
-    handlers.iter().copied().filter(|handler| MatchingEntries::of(handler, entries).ours.is_some()).collect()
+    handlers.iter().copied().filter(|handler| Observed::new(handler, entries).ours().is_some()).collect()
 }
 
 /// Runs the test programs and says what each means, in the order of the handlers.
 pub(crate) fn verify(question: &VerifyRequest<'_>) -> Result<Verified, Error> {
-    let VerifyRequest { handlers, folder, entries, emulators, is_fixed, limit } = *question;
+    let VerifyRequest { handlers, folder, emulators, is_fixed, limit } = *question;
     let ways = if is_fixed { &Isolation::ALL[..] } else { &[Isolation::Memory] };
-    let is_switched_on = folder.is_switched_on()?;
+    let (unknown, at) = (Entries::default(), Path::new(DEFAULT_MOUNT));
+    let (mount, entries) = folder.map_or((at, &unknown), |(folder, entries)| (folder.path(), entries));
+    let is_switched_on = folder.map(|(folder, _)| folder.is_switched_on()).transpose()?;
     let mut native_support = NativeSupportCache::default();
-    let chains: Vec<_> = handlers.iter().map(|handler| MatchingEntries::of(handler, entries)).collect();
-    let mut is_native = |chain: &MatchingEntries<'_>| {
-        chain.takers.is_empty() && native_support.of(chain.handler) == NativeSupport::Native
+    let mut is_native = |chains: &[MatchingEntries<'_>], handler| {
+        chains.iter().all(|chain| chain.takers.is_empty()) && native_support.of(handler) == NativeSupport::Native
     };
-    let natives: Vec<_> = chains.iter().map(&mut is_native).collect();
-    let foreign = chains.iter().zip(&natives).filter(|(_, is_native)| !**is_native).map(|(chain, _)| chain);
+    let with_chains = |&handler: &&'static Handler| {
+        let chains = MatchingEntries::of(handler, entries);
+        let is_native = is_native(&chains, handler);
+        (handler, chains, is_native)
+    };
+    let of_handlers: Vec<_> = handlers.iter().map(with_chains).collect();
     let set_user_id = |chain: &MatchingEntries<'_>| chain.takers.iter().any(|(_, entry)| entry.flags.contains('C'));
-    let probes = foreign.map(|chain| ProbeRun { handler: chain.handler, set_user_id: set_user_id(chain) });
-    let (way, refused, results) = run(probes, limit, ways)?;
+    let foreign = of_handlers.iter().filter(|(_, _, is_native)| !is_native).flat_map(|(_, chains, _)| chains);
+    let probe = |chain: &MatchingEntries<'_>| ProbeRun {
+        handler: chain.handler,
+        kind: chain.kind,
+        set_user_id: set_user_id(chain),
+    };
+    let (way, refused, results) = run(foreign.map(probe), limit, ways)?;
     let context = Context {
-        mount: folder.path(),
-        is_switched_on,
+        mount,
+        is_switched_on: is_switched_on != Some(false),
         way: way.unwrap_or(Isolation::Memory),
         emulators,
         good: TABLE.probe_status.into(),
         look: &elf::loader,
         real: &|path: &Path| fs::canonicalize(path).ok(),
     };
-    let row = |(chain, is_native): (&MatchingEntries<'_>, bool)| {
-        let result = results.iter().find(|(name, _)| name == chain.handler.name).map(|(_, ran)| ran);
-        let (finding, server) = match result {
-            Some(ran) => (diagnosis::judge(chain, ran, &context), chain.server(ran, &context)),
-            None => (without_run(chain, is_native), None),
+    let row = |&(handler, ref chains, is_native): &(&'static Handler, Vec<MatchingEntries<'_>>, bool)| {
+        let result = |chain: &MatchingEntries<'_>| {
+            let is_it = |run: &ProbeRun| run.handler.name == handler.name && run.kind == chain.kind;
+            results.iter().find(|(run, _)| is_it(run)).map(|(_, ran)| ran)
         };
-        let ours = chain.ours.as_ref().map(|(name, entry)| (name.as_str(), *entry));
-        let entry = server.or(ours).map(|(name, entry)| (name.into(), entry.clone()));
-        Row { handler: chain.handler, finding, entry }
+        let finding = |chain: &MatchingEntries<'_>| match result(chain) {
+            Some(ran) => (chain.kind, diagnosis::judge(chain, ran, &context)),
+            None => (chain.kind, without_run(handler, is_native)),
+        };
+        let finding = diagnosis::merged(chains.iter().map(finding));
+        let server = chains.iter().find_map(|chain| chain.server(result(chain)?, &context));
+        let ours = || chains.first()?.ours.as_ref().map(|(name, entry)| (name.as_str(), *entry));
+        let entry = server.or_else(ours).map(|(name, entry)| (name.into(), entry.clone()));
+        Row { handler, failed: u32::from(!finding.is_good()), finding, entry }
     };
-    let rows = chains.iter().zip(natives).map(row).collect();
-    Ok(Verified { folder: folder.path().into(), is_switched_on, way, refused, rows })
+    let rows = of_handlers.iter().map(row).collect();
+    let folder = folder.zip(is_switched_on).map(|((folder, _), is_on)| (folder.path().into(), is_on));
+    Ok(Verified { folder, way, refused, rows, runs: 1 })
 }
 
-fn without_run(chain: &MatchingEntries<'_>, is_native: bool) -> Diagnosis {
-    let (result, detail) = match chain.handler {
+fn without_run(handler: &Handler, is_native: bool) -> Diagnosis {
+    let (result, detail) = match handler {
         Handler { target: HOST, .. } if is_native => ("native", "this machine's own"),
         _ if is_native => ("native", "this machine runs it without a handler"),
         handler if handler.probe.is_empty() => ("unknown", "this build has no test program of this target"),
@@ -128,17 +143,63 @@ fn without_run(chain: &MatchingEntries<'_>, is_native: bool) -> Diagnosis {
     Diagnosis::of(result, Some(detail.into()))
 }
 
-/// The targets of those handlers whose test programs run here, through whatever entry, or natively.
+/// The targets of those handlers whose test programs of both kinds run here, through whatever entry, or natively.
 pub(crate) fn running(handlers: &[&'static Handler], limit: Duration) -> Result<Vec<&'static str>, Error> {
-    let probes = handlers.iter().map(|handler| ProbeRun { handler, set_user_id: false });
-    let (_, _, results) = run(probes, limit, &Isolation::ALL)?;
+    let (_, _, results) = run(probes_of_both_kinds(handlers), limit, &Isolation::ALL)?;
     let good = ProbeExit::Exited(TABLE.probe_status.into());
-    let is_good = |handler: &Handler| results.iter().any(|(name, ran)| name == handler.name && ran.end == good);
+    let is_good = |handler: &Handler| {
+        results.iter().filter(|(run, ran)| run.handler.name == handler.name && ran.end == good).count() == 2
+    };
     Ok(handlers.iter().filter(|handler| is_good(handler)).map(|handler| handler.target).collect())
 }
 
+/// Of handlers that several entries take, one of them ours: the entry that ran the test program, where that shows.
+pub(crate) fn servers(handlers: &[&'static Handler], entries: &Entries, limit: Duration) -> Vec<String> {
+    let chains = handlers.iter().flat_map(|handler| MatchingEntries::of(handler, entries));
+    let contested: Vec<_> = chains.filter(|chain| chain.ours.is_some() && chain.takers.len() > 1).collect();
+    let probe = |chain: &MatchingEntries<'_>| ProbeRun { handler: chain.handler, kind: chain.kind, set_user_id: false };
+    let probes = contested.iter().map(probe);
+    let Ok((Some(way), _, results)) = run(probes, limit, &Isolation::ALL) else { return Vec::new() };
+    let context = Context {
+        mount: Path::new(""),
+        is_switched_on: true,
+        way,
+        emulators: "",
+        good: TABLE.probe_status.into(),
+        look: &elf::loader,
+        real: &|path: &Path| fs::canonicalize(path).ok(),
+    };
+    let server = |chain: &MatchingEntries<'_>| {
+        let is_it = |run: &ProbeRun| run.handler.name == chain.handler.name && run.kind == chain.kind;
+        let (_, ran) = results.iter().find(|(run, _)| is_it(run))?;
+        Some(chain.server(ran, &context)?.0.to_owned())
+    };
+    contested.iter().filter_map(server).collect()
+}
+
+/// What is wrong with the entries that serve these handlers: how the test programs end that do not run well. Nothing is said
+/// of those that cannot be tried here.
+pub(crate) fn faults(handlers: &[&'static Handler], limit: Duration) -> Vec<(&'static str, String)> {
+    // In this root: a translator, unlike our emulators, may need its libraries.
+    let Ok((_, _, results)) = run(probes_of_both_kinds(handlers), limit, &[Isolation::Memory]) else {
+        return Vec::new();
+    };
+    let fault = |handler: &&Handler| {
+        let mut ends = results.iter().filter(|(run, _)| run.handler.name == handler.name).map(|(_, ran)| ran.end);
+        let fault = ends.find_map(|end| end.fault(TABLE.probe_status.into(), !Path::new("/bin/sh").exists()))?;
+        Some((handler.name, fault))
+    };
+    handlers.iter().filter_map(fault).collect()
+}
+
+/// Of type ET_EXEC, and position-independent.
+fn probes_of_both_kinds(handlers: &[&'static Handler]) -> impl Iterator<Item = ProbeRun> {
+    let probes = |&handler: &&'static Handler| [0, 2].map(|kind| ProbeRun { handler, kind, set_user_id: false });
+    handlers.iter().flat_map(probes)
+}
+
 /// What came of the best of some ways, with those that were refused.
-type Tried = (Option<Isolation>, Vec<(Isolation, String)>, Vec<(String, protocol::ProbeResult)>);
+type Tried = (Option<Isolation>, Vec<(Isolation, String)>, Vec<(ProbeRun, protocol::ProbeResult)>);
 
 /// Runs those probes that have a program.
 fn run(probes: impl Iterator<Item = ProbeRun>, limit: Duration, ways: &[Isolation]) -> Result<Tried, Error> {

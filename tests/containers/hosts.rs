@@ -185,7 +185,10 @@ impl Hosted<'_> {
         let foreign: Vec<_> = TARGETS.into_iter().filter(|target| is_foreign(target)).collect();
         assert!(foreign.iter().all(|target| states[*target] == "absent"), "{host}: {states:?}");
 
-        let said = self.succeeds(&["register", "--dry-run", SCOPE]);
+        // Its own emulators: a program for another machine cannot be what the kernel starts on its host.
+        let emulators = self.registrar.with_file_name("usr/bin");
+        let bindir = emulators.to_str().expect("text");
+        let said = self.succeeds(&["register", "--dry-run", SCOPE, "--bindir", bindir]);
         let to_register: Vec<_> = said.lines().filter(|line| line.contains("  to register  ")).collect();
         let is_meant = |target: &&str| to_register.iter().any(|line| line.starts_with(&format!("qemu-{target} ")));
         let expected: Vec<_> = foreign.iter().copied().filter(|target| *target != host).collect();

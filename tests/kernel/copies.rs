@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -298,14 +298,18 @@ fn of_a_dry_run(sandbox: &Sandbox) {
     assert!(!to.exists() && sandbox.names().is_empty());
 }
 
+/// The lock is a file that is there only as long as a run.
 fn wait_for_each_other(sandbox: &Sandbox) {
     let to = folder(sandbox, "64m");
-    let held = File::open(&to).expect("the folder");
+    let lock = to.join(".registrar-lock");
+    let held = File::options().write(true).create_new(true).mode(0o600).open(&lock).expect("a lock");
     held.lock().expect("a lock");
     let mut command = Command::new(sandbox.registrar());
     let mut child = command.args(scoped(&copying(&to, None, &[]))).stdout(Stdio::null()).spawn().expect("started");
     thread::sleep(Duration::from_millis(500));
-    assert!(child.try_wait().expect("a child").is_none() && names(&to).is_empty());
+    assert!(child.try_wait().expect("a child").is_none() && names(&to) == [".registrar-lock"]);
+    // As a run ends.
+    fs::remove_file(&lock).expect("removed");
     drop(held);
     assert!(child.wait().expect("it ends").success());
     assert_eq!(names(&to).len(), NAMES.len());

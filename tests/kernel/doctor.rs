@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
+use codegen::targets::Target;
 use nix::mount::{MsFlags, mount};
 use serde_json::Value;
+use tests::emulators::TARGETS;
 
-use crate::sandbox::{Sandbox, host, line};
+use crate::sandbox::{Sandbox, host, line, ran};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -22,6 +25,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("doctor/emulators", emulators),
     test("doctor/no_program_runs", no_program_runs),
     test("doctor/security_modules", security_modules),
+    test("doctor/native_trial_denied", native_trial_denied),
 ];
 
 /// Link, state and detail of each line, in order.
@@ -152,7 +156,7 @@ fn disabled(sandbox: &Sandbox) {
 }
 
 fn another_is_newer(sandbox: &Sandbox) {
-    sandbox.succeeds(&["register", "s390x", "--preserve-argv0"]);
+    sandbox.succeeds(&["register", "s390x", "--credentials"]);
     let found = links(&sandbox.succeeds(&["doctor"]));
     let different =
         "qemu-s390x: /usr/bin/qemu-s390x-static, but other flags; registrar register s390x would replace it";
@@ -225,17 +229,69 @@ fn security_modules(sandbox: &Sandbox) {
     let folder = sandbox.emulators(&["s390x"]);
     sandbox.succeeds(&["register", "s390x"]);
     sandbox.add(&line("m68k", "qemu-m68k", folder.join("qemu-m68k-static").to_str().expect("text"), ""));
-    mount(Some("tmpfs"), "/sys", Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("mounted");
-    fs::create_dir_all("/sys/fs/selinux").expect("created");
-    let hint = |setting: &str, target: &str| {
-        fs::write("/sys/fs/selinux/enforce", setting).expect("written");
-        let found = links(&sandbox.run(&["doctor", target]).out);
-        found.into_iter().find(|link| link.0 == "policy")
+    let (none, file) = (None::<&str>, |name: &str| sandbox.scratch().join(name));
+    fs::write(file("filesystems"), "nodev\tsysfs\nnodev\tselinuxfs\n").expect("written");
+    mount(Some(&file("filesystems")), "/proc/filesystems", none, MsFlags::MS_BIND, none).expect("bound");
+    mount(Some("tmpfs"), "/sys", Some("tmpfs"), MsFlags::empty(), none).expect("mounted");
+    // A process's own label is what it is told, as in a container without /sys/fs/selinux.
+    let labelled_as = |label: &str, arguments: &[&str]| {
+        fs::write(file("label"), label).expect("written");
+        let script = "mount --bind $1 /proc/$$/attr/current && shift && exec $@";
+        let mut shell = Command::new("sh");
+        ran(shell.args(["-c", script, "sh"]).arg(file("label")).arg(sandbox.registrar()).args(arguments))
     };
-    let (_, state, detail) = hint("1", "m68k").expect("a hint");
-    assert_eq!(state, "unknown");
+    let hints = |label: &str, target: &str| {
+        let found = links(&labelled_as(label, &["doctor", target]).out).into_iter().filter(|link| link.0 == "policy");
+        found.map(|(_, state, detail)| (state, detail)).collect::<Vec<_>>()
+    };
+    let (confined, docker) = ("u:system_r:container_t:s0:c1,c2\0", "docker-default (enforce)\n");
+    let (state, detail) = &hints(confined, "m68k")[0];
     let fix = format!("then register it again: chcon -t bin_t {}/qemu-m68k-static", folder.display());
-    assert!(detail.starts_with("SELinux is enforcing; ") && detail.ends_with(&fix), "{detail}");
-    assert_eq!(hint("0", "m68k"), None);
-    assert_eq!(hint("1", "s390x"), None);
+    assert!(state == "unknown" && detail.starts_with("SELinux is on; ") && detail.ends_with(&fix), "{detail}");
+    assert!(hints(docker, "m68k")[0].1.ends_with("in a container: --security-opt apparmor=unconfined"));
+    assert_eq!((hints("unconfined\n", "m68k"), hints(docker, "s390x")), (vec![], vec![]));
+    // Switched to permissive, it forbids nothing.
+    fs::create_dir_all("/sys/fs/selinux").expect("created");
+    fs::write("/sys/fs/selinux/enforce", "0").expect("written");
+    assert_eq!(hints(confined, "m68k"), []);
+    // What runs here may be killed in a confined container.
+    let labelled = folder.join("qemu-hppa-static");
+    fs::copy("/usr/bin/qemu-hppa-static", &labelled).expect("copied");
+    sandbox.add(&line("hppa", "qemu-hppa", labelled.to_str().expect("text"), "F"));
+    let label = |text: &str| {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(&labelled, "security.selinux", text.as_bytes(), flags).expect("labelled");
+        hints(confined, "hppa")
+    };
+    let warned = label("system_u:object_r:var_lib_t:s0\0");
+    let warning = format!("qemu-hppa: {} is labelled system_u:object_r:var_lib_t:s0, not bin_t", labelled.display());
+    assert!(warned.len() == 1 && warned[0].1.starts_with(&warning), "{warned:?}");
+    let register = ["register", "--scope", "userns", "--temporary", "-v", "--bindir", folder.to_str().expect("text")];
+    let registered = labelled_as(confined, &[&register[..], &["hppa"]].concat());
+    assert_eq!(registered.code, Some(0), "{registered:?}");
+    assert!(registered.err.contains(" is labelled system_u:object_r:var_lib_t:s0, not bin_t"), "{registered:?}");
+    assert_eq!(label("unconfined_u:object_r:bin_t:s0"), []);
+    assert!(!labelled_as(confined, &[&register[..], &["hppa"]].concat()).err.contains("labelled"));
+}
+
+/// A profile of AppArmor may forbid the kernel's answer about a target of the machine's family.
+fn native_trial_denied(sandbox: &Sandbox) {
+    let is_related = |target: &&Target| target.family == host().family && target.qemu != host().qemu;
+    let target = TARGETS.iter().find(is_related).expect("a target of this family").qemu;
+    let denied = |arguments: &[&str]| {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-o", "/dev/null", "-etrace=execveat", "-einject=execveat:error=EACCES"]);
+        ran(strace.arg(sandbox.registrar()).args(arguments))
+    };
+    let register = ["register", "--scope", "userns", "--temporary"];
+    for arguments in [[&register[..], &[target]].concat(), vec!["status", "--check", target], vec!["doctor", target]] {
+        let ran = denied(&arguments);
+        let is_told = ran.err.contains("cannot tell whether it runs natively: permission denied; ");
+        assert!(ran.code == Some(1) && is_told, "{arguments:?}: {ran:?}");
+    }
+    // What is not named is passed over.
+    for arguments in [&register[..], &["status", "--check"]] {
+        let ran = denied(arguments);
+        assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
+    }
 }

@@ -163,8 +163,8 @@ fn broken(sandbox: &Sandbox, operation: &Operation, ran: &CommandResult) -> Vec<
     if is_mounted() {
         let next = sandbox.run(&["register", "s390x"]);
         let clean = match operation.setup {
-            Setup::DifferentBesideOthers => format!("{NAME} P, {NAME}.registrar F"),
-            _ => format!("{NAME} F"),
+            Setup::DifferentBesideOthers => format!("{NAME} P, {NAME}.registrar POF"),
+            _ => format!("{NAME} POF"),
         };
         if (next.code, next.err.as_str(), shown(sandbox)) != (Some(0), "", clean) {
             broken.push("the next run does not end clean");
@@ -186,7 +186,7 @@ fn prepare(sandbox: &Sandbox, setup: &Setup) {
     match setup {
         Setup::Nothing | Setup::NotMounted => {}
         Setup::Different => sandbox.add(&line("s390x", NAME, INTERPRETER, "OCF")),
-        Setup::AsWanted => sandbox.add(&line("s390x", NAME, INTERPRETER, "F")),
+        Setup::AsWanted => sandbox.add(&line("s390x", NAME, INTERPRETER, "POF")),
         Setup::DifferentBesideOthers => {
             sandbox.add(&line("s390x", NAME, "/bin/false", "P"));
             sandbox.add(&line("s390x", &format!("{NAME}.registrar"), INTERPRETER, "OCF"));

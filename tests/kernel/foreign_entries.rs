@@ -7,7 +7,7 @@ use std::process::Command;
 use codegen::targets::{self, EXIT_STATUS};
 
 use crate::register::{runs, test_program};
-use crate::sandbox::{CommandResult, Sandbox, line};
+use crate::sandbox::{CommandResult, Sandbox, line, ran};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -15,6 +15,10 @@ pub(crate) const TESTS: &[Test] = &[
     test("foreign_entries/under_our_name", under_our_name),
     test("foreign_entries/a_newer_one_is_outdone", a_newer_one_is_outdone),
     test("foreign_entries/keep", keep),
+    test("foreign_entries/all_leaves_what_a_translator_serves", all_leaves_what_a_translator_serves),
+    test("foreign_entries/all_replaces_what_does_not_work", all_replaces_what_does_not_work),
+    test("foreign_entries/all_replaces_another_qemu", all_replaces_another_qemu),
+    test("foreign_entries/credentials_that_go", credentials_that_go),
     test("foreign_entries/name_that_became_free", name_that_became_free),
     test("foreign_entries/what_takes_only_some_programs", what_takes_only_some_programs),
     test("foreign_entries/keep_of_what_takes_only_some", keep_of_what_takes_only_some),
@@ -96,6 +100,96 @@ fn keep(sandbox: &Sandbox) {
     assert_eq!(sandbox.entries(), before);
 }
 
+/// A translator that is no QEMU by its name or path: a copy of the emulator under another name.
+fn translator(sandbox: &Sandbox, target: &str) -> String {
+    let path = sandbox.scratch().join(format!("translator-{target}"));
+    fs::copy(format!("/usr/bin/qemu-{target}-static"), &path).expect("copied");
+    path.to_str().expect("text").into()
+}
+
+/// Runs another image's command line.
+fn as_other_image(sandbox: &Sandbox, words: &[&str]) -> CommandResult {
+    ran(Command::new(sandbox.registrar()).args(words).env("REGISTRAR_SCOPE", "userns"))
+}
+
+/// As Rosetta on a Mac, which serves amd64 several times faster than QEMU.
+fn all_leaves_what_a_translator_serves(sandbox: &Sandbox) {
+    let rosetta = translator(sandbox, "s390x");
+    sandbox.add(&line("s390x", "rosetta", &rosetta, "OCF"));
+    let riscv64 = translator(sandbox, "riscv64");
+    sandbox.add(&line("riscv64", "FEX", &riscv64, "POCF"));
+    let before = sandbox.entries();
+    let skipped = "s390x skipped: served by rosetta";
+    for arguments in [&["register", "--dry-run"][..], &["register"], &["register", "--verify"]] {
+        let out = sandbox.succeeds(arguments);
+        let is_row = |line: &str| line.starts_with("qemu-s390x ") && line.ends_with(" skipped       served by rosetta");
+        assert!(out.lines().any(is_row), "{out}");
+        assert!(out.contains(skipped) && out.contains("riscv64 skipped: served by FEX"), "{out}");
+    }
+    let registered = sandbox.names();
+    assert!(!registered.iter().any(|name| name.contains("s390x") || name.contains("riscv64")), "{registered:?}");
+    assert_eq!(sandbox.entries()["rosetta"], before["rosetta"]);
+    sandbox.succeeds(&["status", "--check"]);
+    let out = sandbox.succeeds(&["status", "s390x"]);
+    assert!(out.contains("  served  OCF") && out.contains("(by rosetta)"), "{out}");
+    for words in [&["--install", "all"][..], &["--reset", "-p", "yes"]] {
+        let ran = as_other_image(sandbox, words);
+        assert_eq!(ran.code, Some(0), "{words:?}: {}", ran.err);
+        assert!(!sandbox.names().contains(&"qemu-s390x".to_owned()), "{words:?}");
+    }
+    // A target that is named wins, and gives it back.
+    sandbox.succeeds(&["register", "s390x"]);
+    let serves = |name: &str| {
+        let out = sandbox.succeeds(&["verify", "--json", "s390x"]);
+        assert!(out.contains(&format!("\"entry\": \"{name}\"")), "{out}");
+    };
+    serves("qemu-s390x");
+    sandbox.succeeds(&["unregister"]);
+    assert_eq!(sandbox.entries(), before);
+    serves("rosetta");
+}
+
+fn all_replaces_what_does_not_work(sandbox: &Sandbox) {
+    sandbox.add(&line("m68k", "box64", THEIRS, "F"));
+    sandbox.fails(&["status", "--check", "s390x"], "qemu-s390x is absent; registrar register fixes it");
+    let out = sandbox.succeeds(&["register"]);
+    let expected = ", before box64 (/bin/false), which does not work: exit status 1 of a test program, not 29\n";
+    assert!(out.lines().any(|line| line.starts_with("qemu-m68k ") && line.ends_with(expected.trim_end())), "{out}");
+    assert!(is_ours(sandbox, "m68k"));
+    sandbox.succeeds(&["status", "--check"]);
+}
+
+/// As Debian's on the host, which users come to replace; tonistiigi's image leaves it.
+fn all_replaces_another_qemu(sandbox: &Sandbox) {
+    let path = sandbox.scratch().join("qemu-s390x");
+    fs::copy("/usr/bin/qemu-s390x-static", &path).expect("copied");
+    sandbox.add(&line("s390x", "theirs", path.to_str().expect("text"), "F"));
+    sandbox.add(&line("m68k", "theirs-m68k", THEIRS, "F"));
+    let ran = as_other_image(sandbox, &["--install", "all"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("installing: s390x skipped: served by theirs\n"), "{}", ran.err);
+    assert!(ran.err.contains("installing: m68k OK\n"), "{}", ran.err);
+    let names = sandbox.names();
+    assert!(!names.contains(&"qemu-s390x".into()) && names.contains(&"qemu-m68k".into()), "{names:?}");
+    sandbox.succeeds(&["register", "--keep"]);
+    assert!(!sandbox.names().contains(&"qemu-s390x".into()));
+    let out = sandbox.succeeds(&["register"]);
+    assert!(out.contains("registered    /usr/bin/qemu-s390x-static, before theirs ("), "{out}");
+}
+
+/// Who has had set-user-ID programs run learns that they will not.
+fn credentials_that_go(sandbox: &Sandbox) {
+    let remark =
+        "; flag C taken away from 1: set-user-ID programs such as sudo lose their rights; --credentials keeps it";
+    sandbox.succeeds(&["register", "--credentials", "s390x"]);
+    assert!(!sandbox.succeeds(&["register", "--credentials", "s390x"]).contains("flag C"));
+    assert!(sandbox.succeeds(&["register", "s390x"]).contains(remark));
+    assert!(!sandbox.succeeds(&["register", "s390x"]).contains("flag C"));
+    // As tonistiigi's image leaves it.
+    sandbox.add(&line("m68k", "qemu-m68k", "/usr/bin/qemu-m68k", "OC"));
+    assert!(sandbox.succeeds(&["register", "m68k"]).contains(remark));
+}
+
 /// Somebody has removed the entry that had our name.
 fn name_that_became_free(sandbox: &Sandbox) {
     sandbox.add(&line("s390x", "qemu-s390x", THEIRS, ""));
@@ -160,7 +254,7 @@ fn what_takes_only_some_programs(sandbox: &Sandbox) {
         assert!(!ends_well(&program), "theirs takes it");
         assert!(is_ours(sandbox, "s390x"), "and no other");
         let out = sandbox.succeeds(&["status", "s390x"]);
-        assert!(out.ends_with(" shadowed  F      /usr/bin/qemu-s390x-static (some programs by theirs)\n"), "{out}");
+        assert!(out.ends_with(" shadowed  POF    /usr/bin/qemu-s390x-static (some programs by theirs)\n"), "{out}");
         let err = "qemu-s390x is shadowed; registrar register fixes it";
         sandbox.fails(
             &["status", "--check", "--keep", "s390x"],

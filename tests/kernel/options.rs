@@ -1,14 +1,14 @@
 //! Options of `register`: flags, only looking, how much is told.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
 use codegen::targets;
 
 use crate::register::runs;
-use crate::sandbox::{CommandResult, Sandbox, host, line};
+use crate::sandbox::{CommandResult, Sandbox, host, line, ran, scoped};
 use crate::{Test, test};
 
 /// A user who is not root in the namespace either.
@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("options/argv0_is_preserved", argv0_is_preserved),
     test("options/dry_run", dry_run),
     Test { mounted: false, ..test("options/dry_run_mounts_nothing", dry_run_mounts_nothing) },
+    test("options/dry_run_of_unregister", dry_run_of_unregister),
     test("options/dry_run_tells_what_would_be_refused", dry_run_tells_what_would_be_refused),
     Test { uid: ORDINARY, ..test("options/dry_run_of_an_ordinary_user", dry_run_of_an_ordinary_user) },
     Test {
@@ -34,10 +35,10 @@ pub(crate) const TESTS: &[Test] = &[
 
 fn flags(sandbox: &Sandbox) {
     let cases: [(&[&str], &str); 7] = [
-        (&[], "F"),
-        (&["--credentials"], "OCF"),
-        (&["--preserve-argv0"], "PF"),
-        (&["--no-fix-binary"], ""),
+        (&[], "POF"),
+        (&["--credentials"], "POCF"),
+        (&["--preserve-argv0"], "POF"),
+        (&["--no-fix-binary"], "PO"),
         (&["--credentials", "--preserve-argv0", "--no-fix-binary"], "POC"),
         (&["--flags", "FOP"], "POF"),
         (&["--flags="], ""),
@@ -51,7 +52,10 @@ fn flags(sandbox: &Sandbox) {
         assert!(runs(sandbox, targets::by_qemu_name("s390x").expect("known")), "{options:?}");
     }
     let refused = "registering qemu-s390x: the kernel does not take this rule";
-    for (flags, hint) in [("Z", "; it may not know flag Z"), ("ZYF", "; it may not know flags YZ")] {
+    for (flags, hint) in [
+        ("Z", "; it may not know flag Z, or the emulator does not fit it"),
+        ("ZYF", "; it may not know flags YZ, or the emulator does not fit them"),
+    ] {
         sandbox.fails(&["register", "s390x", "--flags", flags], &format!("{refused}{hint}"));
     }
     sandbox.succeeds(&["unregister"]);
@@ -75,9 +79,9 @@ fn argv0_is_preserved(sandbox: &Sandbox) {
         String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
     };
     sandbox.succeeds(&["register", "s390x"]);
-    assert_eq!(name(), program.to_str().expect("text"));
-    sandbox.succeeds(&["register", "s390x", "--preserve-argv0"]);
     assert_eq!(name(), "another name");
+    sandbox.succeeds(&["register", "s390x", "--flags", "OF"]);
+    assert_eq!(name(), program.to_str().expect("text"));
 }
 
 fn dry_run(sandbox: &Sandbox) {
@@ -100,6 +104,23 @@ fn dry_run_mounts_nothing(sandbox: &Sandbox) {
                     /proc/sys/fs/binfmt_misc\n";
     assert_eq!(out, expected);
     assert!(!sandbox.folder().join("status").exists());
+}
+
+/// Without its capabilities root may not write to an entry whose mode forbids it.
+fn dry_run_of_unregister(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x", "m68k"]);
+    let entry = sandbox.folder().join("qemu-s390x");
+    fs::set_permissions(&entry, fs::Permissions::from_mode(0o444)).expect("its mode");
+    let unregister = |more: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--inh-caps=-all", "--bounding-set=-all"]).arg(sandbox.registrar());
+        ran(command.args(scoped(&["unregister", "s390x"])).args(more))
+    };
+    let would = unregister(&["--dry-run"]);
+    assert_eq!(sandbox.names(), ["qemu-m68k", "qemu-s390x"]);
+    let real = unregister(&[]);
+    assert_eq!((real.code, would.code, would.err), (Some(1), Some(1), real.err));
+    assert_eq!(sandbox.names(), ["qemu-m68k", "qemu-s390x"]);
 }
 
 /// In the same words.
@@ -136,7 +157,7 @@ fn dry_run_of_who_may_not_mount(sandbox: &Sandbox) {
 fn quiet_and_verbose(sandbox: &Sandbox) {
     assert_eq!(sandbox.succeeds(&["register", "-q", "s390x"]), "");
     let out = sandbox.succeeds(&["register", "--verbose", "--credentials", "s390x"]);
-    let rule = line("s390x", "qemu-s390x", "/usr/bin/qemu-s390x-static", "OCF");
+    let rule = line("s390x", "qemu-s390x", "/usr/bin/qemu-s390x-static", "POCF");
     let expected = format!(
         "binfmt_misc at /proc/sys/fs/binfmt_misc\n\
          qemu-s390x  replaced      /usr/bin/qemu-s390x-static (before: other flags)\n\

@@ -60,6 +60,6 @@ fn control_characters(sandbox: &Sandbox) {
         let ran = sandbox.run(arguments);
         let all = ran.out + &ran.err;
         assert!(!all.contains('\u{1b}'), "{all:?}");
-        assert!(all.contains(shown) || all.contains(r"a\u{1b}[2jb"), "{all}");
+        assert!(all.contains(shown) || all.contains(r"a\u{1b}[2Jb"), "{all}");
     }
 }

@@ -1,5 +1,7 @@
 //! `persist`, `unpersist` and `export`: what a host's own programs make of it, and that nothing of others is touched.
 
+mod boot;
+mod others;
 mod unit;
 
 use std::collections::BTreeMap;
@@ -16,11 +18,11 @@ use nix::mount::{MsFlags, mount};
 use tests::{packages, random};
 
 use crate::register::runs;
-use crate::sandbox::{CommandResult, Sandbox, ran};
+use crate::sandbox::{CommandResult, Sandbox, line, ran};
 use crate::{Test, test};
 
 pub(crate) fn tests() -> impl Iterator<Item = &'static Test> {
-    [TESTS, unit::TESTS].into_iter().flatten()
+    [TESTS, boot::TESTS, others::TESTS, unit::TESTS].into_iter().flatten()
 }
 
 const TESTS: &[Test] = &[
@@ -28,6 +30,7 @@ const TESTS: &[Test] = &[
     test("persist/read_by_openrc", read_by_openrc),
     test("persist/again_changes_nothing", again_changes_nothing),
     test("persist/leaves_what_is_of_others", leaves_what_is_of_others),
+    test("persist/leaves_what_another_serves_now", leaves_what_another_serves_now),
     test("persist/links_of_the_host_stay_in_it", links_stay_inside),
     test("persist/emulators_in_a_folder_of_the_users", emulators_elsewhere),
     test("persist/killed_at_random_moments", killed),
@@ -40,9 +43,37 @@ const EMULATORS: &str = "/opt/registrar/bin";
 
 const CONF: &str = "etc/binfmt.d/registrar.conf";
 
+/// First line of each file of ours.
+const HEADER: &str = "# Written by registrar persist; registrar unpersist removes it.\n";
+
+/// What reads the rules at boot: systemd's unit, OpenRC's script, and the link that enables it.
+const SERVICE: &str = "usr/lib/systemd/system/systemd-binfmt.service";
+const SCRIPT: &str = "etc/init.d/binfmt";
+const RUNLEVEL: &str = "etc/runlevels/boot/binfmt";
+
 const RANDOM_KILLS: usize = 30;
 
 const SIGKILL: i32 = 9;
+
+/// All is not taken from a translator, which runs; with `--keep` not from another QEMU either.
+fn leaves_what_another_serves_now(sandbox: &Sandbox) {
+    let host = Host::new(sandbox);
+    for (target, name) in [("s390x", "translator"), ("m68k", "qemu-other")] {
+        let path = sandbox.scratch().join(name);
+        fs::copy(format!("/usr/bin/qemu-{target}-static"), &path).expect("copied");
+        sandbox.add(&line(target, name, path.to_str().expect("text"), "F"));
+    }
+    for (options, left) in [(&[][..], &["s390x"][..]), (&["--keep"], &["m68k", "s390x"]), (&["s390x"], &[])] {
+        let out = host.succeeds("persist", "systemd", options);
+        let rules = fs::read_to_string(host.root.join(CONF)).expect("rules");
+        for target in ["m68k", "s390x"] {
+            let is_left = left.contains(&target);
+            assert_eq!(out.contains(&format!("{target} skipped: served by ")), is_left, "{options:?}: {out}");
+            let is_meant = !is_left && (options != ["s390x"] || target == "s390x");
+            assert_eq!(rules.contains(&format!(":qemu-{target}:")), is_meant, "{options:?}");
+        }
+    }
+}
 
 /// A host's root, in memory.
 struct Host<'a> {
@@ -55,10 +86,24 @@ impl<'a> Host<'a> {
         let root = sandbox.scratch().join("root");
         fs::create_dir(&root).expect("a folder");
         in_memory(&root);
-        for folder in ["etc", "opt"] {
+        for folder in ["etc/runlevels/boot", "etc/init.d", "opt", "usr/lib/systemd/system"] {
             fs::create_dir_all(root.join(folder)).expect("a folder");
         }
-        Self { sandbox, root }
+        let host = Self { sandbox, root };
+        host.write(SERVICE, "[Service]\nExecStart=/usr/lib/systemd/systemd-binfmt\n");
+        host.write(SCRIPT, "#!/sbin/openrc-run\n");
+        symlink("/etc/init.d/binfmt", host.root.join(RUNLEVEL)).expect("a link");
+        host
+    }
+
+    /// Another one, in place of the last.
+    fn renewed(sandbox: &'a Sandbox) -> Self {
+        let last = sandbox.scratch().join("root");
+        if last.exists() {
+            nix::mount::umount(&last).expect("unmounted");
+            fs::remove_dir(&last).expect("removed");
+        }
+        Self::new(sandbox)
     }
 
     /// Runs a command of ours for this host.
@@ -175,13 +220,8 @@ fn read_by_openrc(sandbox: &Sandbox) {
 }
 
 fn again_changes_nothing(sandbox: &Sandbox) {
-    for format in ["systemd", "openrc"] {
-        let sandbox_root = sandbox.scratch().join("root");
-        if sandbox_root.exists() {
-            nix::mount::umount(&sandbox_root).expect("unmounted");
-            fs::remove_dir(&sandbox_root).expect("removed");
-        }
-        let host = Host::new(sandbox);
+    for (format, reader) in [("systemd", "systemd-binfmt"), ("openrc", "OpenRC's service binfmt")] {
+        let host = Host::renewed(sandbox);
         let before = host.files();
         let out = host.succeeds("persist", format, &["s390x,m68k"]);
         let command = out.rsplit_once("; to register them now: ").expect("a command").1;
@@ -190,6 +230,7 @@ fn again_changes_nothing(sandbox: &Sandbox) {
             format!(
                 "emulators in {EMULATORS}: 2 copied, 0 unchanged\n\
                  /{CONF}: written\n\
+                 read at boot by {reader}\n\
                  2 handlers will be registered at each boot; to register them now: {command}"
             )
         );

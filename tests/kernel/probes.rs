@@ -42,7 +42,7 @@ fn foreign(sandbox: &Sandbox) -> Vec<&'static Target> {
 
 fn each_starts_itself(sandbox: &Sandbox) {
     let foreign = foreign(sandbox);
-    sandbox.succeeds(&["register"]);
+    sandbox.succeeds(&["register", "--flags=F"]);
     let status = Some(i32::from(EXIT_STATUS));
     for target in TARGETS.iter() {
         let program = test_program(sandbox, target);

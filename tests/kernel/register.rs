@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use codegen::probe;
@@ -13,6 +13,7 @@ use crate::sandbox::{PYTHON, Sandbox, entry_names, host, line, ran, scoped};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
+    test("register/a_dynamic_emulator_in_usr_bin", dynamic_in_usr_bin),
     test("register/default_set", default_set),
     test("register/again_changes_nothing", again_changes_nothing),
     test("register/every_test_program_runs", every_test_program_runs),
@@ -58,7 +59,7 @@ fn default_set(sandbox: &Sandbox) {
     for name in &expected {
         assert!(out.lines().any(|line| line.starts_with(&format!("{name} ")) && line.contains("  registered  ")));
     }
-    let text = "enabled\ninterpreter /usr/bin/qemu-s390x-static\nflags: F\noffset 0\n\
+    let text = "enabled\ninterpreter /usr/bin/qemu-s390x-static\nflags: POF\noffset 0\n\
                 magic 7f454c4602020100000000000000000000020016\n\
                 mask ffffffffffffff000000000000000000fffeffff\n";
     assert_eq!(sandbox.entries()["qemu-s390x"], text);
@@ -143,10 +144,10 @@ fn host_is_never_registered(sandbox: &Sandbox) {
 
 fn replaces_what_differs(sandbox: &Sandbox) {
     let interpreter = "/usr/bin/qemu-s390x-static";
-    let good = line("s390x", "qemu-s390x", interpreter, "F");
+    let good = line("s390x", "qemu-s390x", interpreter, "POF");
     let cases = [
-        (good.replace("/usr/bin/", "/elsewhere/").replace(":F", ":"), "emulator in another folder"),
-        (line("s390x", "qemu-s390x", interpreter, "OCF"), "other flags"),
+        (good.replace("/usr/bin/", "/elsewhere/").replace(":POF", ":PO"), "emulator in another folder"),
+        (line("s390x", "qemu-s390x", interpreter, "PF"), "other flags"),
         (good.replace(r"\xff\xff\xff\xff\xff\xff\xff\x00", r"\xff\xff\xff\xff\xff\xff\xff\xff"), "other magic or mask"),
     ];
     sandbox.add(&good);
@@ -183,14 +184,14 @@ fn another_folder(sandbox: &Sandbox) {
              1 registered, 1 replaced, 0 unchanged\n"
         )
     );
-    assert!(sandbox.entries()["qemu-s390x"].contains(&format!("interpreter {folder}/qemu-s390x-static\nflags: F\n")));
+    assert!(sandbox.entries()["qemu-s390x"].contains(&format!("interpreter {folder}/qemu-s390x-static\nflags: POF\n")));
     assert!(runs(sandbox, targets::by_qemu_name("s390x").expect("known")));
 }
 
 fn leftovers_are_cleaned(sandbox: &Sandbox) {
-    let own = line("s390x", "qemu-s390x", "/usr/bin/qemu-s390x-static", "F");
+    let own = line("s390x", "qemu-s390x", "/usr/bin/qemu-s390x-static", "POF");
     let other = line("s390x", "qemu-s390x", "/usr/bin/qemu-s390x-static", "OCF");
-    let leftover = line("s390x", "qemu-s390x.registrar", "/usr/bin/qemu-s390x-static", "F");
+    let leftover = line("s390x", "qemu-s390x.registrar", "/usr/bin/qemu-s390x-static", "POF");
     sandbox.add(&own);
     let wanted = sandbox.entries();
     sandbox.write("qemu-s390x", "-1");
@@ -219,7 +220,7 @@ fn leftovers_are_cleaned(sandbox: &Sandbox) {
 fn leftover_of_another_file(sandbox: &Sandbox) {
     let folder = sandbox.emulators(&[]);
     let emulator = folder.join("qemu-s390x-static");
-    let rule = |name: &str| line("s390x", name, emulator.to_str().expect("text"), "F");
+    let rule = |name: &str| line("s390x", name, emulator.to_str().expect("text"), "POF");
     let register = || sandbox.succeeds(&["register", "s390x", "--bindir", folder.to_str().expect("text")]);
     let s390x = targets::by_qemu_name("s390x").expect("known");
     fs::copy("/bin/false", &emulator).expect("copied");
@@ -268,7 +269,7 @@ fn entries_do_not_hide_what_is_native(sandbox: &Sandbox) {
 #[cfg(target_arch = "x86_64")]
 fn ours_in_the_way_of_native(sandbox: &Sandbox) {
     let is_native = runs(sandbox, targets::by_qemu_name("i386").expect("known"));
-    sandbox.add(&line("i386", "qemu-i386", "/usr/bin/qemu-i386-static", "F"));
+    sandbox.add(&line("i386", "qemu-i386", "/usr/bin/qemu-i386-static", "POF"));
     let out = sandbox.succeeds(&["register", "386"]);
     let in_the_way = "runs natively, but has an entry of ours; to remove it: registrar unregister i386";
     let native = format!(
@@ -292,6 +293,17 @@ fn undecidable(sandbox: &Sandbox) {
     let err = "registering i386: cannot tell whether it runs natively: an entry takes any program of this kind";
     let out = sandbox.fails(&["register", "386"], err);
     assert!(out.ends_with("\n0 registered, 0 replaced, 0 unchanged, 1 failed\n"), "{out}");
+}
+
+/// A host's own `/usr/bin` is not the image's: its emulators may need what a program's root does not have. Nothing there
+/// is written to: the emulator is covered by a mount of this namespace.
+fn dynamic_in_usr_bin(sandbox: &Sandbox) {
+    let (program, emulator) = (Path::new("/bin/sh"), Path::new("/usr/bin/qemu-s390x-static"));
+    nix::mount::mount(Some(program), emulator, None::<&str>, nix::mount::MsFlags::MS_BIND, None::<&str>)
+        .expect("covered");
+    let ran = sandbox.run(&["register", "s390x"]);
+    assert!(ran.code == Some(1) && ran.err.contains("not static: it needs /"), "{ran:?}");
+    assert!(sandbox.names().is_empty());
 }
 
 fn file_is_gone(sandbox: &Sandbox) {

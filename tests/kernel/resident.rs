@@ -21,6 +21,8 @@ const ORDINARY: u32 = 1000;
 
 pub(crate) const TESTS: &[Test] = &[
     test("stay/puts_back_what_others_remove", puts_back),
+    test("stay/outdoes_newcomers_once_each", outdoes_newcomers),
+    test("stay/leaves_translators", leaves_translators),
     test("stay/unregisters_at_the_end", unregisters_at_the_end),
     Test { mounted: false, ..test("stay/keeps_its_own_mount", keeps_its_own_mount) },
     test("stay/looks_after_what_was_asked_for", looks_after_what_was_asked_for),
@@ -28,6 +30,9 @@ pub(crate) const TESTS: &[Test] = &[
     test("stay/ends_when_it_cannot_register", ends_when_it_cannot_register),
     test("stay/as_first_process", as_first_process),
     Test { mounted: false, ..test("run/ends_as_the_program_does", ends_as_the_program_does) },
+    Test { mounted: false, second_user: true, ..test("run/as_root", as_root) },
+    test("run/in_a_chroot", in_a_chroot),
+    test("stay/goes_on_under_nohup", goes_on_under_nohup),
     Test { uid: ORDINARY, mounted: false, ..test("run/as_an_ordinary_user", as_an_ordinary_user) },
     Test { mounted: false, ..test("run/what_stands_in_the_way", what_stands_in_the_way) },
 ];
@@ -117,10 +122,45 @@ fn puts_back(sandbox: &Sandbox) {
         sandbox.write(&name, "-1");
     }
     wait_until("put back", || sandbox.names() == ["qemu-m68k", "qemu-s390x"]);
-    // What somebody else registers beside it is nothing to it.
-    sandbox.add(&line("s390x", "theirs", "/bin/false", ""));
     assert_eq!(resident.end(Signal::SIGTERM), (Some(0), String::new()));
-    assert_eq!(sandbox.names(), ["qemu-m68k", "qemu-s390x", "theirs"]);
+    assert_eq!(sandbox.names(), ["qemu-m68k", "qemu-s390x"]);
+}
+
+/// Once for each newcomer: an entry of the same name that comes later is another.
+fn outdoes_newcomers(sandbox: &Sandbox) {
+    let s390x = targets::by_qemu_name("s390x").expect("known");
+    let resident = Resident::start_logged(sandbox, &["s390x"]);
+    for (turn, name) in [(1, "theirs"), (2, "others"), (3, "theirs")] {
+        if turn == 3 {
+            sandbox.write(name, "-1");
+        }
+        sandbox.add(&line("s390x", name, "/bin/false", ""));
+        assert!(!runs(sandbox, s390x));
+        let options = ["status", "--check", "--stay", "--unregister-on-exit", "--verify", "--scope=userns", "s390x"];
+        assert_eq!(sandbox.run(&options).code, Some(1));
+        wait_until("ours is first", || runs(sandbox, s390x));
+        sandbox.succeeds(&options);
+        let told = format!("(before: shadowed by a newer entry), before {name} (/bin/false), which stays\n");
+        wait_until("told", || said(sandbox, "out").contains(&told));
+    }
+    thread::sleep(TWO_LOOKS);
+    assert_eq!(said(sandbox, "out").matches("shadowed").count(), 3);
+    assert_eq!(said(sandbox, "err"), "");
+    drop(resident);
+    assert_eq!(sandbox.names(), ["others", "qemu-s390x", "theirs"]);
+}
+
+/// What serves the target well and was left at the start is no newcomer.
+fn leaves_translators(sandbox: &Sandbox) {
+    let path = sandbox.scratch().join("translator");
+    fs::copy("/usr/bin/qemu-s390x-static", &path).expect("copied");
+    sandbox.add(&line("s390x", "rosetta", path.to_str().expect("text"), "F"));
+    let _resident = Resident::start_logged(sandbox, &[]);
+    sandbox.succeeds(&["status", "--check", "--stay"]);
+    thread::sleep(TWO_LOOKS);
+    assert!(!sandbox.names().contains(&"qemu-s390x".to_owned()));
+    sandbox.write("rosetta", "-1");
+    wait_until("ours serves", || sandbox.names().contains(&"qemu-s390x".to_owned()));
 }
 
 fn unregisters_at_the_end(sandbox: &Sandbox) {
@@ -214,6 +254,55 @@ fn ends_as_the_program_does(sandbox: &Sandbox) {
     assert_eq!(killed.signal(), Some(9));
     // Nothing of it is to be seen outside.
     assert!(!runs(sandbox, s390x) && !sandbox.folder().join("status").exists());
+}
+
+/// Root has as many ids in there as outside: `chown`, `su` and package managers need others than 0.
+fn as_root(sandbox: &Sandbox) {
+    let file = sandbox.scratch().join("file");
+    fs::write(&file, "").expect("written");
+    let program = test_program(sandbox, targets::by_qemu_name("s390x").expect("known"));
+    let command = format!(
+        "chown 1:1 {0} && stat -c %u:%g {0} && setpriv --reuid=1 --regid=1 --groups=1 id -u && {1}; echo $?",
+        file.display(),
+        program.display()
+    );
+    let ran = sandbox.run(&["run", "sh", "-c", &command]);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "1:1\n1\n29\n", ""));
+    // Without the capabilities for that, root has itself alone, as before.
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-setuid,-setgid", "--inh-caps=-setuid,-setgid"]);
+    command.arg(sandbox.registrar()).args(["run", "sh", "-c"]).arg(format!("{}; echo $?", program.display()));
+    assert_eq!(crate::sandbox::ran(&mut command).out, "29\n");
+}
+
+/// nohup(1) ignores SIGHUP, and so does what it starts.
+fn goes_on_under_nohup(sandbox: &Sandbox) {
+    let mut command = Command::new("nohup");
+    let resident = Resident::of(command.arg(sandbox.registrar()).args(["register", SCOPE, "--stay", "s390x"]));
+    kill(Pid::from_raw(i32::try_from(resident.0.id()).expect("a process")), Signal::SIGHUP).expect("it lives");
+    thread::sleep(TWO_LOOKS);
+    sandbox.write("qemu-s390x", "-1");
+    wait_until("put back", || sandbox.names() == ["qemu-s390x"]);
+    assert_eq!(resident.end(Signal::SIGTERM).0, Some(0));
+}
+
+/// There the kernel makes no user namespace, whoever asks.
+fn in_a_chroot(sandbox: &Sandbox) {
+    let root = sandbox.scratch().join("chroot");
+    fs::create_dir_all(root.join("proc")).expect("a folder");
+    fs::copy(sandbox.registrar(), root.join("registrar")).expect("copied");
+    let bound = nix::mount::mount(
+        Some("/proc"),
+        &root.join("proc"),
+        None::<&str>,
+        nix::mount::MsFlags::MS_BIND | nix::mount::MsFlags::MS_REC,
+        None::<&str>,
+    );
+    bound.expect("/proc");
+    let ran = crate::sandbox::ran(Command::new("chroot").arg(&root).args(["/registrar", "run", "true"]));
+    let err = "making a user namespace: operation not permitted; the kernel makes none in a chroot: run it outside, or \
+               in a container\n";
+    assert_eq!((ran.code, ran.err.as_str()), (Some(125), err));
 }
 
 fn as_an_ordinary_user(sandbox: &Sandbox) {

@@ -20,6 +20,8 @@ pub(crate) const TESTS: &[Test] = &[
     test("scope/what_is_there_without_the_capability_to_mount", without_the_capability_to_mount),
     test("scope/run_over_an_instance", run_over_an_instance),
     Test { mounted: false, ..test("scope/run_beside_a_bound_folder", run_beside_a_bound_folder) },
+    Test { mounted: false, ..test("scope/docker_in_docker", docker_in_docker) },
+    test("scope/lasting_instance_needs_no_option", lasting_instance_needs_no_option),
 ];
 
 /// In a namespace of its own, of which it becomes root: says what is so before `register`, after it, and in the end.
@@ -111,28 +113,74 @@ fn run_over_an_instance(sandbox: &Sandbox) {
     assert_eq!(sandbox.names(), [PYTHON.0]);
 }
 
-/// As in a container with `-v /proc/sys/fs/binfmt_misc:/binfmt_misc`.
-fn run_beside_a_bound_folder(sandbox: &Sandbox) {
+/// Enters a root with an emulator and the program, where `bound` is what an engine has bound to `/binfmt_misc`. A user
+/// namespace is made in no root but that of the mount namespace.
+fn enter_root(sandbox: &Sandbox, bound: impl FnOnce(&Path)) {
     let root = sandbox.scratch();
-    for folder in ["binfmt_misc", "proc", "usr/bin"] {
+    for folder in ["binfmt_misc", "proc", "usr/bin", "tmp"] {
         fs::create_dir_all(root.join(folder)).expect(folder);
     }
     fs::copy("/usr/bin/qemu-s390x-static", root.join("usr/bin/qemu-s390x-static")).expect("copied");
     fs::copy(sandbox.registrar(), root.join("registrar")).expect("copied");
     test_program(sandbox, targets::by_qemu_name("s390x").expect("known"));
-    // A user namespace is made in no root but that of the mount namespace.
-    let bind = |from: &Path, to: &Path| {
-        mount(Some(from), to, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>).expect("bound");
-    };
     bind(root, root);
     bind(Path::new("/proc"), &root.join("proc"));
-    let bound = root.join("binfmt_misc");
-    namespace::mount_binfmt_misc(&bound).expect("mounted");
+    bound(&root.join("binfmt_misc"));
     std::env::set_current_dir(root).expect("inside");
     pivot_root(".", ".").expect("another root");
     umount2(".", MntFlags::MNT_DETACH).expect("the old one goes");
     std::env::set_current_dir("/").expect("inside");
+}
+
+fn bind(from: &Path, to: &Path) {
+    mount(Some(from), to, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>).expect("bound");
+}
+
+/// As in a container with `-v /proc/sys/fs/binfmt_misc:/binfmt_misc`.
+fn run_beside_a_bound_folder(sandbox: &Sandbox) {
+    enter_root(sandbox, |at| namespace::mount_binfmt_misc(at).expect("mounted"));
     let ran = ran(Command::new("/registrar").args(["run", "--quiet", "/s390x"]));
     assert_eq!((ran.code, ran.err.as_str()), (Some(29), ""));
     assert!(binfmt_misc::entries(Path::new("/binfmt_misc")).expect("read").is_empty());
+}
+
+/// The inner engine binds a directory of proc, since its mount namespace has no `binfmt_misc`.
+fn docker_in_docker(sandbox: &Sandbox) {
+    enter_root(sandbox, |at| bind(Path::new("/proc/sys/kernel"), at));
+    let refused = "/binfmt_misc is proc's empty directory, not binfmt_misc: in docker-in-docker use --privileged without \
+                   -v; else on the host: mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc";
+    let run = |words: &[&str]| ran(Command::new("/registrar").args(words).env("REGISTRAR_SCOPE", "userns"));
+    for words in [&["register", "s390x"][..], &["unregister"], &["status"], &["verify"], &["--install", "s390x"]] {
+        let ran = run(words);
+        let last = ran.err.lines().last();
+        assert_eq!((ran.code, last), (Some(1), Some(refused)), "{words:?}");
+    }
+}
+
+/// As in a system container, whose init has mounted an instance.
+fn lasting_instance_needs_no_option(sandbox: &Sandbox) {
+    let run = |words: &[&str]| ran(Command::new(sandbox.registrar()).args(words));
+    // Nothing but this test is there.
+    let refused = run(&["--install", "s390x"]);
+    let last = refused.err.lines().last().unwrap_or_default();
+    assert!(refused.code == Some(1) && last.starts_with("handlers would serve programs of user:["), "{last}");
+    assert!(last.contains("REGISTRAR_SCOPE=userns") && !last.contains("--scope"), "{last}");
+    let mut init = Command::new("setsid").args(["sleep", "60"]).spawn().expect("setsid starts");
+    // It begins its session once it runs.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    // `ran` leaves out what this is about.
+    let done = Command::new(sandbox.registrar()).args(["register", "s390x"]).output().expect("it ran");
+    let out = String::from_utf8_lossy(&done.stdout);
+    let expected = format!("1 registered, 0 replaced, 0 unchanged; {}\n", crate::sandbox::remark());
+    assert!(done.status.success() && out.ends_with(&expected), "{out}");
+    for (words, names) in [
+        (&["--install", "m68k"][..], &["qemu-m68k", "qemu-s390x"][..]),
+        (&["--uninstall", "qemu-m68k"], &["qemu-s390x"]),
+        (&["-s", "--", "-p", "arm"], &["qemu-arm", "qemu-s390x"]),
+        (&["unregister"], &[]),
+    ] {
+        assert_eq!(run(words).code, Some(0), "{words:?}");
+        assert_eq!(sandbox.names(), names, "{words:?}");
+    }
+    init.kill().and_then(|()| init.wait()).expect("ended");
 }

@@ -37,8 +37,8 @@ fn text(sandbox: &Sandbox) {
         "ENTRY         TARGET   PLATFORM       STATE       FLAGS  INTERPRETER",
         "qemu-hppa     hppa     linux/hppa     absent",
         "qemu-m68k     m68k     linux/m68k     served      P      /usr/libexec/qemu-binfmt/m68k-binfmt-P (by qemu-m68k)",
-        "qemu-riscv64  riscv64  linux/riscv64  disabled    F      /usr/bin/qemu-riscv64-static",
-        "qemu-s390x    s390x    linux/s390x    registered  F      /usr/bin/qemu-s390x-static",
+        "qemu-riscv64  riscv64  linux/riscv64  disabled    POF    /usr/bin/qemu-riscv64-static",
+        "qemu-s390x    s390x    linux/s390x    registered  POF    /usr/bin/qemu-s390x-static",
     ];
     let (own, others): (Vec<_>, Vec<_>) =
         out.lines().partition(|line| line.split_whitespace().nth(1) == Some(host().qemu));
@@ -63,7 +63,7 @@ fn json(sandbox: &Sandbox) {
     let handler = |name: &str| handlers.iter().find(|handler| handler["name"] == name).expect(name);
     let expected = serde_json::json!({
         "name": "qemu-riscv64", "target": "riscv64", "platform": "linux/riscv64", "state": "disabled",
-        "entry": "qemu-riscv64", "interpreter": "/usr/bin/qemu-riscv64-static", "flags": "F", "server": null,
+        "entry": "qemu-riscv64", "interpreter": "/usr/bin/qemu-riscv64-static", "flags": "POF", "server": null,
         "detail": null,
     });
     assert_eq!(handler("qemu-riscv64"), &expected);
@@ -130,7 +130,7 @@ fn switched_off(sandbox: &Sandbox) {
 }
 
 fn served_under_another_name(sandbox: &Sandbox) {
-    sandbox.add(&line("s390x", "qemu-s390x.registrar", "/usr/bin/qemu-s390x-static", "F"));
+    sandbox.add(&line("s390x", "qemu-s390x.registrar", "/usr/bin/qemu-s390x-static", "POF"));
     sandbox.add(&line("m68k", "theirs", "/opt/m68k", ""));
     sandbox.add(&line("hppa", "disabled", "/opt/hppa", ""));
     sandbox.write("disabled", "0");
@@ -140,17 +140,17 @@ fn served_under_another_name(sandbox: &Sandbox) {
     sandbox.write("newer-arm", "0");
     // Left by a run that was killed, and by another that has been told of another folder.
     for (target, name) in [("mips", "qemu-mips"), ("mips", "qemu-mips.registrar"), ("ppc", "qemu-ppc.registrar2")] {
-        sandbox.add(&line(target, name, &format!("/usr/bin/qemu-{target}-static"), "F"));
+        sandbox.add(&line(target, name, &format!("/usr/bin/qemu-{target}-static"), "POF"));
     }
     let out = sandbox.succeeds(&["status", "s390x", "m68k", "hppa", "sh4", "arm", "mips", "ppc"]);
     let expected = [
-        "qemu-arm    arm     linux/arm    registered  F      /usr/bin/qemu-arm-static",
+        "qemu-arm    arm     linux/arm    registered  POF    /usr/bin/qemu-arm-static",
         "qemu-hppa   hppa    linux/hppa   absent",
         "qemu-m68k   m68k    linux/m68k   served             /opt/m68k (by theirs)",
-        "qemu-mips   mips    linux/mips   different   F      /usr/bin/qemu-mips-static (served by what a killed run has left)",
-        "qemu-ppc    ppc     linux/ppc    registered  F      /usr/bin/qemu-ppc-static (as qemu-ppc.registrar2)",
-        "qemu-s390x  s390x   linux/s390x  registered  F      /usr/bin/qemu-s390x-static (as qemu-s390x.registrar)",
-        "qemu-sh4    sh4     linux/sh4    shadowed    F      /usr/bin/qemu-sh4-static (by newer)",
+        "qemu-mips   mips    linux/mips   different   POF    /usr/bin/qemu-mips-static (served by what a killed run has left)",
+        "qemu-ppc    ppc     linux/ppc    registered  POF    /usr/bin/qemu-ppc-static (as qemu-ppc.registrar2)",
+        "qemu-s390x  s390x   linux/s390x  registered  POF    /usr/bin/qemu-s390x-static (as qemu-s390x.registrar)",
+        "qemu-sh4    sh4     linux/sh4    shadowed    POF    /usr/bin/qemu-sh4-static (by newer)",
     ];
     assert_eq!(out.lines().skip(2).collect::<Vec<_>>(), expected);
 }
@@ -173,7 +173,7 @@ fn check(sandbox: &Sandbox) {
     fails(&["status", "--check"], "qemu-s390x is disabled; registrar register fixes it");
     sandbox.add(&line("arm", "newer", "/opt/arm", ""));
     fails(&["status", "--check", "arm"], "qemu-arm is shadowed; registrar register fixes it");
-    sandbox.add(&line("arm", "qemu-arm.registrar2", "/usr/bin/qemu-arm-static", "F"));
+    sandbox.add(&line("arm", "qemu-arm.registrar2", "/usr/bin/qemu-arm-static", "POF"));
     fails(&["status", "--check", "arm"], "qemu-arm is different; registrar register fixes it");
     sandbox.succeeds(&["register"]);
     sandbox.succeeds(&["status", "--check"]);
@@ -183,7 +183,7 @@ fn check(sandbox: &Sandbox) {
 
 /// As readiness of a resident that was told to keep the entries of others.
 fn check_of_what_register_leaves_alone(sandbox: &Sandbox) {
-    sandbox.add(&line("m68k", "theirs", "/opt/m68k", ""));
+    sandbox.add(&line("m68k", "theirs", "/bin/false", "F"));
     sandbox.add(&line(host().qemu, "native", "/opt/native", ""));
     sandbox.write("native", "0");
     sandbox.succeeds(&["register", "--keep"]);

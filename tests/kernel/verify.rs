@@ -34,7 +34,14 @@ pub(crate) const TESTS: &[Test] = &[
     Test { second_user: true, ..test("verify/set_user_id", set_user_id) },
     test("verify/set_user_id_without_a_second_user", set_user_id_without_a_second_user),
     test("verify/rules_of_others", rules_of_others),
+    Test { second_user: true, ..test("verify/flags_of_others_below", flags_of_others_below) },
+    test("verify/kinds_of_programs", kinds_of_programs),
+    test("verify/refused_programs", refused_programs),
+    Test { mounted: false, ..test("verify/nothing_to_read", nothing_to_read) },
+    test("verify/wait", wait),
+    test("verify/repeat", repeat),
     test("verify/from_a_folder", from_a_folder),
+    test("verify/from_a_folder_that_others_cannot_enter", from_a_private_folder),
     test("verify/from_memory", from_memory),
     test("verify/no_place", no_place),
     test("verify/mounts_show_nowhere", mounts_show_nowhere),
@@ -142,7 +149,7 @@ fn json(sandbox: &Sandbox) {
     assert_eq!(Value::from(head.to_vec()), serde_json::json!(["/proc/sys/fs/binfmt_misc", true, "namespace", null]));
     let expected = serde_json::json!({
         "name": "qemu-s390x", "target": "s390x", "platform": "linux/s390x", "result": "ok", "good": true,
-        "entry": "qemu-s390x", "interpreter": "/usr/bin/qemu-s390x-static", "flags": "F", "detail": null, "said": null,
+        "entry": "qemu-s390x", "interpreter": "/usr/bin/qemu-s390x-static", "flags": "POF", "detail": null, "said": null,
     });
     assert_eq!(of(&found, "s390x"), &expected);
     assert_eq!(found["handlers"].as_array().map(Vec::len), Some(2));
@@ -152,7 +159,7 @@ fn broken_emulators(sandbox: &Sandbox) {
     let broken = ["arm", "hppa", "m68k", "alpha", "sh4", "sh4eb", "or1k", "ppc"];
     let folder = stand_ins(sandbox, &broken);
     let folder = folder.to_str().expect("text");
-    sandbox.succeeds(&["register", &broken.join(","), "--bindir", folder]);
+    sandbox.succeeds(&["register", &broken.join(","), "--bindir", folder, "--flags=F"]);
     sandbox.succeeds(&["register", "s390x"]);
     let start = Instant::now();
     let found = found(sandbox, &["--timeout", "1"]);
@@ -383,6 +390,19 @@ fn from_a_folder(sandbox: &Sandbox) {
     no_more_leftovers(&before);
 }
 
+/// One of the programs there changes its user.
+fn from_a_private_folder(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    let log = sandbox.scratch().join("strace");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-q", "-o"]).arg(&log).args(["-e", "trace=mkdir,unshare", "-e", "inject=unshare:error=EPERM"]);
+    assert!(strace.arg(sandbox.registrar()).args(["verify", "--quiet"]).status().expect("strace").success());
+    let log = fs::read_to_string(log).expect("what strace saw");
+    let made: Vec<_> =
+        log.lines().filter(|line| line.contains("/.registrar-verify-") && line.ends_with("= 0")).collect();
+    assert!(made.first().is_some_and(|line| line.contains(", 0700)")), "{log}");
+}
+
 /// What runs in a folder leaves behind.
 fn leftovers() -> Vec<PathBuf> {
     let files =
@@ -424,10 +444,159 @@ fn from_memory(sandbox: &Sandbox) {
 fn no_place(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
     let CommandResult { code, out, err } = injected(sandbox, "unshare,chroot,memfd_create:error=EPERM", &[]);
-    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!((code, out.as_str()), (Some(2), ""));
     let all = "namespace: a namespace: operation not permitted; folder: a new root: operation not permitted; \
                memory: writing a program: operation not permitted";
-    assert_eq!(err, format!("running test programs: {all}\n"));
+    assert_eq!(err, format!("cannot tell whether programs run: {all}\n"));
+}
+
+/// As tonistiigi's image and Debian 12 leave it: another entry with flag C, older than ours.
+fn flags_of_others_below(sandbox: &Sandbox) {
+    let folder = sandbox.scratch().join("theirs");
+    fs::create_dir(&folder).expect("created");
+    let theirs = folder.join("s390x-binfmt-P");
+    symlink("/usr/bin/qemu-s390x-static", &theirs).expect("a link");
+    sandbox.add(&line("s390x", "qemu-s390x", theirs.to_str().expect("text"), "POCF"));
+    for flags in ["F", "PF", "POF", ""] {
+        sandbox.run(&["unregister"]);
+        sandbox.add(&line("s390x", "qemu-s390x.registrar", "/usr/bin/qemu-s390x-static", flags));
+        let ran = sandbox.run(&["verify", "--json"]);
+        assert!(!ran.out.contains("set-user"), "{flags}: {}", ran.out);
+        assert_eq!(ran.code, Some(i32::from(flags.is_empty())), "{flags}: {}", ran.out);
+    }
+    sandbox.run(&["unregister"]);
+    let out = sandbox.succeeds(&["register", "s390x", "--verify"]);
+    assert!(out.ends_with("verified: 1 ok; in an empty root\n"), "{out}");
+}
+
+/// The rule of `target` for one `e_type` alone.
+fn line_of_type(target: &str, name: &str, path: &str, e_type: u8) -> String {
+    let target = targets::by_qemu_name(target).expect("known");
+    let program = codegen::probe::executable(target, target.machines[0]).expect("a program");
+    let is_big = program[5] == 2;
+    let (low, high) = if is_big { (0, e_type) } else { (e_type, 0) };
+    let start: String = program[..16].iter().map(|byte| format!("\\x{byte:02x}")).collect();
+    let machine = format!("\\x{:02x}\\x{:02x}", program[18], program[19]);
+    let mask = "\\xff".repeat(7) + &"\\x00".repeat(9) + &"\\xff".repeat(4);
+    format!(":{name}:M::{start}\\x{low:02x}\\x{high:02x}{machine}:{mask}:{path}:F")
+}
+
+/// Each kind of header is run by the entry that takes it.
+fn kinds_of_programs(sandbox: &Sandbox) {
+    let path = "/usr/bin/qemu-s390x-static";
+    let remove = "to remove that: echo -1 > /proc/sys/fs/binfmt_misc/theirs";
+    for (e_type, kind) in [(3, "position-independent programs"), (2, "programs of type ET_EXEC")] {
+        sandbox.succeeds(&["register", "s390x"]);
+        sandbox.add(&line_of_type("s390x", "theirs", path, e_type));
+        let shadowed = format!("{kind}: by theirs ({path}), which is not ours; {remove}");
+        expect(&found(sandbox, &[]), "s390x", ("shadowed", &shadowed));
+        let links = sandbox.run(&["doctor"]);
+        assert!(links.out.contains("verify    broken   qemu-s390x: shadowed"), "{}", links.out);
+        sandbox.succeeds(&["unregister"]);
+        let found_some = found(sandbox, &["s390x"]);
+        let (word, detail) = result(&found_some, "s390x");
+        assert_eq!(word, "absent", "{detail}");
+        assert!(detail.ends_with(": no handler; registrar register s390x"), "{detail}");
+        sandbox.write("theirs", "-1");
+    }
+    // An older one that is broken, and serves no more than what the newer leaves.
+    let folder = stand_ins(sandbox, &["arm"]);
+    let broken = folder.join("qemu-arm-static");
+    sandbox.add(&line("s390x", "broken", broken.to_str().expect("text"), "F"));
+    sandbox.add(&line_of_type("s390x", "theirs", path, 2));
+    let (word, detail) = result(&found(sandbox, &["s390x"]), "s390x");
+    assert_eq!(word, "crashed", "{detail}");
+    assert!(detail.starts_with("position-independent programs: "), "{detail}");
+    let runs = || sandbox.run(&[]).out.contains("linux/s390x");
+    assert!(!runs(), "most programs are position-independent");
+    // Two that serve all of it between them.
+    sandbox.write("broken", "-1");
+    sandbox.add(&line_of_type("s390x", "others", path, 3));
+    assert!(runs());
+    let both =
+        format!("programs of type ET_EXEC: by theirs ({path}); position-independent programs: by others ({path})");
+    expect(&found(sandbox, &["s390x"]), "s390x", ("served", &both));
+}
+
+/// What a security module forbids the machine's own programs too is no fault of an emulator.
+fn refused_programs(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    let before = leftovers();
+    // The worker executes one of its own first; the test programs are other processes.
+    for errno in ["EACCES", "EPERM"] {
+        let found = parsed(&injected(sandbox, &format!("execve:error={errno}:when=2"), &["--json"]));
+        assert_eq!(found["proven"], "folder", "the next folder that can be written to: {found}");
+        expect(&found, "s390x", ("ok", ""));
+    }
+    let CommandResult { code, out, err } = injected(sandbox, "execve:error=EACCES:when=2+", &[]);
+    let cause = "namespace, folder, memory: a program of this machine's own: permission denied";
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+    assert_eq!(err, format!("cannot tell whether programs run: {cause}\n"));
+    let register = |arguments: &[&str]| {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-o", "/dev/null", "-etrace=execve", "-einject=execve:error=EACCES:when=2+"]);
+        ran(strace.arg(sandbox.registrar()).args(arguments))
+    };
+    let registered = register(&["register", "--scope", "userns", "--temporary", "--verify", "s390x"]);
+    assert_eq!(registered.code, Some(2), "{registered:?}");
+    assert!(registered.err.ends_with(&format!("{cause}\n")), "{registered:?}");
+    let doctor = register(&["doctor", "s390x"]);
+    assert_eq!(doctor.code, Some(2), "{doctor:?}");
+    assert_eq!(doctor.err, format!("cannot tell whether programs run: {cause}\n"));
+    assert!(doctor.out.contains("verify    unknown  cannot tell"), "{}", doctor.out);
+    no_more_leftovers(&before);
+}
+
+/// In a container without any privilege there is no `binfmt_misc` to read.
+fn nothing_to_read(sandbox: &Sandbox) {
+    let native = sandbox.run(&["verify", "--json", host().qemu]);
+    assert_eq!(parsed(&native)["mount"], Value::Null);
+    // What the host has registered, or nothing: the programs tell.
+    let mut bare = Command::new("setpriv");
+    bare.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(sandbox.registrar()).args(["verify", "--json", "xtensa"]);
+    let found = parsed(&ran(&mut bare));
+    let (word, detail) = result(&found, "xtensa");
+    assert_eq!((word.as_str(), detail.as_str()), ("absent", "no handler; registrar register xtensa"));
+    assert_eq!((&found["mount"], &found["enabled"]), (&Value::Null, &Value::Null));
+    let caveat = found["caveat"].as_str().expect("what is not proven");
+    assert!(caveat.contains("no binfmt_misc can be read here"), "{caveat}");
+    // All of ours cannot be known, and a folder that is named must be there.
+    assert!(sandbox.run(&["verify"]).err.starts_with("binfmt_misc is not mounted at "));
+    let folder = sandbox.emulators(&[]);
+    let named = sandbox.run(&["verify", "--mount", folder.to_str().expect("text"), "xtensa"]);
+    assert_eq!((named.code, named.out.as_str()), (Some(1), ""), "{named:?}");
+}
+
+fn wait(sandbox: &Sandbox) {
+    let start = Instant::now();
+    let ran = sandbox.run(&["verify", "s390x", "--wait", "2"]);
+    assert!(ran.code == Some(1) && start.elapsed() >= Duration::from_secs(2), "{ran:?}");
+    for arguments in [&["verify", "s390x", "--wait", "60"][..], &["verify", "--wait", "60"]] {
+        let mut verify = Command::new(sandbox.registrar());
+        let mut waiting = verify.args(arguments).stdout(Stdio::null()).spawn().expect("it starts");
+        sleep(Duration::from_millis(1200));
+        assert_eq!(waiting.try_wait().expect("a status"), None, "there is no handler yet");
+        sandbox.succeeds(&["register", "s390x"]);
+        assert!(waiting.wait().expect("it ended").success());
+        sandbox.succeeds(&["unregister"]);
+    }
+}
+
+/// An emulator that crashes now and then.
+fn repeat(sandbox: &Sandbox) {
+    sandbox.succeeds(&["register", "s390x"]);
+    assert_eq!(
+        sandbox.succeeds(&["verify", "--repeat", "5"]).lines().last(),
+        Some("1 ok; 5 runs each; in an empty root")
+    );
+    let folder = stand_ins(sandbox, &["nios2"]);
+    sandbox.succeeds(&["register", "nios2", "--flags=F", "--bindir", folder.to_str().expect("text")]);
+    let found = found(sandbox, &["--repeat", "60"]);
+    expect(&found, "s390x", ("ok", ""));
+    let (word, detail) = result(&found, "nios2");
+    assert_eq!(word, "crashed", "{detail}");
+    let failed = detail.strip_prefix("in ").and_then(|rest| rest.split_once(" of 60 runs: ")).expect(&detail);
+    assert!((1..60).contains(&failed.0.parse().expect("a number")), "{detail}");
 }
 
 /// The mounts of most machines are shared between their namespaces.

@@ -92,7 +92,7 @@ fn a_root_file_system_with_what_was_wanted_and_nothing_else() {
     // Targets that this image lacks are not unknown ones.
     let missing = Command::new(rootfs.join("registrar")).args(["register", "arm,arm64", "S390X"]).output();
     let missing = missing.expect("running registrar");
-    let message = "not in this image: arm64, s390x; registrar status lists what is\n";
+    let message = "not in this image: arm64, S390X; registrar status lists what is\n";
     assert_eq!(String::from_utf8_lossy(&missing.stderr), message);
 
     assert_eq!(names(&host), ["packages", "rootfs", "sbom.spdx.json", "try-arm"]);

@@ -2,16 +2,17 @@
 # Process 1 of the tests' machines: does each step in /steps, and says on the second serial line how it ended. What a
 # step leaves is taken away before the next, for which the module is loaded anew.
 /busybox mkdir -p /bin /dev /proc /tmp
-/busybox --install -s /bin
-export PATH=/bin:/
+# Adds what is not there.
+/busybox --install -s /bin 2>/dev/null
+export PATH=/usr/sbin:/bin:/
 mount -t proc proc /proc
 mount -t devtmpfs dev /dev
 # As everywhere. Linux 5.10 with TOMOYO looks up the name that it has for a program in memory.
 ln -s /proc/self/fd /dev/fd
 echo MAGIC >/tmp/magic
 chmod +x /tmp/magic
-stty -F /dev/ttyS1 raw
-exec 3>/dev/ttyS1
+stty -F $said raw
+exec 3>$said
 
 # Switches the machine off; what it has not said tells that it stopped too early.
 stop() {
@@ -19,6 +20,7 @@ stop() {
     poweroff -f
 }
 
+. /setup
 [ -f /binfmt_misc.ko ] || xzcat /binfmt_misc.ko.xz >/binfmt_misc.ko
 
 folder=/proc/sys/fs/binfmt_misc

@@ -133,6 +133,9 @@ impl Tool {
         tool(&[Program("systemd-nspawn")], &["systemd-container"], &["systemd-container"]);
     pub(crate) const QEMU_SYSTEM_X86: Self =
         tool(&[Program("qemu-system-x86_64")], &["qemu-system-x86"], &["qemu-system-x86-core"]);
+    /// Boots kernels of arm64.
+    pub const QEMU_SYSTEM_ARM: Self =
+        tool(&[Program("qemu-system-aarch64")], &["qemu-system-arm"], &["qemu-system-aarch64-core"]);
     /// Fetches and unpacks Debian's packages. Fedora's `apt` is Debian's since Fedora 32.
     pub(crate) const DPKG: Self = tool(&[Program("apt-get"), Program("dpkg-deb")], &["apt", "dpkg"], &["apt", "dpkg"]);
     pub(crate) const PIP: Self = tool(&[Program("python3"), Program("pip3")], &["python3-pip"], &["python3-pip"]);

@@ -65,6 +65,11 @@ impl Entry {
         self.emulator() == handler.emulator
     }
 
+    /// Whether it runs programs by a QEMU, as far as its name or its interpreter's path tells.
+    pub(crate) fn is_of_qemu(&self, name: &str) -> bool {
+        [name, &self.interpreter].iter().any(|text| text.to_ascii_lowercase().contains("qemu"))
+    }
+
     /// Whether the kernel would hand a program that starts with `header` to this entry.
     pub(crate) fn is_active_for(&self, header: &[u8]) -> bool {
         self.enabled && self.rule.as_ref().is_some_and(|rule| rule.matches(header))
@@ -105,6 +110,13 @@ impl Entries {
     /// The newest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Named<'_>> {
         self.newest_first.iter().map(|(name, entry)| (name.as_str(), entry))
+    }
+
+    /// Moves an entry to the front, where the kernel has turned out to ask it first.
+    pub(crate) fn put_first(&mut self, name: &str) {
+        if let Some(at) = self.newest_first.iter().position(|(known, _)| known == name) {
+            self.newest_first[..=at].rotate_right(1);
+        }
     }
 
     /// The entries that run programs that begin so, each the newest that takes them.
@@ -176,6 +188,16 @@ mod tests {
         for (pattern, expected) in cases {
             let entry = Entry::parse(&["enabled\n", pattern].concat());
             assert_eq!(entry.is_active_for(b"\x7fELF"), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_entry_that_serves_is_put_first() {
+        let named = ["a", "b", "c"].map(|name| (name.to_owned(), Entry::default()));
+        let mut entries: Entries = named.into_iter().collect();
+        for (name, expected) in [("b", "bac"), ("c", "cba"), ("c", "cba"), ("d", "cba")] {
+            entries.put_first(name);
+            assert_eq!(entries.names().collect::<String>(), expected, "{name}");
         }
     }
 

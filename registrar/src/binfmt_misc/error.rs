@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::geteuid;
 
-use super::UserNamespace;
+use super::userns::{BIND, UserNamespace};
 use crate::flags::Flags;
+use crate::security::SecurityModule;
 use crate::sys::errno_text;
 use crate::table::EMULATOR_OF_ANY;
 
-/// Gives a container the host's folder: the cure for most of what follows.
-pub(crate) const BIND: &str = "-v /proc/sys/fs/binfmt_misc:/binfmt_misc";
-
-/// Who may refuse what permissions allow, with the cures of podman and Docker.
-const FORBIDDEN: &str = "SELinux or AppArmor may forbid it; in a container: --security-opt label=disable";
+/// What may refuse what permissions allow, with the cures of podman and Docker.
+fn forbidden() -> String {
+    SecurityModule::suspicion(SecurityModule::current().as_ref())
+}
 
 /// An operation that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(crate) enum Error {
     NotMounted { at: PathBuf },
     /// A bind mount, made while the host had nothing mounted.
     StaleBindMount { at: PathBuf },
+    /// A bind mount of proc's empty directory: the container engine's own mount namespace has no `binfmt_misc`.
+    BoundProc { at: PathBuf },
     /// A mount would hide what is there.
     MountPointNotEmpty { at: PathBuf },
     /// mount(2) failed.
@@ -59,8 +61,8 @@ impl Error {
         match uncommon.chars().count() {
             0 if flags.fixes_binary() => Some("before Linux 4.8 it takes none with flag F".into()),
             0 => None,
-            1 => Some(format!("it may not know flag {uncommon}")),
-            _ => Some(format!("it may not know flags {uncommon}")),
+            1 => Some(format!("it may not know flag {uncommon}, or the emulator does not fit it")),
+            _ => Some(format!("it may not know flags {uncommon}, or the emulator does not fit them")),
         }
     }
 
@@ -92,6 +94,14 @@ impl fmt::Display for Error {
                     f,
                     "{at} is not binfmt_misc; on the host: mount -t binfmt_misc binfmt_misc \
                      /proc/sys/fs/binfmt_misc, or systemctl start proc-sys-fs-binfmt_misc.mount; then run this again"
+                )
+            }
+            Self::BoundProc { at } => {
+                let at = at.display();
+                write!(
+                    f,
+                    "{at} is proc's empty directory, not binfmt_misc: in docker-in-docker use --privileged without -v; \
+                     else on the host: mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc"
                 )
             }
             Self::MountPointNotEmpty { at } => {
@@ -139,7 +149,7 @@ fn mounting(at: &Path, errno: Errno) -> String {
         }
         Errno::ENOENT if at.starts_with("/proc") => "no such directory; on the host: modprobe binfmt_misc".into(),
         Errno::ENOENT => "no such directory; create it".into(),
-        Errno::EBUSY => format!("something is mounted there that this run may not look at; {FORBIDDEN}"),
+        Errno::EBUSY => format!("something is mounted there that this run may not look at; {}", forbidden()),
         Errno::ENOSPC => "too many mounts in this mount namespace; raise sysctl fs.mount-max".into(),
         _ => errno_text(errno),
     }
@@ -148,7 +158,7 @@ fn mounting(at: &Path, errno: Errno) -> String {
 /// The folder, its `status` and its entries are readable for all.
 fn reading(errno: Errno) -> String {
     match errno {
-        Errno::EPERM | Errno::EACCES => format!("permission denied; {FORBIDDEN}"),
+        Errno::EPERM | Errno::EACCES => format!("permission denied; {}", forbidden()),
         Errno::ENOENT => "unmounted at this moment; run this again".into(),
         _ => errno_text(errno),
     }
@@ -163,7 +173,7 @@ fn writing(errno: Errno) -> String {
                     namespace.way_out()
                 )
             }
-            None if geteuid().is_root() => format!("permission denied, to root as well; {FORBIDDEN}"),
+            None if geteuid().is_root() => format!("permission denied, to root as well; {}", forbidden()),
             None => "permission denied; run as root".into(),
         },
         Errno::EROFS => format!("mounted read-only; mount it writable, in a container with {BIND}"),
@@ -181,7 +191,9 @@ fn adding(interpreter: &str, errno: Errno) -> String {
         Errno::EEXIST => "registered by somebody else at this moment; run this again".into(),
         Errno::ELOOP => format!("{interpreter}: symbolic links that lead nowhere; check --bindir"),
         Errno::EPERM | Errno::EROFS => writing(errno),
-        Errno::ENOSPC => "the kernel's limit of entries is reached; remove some, or raise it with sysctl".into(),
+        Errno::ENOSPC => {
+            "the kernel's limit is reached; remove entries, or raise sysctl user.max_binfmt_misc_interpreters".into()
+        }
         _ => format!("{interpreter}: {}", errno_text(errno)),
     }
 }

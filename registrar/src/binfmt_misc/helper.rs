@@ -10,6 +10,7 @@ use crate::sys::errno;
 /// First arguments of a helper process: its task. Not in the help: no user needs them.
 pub(super) const REMOUNT: &str = "helper-remount";
 pub(super) const MOUNT_FOR_FIRST: &str = "helper-mount-for-first-process";
+pub(super) const FIND_HELD: &str = "helper-find-held-instance";
 
 /// Has a task done to what is mounted, or is to be mounted, at this place. The exit status is the errno.
 pub(super) fn start(task: &str, at: &Path) -> Result<(), Errno> {

@@ -13,7 +13,7 @@ use std::process::{self, ExitCode};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::mount::{mount, umount};
+use nix::mount::{MsFlags, mount, umount};
 use nix::sched::{CloneFlags, setns, unshare};
 
 use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Mounted, Timestamp};
@@ -154,7 +154,7 @@ pub(crate) fn lasting(folder: &BinfmtMount) -> Lifetime {
         && (ours == firsts || helper::start(helper::MOUNT_FOR_FIRST, Path::new(DEFAULT_MOUNT)).is_ok())
     {
         Lifetime::Permanent
-    } else if is_kept(ours.as_deref()) {
+    } else if is_kept() {
         Lifetime::MountNamespace
     } else {
         Lifetime::Process
@@ -171,10 +171,29 @@ pub(crate) fn run_if_helper(mut arguments: impl Iterator<Item = OsString>) -> Op
             unshare(CloneFlags::CLONE_NEWNS).map_err(|_| Errno::ECANCELED).and_then(|()| userns::remount(at))
         }
         helper::MOUNT_FOR_FIRST => mount_for_first_process(at),
+        helper::FIND_HELD => find_held(at),
         _ => return None,
     };
     let status = done.err().map_or(Ok(0), |errno| u8::try_from(errno as i32));
     Some(status.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Whether the instance that a mount in a private mount namespace shows is held by others.
+///
+/// # Errors
+/// `ENOENT` if it is new, or so young that its creator may still unmount it.
+fn find_held(at: &Path) -> Result<(), Errno> {
+    let before = Timestamp::now();
+    mount_privately(at)?;
+    if InstanceAge::of(at, before) == InstanceAge::Old { Ok(()) } else { Err(Errno::ENOENT) }
+}
+
+/// Mounts `binfmt_misc` in a new mount namespace, which ends with this process.
+pub(super) fn mount_privately(at: &Path) -> Result<(), Errno> {
+    let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    mount(Some(FILE_SYSTEM), at, Some(FILE_SYSTEM), MOUNT_FLAGS, none)
 }
 
 /// Mounts `binfmt_misc` in PID 1's mount namespace.
@@ -190,15 +209,20 @@ fn mount_for_first_process(at: &Path) -> Result<(), Errno> {
 
 /// Whether something that does not wait for this process lives in its mount namespace, and keeps what is mounted there.
 /// Who only started this process, or was started beside it by the same shell, is above it or in its session.
-fn is_kept(namespace: Option<&str>) -> bool {
-    let above = ancestors();
+fn is_kept() -> bool {
+    let (above, namespace) = (ancestors(), sys::namespace("self", "mnt"));
     let Some(session) = Stat::of(process::id()).map(|stat| stat.session) else { return false };
     let is_keeper = |id: &u32| {
         !above.contains(id)
-            && sys::namespace(&id.to_string(), "mnt").as_deref() == namespace
+            && sys::namespace(&id.to_string(), "mnt") == namespace
             && Stat::of(*id).is_some_and(|stat| stat.session != session && stat.is_alive)
     };
     namespace.is_some() && processes().any(|id| is_keeper(&id))
+}
+
+/// Whether others hold what is mounted here: an engine that has bound it into its container, or processes that stay.
+pub(super) fn is_of_others() -> bool {
+    userns::is_engines_mount_namespace() || is_kept()
 }
 
 fn processes() -> impl Iterator<Item = u32> {

@@ -9,17 +9,14 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::mount::mount;
-use nix::sys::statfs::{FsType, statfs};
+use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, statfs};
 use rustix::fs::{CWD, OFlags};
 
 use super::lifetime::{self, InstanceAge};
 use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Timestamp};
-use super::userns;
-use super::{BinfmtMount, Error, RegisterFile};
+use super::userns::{self, BIND_MOUNT};
+use super::{BinfmtMount, Error, RegisterFile, UserNamespace, helper};
 use crate::sys::{self, errno};
-
-/// A bind mount of the kernel's folder: container engines refuse one inside the container's own `/proc`.
-const BIND_MOUNT: &str = "/binfmt_misc";
 
 const BINFMTFS_MAGIC: FsType = FsType(0x4249_4e4d);
 
@@ -66,6 +63,7 @@ pub(crate) fn find(only: Option<&Path>, missing: MountPolicy) -> Result<BinfmtMo
     if only.is_none() && missing != MountPolicy::RequireOwn {
         match file_system(Path::new(BIND_MOUNT)) {
             Some(BINFMTFS_MAGIC) => return Ok(BinfmtMount::found(BIND_MOUNT)),
+            Some(PROC_SUPER_MAGIC) => return Err(Error::BoundProc { at: BIND_MOUNT.into() }),
             // Somebody meant to bring the host's folder: to mount one in the container instead would help nobody.
             Some(_) => return Err(Error::StaleBindMount { at: BIND_MOUNT.into() }),
             None => {}
@@ -99,6 +97,40 @@ pub(crate) fn find(only: Option<&Path>, missing: MountPolicy) -> Result<BinfmtMo
             Ok(BinfmtMount::found(at))
         }
         Err(errno) => Err(Error::Mount { at: at.into(), errno }),
+    }
+}
+
+/// Finds the folder for a command that only reads: where none shows, in a private mount namespace. An instance that this
+/// mount makes is none that is mounted, unless `may_be_new`.
+pub(crate) fn look(only: Option<&Path>, may_be_new: bool) -> Result<BinfmtMount, Error> {
+    let at = match find(only, MountPolicy::Lookup) {
+        // The first mount in a user namespace permanently disables its parent's handlers.
+        Err(Error::NotMounted { at }) if UserNamespace::current().is_none() && check_mount_point_empty(&at).is_ok() => {
+            at
+        }
+        found => return found,
+    };
+    let before = Timestamp::now();
+    let is_mounted = lifetime::mount_privately(&at).is_ok();
+    if is_mounted && (may_be_new || InstanceAge::of(&at, before) != InstanceAge::New) {
+        return Ok(BinfmtMount::found(at));
+    }
+    Err(Error::NotMounted { at })
+}
+
+/// Whether this user namespace has an instance that others hold, and that is older than this run, as the init of a system
+/// container (Incus, LXD, Sysbox) mounts it. Where none shows, only a mount tells; it would put a new instance before the
+/// handlers of the namespace above, and is tried if `is_harmless`.
+pub(crate) fn has_lasting_instance(only: Option<&Path>, is_harmless: impl FnOnce() -> bool) -> bool {
+    match find(only, MountPolicy::LookupOwn) {
+        Ok(folder) => folder.is_own() == Some(true) && lifetime::is_of_others(),
+        // An engine that root runs, in whose containers nobody else's programs are.
+        Err(Error::NotMounted { at }) => {
+            UserNamespace::current().is_some_and(|namespace| namespace.is_of_roots_engine())
+                && is_harmless()
+                && helper::start(helper::FIND_HELD, &at).is_ok()
+        }
+        Err(_) => false,
     }
 }
 

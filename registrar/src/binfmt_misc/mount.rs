@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,8 @@ use super::{Entries, Entry, Error, UserNamespace, userns};
 use crate::sys::{self, errno};
 use crate::table::Handler;
 
-/// Longer than any entry's text: a rule has at most 1920 bytes, and its magic and mask are shown as hexadecimal digits.
+/// Longer than most entries' text: a rule has at most 1920 bytes, and its magic and mask are shown as hexadecimal digits.
+/// Those of type `B` (Linux 7.3) may be longer.
 const LONGEST_ENTRY: usize = 4096;
 
 /// Of the folder's list, in bytes: about 200 entries with names like ours.
@@ -28,7 +29,7 @@ const LISTED_AT_ONCE: usize = 8192;
 pub(crate) const DEFAULT_MOUNT: &str = "/proc/sys/fs/binfmt_misc";
 
 /// Its name.
-pub(crate) const FILE_SYSTEM: &str = "binfmt_misc";
+pub(super) const FILE_SYSTEM: &str = "binfmt_misc";
 /// As systemd mounts it.
 pub(super) const MOUNT_FLAGS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 
@@ -218,5 +219,11 @@ impl RegisterFile {
 /// Reads the text of an open file into `buffer`.
 fn read<'b>(file: &File, buffer: &'b mut [u8; LONGEST_ENTRY]) -> Result<Cow<'b, str>, Errno> {
     let length = rustix::io::read(file, &mut buffer[..]).map_err(sys::of_rustix)?;
-    Ok(String::from_utf8_lossy(&buffer[..length]))
+    if length < LONGEST_ENTRY {
+        return Ok(String::from_utf8_lossy(&buffer[..length]));
+    }
+    let mut text = buffer.to_vec();
+    let mut rest = file;
+    rest.read_to_end(&mut text).map_err(|error| errno(&error))?;
+    Ok(String::from_utf8_lossy(&text).into_owned().into())
 }

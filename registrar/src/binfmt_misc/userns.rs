@@ -11,18 +11,24 @@ use std::{fmt, fs, process};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, statvfs};
-use nix::sys::utsname::uname;
 use nix::unistd::geteuid;
 
 use super::helper;
 use crate::sys::{self, INITIAL_USER_NAMESPACE, IdRange};
+
+/// Gives a container the host's folder: the cure for most errors.
+pub(crate) const BIND: &str = "-v /proc/sys/fs/binfmt_misc:/binfmt_misc";
+
+/// A bind mount of the kernel's folder: container engines refuse one inside the container's own `/proc`.
+pub(super) const BIND_MOUNT: &str = "/binfmt_misc";
 
 /// Major and minor version of the first Linux whose entries need a mount, whatever its distribution, and whose user
 /// namespaces have instances of their own.
 const SINCE: (u32, u32) = (6, 7);
 
 /// Files by which container engines mark the inside of a container.
-const CONTAINER_MARKERS: [&str; 2] = ["/run/.containerenv", "/.dockerenv"];
+const CONTAINER_MARKERS: [&str; 2] = ["/run/.containerenv", DOCKER_MARKER];
+const DOCKER_MARKER: &str = "/.dockerenv";
 
 /// Who is who in the first one, and in those that are given all users.
 const ALL: IdRange = IdRange { inside: 0, outside: 0, count: u32::MAX };
@@ -68,10 +74,18 @@ impl UserNamespace {
     /// What to do instead of, or so that, registering here.
     pub(crate) fn advice(&self) -> String {
         let instead = match CreatedBy::of_this() {
+            CreatedBy::UsersEngine if is_engines_mount_namespace() && Path::new(DOCKER_MARKER).exists() => {
+                "or enter rootlesskit's namespace (docs/rootless.md)"
+            }
             CreatedBy::UsersEngine => "or: podman unshare registrar register --scope userns",
             CreatedBy::Anybody | CreatedBy::RootsEngine => "or if that is wanted add --scope userns",
         };
         format!("{}, {instead}", self.way_out())
+    }
+
+    /// Whether a container engine that root runs has made this container, be it in a system container.
+    pub(crate) fn is_of_roots_engine(&self) -> bool {
+        CreatedBy::of_this() == CreatedBy::RootsEngine
     }
 
     /// What to do to be where the host's handlers may be changed.
@@ -97,8 +111,7 @@ enum CreatedBy {
 
 impl CreatedBy {
     fn of_this() -> Self {
-        let is_container = process::id() == 1 || CONTAINER_MARKERS.iter().any(|mark| Path::new(mark).exists());
-        Self::told_by(is_container, sys::uid_map().first())
+        Self::told_by(is_container(), sys::uid_map().first())
     }
 
     /// An ordinary user may map nobody but himself without help, and so is the first line of the helped ones. Where
@@ -111,6 +124,17 @@ impl CreatedBy {
             _ => Self::RootsEngine,
         }
     }
+}
+
+/// Whether a container engine has mounted what shows here.
+pub(super) fn is_engines_mount_namespace() -> bool {
+    let namespace = sys::namespace("self", "mnt");
+    is_container() && namespace.is_some() && namespace == sys::namespace("1", "mnt")
+}
+
+/// Whether this process is in a container.
+fn is_container() -> bool {
+    process::id() == 1 || CONTAINER_MARKERS.iter().any(|mark| Path::new(mark).exists())
 }
 
 impl fmt::Display for UserNamespace {
@@ -169,20 +193,13 @@ pub(super) fn remount(at: &Path) -> Result<(), Errno> {
 
 /// Whether the kernel has more than one instance, or is of a version that tells nothing.
 pub(super) fn has_instances() -> bool {
-    let release = uname().map(|kernel| kernel.release().to_string_lossy().into_owned()).unwrap_or_default();
-    version(&release).is_none_or(|version| version >= SINCE)
-}
-
-/// Major and minor version.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().ok());
-    Some((numbers.next()??, numbers.next()??))
+    sys::linux_version().is_none_or(|version| version >= SINCE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::CreatedBy::{self, Anybody, RootsEngine, UsersEngine};
-    use super::{IdRange, SINCE, version};
+    use super::IdRange;
 
     /// As seen with podman 4.3 and Docker 20.10.
     #[test]
@@ -203,15 +220,5 @@ mod tests {
         for (what, is_container, map, maker) in cases {
             assert_eq!(CreatedBy::told_by(is_container, IdRange::parse(map).first()), maker, "{what}");
         }
-    }
-
-    #[test]
-    fn versions() {
-        let cases =
-            [("6.6.99-1-amd64", false), ("6.7.0", true), ("6.18.44-fc", true), ("10.0", true), ("5.10.0-30", false)];
-        for (release, vanishing) in cases {
-            assert_eq!(version(release).map(|version| version >= SINCE), Some(vanishing), "{release}");
-        }
-        assert_eq!(version("linux"), None);
     }
 }

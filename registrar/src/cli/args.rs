@@ -3,43 +3,53 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::prelude::*;
 
 use super::Error;
-use super::values::{check_scope, emulator_folder, format, label, seconds, targets};
+use super::values::{
+    SCOPE, binary_environment, check_scope, emulator_folder, format, label, number, scope_environment, targets,
+};
 use crate::flags::Flags;
 use crate::output::CANNOT_RUN;
 use crate::request::{
-    Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, PROBE_TIMEOUT, RegisterArgs, ResidentArgs,
-    Verbosity,
+    BinaryName, Command, CommonArgs, CopySpec, DesiredState, Format, HOST_EMULATOR_DIR, PROBE_TIMEOUT, RegisterArgs,
+    ResidentArgs, Verbosity, VerifyArgs,
 };
 use crate::table::EMULATOR_DIR;
 
 const COMMANDS: &[&str] =
     &["register", "unregister", "status", "verify", "doctor", "run", "persist", "unpersist", "export"];
 
-/// Options, whether each has a value, and the commands that take it.
+/// Commands about what is registered, for which tonistiigi's variables name the emulators.
+const KERNEL_COMMANDS: &[&str] = &["register", "unregister", "status", "verify", "doctor"];
+
+/// Options, whether each has a value, and the commands that take it. `status --check` takes all of `register`'s, so that
+/// both can be told the same; it passes over those that change no entry.
 const OPTIONS: &[(&str, bool, &[&str])] = &[
-    ("keep", false, &["register", "status"]),
-    ("dry-run", false, &["register", "unregister"]),
-    ("temporary", false, &["register"]),
-    ("verify", false, &["register"]),
-    ("stay", false, &["register"]),
-    ("unregister-on-exit", false, &["register"]),
-    ("scope", true, &["register", "unregister"]),
+    ("keep", false, &["register", "status", "persist"]),
+    ("dry-run", false, &["register", "status", "unregister"]),
+    ("temporary", false, &["register", "status"]),
+    ("verify", false, &["register", "status"]),
+    ("stay", false, &["register", "status"]),
+    ("unregister-on-exit", false, &["register", "status"]),
+    ("scope", true, &["register", "unregister", "status"]),
     ("credentials", false, &["register", "status", "run", "persist", "export"]),
     ("preserve-argv0", false, &["register", "status", "run", "persist", "export"]),
     ("no-fix-binary", false, &["register", "status", "run", "persist", "export"]),
     ("flags", true, &["register", "status", "run", "persist", "export"]),
     ("json", false, &["status", "verify", "doctor"]),
     ("timeout", true, &["verify", "doctor"]),
+    ("wait", true, &["verify"]),
+    ("repeat", true, &["verify"]),
     ("check", false, &["status"]),
-    ("copy-to", true, &["register", "persist", "unpersist"]),
-    ("selinux-label", true, &["register", "persist"]),
+    ("copy-to", true, &["register", "status", "persist", "unpersist"]),
+    ("selinux-label", true, &["register", "status", "persist"]),
     // `unpersist` and `export` ignore it: both formats have the same files. Scripts pass it to all three.
     ("format", true, &["persist", "unpersist", "export"]),
-    ("root", true, &["persist", "unpersist"]),
+    ("root", true, &["persist", "unpersist", "status"]),
+    ("persisted", false, &["status"]),
     ("unit", false, &["persist"]),
     ("bindir", true, &["register", "unregister", "status", "verify", "doctor", "run", "persist", "export"]),
     ("mount", true, &["register", "unregister", "status", "verify", "doctor"]),
@@ -61,26 +71,30 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
     let mut parsed = ParsedArgs::default();
     let early = parsed.read(lexopt::Parser::from_iter(arguments));
     let is_run = parsed.command.as_deref() == Some("run");
-    let command = early.and_then(|early| early.map_or_else(|| parsed.command(), Ok));
+    let command = early.and_then(|early| match early {
+        Some(early) => parsed.check_words().map(|_| early),
+        None => parsed.command(),
+    });
     command.map_err(|error| if is_run { Error { code: CANNOT_RUN, ..error } } else { error })
 }
 
 impl ParsedArgs {
-    /// Reads all arguments, up to `--help` or `--version`, which it returns.
+    /// Reads all arguments. Returns what the first of `--help` and `--version` asks for.
     fn read(&mut self, mut parser: lexopt::Parser) -> Result<Option<Command>, Error> {
+        let mut early = None;
         while let Some(argument) = parser.next()? {
             match argument {
-                Short('h') => return Ok(Some(Command::Help(None))),
-                Short('V') => return Ok(Some(Command::Version)),
+                Short('h') => early = early.or(Some(Command::Help(None))),
+                Short('V') => early = early.or(Some(Command::Version)),
                 Short('q') | Long("quiet") => self.detail = Verbosity::Quiet,
                 Short('v') | Long("verbose") => self.detail = Verbosity::Verbose,
                 Long(option @ ("help" | "version")) => {
                     let command = if option == "help" { Command::Help(None) } else { Command::Version };
                     let option = format!("--{option}");
-                    return match parser.optional_value() {
-                        None => Ok(Some(command)),
-                        Some(value) => Err(lexopt::Error::UnexpectedValue { option, value }.into()),
-                    };
+                    if let Some(value) = parser.optional_value() {
+                        return Err(lexopt::Error::UnexpectedValue { option, value }.into());
+                    }
+                    early = early.or(Some(command));
                 }
                 Long(option) => {
                     let known = OPTIONS.iter().find(|(name, ..)| *name == option);
@@ -92,11 +106,20 @@ impl ParsedArgs {
                     self.program.push(word);
                     self.program.extend(parser.raw_args()?);
                 }
-                Value(word) => self.names.extend(word.string()?.split(',').map(str::to_ascii_lowercase)),
+                Value(word) => self.names.push(word.string()?),
                 unknown => return Err(unknown.unexpected().into()),
             }
         }
-        Ok(None)
+        Ok(early)
+    }
+
+    /// The command and the targets, if all words are known.
+    fn check_words(&self) -> Result<(&str, Vec<&'static str>), Error> {
+        let command = self.command.as_deref().unwrap_or("status");
+        if !COMMANDS.contains(&command) {
+            return Err(Error::usage(format!("unknown command: {command}")));
+        }
+        Ok((command, targets(&mut self.names.iter().map(String::as_str))?))
     }
 
     fn has(&self, option: &str) -> bool {
@@ -109,10 +132,7 @@ impl ParsedArgs {
     }
 
     fn command(self) -> Result<Command, Error> {
-        let command = self.command.as_deref().unwrap_or("status");
-        if !COMMANDS.contains(&command) {
-            return Err(Error::usage(format!("unknown command: {command}")));
-        }
+        let (command, targets) = self.check_words()?;
         for (option, _, commands) in OPTIONS {
             if self.has(option) && !commands.contains(&command) {
                 return Err(Error::usage(format!("--{option} is for {}", commands.join(", "))));
@@ -130,6 +150,11 @@ impl ParsedArgs {
             (has_unit && format != Some(Format::Systemd), "--unit needs --format systemd"),
             (command == "persist" && format.is_none(), "persist needs --format"),
             (command.ends_with("persist") && !self.has("root"), "COMMAND needs --root"),
+            (
+                command == "status" && self.has("root") != self.has("persisted"),
+                "status: --persisted and --root go together",
+            ),
+            (self.has("persisted") && self.has("json"), "--persisted cannot be combined with --json"),
             (command == "run" && self.program.is_empty(), "run: no program"),
         ] {
             if is_wrong {
@@ -139,10 +164,16 @@ impl ParsedArgs {
         if command == "unpersist" && !self.names.is_empty() {
             return Err(Error::new("unpersist takes no architectures: it removes everything that persist wrote"));
         }
-        let limit = self.value("timeout").map_or(Ok(PROBE_TIMEOUT), seconds)?;
+        let seconds = |option, default| {
+            self.value(option)
+                .map_or(Ok(default), |value| number(option, value).map(|number| Duration::from_secs(number.into())))
+        };
+        let limit = seconds("timeout", PROBE_TIMEOUT)?;
+        let wait = seconds("wait", Duration::ZERO)?;
+        let runs = self.value("repeat").map_or(Ok(1), |value| number("repeat", value))?;
         let root = PathBuf::from(self.value("root").unwrap_or_default());
         let [json, check] = ["json", "check"].map(|option| self.has(option));
-        let args = self.args(command)?;
+        let args = CommonArgs { targets, ..self.args(command)? };
         Ok(match (command, format) {
             ("register", _) => {
                 let stay = stay.then_some(ResidentArgs { unregister_on_exit });
@@ -150,11 +181,12 @@ impl ParsedArgs {
             }
             ("unregister", _) => Command::Unregister { args, dry_run },
             ("doctor", _) => Command::Doctor { args, json, limit },
-            ("verify", _) => Command::Verify { args, json, limit },
+            ("verify", _) => Command::Verify(VerifyArgs { args, json, limit, wait, runs }),
             ("export", _) => Command::Export { args },
             ("persist", Some(format)) => Command::Persist { args, format, has_unit, root },
             ("unpersist", _) => Command::Unpersist { args, root },
             ("run", _) => Command::Run { args, program: self.program },
+            _ if self.has("persisted") => Command::Persisted { args, root },
             _ => Command::Status { args, json, check },
         })
     }
@@ -172,11 +204,21 @@ impl ParsedArgs {
         let on_host = || command.ends_with("persist").then(|| ("--copy-to", HOST_EMULATOR_DIR.into()));
         let other = copy_to.map(|folder| ("--copy-to", folder.to_owned()));
         let other = other.or_else(|| Some(("BINDIR", environment()?))).or_else(on_host);
-        let mut emulators = match bindir {
-            Some(folder) => emulator_folder("--bindir", folder, &flags)?,
-            None => EMULATOR_DIR.into(),
-        };
-        let (mut emulators_from, mut copies) = (None, None);
+        let (mut emulators_from, mut copies, mut naming) = (None, None, None);
+        let mut emulators = EMULATOR_DIR.into();
+        if let Some(folder) = bindir {
+            emulators = emulator_folder("--bindir", folder, &flags)?;
+        } else if KERNEL_COMMANDS.contains(&command) && other.is_none() {
+            let (folder, named) = binary_environment(|name| env::var(name).ok());
+            if let Some((source, folder)) = folder {
+                emulators = emulator_folder(source, OsStr::new(&folder), &flags)?;
+                emulators_from = Some(source);
+            }
+            if named.as_ref().is_some_and(|naming| !naming.is_valid()) {
+                return Err(Error::new(BinaryName::REFUSED));
+            }
+            naming = named;
+        }
         if let Some((source, folder)) = other {
             let folder = emulator_folder(source, &folder, &flags)?;
             if ["register", "persist"].contains(&command) {
@@ -190,8 +232,8 @@ impl ParsedArgs {
         }
         Ok(CommonArgs {
             desired: DesiredState { emulators, flags, keep_foreign: self.has("keep") },
-            in_user_namespace: self.has("scope"),
-            targets: targets(&mut self.names.iter().map(String::as_str))?,
+            in_user_namespace: self.in_user_namespace(command)?,
+            naming,
             mount: self.value("mount").map(PathBuf::from),
             copies,
             emulators_from,
@@ -200,11 +242,16 @@ impl ParsedArgs {
         })
     }
 
+    fn in_user_namespace(&self, command: &str) -> Result<bool, Error> {
+        let value = env::var_os(SCOPE).filter(|_| ["register", "unregister"].contains(&command));
+        Ok(self.has("scope") || scope_environment(value.as_deref())?)
+    }
+
     fn flags(&self) -> Result<Flags, Error> {
         let single = ["credentials", "preserve-argv0", "no-fix-binary"].map(|option| self.has(option));
         let [credentials, preserve_argv0, no_fix_binary] = single;
         match self.value("flags") {
-            None => Ok(Flags::new(preserve_argv0, credentials, !no_fix_binary)),
+            None => Ok(Flags::usual(preserve_argv0, credentials, !no_fix_binary)),
             Some(_) if single.contains(&true) => Err(Error::usage(
                 "--flags names all flags; it cannot be combined with --credentials, --preserve-argv0 or --no-fix-binary",
             )),

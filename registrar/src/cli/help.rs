@@ -20,13 +20,16 @@ Commands:
   export      print the rules for each ARCH, or for all that the CPU does not run natively
   run         run PROGRAM in a user namespace with its own handlers; needs no root
 
-ARCH is any usual name: arm64, aarch64, linux/arm64, aarch64-linux-gnu; lists are separated by commas or spaces
+ARCH is any usual name: arm64, aarch64, linux/arm64/v9, aarch64-unknown-linux-gnu, qemu-aarch64-static; lists are
+separated by commas or spaces
 
 Options of register:
       --verify            then run verify, and fail if it fails
-      --keep              skip targets that another tool's entry already handles
-      --credentials       honour set-user-ID and set-group-ID bits; the emulator runs with these rights (flags OC)
-      --preserve-argv0    pass the original argv[0] to programs (flag P)
+      --keep              skip targets that another tool's entry already handles, also another QEMU's; without it, and
+                          without names, only what a translator that is no QEMU serves (Rosetta, FEX, box64) is skipped
+      --credentials       also flag C, for sudo and other set-user-ID programs; the emulator then runs as root for any
+                          set-user-ID file. Default flags: P (original argv[0]; from Linux 5.12 on), O, F
+      --preserve-argv0    flag P also on older kernels, which do not tell emulators of it
       --no-fix-binary     open the emulator's path at each start, in the program's root, not once now (no flag F)
       --flags LETTERS     exactly these flags
       --copy-to DIR       copy the emulators to DIR first, and register the copies; also BINDIR in the environment
@@ -34,13 +37,13 @@ Options of register:
                           also CHCON='-t TYPE' in the environment [auto]
       --scope userns      in a user namespace: register for programs of that namespace only
       --temporary         register even if the handlers will disappear with this container
-      --stay              keep running, and restore what other tools remove, until SIGTERM or SIGINT
+      --stay              keep running, and restore what other tools remove or shadow, until SIGTERM or SIGINT
       --unregister-on-exit  with --stay: remove the handlers at the end
       --dry-run           print what would be done; change nothing
 
-Options of persist, besides --credentials to --flags, --copy-to [/opt/registrar/bin] and --selinux-label:
+Options of persist, besides --keep, --credentials to --flags, --copy-to [/opt/registrar/bin] and --selinux-label:
       --format NAME  what reads the rules at boot: systemd or openrc; unpersist and export ignore it
-      --root DIR     where the host's root is mounted; also of unpersist
+      --root DIR     where the host's root is mounted; also of unpersist and status --persisted
       --unit         systemd: also a service that runs register --stay, from a copy of registrar on the host
 
 Other options:
@@ -49,7 +52,10 @@ Other options:
       --json        status, verify, doctor: print JSON
       --check       status: fail unless every entry is what register with the same options (--keep too) would
                     write; does not check the emulators' files, as verify does
+      --persisted   status: with --root DIR, fail unless that host registers what persist wrote at its next boot
       --timeout N   verify, doctor: seconds for each program [10]
+      --wait N      verify: for up to so many seconds, until all of them run; needs no privilege if ARCH is named
+      --repeat N    verify: run each program so many times [1]
   -q, --quiet       print failures only
   -v, --verbose     also print what was found, and the rules that are written
   -V, --version     versions of registrar and QEMU, and where QEMU comes from
@@ -59,5 +65,5 @@ Command lines of other images work too: tonistiigi/binfmt's (--install all; with
 multiarch/qemu-user-static's (--reset -p yes) and dbhi/qus's (-s -- -p). Add --help to one of them for its options.
 
 Exit status: 0 if everything asked for is in place and stays; 1 if not, with the cause on the last line of stderr.
-run: PROGRAM's own; 125 if registrar failed before, 126 or 127 if PROGRAM could not be started.
+verify, doctor: 2 if no program could be run, so that nothing is known. run: PROGRAM's own; 125 if registrar failed before, 126 or 127 if PROGRAM could not be started.
 ";

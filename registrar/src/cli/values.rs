@@ -2,18 +2,25 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::time::Duration;
 
 use super::Error;
 use crate::arch::HOST;
 use crate::flags::Flags;
-use crate::request::{Format, Label};
-use crate::table::{LONGEST_LINE, NAME_SUFFIXES, TABLE, names};
+use crate::request::{BinaryName, Format, Label};
+use crate::table::{EMULATOR_DIR, LONGEST_LINE, NAME_SUFFIXES, TABLE, names};
 
-pub(super) fn seconds(value: &OsStr) -> Result<Duration, Error> {
+const BINARY_PATH: &str = "QEMU_BINARY_PATH";
+const BINARY_PREFIX: &str = "QEMU_BINARY_PREFIX";
+
+/// `userns` stands for `--scope userns`, which no other image has.
+pub(crate) const SCOPE: &str = "REGISTRAR_SCOPE";
+
+/// The value of `--timeout` and `--wait`, in seconds, and of `--repeat`.
+pub(super) fn number(option: &str, value: &OsStr) -> Result<u32, Error> {
+    let unit = if option == "repeat" { "" } else { " of seconds" };
     match value.to_str().and_then(|value| value.parse().ok()) {
-        Some(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
-        _ => Err(refused("--timeout", value, "not a number of seconds from 1 to 3600")),
+        Some(number @ 1..=3600) => Ok(number),
+        _ => Err(refused(&format!("--{option}"), value, &format!("not a number{unit} from 1 to 3600"))),
     }
 }
 
@@ -45,10 +52,17 @@ fn refused(option: &str, value: &OsStr, cause: &str) -> Error {
     Error::new(format!("{option} '{}': {cause}", value.to_string_lossy()))
 }
 
-/// The targets of these names, each once.
-pub(crate) fn targets(names: &mut dyn Iterator<Item = &str>) -> Result<Vec<&'static str>, Error> {
-    let (targets, problem) = known_targets(names);
+/// The targets that these arguments name, each once. An argument may be a list; one without a name is more likely an
+/// unset variable than a wish for all.
+pub(crate) fn targets(words: &mut dyn Iterator<Item = &str>) -> Result<Vec<&'static str>, Error> {
+    let names = words.flat_map(|word| list(word).chain((list(word).next().is_none()).then_some("")));
+    let (targets, problem) = known_targets(&mut { names });
     problem.map_or(Ok(targets), |problem| Err(Error::new(problem)))
+}
+
+/// Splits at commas and blanks.
+pub(crate) fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| letter == ',' || letter.is_whitespace()).filter(|name| !name.is_empty())
 }
 
 /// The targets that are in this image, each once, and a message about the other names.
@@ -56,7 +70,7 @@ pub(crate) fn known_targets(names: &mut dyn Iterator<Item = &str>) -> (Vec<&'sta
     let (mut targets, mut unknown, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for name in names {
         match names::target(name) {
-            None => unknown.push(match TABLE.closest(name) {
+            None => unknown.push(match TABLE.closest(&name.to_ascii_lowercase()) {
                 Some(closest) => format!("'{name}' (did you mean {closest}?)"),
                 None => format!("'{name}'"),
             }),
@@ -73,6 +87,29 @@ pub(crate) fn known_targets(names: &mut dyn Iterator<Item = &str>) -> (Vec<&'sta
         None
     };
     (targets, problem)
+}
+
+/// The emulators' folder and names that tonistiigi's variables set, on our command line too, so that it finds what another
+/// one has registered. With a folder of the user's, names are as in tonistiigi's image, `qemu-aarch64`; this image's
+/// emulators keep their own.
+pub(crate) fn binary_environment(
+    value: impl Fn(&str) -> Option<String>,
+) -> (Option<(&'static str, String)>, Option<BinaryName>) {
+    let value = |name| value(name).filter(|value: &String| !value.is_empty());
+    let folder = value(BINARY_PATH).filter(|folder| folder.trim_end_matches('/') != EMULATOR_DIR);
+    let prefix = value(BINARY_PREFIX);
+    let is_named = folder.is_some() || prefix.is_some();
+    let naming = is_named.then(|| BinaryName { prefix: prefix.unwrap_or_default(), suffix: None });
+    (folder.map(|folder| (BINARY_PATH, folder)), naming)
+}
+
+/// Whether `REGISTRAR_SCOPE` in the environment stands for `--scope userns`.
+pub(crate) fn scope_environment(value: Option<&OsStr>) -> Result<bool, Error> {
+    match value.filter(|value| !value.is_empty()) {
+        None => Ok(false),
+        Some(value) if value == "userns" => Ok(true),
+        Some(_) => Err(Error::new(format!("{SCOPE}: the only value is userns"))),
+    }
 }
 
 /// Checks that a folder fits into a rule, and normalizes it: entries are compared by their text.

@@ -5,13 +5,29 @@ mod remove;
 use remove::remove;
 
 use super::error::Error;
-use super::{handlers, register, status};
+use super::{handlers, register, running, status};
 use crate::binfmt_misc::Entry;
 use crate::commands::status::platforms;
 use crate::native;
 use crate::output::Output;
-use crate::request::{CommonArgs, CompatCommand, StatusKind};
+use crate::request::{CommonArgs, CompatCommand, CompatMode, StatusKind};
 use crate::table::{Handler, NAME_SUFFIXES};
+
+/// Advice of ours, and what has the same effect on other images' command lines.
+const COMMON_WORDS: [(&str, &str); 4] = [
+    ("or: podman unshare registrar register --scope userns", "or with REGISTRAR_SCOPE=userns by podman unshare"),
+    ("add --scope userns", "set REGISTRAR_SCOPE=userns"),
+    ("--scope userns", "REGISTRAR_SCOPE=userns"),
+    (", or --stay;", ";"),
+];
+const TONISTIIGIS_WORDS: [(&str, &str); 4] = [
+    ("; or --no-fix-binary", ""),
+    ("--bindir", "QEMU_BINARY_PATH"),
+    ("registrar unregister ", "--uninstall "),
+    ("registrar register ", "--install "),
+];
+const SCRIPTS_WORDS: [(&str, &str); 3] =
+    [("--no-fix-binary", "--persistent no"), ("--bindir", "--qemu-path"), ("registrar unregister ", "-- -r ")];
 
 /// Goes on after a failure. Failures are printed last, so that the last line is a cause.
 pub(super) fn run(command: &CompatCommand) -> Output {
@@ -28,10 +44,15 @@ pub(super) fn run(command: &CompatCommand) -> Output {
         };
         parts.push(remove(args, &command.remove, &is_exchanged));
     }
+    if !command.passed_over.is_empty() {
+        let mut lines = Output::success(String::new());
+        command.passed_over.iter().for_each(|name| lines.detail(&format!("installing: {name} skipped: not for Linux")));
+        parts.push(Ok(lines));
+    }
     if command.registers {
         parts.push(match nothing_to_register(args) {
             Some(cause) => Err(Error::Text(cause)),
-            None => register::register(&command.request),
+            None => register::register(&command.request).or_else(|error| running::already(&command.request, error)),
         });
     }
     match command.show {
@@ -42,7 +63,11 @@ pub(super) fn run(command: &CompatCommand) -> Output {
     parts.extend(command.warning.as_ref().map(|warning| Ok(Output::failure(warning))));
     let parts = parts.into_iter().map(|part| part.unwrap_or_else(Output::from));
     let (bad, good): (Vec<_>, Vec<_>) = parts.partition(Output::is_failure);
-    good.into_iter().chain(bad).fold(Output::success(String::new()), Output::chain)
+    let output = good.into_iter().chain(bad).fold(Output::success(String::new()), Output::chain);
+    output.with_words(&COMMON_WORDS).with_words(match args.mode {
+        Some(CompatMode::Tonistiigi) => &TONISTIIGIS_WORDS,
+        _ => &SCRIPTS_WORDS,
+    })
 }
 
 /// The message if no emulator has the folder and the names that the user has set.

@@ -12,7 +12,7 @@ mod policy;
 use std::time::Duration;
 
 use crate::output::json::{self, members, optional, string};
-use crate::output::{Output, escaped};
+use crate::output::{CANNOT_TELL, Output, escaped};
 use crate::request::{CommonArgs, Verbosity};
 use crate::table::Handler;
 
@@ -77,14 +77,18 @@ impl Check {
 /// Checks the named targets, or each registered handler of ours.
 pub(crate) fn doctor(args: &CommonArgs, has_json: bool, limit: Duration) -> Output {
     let checks = checks::checks(args, limit);
-    let broken = checks.iter().find(|check| check.state == CheckStatus::Broken).cloned();
+    let broken = checks.iter().find(|check| check.state == CheckStatus::Broken);
+    let unknown = checks.iter().find(|check| check.what == "verify" && check.state == CheckStatus::Unknown);
     let is_shown = |check: &Check| args.detail != Verbosity::Quiet || check.state == CheckStatus::Broken;
     let output = Output::success(match has_json {
-        true => json(&checks, broken.as_ref()),
-        false => condensed(checks).into_iter().filter(is_shown).map(|check| check.line()).collect(),
+        true => json(&checks, broken),
+        false => condensed(&checks).into_iter().filter(is_shown).map(|check| check.line()).collect(),
     });
     match broken {
-        None => output,
+        None => match unknown {
+            None => output,
+            Some(check) => output.with_error(&check.text()).with_code(CANNOT_TELL),
+        },
         Some(check) => output.with_error(&format!("{} is broken: {}", check.what, check.text())),
     }
 }
@@ -97,9 +101,9 @@ fn json(checks: &[Check], broken: Option<&Check>) -> String {
 }
 
 /// Merges the good checks of several handlers into one line.
-fn condensed(checks: Vec<Check>) -> Vec<Check> {
+fn condensed(checks: &[Check]) -> Vec<Check> {
     let mut kinds: Vec<&'static str> = Vec::new();
-    for check in &checks {
+    for check in checks {
         if !kinds.contains(&check.what) {
             kinds.push(check.what);
         }
@@ -136,6 +140,6 @@ mod tests {
             check("verify", CheckStatus::Holds, "a"),
             check("verify", CheckStatus::Broken, "b"),
         ];
-        assert_eq!(condensed(checks), expected);
+        assert_eq!(condensed(&checks), expected);
     }
 }

@@ -8,13 +8,15 @@ use nix::errno::Errno;
 use crate::binfmt_misc::{self, BIND, DEFAULT_MOUNT, UserNamespace};
 use crate::emulators;
 use crate::native::Emulation;
-use crate::output::Output;
+use crate::output::{CANNOT_TELL, Output};
 use crate::sys::errno_text;
+use crate::verify;
 
 pub(crate) enum Error {
     Kernel(binfmt_misc::Error),
     /// The message of another error.
     Text(String),
+    Verify(verify::Error),
     Emulators {
         source: &'static str,
         folder: PathBuf,
@@ -34,6 +36,12 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Whether what is asked for may be registered all the same, where this process cannot see it.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        matches!(self, Self::Kernel(binfmt_misc::Error::BoundProc { .. }))
+            || matches!(self, Self::InUserNamespace(namespace) if namespace.is_of_roots_engine())
+    }
+
     pub(super) fn text(error: impl fmt::Display) -> Self {
         Self::Text(error.to_string())
     }
@@ -51,9 +59,19 @@ impl From<emulators::Error> for Error {
     }
 }
 
+impl From<verify::Error> for Error {
+    fn from(error: verify::Error) -> Self {
+        Self::Verify(error)
+    }
+}
+
 impl From<Error> for Output {
     fn from(error: Error) -> Self {
-        Self::failure(&error.to_string())
+        let output = Self::failure(&error.to_string());
+        match error {
+            Error::Verify(verify::Error::NoPlace(_)) => output.with_code(CANNOT_TELL),
+            _ => output,
+        }
     }
 }
 
@@ -62,6 +80,7 @@ impl fmt::Display for Error {
         match self {
             Self::Kernel(error) => error.fmt(f),
             Self::Text(text) => f.write_str(text),
+            Self::Verify(error) => error.fmt(f),
             Self::Emulators { source, folder, errno } => {
                 let cause = match *errno {
                     Errno::ENOENT => "no such directory".into(),
@@ -75,7 +94,8 @@ impl fmt::Display for Error {
                 "--scope userns: this is the host's initial user namespace; leave the option out, or use podman unshare",
             ),
             Self::InUserNamespace(namespace) => {
-                write!(f, "handlers would serve programs of {namespace} only, not the host's: {}", namespace.advice())
+                let advice = namespace.advice();
+                write!(f, "handlers would serve programs of {namespace} only, not the host's: {advice}")
             }
             Self::WouldNotPersist(None) => write!(
                 f,

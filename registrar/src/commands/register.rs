@@ -8,13 +8,16 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use super::error::Error;
+use super::others::{in_order_of_asking, left_to_others};
 use super::report::{Action, DryRun, Report};
-use super::{handlers, require_scope, resident, run_probes, unregister};
+use super::verify::run_probes;
+use super::{handlers, require_scope, resident, unregister};
 use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::arch::HOST;
 use crate::binfmt_misc::{self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace};
 use crate::elf::{self, Unfit};
-use crate::emulators::{CopyJob, StagingDir};
+use crate::emulators::{self, CopyJob, Root};
+use crate::flags::tells_argv0;
 use crate::native::{self, Emulation, NativeSupportCache};
 use crate::output::Output;
 use crate::plan::{self, HandlerPlan, PlanOutcome, SkipReason};
@@ -25,6 +28,9 @@ use crate::verify;
 
 /// `CAP_SYS_ADMIN`, which mount(2) asks for.
 const MAY_MOUNT: u64 = 1 << 21;
+
+/// The list of packages that every image of ours has.
+const IMAGE_PACKAGES: &str = "/usr/share/doc/registrar/packages";
 
 /// Registers what is asked for, once or as long as this process stays.
 pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
@@ -86,6 +92,10 @@ impl Location {
         Self { at: mount.path().into(), mount: Some(mount), register: Some(register) }
     }
 
+    pub(super) fn to_be_mounted(&self) -> String {
+        format!("binfmt_misc to be mounted at {}", self.at.display())
+    }
+
     pub(super) fn entries(&self) -> Result<Entries, binfmt_misc::Error> {
         self.mount.as_ref().map_or_else(|| Ok(Entries::default()), BinfmtMount::entries)
     }
@@ -115,13 +125,24 @@ impl Registration<'_> {
 
     /// From the lifetime to the report.
     fn register_at(&self, location: &mut Location, handlers: &[&'static Handler]) -> Result<Output, Error> {
-        let remarks = if self.is_dry_run { self.dry_run_remarks(location) } else { self.lifetime(location)? };
-        let entries = observe(location)?;
+        let mut remarks = if self.is_dry_run { self.dry_run_remarks(location) } else { self.lifetime(location)? };
+        if self.args.mode.is_none() && !self.args.desired.flags.keeps_argv0() && !tells_argv0() {
+            remarks.push("without flag P: this kernel does not tell emulators of it, Linux 5.12 does".into());
+        }
+        let mut entries = observe(location)?;
+        if !self.is_dry_run {
+            entries = in_order_of_asking(handlers, entries);
+        }
         let plans = self.plan(handlers, &entries);
         let results = if self.is_dry_run { self.preview(location, plans) } else { self.apply(location, plans) };
         let dry_run = if self.is_dry_run { DryRun::Yes } else { DryRun::No };
         let report = Report { action: Action::Register, dry_run, at: &location.at, args: self.args };
-        Ok(report.output(results, &remarks))
+        let mut output = report.output(results, &remarks);
+        if self.args.detail == Verbosity::Verbose && !self.is_dry_run {
+            let paths = handlers.iter().map(|handler| self.emulator_path(handler));
+            paths.filter_map(|path| emulators::label_warning(&path)).for_each(|warning| output.detail(&warning));
+        }
+        Ok(output)
     }
 
     fn refuse_emulation(&self) -> Result<(), Error> {
@@ -137,8 +158,9 @@ impl Registration<'_> {
         let Some(copies) = self.args.copies.as_ref().filter(|_| !self.is_dry_run) else { return Ok(nothing) };
         let folder = &self.args.desired.emulators;
         let foreign = native::foreign_handlers(handlers.iter().copied());
-        let dir = StagingDir::make(Path::new(slashed(folder)))?;
-        let report = CopyJob::new(copies.originals(&foreign), &copies.label, &dir)?.finish()?;
+        let dir = Root::open(Path::new("/"))?.make(folder)?;
+        let is_ours = |_: &str| !dir.is_of_packages();
+        let report = CopyJob::new(copies.originals(&foreign), &copies.label, &dir, &is_ours)?.finish()?;
         Ok(if self.args.detail == Verbosity::Quiet { nothing } else { Output::success(report.line(folder)) })
     }
 
@@ -151,9 +173,7 @@ impl Registration<'_> {
             Ok(mount) => Ok(Location::unlocked(mount)),
             Err(binfmt_misc::Error::NotMounted { at }) => {
                 binfmt_misc::check_mount_point_empty(&at)?;
-                if !may_mount() {
-                    return Err(binfmt_misc::Error::Mount { at, errno: Errno::EPERM }.into());
-                }
+                check_may_mount(&at)?;
                 Ok(Location { at, mount: None, register: None })
             }
             Err(other) => Err(other.into()),
@@ -176,7 +196,7 @@ impl Registration<'_> {
     fn dry_run_remarks(&self, location: &Location) -> Vec<String> {
         let mut remarks = Vec::new();
         if location.mount.is_none() {
-            remarks.push(format!("binfmt_misc to be mounted at {}", location.at.display()));
+            remarks.push(location.to_be_mounted());
         }
         let is_alone = || location.mount.as_ref().is_none_or(|mount| mount.is_own() == Some(true));
         remarks.extend(self.namespace.as_ref().filter(|_| is_alone()).map(of_namespace));
@@ -189,11 +209,12 @@ impl Registration<'_> {
 
     fn plan(&self, handlers: &[&'static Handler], entries: &Entries) -> Vec<HandlerPlan> {
         let mut native_support = NativeSupportCache::new(self.emulation);
+        let left = left_to_others(self.args, handlers, entries, self.is_dry_run);
         let foreign = handlers.iter().filter(|handler| handler.target != HOST);
         let plan = |handler: &&'static Handler| {
             let support = native_support.of(handler);
             let has_emulator = || Path::new(&self.emulator_path(handler)).exists();
-            let mut plan = plan::register(handler, &self.args.desired, entries, support, has_emulator);
+            let mut plan = plan::register(handler, &self.args.desired, entries, support, &left, has_emulator);
             if let Some(refused) = self.refused(&plan) {
                 (plan.outcome, plan.changes) = (refused, Vec::new());
             }
@@ -213,7 +234,7 @@ impl Registration<'_> {
             {
                 not_executable(&self.emulator_path(plan.handler)).map(PlanOutcome::NotExecutable)
             }
-            _ if plan.changes.is_empty() || self.args.desired.emulators == EMULATOR_DIR => None,
+            _ if plan.changes.is_empty() || self.args.desired.emulators == EMULATOR_DIR && is_image() => None,
             _ => not_static(&self.emulator_path(plan.handler)).map(PlanOutcome::Unfit),
         }
     }
@@ -252,14 +273,14 @@ impl Registration<'_> {
     /// What came of running programs of all that was asked for, whoever serves it, in a line; in full if that is wanted.
     fn verify_registered(&self, handlers: &[&'static Handler], mount: &BinfmtMount) -> Output {
         let verify = || -> Result<Output, verify::Error> {
-            let verified = run_probes(self.args, handlers, mount, &mount.entries()?, PROBE_TIMEOUT)?;
+            let verified = run_probes(self.args, handlers, Some((mount, &mount.entries()?)), PROBE_TIMEOUT)?;
             Ok(match self.args.detail {
                 Verbosity::Quiet => verified.summary().without_stdout(),
                 Verbosity::Normal => verified.summary(),
                 Verbosity::Verbose => verified.output(false),
             })
         };
-        verify().unwrap_or_else(|error| Error::text(error).into())
+        verify().unwrap_or_else(|error| Error::from(error).into())
     }
 }
 
@@ -275,14 +296,19 @@ fn observe(location: &Location) -> Result<Entries, Error> {
     }
 }
 
-/// What keeps an emulator in a folder of the user's from running wherever its entry is used. Those of the image are known
-/// to be static; one that cannot be opened, the kernel will tell.
+/// What keeps an emulator from running wherever its entry is used. Of one that cannot be opened, the kernel will tell.
 fn not_static(path: &str) -> Option<String> {
     match elf::loader(Path::new(path)) {
         Ok(loader) => loader.map(|loader| format!("not static: it needs {loader}")),
         Err(Unfit::Unreadable(_)) => None,
         Err(unfit) => Some(unfit.to_string()),
     }
+}
+
+/// Whether this program runs in the root that it was built with, whose emulators are known to be static. A host's own
+/// `/usr/bin` may have any.
+fn is_image() -> bool {
+    Path::new(IMAGE_PACKAGES).exists()
 }
 
 /// What would keep an emulator from being opened later, as the kernel would have said of one that it opens now.
@@ -324,10 +350,10 @@ fn not_writable(mount: &BinfmtMount) -> Option<binfmt_misc::Error> {
     Some(binfmt_misc::Error::Register { path, errno })
 }
 
-/// What cannot be told is left to be seen.
-fn may_mount() -> bool {
-    let status = sys::text("/proc/self/status");
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
-    effective.is_none_or(|effective| effective & MAY_MOUNT != 0)
+/// Fails as mount(2) would. What cannot be told is left to be seen.
+pub(super) fn check_may_mount(at: &Path) -> Result<(), binfmt_misc::Error> {
+    if sys::status_mask("CapEff:").is_some_and(|effective| effective & MAY_MOUNT == 0) {
+        return Err(binfmt_misc::Error::Mount { at: at.into(), errno: Errno::EPERM });
+    }
+    Ok(())
 }

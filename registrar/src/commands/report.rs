@@ -14,7 +14,7 @@ use crate::output::{Output, escaped};
 use crate::plan::{PlanOutcome, SkipReason};
 use crate::request::{CommonArgs, Verbosity};
 
-use messages::Message;
+use messages::{Message, has_entry};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -118,7 +118,18 @@ impl Report<'_> {
             format!("{}{}", if is_dry_run { "nothing done: " } else { "" }, counts.join(", "))
         };
         let notes = self.notes(rows).into_iter().map(|(target, cause)| format!("{target} skipped: {cause}"));
-        let parts: Vec<_> = [summary].into_iter().chain(notes).chain(remarks.iter().cloned()).collect();
+        let losing = |(result, _): &&Row<'_>| {
+            result.end == PlanStatus::AsPlanned && result.plan.loses_credentials && has_entry(&result.plan.outcome)
+        };
+        let losing = match rows.iter().filter(losing).count() {
+            0 => None,
+            count => Some(format!(
+                "flag C {} away from {count}: set-user-ID programs such as sudo lose their rights; --credentials keeps it",
+                self.word("taken", "to be taken")
+            )),
+        };
+        let remarks = losing.into_iter().chain(remarks.iter().cloned());
+        let parts: Vec<_> = [summary].into_iter().chain(notes).chain(remarks).collect();
         parts.join("; ") + "\n"
     }
 

@@ -1,4 +1,4 @@
-//! `--stay`: restores entries that other tools remove or disable, until a signal comes.
+//! `--stay`: restores entries that other tools remove, disable or shadow, until a signal comes.
 //!
 //! `binfmt_misc` sends no notifications, so it is polled, without the lock.
 
@@ -13,18 +13,19 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::error::Error;
+use super::others::{in_order_of_asking, left_to_others};
 use crate::binfmt_misc::{self, BinfmtMount, MountPolicy};
 use crate::native;
 use crate::output::Output;
-use crate::plan::Observed;
+use crate::plan::{LeftToOthers, Observed};
 use crate::request::{CommonArgs, Verbosity};
-use crate::sys::errno_text;
+use crate::sys::{self, errno_text};
 use crate::table::Handler;
 
 /// Milliseconds between polls. One costs some hundred system calls.
 const PERIOD: u16 = 5_000;
 
-/// Calls `register` for all handlers, then for missing ones, until SIGTERM, SIGINT or SIGHUP.
+/// Calls `register` for all handlers, then for those that are missing or shadowed, until SIGTERM, SIGINT or SIGHUP.
 pub(crate) fn stay(
     args: &CommonArgs,
     handlers: &[&'static Handler],
@@ -48,16 +49,10 @@ fn watch(
     register: impl Fn(&[&'static Handler]) -> Result<Output, Error>,
 ) -> Result<(), Error> {
     // Not the entries there now: some may have been removed since `register`.
-    let kept = native::foreign_handlers(handlers.iter().copied());
-    let mut known = None;
+    let mut watched = Watched::new(args, native::foreign_handlers(handlers.iter().copied()));
     let mut last: Option<Output> = None;
     while !is_signalled(signals).map_err(waiting)? {
-        let output = match missing(args, &kept, &mut known) {
-            Ok(missing) if missing.is_empty() => None,
-            Ok(missing) => Some(register(&missing)),
-            Err(error) => Some(Err(error)),
-        };
-        let output = output.map(|output| output.unwrap_or_else(Output::from));
+        let output = watched.look(&register).unwrap_or_else(|error| Some(error.into()));
         match &output {
             // Restored by another tool.
             None if last.as_ref().is_some_and(Output::is_failure) && args.detail != Verbosity::Quiet => {
@@ -74,27 +69,70 @@ fn watch(
     Ok(())
 }
 
-/// The handlers without an enabled entry; all, if `binfmt_misc` is disabled or not mounted.
-fn missing(
-    args: &CommonArgs,
-    kept: &[&'static Handler],
-    known: &mut Option<Instance>,
-) -> Result<Vec<&'static Handler>, Error> {
-    let folder = match find(args, known) {
-        Ok(folder) => folder,
-        Err(binfmt_misc::Error::NotMounted { .. }) => return Ok(kept.to_vec()),
-        Err(error) => return Err(error.into()),
-    };
-    if !folder.is_switched_on()? {
-        return Ok(kept.to_vec());
+/// An entry of another tool: its name, and its inode, which tells it from a later one of that name.
+type Newcomer = (String, Option<u64>);
+
+/// What is looked after, and what was seen of it.
+struct Watched<'a> {
+    args: &'a CommonArgs,
+    handlers: Vec<&'static Handler>,
+    instance: Option<Instance>,
+    /// Entries that served before ours, each dealt with once.
+    outdone: Vec<Newcomer>,
+    /// Entries that others' programs may be left to, and what came of trying them.
+    tried: (Vec<Newcomer>, LeftToOthers),
+}
+
+impl<'a> Watched<'a> {
+    fn new(args: &'a CommonArgs, handlers: Vec<&'static Handler>) -> Self {
+        Self { args, handlers, instance: None, outdone: Vec::new(), tried: Default::default() }
     }
-    let entries = folder.entries()?;
-    let is_in_place = |handler: &&Handler| {
-        let found = Observed::new(handler, &entries);
-        found.ours().is_some_and(|(_, entry)| entry.enabled)
-            || args.desired.keep_foreign && found.server().is_some_and(|server| server.is_of_all)
-    };
-    Ok(kept.iter().copied().filter(|handler| !is_in_place(handler)).collect())
+
+    /// Registers what is missing, and what is behind a newcomer. `None`: all is in place.
+    fn look(
+        &mut self,
+        register: impl Fn(&[&'static Handler]) -> Result<Output, Error>,
+    ) -> Result<Option<Output>, Error> {
+        let mount = match find(self.args, &mut self.instance) {
+            Err(binfmt_misc::Error::NotMounted { .. }) => return register(&self.handlers).map(Some),
+            mount => mount?,
+        };
+        if !mount.is_switched_on()? {
+            return register(&self.handlers).map(Some);
+        }
+        let entries = in_order_of_asking(&self.handlers, mount.entries()?);
+        let newcomer = |handler: &Handler| {
+            let name = Observed::new(handler, &entries).server()?.name;
+            Some((name.to_owned(), fs::metadata(mount.path().join(name)).ok().map(|entry| entry.ino())))
+        };
+        let newcomers: Vec<_> = self.handlers.iter().filter_map(|handler| newcomer(handler)).collect();
+        if newcomers != self.tried.0 {
+            self.tried = (newcomers, left_to_others(self.args, &self.handlers, &entries, false));
+        }
+        let (mut missing, mut outdone, mut stuck) = (Vec::new(), Vec::new(), None);
+        for &handler in self.handlers.iter().filter(|handler| !self.tried.1.keeps(handler)) {
+            let is_there = Observed::new(handler, &entries).ours().is_some_and(|(_, entry)| entry.enabled);
+            match newcomer(handler) {
+                Some(seen) if is_there && self.outdone.contains(&seen) => stuck = stuck.or(Some((handler, seen.0))),
+                Some(seen) => {
+                    missing.push(handler);
+                    outdone.push(seen);
+                }
+                None if is_there => {}
+                None => missing.push(handler),
+            }
+        }
+        if !missing.is_empty() {
+            let output = register(&missing)?;
+            // What failed is tried again.
+            self.outdone.extend(outdone.into_iter().filter(|_| !output.is_failure()));
+            return Ok(Some(output));
+        }
+        Ok(stuck.map(|(handler, name)| {
+            let (ours, at) = (handler.name, mount.path().display());
+            Output::failure(&format!("{ours} is shadowed by {name} again; to remove that: echo -1 > {at}/{name}"))
+        }))
+    }
 }
 
 /// Path and device number of the `binfmt_misc` that was found last.
@@ -111,9 +149,12 @@ fn find(args: &CommonArgs, known: &mut Option<Instance>) -> Result<BinfmtMount, 
     Ok(folder)
 }
 
-/// Blocks the signals that end this process, so that they are queued.
+/// Blocks the signals that end this process, so that they are queued. Those that it was started to ignore, as nohup(1)
+/// does, stay ignored: a signal that is blocked is queued even so.
 fn block_signals() -> Result<SignalFd, Errno> {
-    let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+    let ignored = sys::status_mask("SigIgn:").unwrap_or_default();
+    let is_taken = |signal: &Signal| ignored >> (*signal as u32 - 1) & 1 == 0;
+    let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().filter(is_taken).collect();
     set.thread_block()?;
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)
 }

@@ -13,8 +13,8 @@ use crate::binfmt_misc::{BinfmtMount, Entries, Entry, UserNamespace};
 use crate::native::NativeSupport;
 use crate::output::json::{self, members, optional, string};
 use crate::output::{columns, escaped};
-use crate::plan::{self, Drift, HandlerPlan, Observed, PlanOutcome, SkipReason};
-use crate::request::DesiredState;
+use crate::plan::{self, Drift, HandlerPlan, LeftToOthers, Observed, PlanOutcome, SkipReason};
+use crate::request::{CommonArgs, DesiredState};
 use crate::table::Handler;
 
 pub(crate) struct Status<'a> {
@@ -22,6 +22,7 @@ pub(crate) struct Status<'a> {
     is_enabled: bool,
     namespace: Option<UserNamespace>,
     desired: &'a DesiredState,
+    are_named: bool,
     rows: Vec<Row>,
 }
 
@@ -47,10 +48,11 @@ enum CheckResult {
 }
 
 impl CheckResult {
-    fn of(plan: &HandlerPlan) -> Self {
+    /// `register` passes over what it cannot tell of a target, unless that is named.
+    fn of(plan: &HandlerPlan, is_named: bool) -> Self {
         match &plan.outcome {
             _ if plan.handler.target == HOST => Self::Good,
-            PlanOutcome::Skipped(SkipReason::Unknown(_)) => Self::Bad,
+            PlanOutcome::Skipped(SkipReason::Unknown(_)) if is_named => Self::Bad,
             PlanOutcome::Unchanged | PlanOutcome::Skipped(_) => Self::Good,
             outcome if outcome.is_failure() => Self::Bad,
             _ => Self::Fixable,
@@ -86,12 +88,19 @@ impl HandlerStatus {
 }
 
 impl<'a> Status<'a> {
-    pub(crate) fn new(folder: &BinfmtMount, is_enabled: bool, desired: &'a DesiredState) -> Self {
+    pub(crate) fn new(folder: &BinfmtMount, is_enabled: bool, args: &'a CommonArgs) -> Self {
         let (namespace, folder) = (folder.namespace(), folder.path().into());
-        Self { folder, is_enabled, namespace, desired, rows: Vec::new() }
+        let (desired, are_named) = (&args.desired, !args.targets.is_empty());
+        Self { folder, is_enabled, namespace, desired, are_named, rows: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, handler: &'static Handler, entries: &Entries, support: NativeSupport) {
+    pub(crate) fn add(
+        &mut self,
+        handler: &'static Handler,
+        entries: &Entries,
+        support: NativeSupport,
+        left: &LeftToOthers,
+    ) {
         let found = Observed::new(handler, entries);
         let (server, ours, drift) = (found.server(), found.ours(), found.difference(self.desired));
         let (state, detail) = match (&ours, drift, &support) {
@@ -108,9 +117,16 @@ impl<'a> Status<'a> {
         // A plan searches all entries again.
         let fit = match state {
             HandlerStatus::Registered => CheckResult::Good,
-            _ => CheckResult::of(&plan::register(handler, self.desired, entries, support, || false)),
+            _ => CheckResult::of(
+                &plan::register(handler, self.desired, entries, support, left, || false),
+                self.are_named,
+            ),
         };
-        let by = |is_of_all, name| if is_of_all { format!("by {name}") } else { format!("some programs by {name}") };
+        let by = |is_of_all, name: &str| {
+            let some = if is_of_all { "" } else { "some programs " };
+            let fault = left.fault(handler).map(|fault| format!(", which does not work: {fault}"));
+            format!("{some}by {name}{}", fault.unwrap_or_default())
+        };
         let detail = detail.or_else(|| match (server, &ours) {
             (Some(server), _) => Some(by(server.is_of_all, server.name)),
             (None, Some((name, _))) if name != handler.name => Some(format!("as {name}")),
@@ -131,6 +147,10 @@ impl<'a> Status<'a> {
         let wrong: Vec<_> = self.rows.iter().filter(|row| row.fit != CheckResult::Good).collect();
         let first = wrong.first()?;
         let (name, state) = (first.handler.name, first.state.word());
+        if wrong.iter().all(|row| row.state == HandlerStatus::Unknown) {
+            let cause = first.detail.as_deref().unwrap_or_default();
+            return Some(format!("{name}: cannot tell whether it runs natively: {cause}"));
+        }
         let options = if *self.desired == DesiredState::default() { "" } else { " with the same options" };
         let is_fixable = wrong.iter().all(|row| row.fit == CheckResult::Fixable);
         let advice = if is_fixable { "fixes it" } else { "says why it cannot be registered" };
@@ -168,7 +188,7 @@ impl<'a> Status<'a> {
 
     pub(crate) fn json(&self) -> String {
         let namespace = optional(self.namespace.as_ref().map(|namespace| namespace.name.as_str()));
-        let head = [&json::head(&self.folder, self.is_enabled)[..], &[("namespace", namespace)]].concat();
+        let head = [&json::head(Some((&self.folder, self.is_enabled)))[..], &[("namespace", namespace)]].concat();
         let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
         format!("{{\n  {},\n  \"handlers\": [\n{}\n  ]\n}}\n", members(&head, ",\n  "), rows.join(",\n"))
     }

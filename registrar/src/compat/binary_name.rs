@@ -9,8 +9,10 @@ impl BinaryName {
     /// End of the emulators' names in this image.
     pub(super) const USUAL_SUFFIX: &'static str = "-static";
 
+    pub(crate) const REFUSED: &'static str = "names of emulators cannot have slashes, colons or control characters";
+
     /// Whether a file name and a rule may contain them.
-    pub(super) fn is_valid(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         let is_valid = |part: &str| !part.contains(|letter: char| matches!(letter, '/' | ':') || letter.is_control());
         is_valid(&self.prefix) && self.suffix.as_deref().is_none_or(is_valid)
     }

@@ -5,7 +5,8 @@ use crate::request::CompatMode;
 const TONISTIIGI: &str = "\
 Usage: [--uninstall NAME[,NAME...]] [--install all|ARCH[,ARCH...]] [--mount DIR] [--version]
 
-  --install    register these architectures with flags CF; those that the CPU runs natively are skipped
+  --install    register these architectures with flags CF; all: those that do not run yet. Platforms of other systems than
+               Linux are skipped
   --uninstall  remove entries, whichever tool registered them: by name, glob (qemu-*), end of a name or architecture
   --mount      where binfmt_misc is mounted
 

@@ -39,10 +39,12 @@ impl<'a> ParsedOptions<'a> {
                 Takes::Nothing => Some(YES),
             });
             match value {
-                Some(value) if *takes != Takes::YesOrNo || is_yes_or_no(value) => {
-                    found.given.push((spellings[0], value))
-                }
-                Some(_) => return Err([word, ": not yes or no"].concat()),
+                Some(value) if *takes == Takes::Value => found.given.push((spellings[0], value)),
+                Some(value) => match value {
+                    YES | "true" | "1" => found.given.push((spellings[0], YES)),
+                    NO | "false" | "0" => found.given.push((spellings[0], NO)),
+                    _ => return Err([word, ": not yes or no"].concat()),
+                },
                 None => return Err([word, ": no value"].concat()),
             }
         }

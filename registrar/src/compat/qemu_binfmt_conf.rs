@@ -1,7 +1,7 @@
 //! The options of QEMU's `qemu-binfmt-conf.sh`, which multiarch/qemu-user-static passes on, and dbhi/qus after `--`.
 
 use super::options::{Options, ParsedOptions, Takes, unknown};
-use super::{CompatOptions, Environment, value};
+use super::{CompatOptions, Environment, platforms, value};
 use crate::cli::{Error, targets};
 use crate::flags::Flags;
 use crate::request::{BinaryName, Command, CompatCommand, CompatMode, EntryGlob, StatusKind};
@@ -28,11 +28,23 @@ const OF_QUS: Options = &[
     (&["help", "h"], Takes::Nothing),
 ];
 
+/// Options of QEMU's script that write files for systemd or Debian.
+const FILE_OPTIONS: [&str; 3] = ["systemd", "debian", "exportdir"];
+
 const FOLDER: &str = "QEMU_BIN_DIR";
 
 const ALL: &str = "qemu-*";
 
 pub(super) fn parse(mode: CompatMode, words: &[&str], environment: Environment<'_>) -> Result<Command, Error> {
+    // One or two dashes, as for all options; `=` or the next word.
+    let is_file_option = |word: &&&str| {
+        let option = word.trim_start_matches('-').split('=').next().unwrap_or_default();
+        word.starts_with('-') && FILE_OPTIONS.contains(&option)
+    };
+    if let Some(option) = words.iter().find(is_file_option) {
+        let cause = format!("{option}: files are written by export and persist, see registrar --help");
+        return Err(mode.error(cause));
+    }
     let read = |options, words| ParsedOptions::read(options, words).map_err(|cause| mode.error(cause));
     let split = words.iter().position(|word| *word == "--");
     let (before, behind) = match (mode, split) {
@@ -43,12 +55,19 @@ pub(super) fn parse(mode: CompatMode, words: &[&str], environment: Environment<'
     let (own, words) = (read(OF_QUS, before)?, read(OPTIONS, behind)?);
     if let Some(word) = own.others.first() {
         return Err(mode.error(unknown(word)));
-    } else if own.is_yes("help") || words.is_yes("help") {
+    }
+    let (mut names, passed_over) = platforms(&words.others);
+    let has_names = !words.others.is_empty();
+    if has_names && names.is_empty() && passed_over.is_empty() {
+        // A blank argument is more likely an unset variable than a wish for all.
+        names.push("");
+    }
+    let targets = targets(&mut names.into_iter())?;
+    if own.is_yes("help") || words.is_yes("help") {
         return Ok(Command::Help(Some(mode)));
     }
     let [clears, is_dry_run] = ["clear", "test"].map(|name| words.is_yes(name));
-    let targets = targets(&mut words.others.iter().copied())?;
-    let remove = if own.is_yes("reset") || words.is_yes("reset") || (clears && targets.is_empty()) {
+    let remove = if own.is_yes("reset") || words.is_yes("reset") || (clears && !has_names) {
         vec![EntryGlob::of_name(ALL)]
     } else if clears {
         targets.iter().flat_map(|target| EntryGlob::of_target(target)).collect()
@@ -59,6 +78,7 @@ pub(super) fn parse(mode: CompatMode, words: &[&str], environment: Environment<'
     let only_lists = lists && (is_dry_run || split.is_none());
     let from_environment = || value(environment, FOLDER).map(|folder| (FOLDER, folder));
     let suffix = words.value("qemu-suffix").filter(|suffix| *suffix != BinaryName::USUAL_SUFFIX);
+    let targets_given = !targets.is_empty();
     let options = CompatOptions {
         targets,
         flags: Flags::new(words.is_yes("preserve-argv0"), words.is_yes("credential"), words.is_yes("persistent")),
@@ -74,6 +94,7 @@ pub(super) fn parse(mode: CompatMode, words: &[&str], environment: Environment<'
     if only_lists {
         request.args.desired.flags = Flags::default();
     }
+    let registers = !clears && !only_lists && (targets_given || !has_names);
     let show = if lists { StatusKind::Status } else { StatusKind::Nothing };
-    Ok(Command::Compat(CompatCommand { remove, request, registers: !clears && !only_lists, show, warning: None }))
+    Ok(Command::Compat(CompatCommand { remove, request, registers, show, passed_over, warning: None }))
 }

@@ -62,6 +62,9 @@ fn the_first_argument_decides_whose_line_it_is() {
         ("/entrypoint.sh register", None),
         ("registrar register /register", None),
         ("registrar --json", None),
+        ("registrar --bindir=/opt/binfmt register", None),
+        ("registrar enable=/usr/bin/binfmt", None),
+        ("registrar enable=no", None),
         ("registrar --mount /m status", None),
         ("registrar --mount /m register arm64", None),
         ("registrar --preserve-argv0 register", None),
@@ -82,9 +85,9 @@ fn the_first_argument_decides_whose_line_it_is() {
 #[test]
 fn entry_points_of_other_images_take_their_words() {
     for (line, ours) in [
-        ("/entrypoint.sh register", "registrar register"),
+        ("/entrypoint.sh register", "registrar register --flags=F"),
         ("/entrypoint.sh unregister", "registrar unregister"),
-        ("registrar /entrypoint.sh register", "registrar register"),
+        ("registrar /entrypoint.sh register", "registrar register --flags=F"),
         ("/entrypoint.sh", "registrar --help"),
         ("registrar /entrypoint.sh", "registrar --help"),
         ("/register --reset -p yes", "registrar --reset -p yes"),
@@ -109,6 +112,7 @@ fn tonistiigi() {
         request: request(CompatMode::Tonistiigi, targets, "CF"),
         registers,
         show: StatusKind::Platforms,
+        passed_over: Vec::new(),
         warning: None,
     };
     let with_warning = |command, warning: &str| CompatCommand { warning: Some(warning.into()), ..command };
@@ -171,6 +175,7 @@ fn options_of_qemus_script() {
         request: request(mode, targets, flags),
         registers: true,
         show: StatusKind::Nothing,
+        passed_over: Vec::new(),
         warning: None,
     };
     let multiarch = |flags, remove| of(CompatMode::Multiarch, &[], flags, remove);
@@ -195,7 +200,7 @@ fn options_of_qemus_script() {
             CompatCommand { registers: false, ..of(CompatMode::Qus, &["i386"], "", &["qemu-i386", "qemu-i486"]) },
         ),
         ("registrar -r -s -- -p", of(CompatMode::Qus, &[], "F", &["qemu-*"])),
-        ("registrar -l", CompatCommand { registers: false, show: StatusKind::Status, ..qus(&[], "F") }),
+        ("registrar -l", CompatCommand { registers: false, show: StatusKind::Status, ..qus(&[], "POF") }),
     ];
     for (line, expected) in cases {
         assert_eq!(command(line), expected, "{line}");
@@ -234,7 +239,28 @@ fn refused_lines_say_how_they_were_read() {
         ("registrar --reset --nonsense", &[], "unknown word '--nonsense'", multiarch),
         ("registrar --reset -Q", &[], "-Q: no value", multiarch),
         ("registrar --persistent=perhaps", &[], "--persistent=perhaps: not yes or no", multiarch),
+        ("registrar -- -p  ", &[], "unknown architecture: ''", ""),
+        ("registrar --reset -h pdp11", &[], "unknown architecture: 'pdp11'", ""),
         ("registrar -p yes arm46", &[], "unknown architecture: 'arm46' (did you mean arm64?)", ""),
+        ("registrar --reset=perhaps", &[], "--reset=perhaps: not yes or no", multiarch),
+        (
+            "registrar --systemd ALL",
+            &[],
+            "--systemd: files are written by export and persist, see registrar --help",
+            multiarch,
+        ),
+        (
+            "registrar -p yes --exportdir=/etc/binfmt.d",
+            &[],
+            "--exportdir=/etc/binfmt.d: files are written by export and persist, see registrar --help",
+            multiarch,
+        ),
+        (
+            "registrar -s -- --debian",
+            &[],
+            "--debian: files are written by export and persist, see registrar --help",
+            qus,
+        ),
         ("registrar -F a:b", &[], errno_text, multiarch),
         ("registrar -s -x -- -p", &[], "unknown word '-x'", qus),
     ];
@@ -244,7 +270,7 @@ fn refused_lines_say_how_they_were_read() {
 }
 
 #[test]
-fn names_in_containerds_spelling() {
+fn names_beside_those_of_the_table() {
     let cases = [
         ("linux/aarch64", Some("aarch64")),
         ("aarch64/v8", Some("aarch64")),
@@ -255,12 +281,74 @@ fn names_in_containerds_spelling() {
         ("linux/i386", Some("i386")),
         ("Linux/ARM64", Some("aarch64")),
         ("linux/arm64/v8", Some("aarch64")),
-        ("linux/arm/v9", None),
-        ("s390x/v1", None),
+        ("linux/arm64/v9.2", Some("aarch64")),
+        ("linux/riscv64/rva23u64", Some("riscv64")),
+        ("linux/ppc64le/power10", Some("ppc64le")),
+        ("linux/mips64le/hardfloat", Some("mips64el")),
+        ("linux/386/softfloat", Some("i386")),
+        ("s390x/z16", Some("s390x")),
+        ("linux/arm64/", None),
+        ("linux/arm64/v8/x", None),
+        ("linux/arm64/v 8", None),
+        ("linux/pdp11/v1", None),
         ("windows/amd64", None),
         ("linux/", None),
+        ("aarch64-unknown-linux-gnu", Some("aarch64")),
+        ("aarch64-linux-musl", Some("aarch64")),
+        ("aarch64-linux", Some("aarch64")),
+        ("aarch64_be-none-linux-gnu", Some("aarch64_be")),
+        ("riscv64gc-unknown-linux-gnu", Some("riscv64")),
+        ("armv7-unknown-linux-gnueabihf", Some("arm")),
+        ("armv5te-unknown-linux-musleabi", Some("arm")),
+        ("armeb-unknown-linux-gnueabi", Some("armeb")),
+        ("thumbv7neon-unknown-linux-gnueabihf", Some("arm")),
+        ("powerpc64le-unknown-linux-gnu", Some("ppc64le")),
+        ("i686-pc-linux-gnu", Some("i386")),
+        ("x86_64-alpine-linux-musl", Some("x86_64")),
+        ("mips64-unknown-linux-gnuabi64", Some("mips64")),
+        ("mips64el-unknown-linux-muslabin32", Some("mipsn32el")),
+        ("aarch64-linux-android", Some("aarch64")),
+        ("x86_64-linux-gnux32", None),
+        ("aarch64-apple-darwin", None),
+        ("x86_64-pc-windows-msvc", None),
+        ("riscv64-unknown-elf", None),
+        ("aarch64-notlinux-gnu", None),
+        ("qemu-aarch64-static", Some("aarch64")),
+        ("/usr/bin/qemu-aarch64", Some("aarch64")),
+        ("/usr/libexec/qemu-ppc64le-static", Some("ppc64le")),
+        ("/usr/bin/aarch64", None),
+        ("bin/qemu-aarch64", None),
+        ("qemu-system-aarch64", None),
+        ("qemu-static", None),
     ];
     for (name, expected) in cases {
         assert_eq!(crate::table::names::target(name), expected, "{name}");
     }
+    // A test of the machine's name alone would take them.
+    for name in ["riscv64x-y", "armv7/"] {
+        assert_eq!(crate::table::names::target(name), None, "{name}");
+    }
+}
+
+#[test]
+fn platforms_of_other_systems_are_passed_over() {
+    let passed_over = |line: &str| {
+        let command = command(line);
+        (command.request.args.targets, command.registers, command.passed_over.join(" "), command.warning)
+    };
+    for (line, expected) in [
+        (
+            "binfmt --install linux/arm64,windows/amd64,wasi/wasm",
+            (vec!["aarch64"], true, "windows/amd64 wasi/wasm".into(), None),
+        ),
+        ("binfmt --install Windows(10.0.17763)/amd64", (vec![], false, "Windows(10.0.17763)/amd64".into(), None)),
+        ("binfmt --install all,darwin/arm64", (vec![], true, "darwin/arm64".into(), None)),
+        ("binfmt --install arm64,,s390x,", (vec!["aarch64", "s390x"], true, String::new(), None)),
+        ("binfmt --install=arm64,\ts390x\n", (vec!["aarch64", "s390x"], true, String::new(), None)),
+        ("registrar -- -p windows/amd64", (vec![], false, "windows/amd64".into(), None)),
+        ("registrar -- -p windows/amd64 arm64,s390x", (vec!["aarch64", "s390x"], true, "windows/amd64".into(), None)),
+    ] {
+        assert_eq!(passed_over(line), expected, "{line:?}");
+    }
+    assert_eq!(command("registrar -- -r windows/amd64").remove, []);
 }

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use super::options::{Options, ParsedOptions, Takes, unknown};
-use super::{CompatOptions, Environment, value};
-use crate::cli::{Error, known_targets};
+use super::{CompatOptions, Environment, platforms, value};
+use crate::cli::{Error, binary_environment, known_targets, list};
 use crate::flags::Flags;
-use crate::request::{BinaryName, Command, CompatCommand, CompatMode, EntryGlob, StatusKind};
-use crate::table::EMULATOR_DIR;
+use crate::request::{Command, CompatCommand, CompatMode, EntryGlob, StatusKind};
 
 const OPTIONS: Options = &[
     (&["install"], Takes::Value),
@@ -17,8 +16,6 @@ const OPTIONS: Options = &[
     (&["help", "h"], Takes::Nothing),
 ];
 
-const FOLDER: &str = "QEMU_BINARY_PATH";
-const PREFIX: &str = "QEMU_BINARY_PREFIX";
 const PRESERVE_ARGV0: &str = "QEMU_PRESERVE_ARGV0";
 
 const ALL: &str = "all";
@@ -33,19 +30,16 @@ pub(super) fn parse(words: &[&str], environment: Environment<'_>) -> Result<Comm
     } else if words.is_yes("help") {
         return Ok(Command::Help(Some(mode)));
     }
-    let is_all = list(words.value("install")).any(|name| name == ALL);
-    let (targets, problem) = known_targets(&mut list(words.value("install")).filter(|name| *name != ALL));
+    let (mut names, passed_over) = platforms(words.value("install").as_slice());
+    let is_all = names.contains(&ALL);
+    names.retain(|name| *name != ALL);
+    let (targets, problem) = known_targets(&mut names.into_iter());
     let registers = is_all || !targets.is_empty();
-    let folder = value(environment, FOLDER).filter(|folder| folder.trim_end_matches('/') != EMULATOR_DIR);
-    let prefix = value(environment, PREFIX);
-    // With a folder of the user's, names are as in tonistiigi's image, `qemu-aarch64`. This image's emulators keep their
-    // own names, by which `unregister` finds the entries.
-    let naming =
-        (folder.is_some() || prefix.is_some()).then(|| BinaryName { prefix: prefix.unwrap_or_default(), suffix: None });
+    let (folder, naming) = binary_environment(|name| value(environment, name));
     let options = CompatOptions {
         targets: if is_all { Vec::new() } else { targets },
         flags: Flags::new(value(environment, PRESERVE_ARGV0).is_some(), true, true),
-        folder: folder.map(|folder| (FOLDER, folder)),
+        folder,
         naming,
     };
     let mut request = options.request(mode, environment)?;
@@ -54,15 +48,11 @@ pub(super) fn parse(words: &[&str], environment: Environment<'_>) -> Result<Comm
         return Err(Error::new("--mount '': no folder"));
     }
     Ok(Command::Compat(CompatCommand {
-        remove: list(words.value("uninstall")).map(EntryGlob::of_word).collect(),
+        remove: words.value("uninstall").into_iter().flat_map(list).map(EntryGlob::of_word).collect(),
         request,
         registers,
         show: StatusKind::Platforms,
+        passed_over,
         warning: problem,
     }))
-}
-
-/// Splits at commas; drops empty words.
-fn list(words: Option<&str>) -> impl Iterator<Item = &str> {
-    words.unwrap_or_default().split(',').filter(|word| !word.is_empty())
 }

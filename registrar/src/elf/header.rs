@@ -10,13 +10,21 @@ pub(crate) const HEADER_VARIANTS: usize = 4;
 /// Where an ELF header says in which byte order it is, which operating system's, and whether the program may be
 /// anywhere in memory.
 const EI_DATA: usize = 5;
-const EI_OSABI: usize = 7;
+pub(crate) const EI_OSABI: usize = 7;
 const E_TYPE: usize = 16;
 
 const BIG_ENDIAN: u8 = 2;
 
 /// As compilers write them: ET_EXEC and ET_DYN, without GNU's extensions or with them.
 const KINDS_OF_PROGRAMS: [(u8, u8); HEADER_VARIANTS] = [(2, 0), (2, 3), (3, 0), (3, 3)];
+
+/// Words for the programs of each kind.
+pub(crate) const KIND_NAMES: [&str; HEADER_VARIANTS] = [
+    "programs of type ET_EXEC",
+    "programs of type ET_EXEC and OSABI 3",
+    "position-independent programs",
+    "position-independent programs of OSABI 3",
+];
 
 /// The first bytes of a program.
 #[derive(Clone, Copy)]
@@ -35,6 +43,11 @@ impl ElfHeader {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
+    }
+
+    /// A program that begins so, and goes on as `program` does.
+    pub(crate) fn with_rest_of(&self, program: &[u8]) -> Vec<u8> {
+        [self.bytes(), &program[self.length..]].concat()
     }
 
     /// The same of each kind of program of its architecture.

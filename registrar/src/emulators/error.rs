@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+use super::ownership::Exposure;
 use crate::sys::{errno, errno_text};
 
 /// Nothing half-written is ever left under a file's own name.
@@ -15,6 +16,10 @@ pub(crate) enum Error {
     Read { path: PathBuf, errno: Errno },
     /// The folder is not there and cannot be made, or cannot be opened.
     Folder { path: PathBuf, errno: Errno },
+    /// Another user can change a file or folder.
+    Exposed { path: PathBuf, exposure: Exposure },
+    /// A file that is not ours has a name that is needed.
+    Foreign { path: PathBuf },
     /// Another run has had the folder for too long.
     Busy { path: PathBuf },
     /// In bytes.
@@ -41,6 +46,10 @@ impl fmt::Display for Error {
         match self {
             Self::Read { path, errno } => write!(f, "reading {}: {}", path.display(), errno_text(*errno)),
             Self::Folder { path, errno } => write!(f, "making {}: {}", path.display(), writing(*errno)),
+            Self::Exposed { path, exposure } => write!(f, "{0}: {exposure} {0}", path.display()),
+            Self::Foreign { path } => {
+                write!(f, "{} belongs to another tool; nothing was changed; remove it first", path.display())
+            }
             Self::Busy { path } => {
                 write!(f, "{}: another run is writing there; run this again when it has ended", path.display())
             }
@@ -73,7 +82,6 @@ fn writing(errno: Errno) -> String {
         Errno::EROFS => "read-only; in a container, mount a folder of the host: -v DIR:DIR".into(),
         Errno::EACCES | Errno::EPERM => "not permitted; run as root of the host".into(),
         Errno::ENOTDIR | Errno::EEXIST => "part of the path is no directory".into(),
-        Errno::ENOSYS => "this kernel lacks openat2(2), which came with Linux 5.6".into(),
         _ => errno_text(errno),
     }
 }

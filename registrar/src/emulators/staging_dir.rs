@@ -1,10 +1,10 @@
 //! A folder into which files are put whole or not at all: written under another name, labelled, on the disk, then renamed.
 //! A file that is there is never written to, since the kernel may be using it and then refuses (flag `F`).
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::statvfs::fstatvfs;
 
+use super::ownership::{self, Exposure};
 use super::{Error, selinux};
 use crate::sys::{self, errno};
 
@@ -33,76 +34,124 @@ const LONGEST_TEXT: u64 = 1 << 16;
 /// Compared or copied at once, in bytes.
 const BLOCK: usize = 1 << 16;
 
+/// The lock: a file that only root, or the caller, can open. Anybody could lock the folder itself.
+const LOCK: &str = ".registrar-lock";
+const LOCK_MODE: u32 = 0o600;
+
 /// The folder. As long as it lives, no other run puts anything there.
 pub(crate) struct StagingDir {
-    /// Open, and locked.
     folder: File,
     /// How the open folder is reached.
     path: PathBuf,
     /// As it is told.
     shown: PathBuf,
+    /// `None` on a read-only file system.
+    lock: Option<File>,
+}
+
+impl Drop for StagingDir {
+    fn drop(&mut self) {
+        if self.lock.is_some() {
+            // Before the lock ends; the next run uses what cannot be removed.
+            let _ = fs::remove_file(self.path.join(LOCK));
+        }
+    }
 }
 
 impl StagingDir {
-    /// Makes the folder, with all above it, if it is not there.
-    pub(crate) fn make(path: &Path) -> Result<Self, Error> {
-        let failed = |error| Error::Folder { path: path.into(), errno: errno(&error) };
-        let missing: Vec<_> = path.ancestors().take_while(|above| fs::metadata(above).is_err()).collect();
-        for above in missing.into_iter().rev() {
-            match DirBuilder::new().mode(super::MODE).create(above) {
-                // Another run was faster.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                made => made.map_err(failed)?,
-            }
-        }
-        let folder = File::options().read(true).custom_flags(libc::O_DIRECTORY).open(path).map_err(failed)?;
-        Self::lock(folder, path)
-    }
-
     /// Waits for other runs, and clears away what killed ones have left.
-    pub(crate) fn lock(folder: File, shown: &Path) -> Result<Self, Error> {
-        let failed = |error: io::Error| Error::Folder { path: shown.into(), errno: errno(&error) };
-        sys::lock(&folder, LOCK_TIMEOUT, RETRY_DELAY).map_err(|errno| match errno {
-            Errno::EBUSY => Error::Busy { path: shown.into() },
-            errno => Error::Folder { path: shown.into(), errno },
-        })?;
+    pub(super) fn lock(folder: File, shown: &Path) -> Result<Self, Error> {
         let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
-        for file in fs::read_dir(&path).map_err(failed)? {
+        let mut dir = Self { folder, path, shown: shown.into(), lock: None };
+        dir.lock = dir.locked()?;
+        let failed = |error: io::Error| Error::Folder { path: shown.into(), errno: errno(&error) };
+        for file in fs::read_dir(&dir.path).map_err(failed)? {
             let name = file.map_err(failed)?.file_name();
-            let is_left = name.to_str().is_some_and(|name| name.starts_with(BEGIN) && name.ends_with(END));
-            if is_left {
-                fs::remove_file(path.join(&name)).map_err(failed)?;
+            if let Some(name) = name.to_str().filter(|name| name.starts_with(BEGIN) && name.ends_with(END)) {
+                dir.remove(name)?;
             }
         }
-        Ok(Self { folder, path, shown: shown.into() })
+        Ok(dir)
     }
 
-    /// A regular file of that name. A link, or whatever else is there, will be replaced.
-    pub(crate) fn existing(&self, name: &str) -> Option<File> {
+    fn locked(&self) -> Result<Option<File>, Error> {
+        let failed = |errno| Error::Folder { path: self.shown.clone(), errno };
+        let path = self.path.join(LOCK);
+        loop {
+            let mut options = File::options();
+            options.write(true).create(true).mode(LOCK_MODE).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+            let found = self.found(LOCK)?;
+            let file = match options.open(&path).map_err(|error| errno(&error)) {
+                Err(Errno::EROFS) => return Ok(None),
+                opened => opened.map_err(failed)?,
+            };
+            if found.is_some_and(|found| found.mode() & ALL_BITS & !LOCK_MODE != 0) {
+                return Err(Error::Exposed { path: self.shown.join(LOCK), exposure: Exposure::Writable });
+            }
+            sys::lock(&file, LOCK_TIMEOUT, RETRY_DELAY).map_err(|errno| match errno {
+                Errno::EBUSY => Error::Busy { path: self.shown.clone() },
+                errno => failed(errno),
+            })?;
+            // The run that had it has removed it.
+            let is_there =
+                |file: &File| Some(sys::is_same_file(&file.metadata().ok()?, &fs::symlink_metadata(&path).ok()?));
+            if is_there(&file) == Some(true) {
+                return Ok(Some(file));
+            }
+        }
+    }
+
+    /// Whether it is this open folder.
+    pub(super) fn is(&self, folder: &File) -> bool {
+        let same = |one: &File, other: &File| Some(sys::is_same_file(&one.metadata().ok()?, &other.metadata().ok()?));
+        same(&self.folder, folder) == Some(true)
+    }
+
+    /// Whether a distribution's packages have their programs there.
+    pub(crate) fn is_of_packages(&self) -> bool {
+        let path = fs::read_link(&self.path).unwrap_or_default();
+        ["/usr", "/bin", "/sbin"].iter().any(|folder| path.starts_with(folder)) && !path.starts_with("/usr/local")
+    }
+
+    /// The error of a name that is another tool's.
+    pub(crate) fn foreign(&self, name: &str) -> Error {
+        Error::Foreign { path: self.shown.join(name) }
+    }
+
+    /// What has that name.
+    ///
+    /// # Errors
+    /// Another user can change it.
+    pub(crate) fn found(&self, name: &str) -> Result<Option<Metadata>, Error> {
+        let path = self.path.join(name);
+        let Ok(found) = fs::symlink_metadata(&path) else { return Ok(None) };
+        match ownership::exposure(&path, &found) {
+            Some(exposure) => Err(Error::Exposed { path: self.shown.join(name), exposure }),
+            None => Ok(Some(found)),
+        }
+    }
+
+    /// A regular file of that name.
+    pub(crate) fn existing(&self, name: &str) -> Result<Option<File>, Error> {
+        self.found(name)?;
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let file = File::options().read(true).custom_flags(flags).open(self.path.join(name)).ok()?;
-        file.metadata().is_ok_and(|found| found.is_file()).then_some(file)
+        let file = File::options().read(true).custom_flags(flags).open(self.path.join(name)).ok();
+        Ok(file.filter(|file| file.metadata().is_ok_and(|found| found.is_file())))
     }
 
     /// The text of a regular file.
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
-        let mut text = String::new();
-        self.existing(name)?.take(LONGEST_TEXT).read_to_string(&mut text).ok().map(|_| text)
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Error> {
+        Ok(self.existing(name)?.and_then(|file| text(&file)))
     }
 
     /// Puts a text in place, unless it is there already, which is returned.
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<bool, Error> {
-        let is_same = self.text(name).is_some_and(|found| found == text);
+        let is_same = self.text(name)?.is_some_and(|found| found == text);
         if !is_same {
             self.install(name, TEXT_MODE, None, &mut Cursor::new(text))?;
             self.sync()?;
         }
         Ok(is_same)
-    }
-
-    /// Whether anything has that name.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        fs::symlink_metadata(self.path.join(name)).is_ok()
     }
 
     /// Refuses more bytes than the file system has left.
@@ -174,6 +223,7 @@ impl StagingDir {
 
     /// Removes a file; one that is gone is as good as removed.
     pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
+        self.found(name)?;
         match fs::remove_file(self.path.join(name)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(self.failed(name, &error)),
             _ => Ok(()),
@@ -188,6 +238,12 @@ impl StagingDir {
     pub(super) fn failed(&self, name: &str, error: &io::Error) -> Error {
         Error::Write { path: self.shown.join(name), errno: errno(error) }
     }
+}
+
+/// The text of an open file, of which little is read.
+pub(crate) fn text(file: &File) -> Option<String> {
+    let mut text = String::new();
+    file.take(LONGEST_TEXT).read_to_string(&mut text).ok().map(|_| text)
 }
 
 /// As `io::copy`, whose ways of going without a buffer serve no copy from an image to its host, and are large.

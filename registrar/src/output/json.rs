@@ -14,10 +14,12 @@ pub(crate) fn program() -> [(&'static str, String); 3] {
     ]
 }
 
-/// The same, with the mount that was read.
-pub(crate) fn head(folder: &Path, is_enabled: bool) -> [(&'static str, String); 5] {
+/// The same, with `folder`: where `binfmt_misc` was read, and whether it is enabled.
+pub(crate) fn head(folder: Option<(&Path, bool)>) -> [(&'static str, String); 5] {
     let [registrar, qemu, origin] = program();
-    [registrar, qemu, origin, ("mount", string(&folder.to_string_lossy())), ("enabled", is_enabled.to_string())]
+    let (at, is_enabled) = folder.unzip();
+    let is_enabled = is_enabled.map_or("null".into(), |is_enabled| is_enabled.to_string());
+    [registrar, qemu, origin, ("mount", optional(at.map(Path::to_string_lossy).as_deref())), ("enabled", is_enabled)]
 }
 
 pub(crate) fn string(text: &str) -> String {

@@ -19,8 +19,12 @@ pub(super) fn reload_command(format: Format) -> &'static str {
     }
 }
 
-pub(super) fn file(handlers: &[&'static Handler], desired: &DesiredState) -> String {
-    HEADER.to_owned() + &rules(handlers, desired)
+/// Before a folder where an earlier run has put emulators.
+const EARLIER: &str = "# Earlier emulators are in ";
+
+pub(super) fn file(handlers: &[&'static Handler], desired: &DesiredState, earlier: &[String]) -> String {
+    let earlier = earlier.iter().flat_map(|folder| [EARLIER, folder, "\n"]).collect::<String>();
+    [HEADER, &earlier, &rules(handlers, desired)].concat()
 }
 
 /// One line for each handler, as `register` takes it.
@@ -31,11 +35,17 @@ pub(super) fn rules(handlers: &[&'static Handler], desired: &DesiredState) -> St
         .collect()
 }
 
-/// The emulators' folders in a file of ours.
+/// The emulators in a file of ours.
+pub(super) fn interpreters(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| line.starts_with(':')).filter_map(|line| line.rsplit(':').nth(1))
+}
+
+/// The emulators' folders in a file of ours, the earlier ones too.
 pub(super) fn emulator_folders(text: &str) -> Vec<&str> {
-    let interpreters = text.lines().filter_map(|line| line.rsplit(':').nth(1));
-    let mut folders: Vec<_> = interpreters.filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
+    let earlier = text.lines().filter_map(|line| line.strip_prefix(EARLIER));
+    let mut folders: Vec<_> = interpreters(text).filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
     folders.dedup();
+    folders.extend(earlier);
     folders
 }
 
@@ -47,8 +57,9 @@ mod tests {
     #[test]
     fn the_file_names_the_folder_of_its_emulators() {
         let all: Vec<_> = TABLE.handlers.iter().collect();
-        let text = file(&all, &DesiredState { emulators: "/opt/q".into(), ..DesiredState::default() });
-        assert_eq!(emulator_folders(&text), ["/opt/q"]);
+        let desired = DesiredState { emulators: "/opt/q".into(), ..DesiredState::default() };
+        assert_eq!(emulator_folders(&file(&all, &desired, &[])), ["/opt/q"]);
+        assert_eq!(emulator_folders(&file(&all, &desired, &["/opt/a b".into()])), ["/opt/q", "/opt/a b"]);
         assert_eq!(emulator_folders(""), Vec::<&str>::new());
     }
 }

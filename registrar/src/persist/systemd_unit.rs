@@ -1,23 +1,23 @@
 //! `--unit`: a systemd service that runs `register --stay`, from a copy of this program beside the emulators.
 
 use std::path::Path;
+use std::rc::Rc;
 
 use super::binfmt_d::HEADER;
-use super::host_root::Root;
-use super::{manifest, taken};
-use crate::emulators::{self, CopyJob, StagingDir};
+use super::manifest;
+use crate::emulators::{self, CopyJob, Root, StagingDir};
 use crate::request::{DesiredState, HOST_EMULATOR_DIR, Label};
 use crate::table::Handler;
 
 /// File name of the copy.
 pub(super) const PROGRAM: &str = "registrar";
 
-const FOLDER: &str = "/etc/systemd/system";
+pub(super) const FOLDER: &str = "/etc/systemd/system";
 
-const NAME: &str = "registrar.service";
+pub(super) const NAME: &str = "registrar.service";
 
 /// `systemctl enable` makes this link.
-const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
+pub(super) const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 const LINK: &str = "../registrar.service";
 
 pub(super) const START_COMMAND: &str = "systemctl daemon-reload && systemctl restart registrar";
@@ -32,13 +32,17 @@ const PLAIN: &[u8] = b"/._-+@,";
 const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
 
 pub(super) struct Unit {
-    folder: StagingDir,
+    folder: Rc<StagingDir>,
     text: String,
 }
 
 impl Unit {
     /// Checks that the service can be written.
-    pub(super) fn new(root: &Root, handlers: &[&Handler], desired: &DesiredState) -> Result<Self, String> {
+    pub(super) fn new(
+        folder: Option<Rc<StagingDir>>,
+        handlers: &[&Handler],
+        desired: &DesiredState,
+    ) -> Result<Self, String> {
         let emulators = &desired.emulators;
         let is_plain = emulators.bytes().all(|byte| byte.is_ascii_alphanumeric() || PLAIN.contains(&byte));
         let is_hidden = HIDDEN.iter().any(|folder| Path::new(emulators).starts_with(folder));
@@ -48,17 +52,18 @@ impl Unit {
                  temporary folder"
             ));
         }
-        let folder = root.find(FOLDER)?.ok_or_else(|| {
+        let folder = folder.ok_or_else(|| {
             format!("no {FOLDER} below --root: is systemd installed there, and is that the host's root?")
         })?;
-        if folder.has(NAME) && !manifest::is_ours(&folder, NAME) {
-            return Err(taken(FOLDER, NAME));
-        }
+        manifest::check(&folder, NAME)?;
         Ok(Self { folder, text: text(handlers, desired) })
     }
 
     pub(super) fn program<'a>(&self, label: &Label, dir: &'a StagingDir) -> Result<CopyJob<'a>, emulators::Error> {
-        CopyJob::new(vec![(PROGRAM, "/proc/self/exe".into())], label, dir)
+        let known = manifest::names(dir)?;
+        CopyJob::new(vec![(PROGRAM, "/proc/self/exe".into())], label, dir, &|name| {
+            known.iter().any(|known| known == name)
+        })
     }
 
     /// Writes and enables it; returns a line for the user.
@@ -70,11 +75,19 @@ impl Unit {
     }
 }
 
+/// Whether the service is there and starts at boot.
+pub(super) fn is_enabled(root: &Root) -> Result<bool, emulators::Error> {
+    let (unit, link) = (format!("{FOLDER}/{NAME}"), format!("{WANTS}/{NAME}"));
+    let unit = root.file(&unit)?.and_then(|file| emulators::text(&file));
+    Ok(unit.is_some_and(|text| text.starts_with(HEADER)) && root.file(&link)?.is_some())
+}
+
 /// Removes the service if it is ours; returns a line for the user.
 pub(super) fn remove(root: &Root) -> Result<String, emulators::Error> {
-    let Some(folder) = root.find(FOLDER)?.filter(|folder| manifest::is_ours(folder, NAME)) else {
+    let Some(folder) = root.find(FOLDER)? else { return Ok(String::new()) };
+    if manifest::our_text(&folder, NAME)?.is_none() {
         return Ok(String::new());
-    };
+    }
     // The link first: systemd logs a dangling one at each boot.
     if let Some(wants) = root.find(WANTS)? {
         wants.remove(NAME)?;
@@ -108,7 +121,7 @@ mod tests {
         let handlers: Vec<_> = TABLE.handlers.iter().filter(|handler| handler.target.contains("86")).collect();
         let text = text(&handlers, &DesiredState { emulators: "/srv/q".into(), ..DesiredState::default() });
         let commands: Vec<_> = text.lines().filter(|line| line.starts_with("Exec")).collect();
-        let of = |what| format!("/srv/q/registrar register --{what} --bindir=/srv/q --flags=F i386 x86_64");
+        let of = |what| format!("/srv/q/registrar register --{what} --bindir=/srv/q --flags=POF i386 x86_64");
         assert_eq!(commands, [format!("ExecStartPre={}", of("verify")), format!("ExecStart={}", of("stay"))]);
         assert_eq!(text.lines().count(), TEMPLATE.lines().count() + 1);
     }

@@ -2,7 +2,7 @@
 
 use super::{Drift, EntryName, is_ours, text_difference};
 use crate::binfmt_misc::{Entries, Entry, Named};
-use crate::elf::header::{ElfHeader, HEADER_VARIANTS};
+use crate::elf::header::{EI_OSABI, ElfHeader, HEADER_VARIANTS};
 use crate::request::DesiredState;
 use crate::table::Handler;
 
@@ -30,6 +30,10 @@ pub(crate) struct ActiveForeignEntry<'e> {
     pub(crate) entry: &'e Entry,
     /// Entries of others serve all of the handler's programs, and not only some kinds of them.
     pub(crate) is_of_all: bool,
+    /// The same of programs without extensions (OSABI 0), which other tools' rules may take alone.
+    pub(crate) is_of_usual: bool,
+    /// One of them is a QEMU.
+    pub(crate) is_of_qemu: bool,
 }
 
 impl<'e> Observed<'e> {
@@ -71,12 +75,20 @@ impl<'e> Observed<'e> {
         })
     }
 
+    /// Whether programs of the handler run as their files' owners (flag `C`).
+    pub(super) fn has_credentials(&self) -> bool {
+        self.servers().any(|(_, entry)| entry.flags.contains('C'))
+    }
+
     /// The entry of somebody else that serves programs of the handler; of several, that of the first kind.
     pub(crate) fn server(&self) -> Option<ActiveForeignEntry<'e>> {
         let is_theirs = |&(name, entry): &Named<'_>| !is_ours(self.handler, name, entry);
         let theirs = || self.servers().filter(is_theirs);
-        let is_of_all = theirs().count() == self.variants.len();
-        theirs().next().map(|(name, entry)| ActiveForeignEntry { name, entry, is_of_all })
+        let serve = |server: &Option<Named<'_>>| server.as_ref().is_some_and(is_theirs);
+        let is_of_all = self.variants.iter().all(|(_, server)| serve(server));
+        let is_of_usual = self.variants.iter().all(|(header, server)| header.bytes()[EI_OSABI] != 0 || serve(server));
+        let is_of_qemu = theirs().any(|(name, entry)| entry.is_of_qemu(name));
+        theirs().next().map(|(name, entry)| ActiveForeignEntry { name, entry, is_of_all, is_of_usual, is_of_qemu })
     }
 
     /// Whether an entry takes all of the handler's programs.

@@ -31,7 +31,7 @@ fn ours() -> Entry {
     Entry {
         enabled: true,
         interpreter: handler.interpreter(EMULATOR_DIR),
-        flags: "F".into(),
+        flags: Flags::default().as_str().into(),
         rule: Some(owned(handler.rule)),
         unreadable: None,
     }
@@ -109,7 +109,7 @@ fn what_register_does() {
     ];
     for (found, outcome, changes) in cases {
         let entries = entries(found);
-        let step = register(handler(), &desired(), &entries, NativeSupport::Needed, || false);
+        let step = register(handler(), &desired(), &entries, NativeSupport::Needed, &LeftToOthers::default(), || false);
         assert_eq!((step.outcome, step.changes.as_slice()), (outcome, changes), "{entries:?}");
     }
 }
@@ -131,7 +131,10 @@ fn what_is_kept_stays_the_winner() {
     ];
     for (found, outcome, changes) in cases {
         let entries = entries(found);
-        let step = register(handler(), &keep_foreign, &entries, NativeSupport::Needed, || false);
+        let is_served = Observed::new(handler(), &entries).server().is_some_and(|server| server.is_of_all);
+        let kept = is_served.then_some(handler().name).into_iter().collect();
+        let left = LeftToOthers { kept, ..LeftToOthers::default() };
+        let step = register(handler(), &keep_foreign, &entries, NativeSupport::Needed, &left, || false);
         assert_eq!((step.outcome, step.changes.as_slice()), (outcome, changes), "{entries:?}");
     }
 }
@@ -148,11 +151,14 @@ fn entries_of_others_are_named() {
         ([None, None, None], None),
     ];
     for (found, expected) in cases {
-        let beside = register(handler(), &desired(), &entries(found), NativeSupport::Needed, || false).beside;
+        let beside =
+            register(handler(), &desired(), &entries(found), NativeSupport::Needed, &LeftToOthers::default(), || false)
+                .beside;
         let expected = expected.map(|(name, owner, covers_some)| ForeignEntry {
             name: name.into(),
             owner: owner.clone(),
             covers_some,
+            fault: None,
         });
         assert_eq!(beside, expected);
     }
@@ -165,11 +171,12 @@ fn register_leaves_alone_what_runs_already() {
         (NativeSupport::Unknown("killed".into()), SkipReason::Unknown("killed".into())),
     ];
     for (support, skip) in native_support {
-        let step = register(handler(), &desired(), &Entries::default(), support, || true);
+        let step = register(handler(), &desired(), &Entries::default(), support, &LeftToOthers::default(), || true);
         assert_eq!((step.outcome, step.changes), (PlanOutcome::Skipped(skip), vec![]));
     }
     for found in [[Some(ours()), None, None], [None, Some(ours()), None]] {
-        let step = register(handler(), &desired(), &entries(found), NativeSupport::Native, || true);
+        let step =
+            register(handler(), &desired(), &entries(found), NativeSupport::Native, &LeftToOthers::default(), || true);
         assert_eq!((step.outcome, step.changes), (PlanOutcome::Skipped(SkipReason::ShadowsNative), vec![]));
     }
 }
@@ -187,12 +194,12 @@ fn what_the_kernel_may_open_again_is_exchanged() {
     ];
     for (found, outcome, changes) in cases {
         let entries = entries(found);
-        let step = register(handler(), &desired(), &entries, NativeSupport::Needed, || true);
+        let step = register(handler(), &desired(), &entries, NativeSupport::Needed, &LeftToOthers::default(), || true);
         assert_eq!((step.outcome, step.changes.as_slice()), (outcome, changes), "{entries:?}");
     }
     let without = DesiredState { flags: Flags::new(false, false, false), ..desired() };
     let entries = entries([Some(Entry { flags: String::new(), ..ours() }), None, None]);
-    let step = register(handler(), &without, &entries, NativeSupport::Needed, || true);
+    let step = register(handler(), &without, &entries, NativeSupport::Needed, &LeftToOthers::default(), || true);
     assert_eq!((step.outcome, step.changes), (PlanOutcome::Unchanged, vec![]));
 }
 

@@ -14,6 +14,7 @@ use super::runner::NAME;
 use super::sandbox::Isolation;
 use crate::binfmt_misc::{Entries, Entry, Named};
 use crate::elf::Unfit;
+use crate::elf::header::{ElfHeader, KIND_NAMES};
 use crate::plan::{Observed, is_ours};
 use crate::sys::errno_text;
 use crate::table::{EMULATOR_DIR, Handler};
@@ -42,12 +43,14 @@ impl Diagnosis {
     }
 }
 
-/// What there is of a handler.
+/// What there is of a handler, for programs that the same entries take.
 pub(super) struct MatchingEntries<'e> {
     pub(super) handler: &'static Handler,
+    /// One kind of these programs, of [`ElfHeader::kinds`].
+    pub(super) kind: usize,
     /// Ours, whether it is in use or not.
     pub(super) ours: Option<(String, &'e Entry)>,
-    /// Entries that take the target's programs, the newest first.
+    /// Entries that take them, the newest first.
     pub(super) takers: Vec<Named<'e>>,
 }
 
@@ -69,10 +72,21 @@ pub(super) struct Context<'a> {
 }
 
 impl<'e> MatchingEntries<'e> {
-    pub(super) fn of(handler: &'static Handler, entries: &'e Entries) -> Self {
+    /// Each kind of programs that may have another entry run it than those before: whichever the kernel asks first, of
+    /// the same entries it is the same one.
+    pub(super) fn of(handler: &'static Handler, entries: &'e Entries) -> Vec<Self> {
         let ours = Observed::new(handler, entries).ours();
-        let all = entries.names().filter_map(|name| Some((name, entries.get(name)?)));
-        Self { handler, ours, takers: all.filter(|(_, entry)| entry.is_active_for(handler.probe)).collect() }
+        let mut found: Vec<Self> = Vec::new();
+        for (kind, header) in ElfHeader::of(handler.probe).kinds().iter().enumerate() {
+            let takers: Vec<_> = entries.iter().filter(|(_, entry)| entry.is_active_for(header.bytes())).collect();
+            let is_known =
+                |known: &Self| known.takers.iter().map(|(name, _)| name).eq(takers.iter().map(|(name, _)| name));
+            // Of entries that do not show nothing is known.
+            if takers.is_empty() || !found.iter().any(is_known) {
+                found.push(Self { handler, kind, ours: ours.clone(), takers });
+            }
+        }
+        found
     }
 
     fn is_ours(&self, (name, entry): Named<'_>) -> bool {
@@ -127,7 +141,7 @@ pub(super) fn judge(chain: &MatchingEntries<'_>, ran: &ProbeResult, context: &Co
             }
         }
         None => {
-            notes.push("by an entry that does not show in this folder".into());
+            notes.push("by an entry that does not show here".into());
             "served"
         }
     };
@@ -136,10 +150,26 @@ pub(super) fn judge(chain: &MatchingEntries<'_>, ran: &ProbeResult, context: &Co
     {
         notes.push(format!("without flag F: only where {} is", entry.interpreter));
     }
-    if let SetUserId::NotChecked(why) = &ran.set_user_id {
+    if let (SetUserId::NotChecked(why), true) = (&ran.set_user_id, has_credentials(server)) {
         notes.push(format!("set-user-ID not checked: {why}"));
     }
     Diagnosis::of(result, if notes.is_empty() { None } else { Some(notes.join("; ")) })
+}
+
+/// What the diagnoses of a handler's kinds of programs come to: the first failure, or else all that differs.
+pub(super) fn merged(found: impl IntoIterator<Item = (usize, Diagnosis)>) -> Diagnosis {
+    let mut found: Vec<_> = found.into_iter().collect();
+    found.dedup_by(|(_, later), (_, sooner)| later == sooner);
+    let of_kind = |(kind, Diagnosis { detail, .. }): &(usize, Diagnosis)| {
+        format!("{}: {}", KIND_NAMES[*kind], detail.as_deref().unwrap_or("ok"))
+    };
+    let at = found.iter().position(|(_, finding)| !finding.is_good());
+    let detail = match at {
+        _ if found.len() == 1 => found[0].1.detail.clone(),
+        Some(failure) => Some(of_kind(&found[failure])),
+        None => Some(found.iter().map(of_kind).collect::<Vec<_>>().join("; ")),
+    };
+    Diagnosis { detail, ..found.swap_remove(at.unwrap_or_default()).1 }
 }
 
 /// What is wrong, if anything is.
@@ -178,7 +208,8 @@ fn fault(
         }
         ProbeExit::Exited(status) if status != context.good => unsuccessful(status, ran, context.good, other),
         ProbeExit::Exited(_) if ran.written.is_empty() => ("wrong-argv0", format!("it wrote nothing; {other}")),
-        ProbeExit::Exited(_) if ran.set_user_id == SetUserId::Ignored => {
+        // An entry that did not run it may have flag C too.
+        ProbeExit::Exited(_) if ran.set_user_id == SetUserId::Ignored && has_credentials(server) => {
             let cause = "flag C is set, but a program ran as the caller and not as its file's owner";
             ("set-user-id-ignored", cause.into())
         }
@@ -195,6 +226,10 @@ fn unsuccessful(status: i32, ran: &ProbeResult, good: i32, other: &str) -> (&'st
         _ if alone => ("no-second-program", format!("one started by another ended with {status}, not {good}; {other}")),
         _ => ("wrong-status", format!("exit status {status}, not {good}; {other}")),
     }
+}
+
+fn has_credentials(server: Option<Named<'_>>) -> bool {
+    server.is_some_and(|(_, entry)| entry.flags.contains('C'))
 }
 
 fn named_rightly(chain: &MatchingEntries<'_>, server: Option<Named<'_>>, ran: &ProbeResult, way: Isolation) -> bool {

@@ -5,6 +5,7 @@
 use nix::errno::Errno;
 
 use crate::output::escaped;
+use crate::sys::errno_text;
 
 /// What the tool knows of one target's test program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,23 @@ pub(super) enum ProbeExit {
     /// By a signal of this number.
     Killed(i32),
     TimedOut,
+}
+
+impl ProbeExit {
+    /// What is wrong with who runs a test program that ends so, unless it is well or cannot be told.
+    pub(super) fn fault(self, good: i32, is_image: bool) -> Option<String> {
+        match self {
+            Self::Exited(status) if status == good => None,
+            // A security module's answer.
+            Self::Refused(Errno::EACCES | Errno::EPERM) => None,
+            // The host's translator, or a library of it: this image has nothing but emulators.
+            Self::Refused(Errno::ENOENT) if is_image => None,
+            Self::Refused(errno) => Some(errno_text(errno)),
+            Self::Exited(status) => Some(format!("exit status {status} of a test program, not {good}")),
+            Self::Killed(signal) => Some(format!("a test program was killed by signal {signal}")),
+            Self::TimedOut => Some("a test program did not end".into()),
+        }
+    }
 }
 
 /// Whether a program ran as the user whose file it is.

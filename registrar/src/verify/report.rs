@@ -17,12 +17,14 @@ const NAMED: usize = 3;
 
 /// The diagnoses, in the order of the handlers.
 pub(crate) struct Verified {
-    pub(super) folder: PathBuf,
-    pub(super) is_switched_on: bool,
+    /// Where the entries are, and whether they are in use, if that could be read.
+    pub(super) folder: Option<(PathBuf, bool)>,
     /// How programs were run, if any was; and the better ways that were refused.
     pub(super) way: Option<Isolation>,
     pub(super) refused: Vec<(Isolation, String)>,
     pub(super) rows: Vec<Row>,
+    /// How often each program was run.
+    pub(super) runs: u32,
 }
 
 pub(super) struct Row {
@@ -30,12 +32,41 @@ pub(super) struct Row {
     pub(super) finding: Diagnosis,
     /// The entry that took the program, or ours.
     pub(super) entry: Option<(String, Entry)>,
+    /// In how many runs it failed.
+    pub(super) failed: u32,
 }
 
 impl Verified {
+    /// Adds what a later run of the same handlers found: of each the first failure is shown.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.runs += later.runs;
+        for (row, later) in self.rows.iter_mut().zip(later.rows) {
+            let failed = row.failed + later.failed;
+            if row.failed == 0 && later.failed > 0 {
+                *row = later;
+            }
+            row.failed = failed;
+        }
+    }
+
+    /// What was found of a handler, with how often.
+    fn detail(&self, row: &Row) -> Option<String> {
+        let often = format!("in {} of {} runs", row.failed, self.runs);
+        match &row.finding.detail {
+            Some(detail) if self.runs > 1 && row.failed > 0 => Some(format!("{often}: {detail}")),
+            detail => detail.clone(),
+        }
+    }
+
     /// All that was found.
     pub(crate) fn findings(&self) -> impl Iterator<Item = (&'static Handler, &Diagnosis)> {
         self.rows.iter().map(|row| (row.handler, &row.finding))
+    }
+
+    /// The emulator of the entry that took a handler's program, or of ours.
+    pub(crate) fn emulator(&self, handler: &Handler) -> Option<String> {
+        let row = self.rows.iter().find(|row| row.handler.name == handler.name)?;
+        row.entry.as_ref().map(|(_, entry)| entry.interpreter.clone())
     }
 
     /// All that is not as it should be.
@@ -63,8 +94,8 @@ impl Verified {
     /// One line, unless all is well.
     pub(crate) fn failures_in_short(&self) -> Option<String> {
         let names: Vec<_> = self.failures().map(|(handler, _)| handler.name).collect();
-        let (_, first) = self.failures().next()?;
-        let cause = format!("{}: {}", first.result, first.detail.as_deref().unwrap_or_default());
+        let first = self.rows.iter().find(|row| !row.finding.is_good())?;
+        let cause = format!("{}: {}", first.finding.result, self.detail(first).unwrap_or_default());
         Some(match names.as_slice() {
             [only] => format!("verifying {only}: {cause}"),
             names => {
@@ -77,8 +108,8 @@ impl Verified {
 
     fn text(&self) -> String {
         let cells = |row: &Row| {
-            let Diagnosis { result, detail, said } = &row.finding;
-            let mut detail = detail.clone().unwrap_or_default();
+            let Diagnosis { result, said, .. } = &row.finding;
+            let mut detail = self.detail(row).unwrap_or_default();
             if let Some(said) = said {
                 detail.push_str(&format!("; it said: {said}"));
             }
@@ -106,11 +137,21 @@ impl Verified {
             Some(Isolation::Memory) => "; from memory files",
         };
         let caveat = self.caveat().map(|caveat| format!(", which proves less: {caveat}"));
-        counts.join(", ") + proven + &caveat.unwrap_or_default()
+        let runs = if self.runs > 1 { format!("; {} runs each", self.runs) } else { String::new() };
+        counts.join(", ") + &runs + proven + &caveat.unwrap_or_default()
     }
 
     /// What is left unproven.
     fn caveat(&self) -> Option<String> {
+        let unread = self.folder.is_none().then(|| {
+            "no binfmt_misc can be read here, so that which entries run them, and how long these stay, is unknown"
+                .into()
+        });
+        let less = [self.less_isolated(), unread].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        Some(less).filter(|less| !less.is_empty())
+    }
+
+    fn less_isolated(&self) -> Option<String> {
         if self.way != Some(Isolation::Memory) {
             return None;
         }
@@ -128,9 +169,9 @@ impl Verified {
             ("caveat", optional(self.caveat().as_deref())),
             ("good", self.failures().next().is_none().to_string()),
         ];
-        let head = [&json::head(&self.folder, self.is_switched_on)[..], &more].concat();
+        let head = [&json::head(self.folder.as_ref().map(|(at, is_on)| (at.as_path(), *is_on)))[..], &more].concat();
         let rows = self.rows.iter().map(|row| {
-            let Row { handler, finding, entry } = row;
+            let Row { handler, finding, entry, .. } = row;
             let (name, entry) = entry.as_ref().map(|(name, entry)| (name.as_str(), entry)).unzip();
             let fields = [
                 ("name", string(handler.name)),
@@ -141,7 +182,7 @@ impl Verified {
                 ("entry", optional(name)),
                 ("interpreter", optional(entry.map(|entry| entry.interpreter.as_str()))),
                 ("flags", optional(entry.map(|entry| entry.flags.as_str()))),
-                ("detail", optional(finding.detail.as_deref())),
+                ("detail", optional(self.detail(row).as_deref())),
                 ("said", optional(finding.said.as_deref())),
             ];
             format!("    {{{}}}", members(&fields, ", "))
@@ -153,6 +194,12 @@ impl Verified {
 
 /// Why there was no better way.
 pub(super) fn refusals(refused: &[(Isolation, String)]) -> String {
-    let refused: Vec<_> = refused.iter().map(|(way, why)| format!("{}: {why}", way.word())).collect();
-    refused.join("; ")
+    let mut causes: Vec<(String, &str)> = Vec::new();
+    for (way, why) in refused {
+        match causes.last_mut() {
+            Some((ways, known)) if known == why => *ways = [ways.as_str(), ", ", way.word()].concat(),
+            _ => causes.push((way.word().into(), why)),
+        }
+    }
+    causes.iter().map(|(ways, why)| format!("{ways}: {why}")).collect::<Vec<_>>().join("; ")
 }

@@ -17,6 +17,7 @@ use nix::sys::prctl::get_no_new_privs;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{UnlinkatFlags, chroot, getegid, geteuid, unlinkat};
 
+use crate::native;
 use crate::sys::{self, IdRange, errno, errno_text};
 
 /// The one folder that is certain to be there: this process was started through it.
@@ -27,6 +28,10 @@ const FILES: &str = "/proc/self/fd/";
 
 /// Folders that may be written to, in a container or out of one.
 const WRITABLE: [&str; 5] = ["/tmp", "/run", "/var/tmp", "/dev/shm", "/"];
+
+/// In a folder that only the caller can enter, the one that is the root: another user could start a program there that
+/// changes its user.
+const INNER: &str = "root";
 
 /// A way to a place, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +98,13 @@ impl Sandbox {
                 let nosuid = || Err("the file system that can be written to is mounted nosuid".into());
                 place(Some(folder), if is_nosuid { nosuid() } else { owner })
             }
-            Isolation::Memory => place(None, Err("memory files belong to the caller".into())),
+            Isolation::Memory => {
+                let mut place = place(None, Err("memory files belong to the caller".into()));
+                let own = place.install("own", &native::unfinished_own(), false);
+                let own = own.map_err(|error| format!("writing a program: {}", errno_text(errno(&error))))?;
+                native::exec_refusal(&own.path).map_or(Ok(()), |errno| Err(not_executed(errno)))?;
+                place
+            }
         })
     }
 
@@ -122,8 +133,26 @@ impl Sandbox {
             // What cannot be removed keeps the folder, and does no harm.
             let _ = fs::remove_file(&program.path);
         }
+        let _ = unlinkat(&parent, [name.as_str(), "/", INNER].concat().as_str(), UnlinkatFlags::RemoveDir);
         let _ = unlinkat(&parent, name.as_str(), UnlinkatFlags::RemoveDir);
     }
+}
+
+/// Whether the machine's own programs may be executed in this folder: where they may not, no test program says anything
+/// of an emulator.
+fn try_own(folder: &Path) -> Result<(), Errno> {
+    let path = folder.join("own");
+    let written = fs::write(&path, native::unfinished_own())
+        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
+        .map_err(|error| errno(&error));
+    let tried = written.and_then(|()| native::exec_refusal(&path).map_or(Ok(()), Err));
+    // What cannot be removed keeps the folder, and does no harm.
+    let _ = fs::remove_file(&path);
+    tried
+}
+
+fn not_executed(errno: Errno) -> String {
+    format!("a program of this machine's own: {}", errno_text(errno))
 }
 
 /// Gives a file to another user.
@@ -153,6 +182,7 @@ fn namespace() -> Result<Result<u32, String>, String> {
     let options = Some("mode=0755,size=1m");
     mount(Some("tmpfs"), PROC, Some("tmpfs"), MsFlags::MS_NODEV, options).map_err(refused("a mount"))?;
     root(Path::new(PROC)).map_err(refused("a new root"))?;
+    try_own(Path::new("/")).map_err(not_executed)?;
     Ok(owner)
 }
 
@@ -162,19 +192,24 @@ fn folder() -> Result<((File, String), bool), String> {
     let mut refused = String::from("no folder can be written to and executed in");
     for parent in WRITABLE.map(Path::new) {
         let Ok(flags) = statvfs(parent).map(|found| found.flags()) else { continue };
-        let path = parent.join(&name);
-        if flags.contains(FsFlags::ST_NOEXEC) || fs::DirBuilder::new().mode(0o755).create(&path).is_err() {
+        let outer = parent.join(&name);
+        if flags.contains(FsFlags::ST_NOEXEC) || fs::DirBuilder::new().mode(0o700).create(&outer).is_err() {
             continue;
         }
-        let entered = File::open(parent).map_err(|error| errno(&error)).and_then(|parent| {
-            root(&path)?;
-            Ok(parent)
+        let path = outer.join(INNER);
+        let new_root = |errno| format!("a new root: {}", errno_text(errno));
+        let entered = fs::DirBuilder::new().mode(0o755).create(&path).map_err(|error| new_root(errno(&error)));
+        let entered = entered.and_then(|()| try_own(&path).map_err(not_executed)).and_then(|()| {
+            let opened = File::open(parent).map_err(|error| new_root(errno(&error)))?;
+            root(&path).map_err(new_root)?;
+            Ok(opened)
         });
         match entered {
             Ok(parent) => return Ok(((parent, name), flags.contains(FsFlags::ST_NOSUID))),
-            Err(errno) => {
+            Err(why) => {
                 let _ = fs::remove_dir(&path);
-                refused = format!("a new root: {}", errno_text(errno));
+                let _ = fs::remove_dir(&outer);
+                refused = why;
             }
         }
     }

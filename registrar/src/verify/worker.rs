@@ -15,14 +15,15 @@ use nix::unistd::Pid;
 use super::protocol::ProbeResult;
 use super::runner::Runner;
 use super::sandbox::{Isolation, Program, Sandbox};
+use crate::elf::header::{ElfHeader, HEADER_VARIANTS};
 use crate::sys::{errno, errno_text};
 use crate::table::{Handler, TABLE};
 
 /// The first argument of such a process. Nothing that a user need know.
 const INSIDE: &str = "verify-inside";
 
-/// Marks a handler whose program is to be another user's.
-const OF_ANOTHER: &str = "set-user-id:";
+/// Follows the name of a handler whose program is to be another user's.
+const OF_ANOTHER: &str = ".set-user-id";
 
 /// First line where all is well.
 const READY: &str = "ready";
@@ -32,19 +33,45 @@ const READY: &str = "ready";
 const ABREAST: (usize, usize) = (2, 8);
 
 /// What is to be run.
+#[derive(Clone, Copy)]
 pub(super) struct ProbeRun {
     pub(super) handler: &'static Handler,
+    /// Which of [`ElfHeader::kinds`] its header is.
+    pub(super) kind: usize,
     /// As a program of another user.
     pub(super) set_user_id: bool,
 }
 
+impl ProbeRun {
+    /// The word of the worker's command line, and the program's file name.
+    fn word(&self) -> String {
+        let Self { handler, kind, set_user_id } = self;
+        format!("{}.{kind}{}", handler.name, if *set_user_id { OF_ANOTHER } else { "" })
+    }
+
+    fn of_word(word: &str) -> Option<Self> {
+        let rest = word.strip_suffix(OF_ANOTHER);
+        let (name, kind) = rest.unwrap_or(word).rsplit_once('.')?;
+        let handler = TABLE.handlers.iter().find(|handler| handler.name == name)?;
+        let kind = kind.parse().ok().filter(|kind| *kind < HEADER_VARIANTS)?;
+        Some(Self { handler, kind, set_user_id: rest.is_some() })
+    }
+
+    fn program(&self) -> Vec<u8> {
+        let probe = self.handler.probe;
+        ElfHeader::of(probe).kinds()[self.kind].with_rest_of(probe)
+    }
+}
+
 /// Has the programs run. Those that ended before something went wrong are among the results.
-pub(super) fn run(way: Isolation, wanted: &[ProbeRun], limit: Duration) -> Result<Vec<(String, ProbeResult)>, String> {
+pub(super) fn run(
+    way: Isolation,
+    wanted: &[ProbeRun],
+    limit: Duration,
+) -> Result<Vec<(ProbeRun, ProbeResult)>, String> {
     let mut command = Command::new("/proc/self/exe");
     command.args([INSIDE, way.word(), &limit.as_millis().to_string()]);
-    for ProbeRun { handler, set_user_id } in wanted {
-        command.arg([if *set_user_id { OF_ANOTHER } else { "" }, handler.name].concat());
-    }
+    command.args(wanted.iter().map(ProbeRun::word));
     // Not of the terminal's group: an interrupt ends the one who asks, and this one sees that and ends what it runs.
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).process_group(0).output();
     let output = output.map_err(|error| format!("starting /proc/self/exe: {}", errno_text(errno(&error))))?;
@@ -52,7 +79,7 @@ pub(super) fn run(way: Isolation, wanted: &[ProbeRun], limit: Duration) -> Resul
     match text.split_once('\n') {
         Some((READY, lines)) => {
             let results = lines.lines().filter_map(ProbeResult::of_line);
-            Ok(results.map(|(name, ran)| (name.into(), ran)).collect())
+            Ok(results.filter_map(|(word, ran)| Some((ProbeRun::of_word(word)?, ran))).collect())
         }
         Some((refused, _)) => Err(refused.into()),
         None => Err(format!("{}", output.status)),
@@ -86,13 +113,7 @@ struct WorkerJob {
 impl WorkerJob {
     fn of(words: &[String]) -> Option<Self> {
         let [way, limit, names @ ..] = words else { return None };
-        let wanted = names.iter().map(|word| {
-            let name = word.strip_prefix(OF_ANOTHER);
-            let set_user_id = name.is_some();
-            let name = name.unwrap_or(word);
-            let handler = TABLE.handlers.iter().find(|handler| handler.name == name)?;
-            Some(ProbeRun { handler, set_user_id })
-        });
+        let wanted = names.iter().map(|word| ProbeRun::of_word(word));
         let limit = Duration::from_millis(limit.parse().ok()?);
         Some(Self { way: Isolation::of_word(way)?, limit, wanted: wanted.collect::<Option<_>>()? })
     }
@@ -103,8 +124,8 @@ impl WorkerJob {
         let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
         let mut place = Sandbox::enter(self.way)?;
         let mut programs = Vec::new();
-        for ProbeRun { handler, set_user_id } in &self.wanted {
-            match place.install(handler.name, handler.probe, *set_user_id) {
+        for run in &self.wanted {
+            match place.install(&run.word(), &run.program(), run.set_user_id) {
                 Ok(program) => programs.push(program),
                 Err(error) => {
                     place.remove(&programs);
@@ -130,7 +151,7 @@ impl WorkerJob {
         };
         runner.all(programs, |index, ran| {
             // If nobody reads it, the runner sees that too.
-            let _ = out.write_all(ran.line(self.wanted[index].handler.name).as_bytes());
+            let _ = out.write_all(ran.line(&self.wanted[index].word()).as_bytes());
         });
     }
 }

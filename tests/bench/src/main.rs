@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use repository::Compression;
 use start::EngineName;
+use tests::statistics;
 use xtask::build::compile;
 use xtask::output;
 use xtask::system;
@@ -142,10 +143,9 @@ struct Run {
     memory: u64,
 }
 
+/// The median time, in seconds.
 fn median(runs: &[Run]) -> f64 {
-    let mut times: Vec<_> = runs.iter().map(|run| run.time.as_secs_f64()).collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    statistics::median(&runs.iter().map(|run| run.time.as_secs_f64()).collect::<Vec<_>>())
 }
 
 /// The peak memory that a command of ours tells, in bytes.

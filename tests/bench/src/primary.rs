@@ -41,24 +41,17 @@ const KINDS: [&str; 16] = [
 /// Ends of names: what is built from one source, whose packages share its version and most of their texts.
 const PARTS: [&str; 3] = ["", "-devel", "-libs"];
 
-/// Numbers that look random and are always the same (splitmix64).
-pub(super) struct Random(u64);
+/// Numbers that look random and are the same in each run.
+pub(super) struct Random(fastrand::Rng);
 
 impl Random {
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(fastrand::Rng::with_seed(seed))
     }
 
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Below `limit`.
+    /// Below `limit`; 0 of none.
     fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit.max(1)
+        self.0.u64(..limit.max(1))
     }
 
     /// Below `limit`, and small numbers far more often than large ones, like words of a text.
@@ -70,7 +63,7 @@ impl Random {
 
     /// A digest in hexadecimal digits.
     pub(super) fn digest(&mut self) -> String {
-        (0..4).fold(String::new(), |text, _| text + &format!("{:016x}", self.next()))
+        (0..4).fold(String::new(), |text, _| text + &format!("{:016x}", self.0.u64(..)))
     }
 }
 

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use tests::{binfmt_misc, namespace};
+use tests::{binfmt_misc, namespace, statistics::median};
 use xtask::build::compile;
 use xtask::system::host::Host;
 use xtask::system::{self, Tool};
@@ -50,7 +50,7 @@ pub(super) fn run(runs: usize, old: Option<&Path>) -> Result<()> {
     let old = old.map(|old| fs::canonicalize(old).with_context(|| old.display().to_string())).transpose()?;
     let scratch = tempfile::tempdir()?;
     let folder = Path::new(binfmt_misc::DEFAULT_MOUNT_POINT);
-    namespace::enter(namespace::Users::One(0)).context("entering a user namespace")?;
+    namespace::enter_unmounted(namespace::Users::One(0)).context("entering a user namespace")?;
     namespace::mount_binfmt_misc(folder).context("mounting binfmt_misc there")?;
 
     let bindir = scratch.path().join("bin");
@@ -256,12 +256,7 @@ fn times(
         }
     }
     binfmt_misc::clear(folder)?;
-    Ok(times.into_iter().map(median).collect())
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+    Ok(times.iter().map(|times| median(times)).collect())
 }
 
 /// The number of system calls, with those of child processes.

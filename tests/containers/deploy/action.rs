@@ -96,13 +96,14 @@ fn the_action_registers_resets_and_fails_with_the_cause() {
         "{names:?}"
     );
 
-    let outputs = run(&docker, &[image, ("reset", "true")]).expect("success");
+    let outputs = run(&docker, &[image, ("reset", "true"), ("platforms", " ,\n")]).expect("success");
     assert!(!host::entries().contains_key("qemu-theirs"), "what others had registered is still there");
     assert!(outputs["platforms"].contains("linux/s390x") && runs(&hello), "{outputs:?}");
 
     for (inputs, cause) in [
         (&[image, ("platforms", "linux/arm46")][..], "linux/arm46"),
-        (&[image, ("platforms", " ,\n")], "platforms"),
+        (&[image, ("platforms", "windows/amd64")], "platforms"),
+        (&[image, ("privileged", "yes")], "privileged"),
         (&[image, ("platforms", "--mount=/tmp")], "--mount=/tmp"),
         (&[image, ("reset", "yes")], "reset"),
         // A checkout's image, which was not loaded.

@@ -11,7 +11,7 @@ pub(crate) const TESTS: &[Test] =
 fn nalind(sandbox: &Sandbox) {
     let names = super::all(sandbox);
     sandbox.succeeds(&["register"]);
-    assert_eq!(registered(sandbox), ours(&names, "F"));
+    assert_eq!(registered(sandbox), ours(&names, "POF"));
     sandbox.succeeds(&["unregister"]);
     assert!(sandbox.names().is_empty());
 }

@@ -178,7 +178,7 @@ fn qus_shows(sandbox: &Sandbox) {
     assert!(status.contains("qemu-s390x"));
     says(sandbox, &["-l", "--", "-t"], 0, &status, "");
     says(sandbox, &["-l"], 0, &status, "");
-    let trial = sandbox.succeeds(&["register", "--dry-run"]);
+    let trial = sandbox.succeeds(&["register", "--dry-run", "--flags=F"]);
     says(sandbox, &["-s", "--", "-p", "-t"], 0, &trial, "");
     assert_eq!(sandbox.entries(), before);
     for words in [&["-h", "--"][..], &["-s", "-h"], &["--", "-h"]] {

@@ -315,7 +315,7 @@ fn what_fails(sandbox: &Sandbox) {
     let ran = Line { environment, ..Line::from(&["--install", "s390x,riscv64"][..]) }.run(sandbox);
     let log = format!(
         "installing: riscv64 OK\ninstalling: s390x failed\n\
-         registering qemu-s390x: {at}/qemu-s390x: no such file; --bindir names the folder of the emulators\n"
+         registering qemu-s390x: {at}/qemu-s390x: no such file; QEMU_BINARY_PATH names the folder of the emulators\n"
     );
     assert_eq!(ran, CommandResult { code: Some(1), out: riscv64.clone(), err: log });
     sandbox.write("qemu-riscv64", "-1");

@@ -54,7 +54,10 @@ fn keeps_handlers_in_place(sandbox: &Sandbox) {
     let unit = fs::read_to_string(host.root.join(UNIT)).expect("the unit");
     let command = |key, what| {
         let line = unit.lines().find_map(|line| line.strip_prefix(key)).expect("a command");
-        assert_eq!(line, format!("{EMULATORS}/registrar register --{what} --bindir={EMULATORS} --flags=PF m68k s390x"));
+        assert_eq!(
+            line,
+            format!("{EMULATORS}/registrar register --{what} --bindir={EMULATORS} --flags=POF m68k s390x")
+        );
         let mut words = Command::new("setpriv");
         words.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]);
         words.args(line.split(' ')).arg(SCOPE);
@@ -64,7 +67,7 @@ fn keeps_handlers_in_place(sandbox: &Sandbox) {
     assert!(said.contains("2 registered") && said.contains("\nverified: 2 ok"), "{said}");
     let wanted = sandbox.entries();
     assert_eq!(sandbox.names(), ["qemu-m68k", "qemu-s390x"]);
-    assert!(wanted["qemu-s390x"].contains(&format!("interpreter {EMULATORS}/qemu-s390x-static\nflags: PF\n")));
+    assert!(wanted["qemu-s390x"].contains(&format!("interpreter {EMULATORS}/qemu-s390x-static\nflags: POF\n")));
     let resident = Resident::of(&mut command("ExecStart=", "stay"));
     assert_eq!(sandbox.entries(), wanted);
     for name in sandbox.names() {

@@ -38,7 +38,8 @@ struct Selection {
     #[arg(long)]
     containers: bool,
 
-    /// Run the tests on other kernels instead: they boot Debian's in an emulated machine
+    /// Run the tests on other kernels instead: they boot Debian's in emulated machines, of arm64 and under SELinux and
+    /// AppArmor too
     #[arg(long)]
     vm: bool,
 
@@ -159,7 +160,15 @@ const CONTAINER_TOOLS: &[Tool] = &[
 ];
 
 /// What the tests on other kernels need.
-const VM_TOOLS: &[Tool] = &[Tool::QEMU_SYSTEM_X86, Tool::DPKG, Tool::DEBIAN_KEYS, Tool::EMULATORS, Tool::MUSL_GCC];
+const VM_TOOLS: &[Tool] = &[
+    Tool::QEMU_SYSTEM_X86,
+    Tool::QEMU_SYSTEM_ARM,
+    Tool::DPKG,
+    Tool::DEBIAN_KEYS,
+    Tool::DEBOOTSTRAP,
+    Tool::EMULATORS,
+    Tool::MUSL_GCC,
+];
 
 /// What the checks of the files that deploy need. Newer tools than the machine may have are fetched by the tests.
 const DEPLOY_TOOLS: &[Tool] = &[Tool::DPKG, Tool::DEBIAN_KEYS, Tool::PIP, Tool::SHELLCHECK, Tool::SYSTEMD];

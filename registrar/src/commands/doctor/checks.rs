@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::emulator::emulator;
 use super::{Check, CheckStatus, policy};
-use crate::binfmt_misc::{self, BinfmtMount, Entries, MountPolicy, UserNamespace};
-use crate::commands::{handlers, run_probes};
+use crate::binfmt_misc::{self, BinfmtMount, Entries, UserNamespace};
+use crate::commands::handlers;
+use crate::commands::verify::run_probes;
+use crate::emulators;
 use crate::native::{NativeSupport, NativeSupportCache};
 use crate::plan::{self, ActiveForeignEntry, Drift, Observed};
 use crate::request::CommonArgs;
@@ -18,7 +20,7 @@ use CheckStatus::{Broken, Holds, Unknown};
 
 /// Stops at a broken link that all later ones depend on.
 pub(super) fn checks(args: &CommonArgs, limit: Duration) -> Vec<Check> {
-    let found = binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup);
+    let found = binfmt_misc::look(args.mount.as_deref(), false);
     let mut checks = vec![kernel_link(found.is_ok())];
     let folder = match found {
         Ok(folder) => folder,
@@ -93,8 +95,7 @@ fn of_handlers(args: &CommonArgs, folder: &BinfmtMount, entries: &Entries, limit
     let mut checks = Vec::new();
     let mut to_verify = Vec::new();
     for handler in handlers {
-        let is_native = native_support.of(handler) == NativeSupport::Native;
-        let of_handler = of_rule(handler, args, folder, entries, is_native);
+        let of_handler = of_rule(handler, args, folder, entries, &native_support.of(handler));
         // Without an entry no program runs.
         if of_handler.iter().any(|check| check.what != "rule") {
             to_verify.push(handler);
@@ -126,7 +127,7 @@ fn of_rule(
     args: &CommonArgs,
     folder: &BinfmtMount,
     entries: &Entries,
-    is_native: bool,
+    support: &NativeSupport,
 ) -> Vec<Check> {
     let target = handler.target;
     let found = Observed::new(handler, entries);
@@ -135,15 +136,18 @@ fn of_rule(
     let mount = folder.path().display();
     let Some((own, entry)) = found.ours() else {
         let (state, detail) = match server {
-            Some(ActiveForeignEntry { name, entry, is_of_all: true }) => {
+            Some(ActiveForeignEntry { name, entry, is_of_all: true, .. }) => {
                 (Holds, format!("handled by {name} ({})", entry.interpreter))
             }
-            _ if is_native => (Holds, "none needed, the CPU runs it natively".into()),
+            _ if *support == NativeSupport::Native => (Holds, "none needed, the CPU runs it natively".into()),
             Some(ActiveForeignEntry { name, entry, .. }) => {
                 let by = format!("only some programs are handled, by {name} ({})", entry.interpreter);
                 (Broken, format!("{by}; registrar register {target}"))
             }
-            None => (Broken, format!("no handler; registrar register {target}")),
+            None => match support {
+                NativeSupport::Unknown(cause) => (Broken, format!("cannot tell whether it runs natively: {cause}")),
+                _ => (Broken, format!("no handler; registrar register {target}")),
+            },
         };
         let theirs = server.filter(|server| server.is_of_all).map(|server| emulator(handler, server.entry));
         return [check("rule", state, detail)].into_iter().chain(theirs).collect();
@@ -157,7 +161,7 @@ fn of_rule(
         false => check("enabled", Broken, format!("to enable it: echo 1 > {mount}/{own}")),
     };
     let first = match server {
-        Some(ActiveForeignEntry { name, entry, is_of_all }) => {
+        Some(ActiveForeignEntry { name, entry, is_of_all, .. }) => {
             let instead = if is_of_all { "used instead" } else { "used for some programs instead" };
             let fix = format!("to remove it: echo -1 > {mount}/{name}");
             check("first", Broken, format!("{name} ({}) is newer and {instead}; {fix}", entry.interpreter))
@@ -175,9 +179,13 @@ fn verified(
     limit: Duration,
     handlers: &[&'static Handler],
 ) -> Vec<Check> {
-    let verified = match run_probes(args, handlers, folder, entries, limit) {
+    let verified = match run_probes(args, handlers, Some((folder, entries)), limit) {
         Ok(verified) => verified,
-        Err(error) => return vec![Check::new("verify", Unknown, error.to_string())],
+        Err(error) => {
+            let path = handlers.first().map(|handler| handler.interpreter(&args.desired.emulators));
+            let hint = path.and_then(|path| policy::hint(&path, "")).map(|hint| Check::new("policy", Unknown, hint));
+            return [Check::new("verify", Unknown, error.to_string())].into_iter().chain(hint).collect();
+        }
     };
     let mut checks = Vec::new();
     for (handler, finding) in verified.findings() {
@@ -185,11 +193,14 @@ fn verified(
         let state = if finding.is_good() { Holds } else { Broken };
         checks.push(Check::of(handler, "verify", state, finding.result.to_owned() + &detail));
     }
-    if let Some((handler, _)) = verified.failures().next() {
-        let path = entries
-            .get(handler.name)
-            .map_or_else(|| handler.interpreter(&args.desired.emulators), |entry| entry.interpreter.clone());
-        checks.extend(policy::hints(&path).into_iter().map(|hint| Check::new("policy", Unknown, hint)));
+    for (handler, finding) in verified.failures().take(1) {
+        let path = verified.emulator(handler).unwrap_or_else(|| handler.interpreter(&args.desired.emulators));
+        let hint = policy::hint(&path, finding.said.as_deref().unwrap_or_default());
+        checks.extend(hint.map(|hint| Check::new("policy", Unknown, hint)));
+    }
+    for (handler, _) in verified.findings() {
+        let label = verified.emulator(handler).and_then(|path| emulators::label_warning(&path));
+        checks.extend(label.map(|label| Check::of(handler, "policy", Unknown, label)));
     }
     checks
 }

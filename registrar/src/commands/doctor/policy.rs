@@ -1,22 +1,26 @@
 //! Security modules that are active and may keep an emulator from running.
 
+use crate::security::SecurityModule;
 use crate::sys::text;
 
-/// A hint for each active module, for an emulator at `path`.
-pub(super) fn hints(path: &str) -> Vec<String> {
-    let mut hints = Vec::new();
-    if text("/sys/fs/selinux/enforce").trim_end() == "1" {
-        hints.push(format!(
-            "SELinux is enforcing; see ausearch -m avc -ts recent; label the emulator, then register it again: \
-             chcon -t bin_t {path}"
-        ));
+/// The advice for an emulator at `path` that fails, and may have said why.
+pub(super) fn hint(path: &str, said: &str) -> Option<String> {
+    let module = SecurityModule::current()?;
+    if text("/sys/fs/selinux/enforce").trim_end() == "0" && module == SecurityModule::SeLinux {
+        return None;
     }
-    let profile = text("/proc/self/attr/current");
-    let profile = profile.trim_matches(['\0', '\n']);
-    // With SELinux this file holds its label.
-    let is_confined = !profile.is_empty() && profile != "unconfined";
-    if text("/sys/module/apparmor/parameters/enabled").trim_end() == "Y" && is_confined {
-        hints.push(format!("AppArmor confines this process ({profile}); dmesg shows what it has denied"));
-    }
-    hints
+    let fix = match module {
+        SecurityModule::AppArmor(profile) => {
+            return Some(format!(
+                "AppArmor confines this process ({profile}); dmesg shows what it has denied; in a container: --security-opt \
+                 apparmor=unconfined"
+            ));
+        }
+        // QEMU's message where it may not have memory that is written and then executed.
+        SecurityModule::SeLinux if said.contains("jit buffer") => {
+            "it may not have executable memory: setsebool -P allow_execmem 1".into()
+        }
+        SecurityModule::SeLinux => format!("label the emulator, then register it again: chcon -t bin_t {path}"),
+    };
+    Some(format!("SELinux is on; see ausearch -m avc -ts recent; {fix}"))
 }

@@ -167,6 +167,7 @@ fn skipped(target: &str, skip: &SkipReason) -> String {
             format!("runs natively, but has an entry of ours; to remove it: registrar unregister {target}")
         }
         SkipReason::Unknown(cause) => format!("cannot tell whether it runs natively: {cause}"),
+        SkipReason::LeftTo(name) => format!("served by {name}"),
         SkipReason::Served => "handled by another tool".into(),
     }
 }
@@ -179,10 +180,13 @@ pub(super) fn has_entry(outcome: &PlanOutcome) -> bool {
 
 /// About another tool's entry for this target, if there is one.
 fn beside(plan: &HandlerPlan) -> String {
-    let Some(ForeignEntry { name, owner, covers_some }) = &plan.beside else { return String::new() };
+    let Some(ForeignEntry { name, owner, covers_some, fault }) = &plan.beside else { return String::new() };
     let is_served = has_entry(&plan.outcome);
     match plan.outcome {
         PlanOutcome::Skipped(SkipReason::Served) => format!(" served by {name}, {owner}"),
+        _ if is_served && fault.is_some() => {
+            format!(", before {name} ({owner}), which does not work: {}", fault.as_deref().unwrap_or_default())
+        }
         _ if is_served && plan.main != EntryName::Primary => {
             format!(", as {}: the name {name} belongs to {owner}", plan.main.name(plan.handler))
         }

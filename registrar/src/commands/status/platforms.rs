@@ -4,10 +4,9 @@
 //! Platforms have containerd's spelling and BuildKit's order. Test programs show whether they run.
 
 mod cpu_variants;
-mod private_mount;
 
 use crate::arch::HOST;
-use crate::binfmt_misc::{self, Entries, Error, MountPolicy};
+use crate::binfmt_misc::{self, Entries};
 use crate::output::Output;
 use crate::output::json::string;
 use crate::request::{CommonArgs, PROBE_TIMEOUT};
@@ -31,7 +30,7 @@ const PLATFORMS: &[(&str, &[&str])] = &[
 
 pub(crate) fn platforms(args: &CommonArgs) -> Output {
     let mut output = Output::success(String::new());
-    let entries = match entries(args) {
+    let entries = match binfmt_misc::look(args.mount.as_deref(), true).and_then(|folder| folder.entries()) {
         Ok(entries) => entries,
         // As in tonistiigi's image, only a named folder is required.
         Err(error) if args.mount.is_some() => return Output::failure(&error.to_string()),
@@ -69,11 +68,4 @@ fn member(key: &str, names: &[&str]) -> String {
         names => ["[\n    ", &names, "\n  ]"].concat(),
     };
     ["  \"", key, "\": ", &list].concat()
-}
-
-fn entries(args: &CommonArgs) -> Result<Entries, Error> {
-    match binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup) {
-        Err(Error::NotMounted { at }) => private_mount::entries(&at),
-        found => found?.entries(),
-    }
 }

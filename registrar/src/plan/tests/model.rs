@@ -103,7 +103,14 @@ fn register_leaves_no_gap_and_ends_clean() {
     let mut refused = 0;
     for before in folders() {
         let plan = |has_emulator| {
-            register(handler(), &desired(), &entries_of(&before), NativeSupport::Needed, || has_emulator)
+            register(
+                handler(),
+                &desired(),
+                &entries_of(&before),
+                NativeSupport::Needed,
+                &LeftToOthers::default(),
+                || has_emulator,
+            )
         };
         let (refreshing, step) = (plan(true), plan(false));
         for step in [Some(&refreshing).filter(|refreshing| **refreshing != step), Some(&step)].into_iter().flatten() {
@@ -124,7 +131,14 @@ fn check(before: &Folder, step: &HandlerPlan) {
         let after = carried_out(before, step, count);
         assert_eq!(theirs(&after), theirs(before));
         // Killed at this moment, and run once more.
-        let again = register(handler(), &desired(), &entries_of(&after), NativeSupport::Needed, || false);
+        let again = register(
+            handler(),
+            &desired(),
+            &entries_of(&after),
+            NativeSupport::Needed,
+            &LeftToOthers::default(),
+            || false,
+        );
         let end = carried_out(&after, &again, again.changes.len());
         assert!(is_registered(&end, step.main), "{before:?} {:?} {count}: {end:?}", step.changes);
         if count == step.changes.len() {
@@ -137,7 +151,14 @@ fn check(before: &Folder, step: &HandlerPlan) {
 #[test]
 fn what_cannot_be_added_leaves_what_was_there() {
     for before in folders() {
-        let step = register(handler(), &desired(), &entries_of(&before), NativeSupport::Needed, || false);
+        let step = register(
+            handler(),
+            &desired(),
+            &entries_of(&before),
+            NativeSupport::Needed,
+            &LeftToOthers::default(),
+            || false,
+        );
         let ours: Vec<_> = before.iter().filter(|(name, entry)| is_ours(handler(), name, entry)).collect();
         let is_only_ours = matches!(ours[..], [(name, _)] if *name == step.main.name(handler()));
         if is_only_ours && !step.changes.is_empty() {

@@ -37,7 +37,7 @@ fn judged(entries: &Entries, facts: &Result<Option<String>, Unfit>, ran: &ProbeR
         // One link, as Debian has them.
         real: &|path| (path == Path::new("/opt/link")).then(|| "/opt/s390x".into()),
     };
-    judge(&MatchingEntries::of(handler(), entries), ran, &context)
+    judge(&MatchingEntries::of(handler(), entries)[0], ran, &context)
 }
 
 fn expect(found: &Diagnosis, result: &str, detail: &str) {
@@ -173,4 +173,39 @@ fn who_was_at_fault() {
         let ran = ProbeResult { alone, ..ran(end, "/qemu-s3") };
         assert_eq!(judged(&entries, &Ok(None), &ran, Isolation::Namespace).result, result, "{end:?} {alone:?}");
     }
+}
+
+#[test]
+fn flags_count_of_the_entry_that_ran_the_program() {
+    let run = ProbeResult { set_user_id: SetUserId::Ignored, ..ran(ProbeExit::Exited(29), "/qemu-s3") };
+    let theirs = || Entry { interpreter: "/opt/s390x".into(), ..entry("POCF") };
+    let below = entries(&[("qemu-s390x", entry("F")), ("theirs", theirs())]);
+    expect(&judged(&below, &Ok(None), &run, Isolation::Namespace), "ok", "");
+    let unchecked = ProbeResult { set_user_id: SetUserId::NotChecked("why".into()), ..run.clone() };
+    expect(&judged(&below, &Ok(None), &unchecked, Isolation::Namespace), "ok", "");
+    let of_its_own = entries(&[("qemu-s390x", entry("OCF"))]);
+    expect(&judged(&of_its_own, &Ok(None), &run, Isolation::Namespace), "set-user-id-ignored", "flag C is set");
+}
+
+#[test]
+fn kinds_of_programs_that_other_entries_take() {
+    let rule = Entry::parse(&format!("offset {}\nmagic 0003\n", 16)).rule;
+    let some = || ("theirs", Entry { rule: rule.clone(), ..entry("F") });
+    let kinds = |named: &[(&str, Entry)]| {
+        let entries = entries(named);
+        MatchingEntries::of(handler(), &entries).iter().map(|found| found.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&[("qemu-s390x", entry("F"))]), [0]);
+    assert_eq!(kinds(&[some(), ("qemu-s390x", entry("F"))]), [0, 2], "whichever is asked first");
+    assert_eq!(kinds(&[some()]), [0, 1, 2]);
+    assert_eq!(kinds(&[]), [0, 1, 2, 3], "of entries that do not show nothing is known");
+    let ok = || Diagnosis::of("ok", None);
+    let shadowed = || Diagnosis::of("shadowed", Some("by theirs".into()));
+    expect(&merged([(0, ok())]), "ok", "");
+    expect(&merged([(0, ok()), (2, ok())]), "ok", "");
+    expect(&merged([(0, ok()), (2, shadowed())]), "shadowed", "position-independent programs: by theirs");
+    expect(&merged([(0, shadowed()), (2, shadowed())]), "shadowed", "by theirs");
+    let served = |by: &str| Diagnosis::of("served", Some(format!("by {by}")));
+    let detail = "programs of type ET_EXEC: by a; position-independent programs: by b";
+    expect(&merged([(0, served("a")), (2, served("b"))]), "served", detail);
 }

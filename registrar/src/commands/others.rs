@@ -1,0 +1,63 @@
+//! Which handlers are left to entries of other tools. With `--keep`, all that such entries serve. Else, where no target
+//! is named: those of a translator that is no QEMU (Rosetta, FEX, box64), which is several times faster; in tonistiigi's
+//! command line, as its image does, all that run.
+
+use crate::binfmt_misc::{self, Entries, MountPolicy};
+use crate::plan::{ActiveForeignEntry, LeftToOthers, Observed};
+use crate::request::{CommonArgs, CompatMode, PROBE_TIMEOUT};
+use crate::sys;
+use crate::table::Handler;
+use crate::verify;
+
+const ORDER_UNKNOWN_SINCE: (u32, u32) = (7, 3);
+
+/// Runs test programs through entries that may be left, unless it `is_dry_run`: those that do not run are not left.
+pub(super) fn left_to_others(
+    args: &CommonArgs,
+    handlers: &[&'static Handler],
+    entries: &Entries,
+    is_dry_run: bool,
+) -> LeftToOthers {
+    let served =
+        |handler: &Handler| Observed::new(handler, entries).server().is_some_and(|server| stays(args, &server));
+    let served: Vec<_> = handlers.iter().copied().filter(|handler| served(handler)).collect();
+    let is_tried = !args.desired.keep_foreign && !is_dry_run && !served.is_empty();
+    let faults = if is_tried { verify::faults(&served, PROBE_TIMEOUT) } else { Vec::new() };
+    let is_good = |name: &&str| faults.iter().all(|(bad, _)| bad != name);
+    LeftToOthers { kept: served.iter().map(|handler| handler.name).filter(is_good).collect(), faults }
+}
+
+/// From Linux 7.3 on an entry that was enabled late is asked before newer ones, which its place in the folder does not show:
+/// where several entries take a handler's programs, the one that runs its test program is put first.
+pub(super) fn in_order_of_asking(handlers: &[&'static Handler], mut entries: Entries) -> Entries {
+    if sys::linux_version().is_some_and(|version| version >= ORDER_UNKNOWN_SINCE) {
+        for server in verify::servers(handlers, &entries, PROBE_TIMEOUT) {
+            entries.put_first(&server);
+        }
+    }
+    entries
+}
+
+/// Whether an entry is left to serve, if it works.
+fn stays(args: &CommonArgs, server: &ActiveForeignEntry<'_>) -> bool {
+    if args.desired.keep_foreign {
+        return server.is_of_all;
+    }
+    let is_translator = !server.is_of_qemu && server.is_of_usual;
+    args.targets.is_empty() && (is_translator || args.mode == Some(CompatMode::Tonistiigi) && server.is_of_all)
+}
+
+/// Splits handlers into those to be registered at boot, and lines about targets that entries of now are left to.
+pub(super) fn without_left(args: &CommonArgs, mut handlers: Vec<&'static Handler>) -> (Vec<&'static Handler>, String) {
+    // Without a folder nothing is known to serve them.
+    let folder = binfmt_misc::find(args.mount.as_deref(), MountPolicy::Lookup);
+    let entries = folder.and_then(|folder| folder.entries()).unwrap_or_default();
+    let left = left_to_others(args, &handlers, &entries, false);
+    let line = |handler: &&Handler| {
+        let server = Observed::new(handler, &entries).server().filter(|_| left.keeps(handler))?;
+        Some(format!("{} skipped: served by {}\n", handler.target, server.name))
+    };
+    let lines = handlers.iter().filter_map(line).collect();
+    handlers.retain(|handler| !left.keeps(handler));
+    (handlers, lines)
+}

@@ -1,0 +1,72 @@
+//! `verify`: runs test programs, once or often, at once or as soon as they run. What [`crate::verify`] finds is the output.
+//!
+//! Named targets are verified where no `binfmt_misc` can be read, too: in a container without any privilege.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::error::Error;
+use super::handlers;
+use crate::binfmt_misc::{self, BinfmtMount, Entries};
+use crate::output::Output;
+use crate::request::{CommonArgs, Verbosity, VerifyArgs};
+use crate::table::Handler;
+use crate::verify::{self, Verified, VerifyRequest};
+
+/// Between two looks at what is not well yet.
+const DELAY: Duration = Duration::from_secs(1);
+
+pub(super) fn verify(request: &VerifyArgs) -> Result<Output, Error> {
+    let VerifyArgs { args, json, limit, wait, runs } = request;
+    let start = Instant::now();
+    let mut first = once(args, *limit);
+    while let Some(left) = wait.checked_sub(start.elapsed()).filter(|_| may_be_well_later(&first)) {
+        thread::sleep(left.min(DELAY));
+        first = once(args, *limit);
+    }
+    let mut verified = first?;
+    for _ in 1..*runs {
+        verified.add(once(args, *limit)?);
+    }
+    let output = verified.output(*json);
+    Ok(if args.detail == Verbosity::Quiet { output.without_stdout() } else { output })
+}
+
+/// Another place to run programs does not come by waiting.
+fn may_be_well_later(found: &Result<Verified, Error>) -> bool {
+    match found {
+        Ok(verified) => verified.failures().next().is_some(),
+        Err(error) => !matches!(error, Error::Verify(verify::Error::NoPlace(_))),
+    }
+}
+
+fn once(args: &CommonArgs, limit: Duration) -> Result<Verified, Error> {
+    let found = binfmt_misc::look(args.mount.as_deref(), false);
+    let found = found.and_then(|folder| Ok((folder.entries()?, folder)));
+    let (entries, folder) = match found {
+        // Programs say for themselves whether they run.
+        Err(_) if args.mount.is_none() && !args.targets.is_empty() => {
+            return Ok(run_probes(args, &handlers(args), None, limit)?);
+        }
+        found => found?,
+    };
+    let mut handlers = handlers(args);
+    if args.targets.is_empty() {
+        handlers = verify::registered(&handlers, &entries);
+    }
+    if handlers.is_empty() {
+        return Err(Error::text("no handler of ours is registered; first: registrar register"));
+    }
+    Ok(run_probes(args, &handlers, Some((&folder, &entries)), limit)?)
+}
+
+/// Verifies handlers with the emulators and flags of `args`.
+pub(super) fn run_probes(
+    args: &CommonArgs,
+    handlers: &[&'static Handler],
+    folder: Option<(&BinfmtMount, &Entries)>,
+    limit: Duration,
+) -> Result<Verified, verify::Error> {
+    let (emulators, is_fixed) = (&args.desired.emulators, args.desired.flags.fixes_binary());
+    verify::verify(&VerifyRequest { handlers, folder, emulators, is_fixed, limit })
+}
