@@ -43,7 +43,13 @@ pub(crate) fn errno_text(errno: Errno) -> String {
     match errno {
         Errno::EMFILE => "too many open files; raise ulimit -n".into(),
         Errno::ENFILE => "too many open files on this machine; raise sysctl fs.file-max".into(),
-        errno => errno.desc().to_lowercase(),
+        // musl has words of its own for these.
+        Errno::EBUSY => "device or resource busy".into(),
+        Errno::ELOOP => "too many levels of symbolic links".into(),
+        errno => {
+            let text = io::Error::from(errno).to_string();
+            text.split(" (os error").next().unwrap_or_default().to_ascii_lowercase()
+        }
     }
 }
 

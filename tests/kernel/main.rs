@@ -133,7 +133,10 @@ fn run_apart(test: &Test) -> Result<(), Failed> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let registrar = BUILT.get_or_init(registrar::build).as_ref()?;
     let scratch = tempfile::tempdir()?;
-    let output = Command::new(env::current_exe()?)
+    // Signals that a shell's `&` or nohup(1) has this process ignore are for tests to send.
+    let output = Command::new("env")
+        .arg("--default-signal")
+        .arg(env::current_exe()?)
         .args([INSIDE, test.name])
         .env(REGISTRAR, registrar)
         .env(SCRATCH, scratch.path())

@@ -78,7 +78,14 @@ impl Resident {
     /// Sends a signal; gives the exit status and what was said on standard error.
     pub(crate) fn end(mut self, signal: Signal) -> (Option<i32>, String) {
         kill(self.id(), signal).expect("it lives");
-        let status = self.0.wait().expect("it ends");
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.0.try_wait().expect("a child") {
+                break status;
+            }
+            assert!(start.elapsed() < TIMEOUT, "{signal}: it goes on after {TIMEOUT:?}");
+            thread::sleep(Duration::from_millis(5));
+        };
         let mut err = String::new();
         self.0.stderr.take().expect("a pipe").read_to_string(&mut err).expect("text");
         (status.code(), err)

@@ -2,14 +2,14 @@
 //! user can change. Absolute links lead where the root has them, and `..` never leaves it.
 
 use std::cell::RefCell;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 use std::rc::{Rc, Weak};
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::mkdir;
 use rustix::fs::{CWD, OFlags};
 
 use super::{Error, MODE, StagingDir, ownership};
@@ -130,7 +130,7 @@ impl Root {
                 Err(Errno::ENOENT) if makes => {
                     // For all users, whatever the caller's umask says.
                     let before = umask(Mode::from_bits_truncate(0o022));
-                    let made = DirBuilder::new().mode(MODE).create(&reached).map_err(|error| errno(&error));
+                    let made = mkdir(&reached, Mode::from_bits_truncate(MODE));
                     umask(before);
                     match made {
                         // EEXIST: another run was faster, or it is a link that leads nowhere.

@@ -55,7 +55,7 @@ fn platform(name: &str) -> Option<&'static str> {
 /// Of `aarch64-unknown-linux-gnu` and `aarch64-linux-musl`: by the first part, but for ABIs of another ELF class.
 fn triple(name: &str) -> Option<&'static str> {
     let (first, rest) = name.split_once('-')?;
-    let (_, abi) = rest.rsplit_once("linux").filter(|(vendor, _)| vendor.is_empty() || vendor.ends_with('-'))?;
+    let (_, abi) = rest.split_once("linux").filter(|(vendor, _)| vendor.is_empty() || vendor.ends_with('-'))?;
     match abi.strip_prefix('-') {
         Some(abi) if abi.ends_with("abin32") => TABLE.target(&[first, "-linux-gnuabin32"].concat()),
         Some(abi) if abi.ends_with("x32") || abi.ends_with("ilp32") => None,

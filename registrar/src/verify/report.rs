@@ -128,9 +128,9 @@ impl Verified {
                 None => results.push((finding.result, 1)),
             }
         }
-        // Good ones first.
-        results.sort_by_key(|(result, _)| !Diagnosis::of(result, None).is_good());
-        let counts: Vec<_> = results.iter().map(|(result, count)| format!("{count} {result}")).collect();
+        let (good, bad): (Vec<_>, Vec<_>) =
+            results.into_iter().partition(|(result, _)| Diagnosis::of(result, None).is_good());
+        let counts: Vec<_> = good.iter().chain(&bad).map(|(result, count)| format!("{count} {result}")).collect();
         let proven = match self.way {
             None => "",
             Some(Isolation::Namespace | Isolation::Folder) => "; in an empty root",

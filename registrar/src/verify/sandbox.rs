@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -14,8 +14,9 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::get_no_new_privs;
+use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, statvfs};
-use nix::unistd::{UnlinkatFlags, chroot, getegid, geteuid, unlinkat};
+use nix::unistd::{UnlinkatFlags, chroot, getegid, geteuid, mkdir, unlinkat};
 
 use crate::native;
 use crate::sys::{self, IdRange, errno, errno_text};
@@ -193,12 +194,12 @@ fn folder() -> Result<((File, String), bool), String> {
     for parent in WRITABLE.map(Path::new) {
         let Ok(flags) = statvfs(parent).map(|found| found.flags()) else { continue };
         let outer = parent.join(&name);
-        if flags.contains(FsFlags::ST_NOEXEC) || fs::DirBuilder::new().mode(0o700).create(&outer).is_err() {
+        if flags.contains(FsFlags::ST_NOEXEC) || mkdir(&outer, Mode::S_IRWXU).is_err() {
             continue;
         }
         let path = outer.join(INNER);
         let new_root = |errno| format!("a new root: {}", errno_text(errno));
-        let entered = fs::DirBuilder::new().mode(0o755).create(&path).map_err(|error| new_root(errno(&error)));
+        let entered = mkdir(&path, Mode::from_bits_truncate(0o755)).map_err(new_root);
         let entered = entered.and_then(|()| try_own(&path).map_err(not_executed)).and_then(|()| {
             let opened = File::open(parent).map_err(|error| new_root(errno(&error)))?;
             root(&path).map_err(new_root)?;

@@ -80,7 +80,7 @@ fn what_the_kernel_says() {
         (fine(), ProbeExit::Refused(Errno::ENOEXEC), "", "unused", "qemu-s390x is in another user namespace's folder"),
         (fine(), ProbeExit::Refused(Errno::EACCES), "", "failed", "permission denied: /usr/bin/qemu-s390x-static"),
         (fine(), ProbeExit::Refused(Errno::ELOOP), "", "failed", "an entry takes /usr/bin/qemu-s390x-static itself"),
-        (fine(), ProbeExit::Refused(Errno::ENOMEM), "", "failed", "starting the program: out of memory"),
+        (fine(), ProbeExit::Refused(Errno::ENOSPC), "", "failed", "starting the program: no space left on device"),
         (fine(), ProbeExit::TimedOut, "/qemu-s3", "timeout", "no end after its first words"),
     ];
     let entries = entries(&[("qemu-s390x", entry("F"))]);
