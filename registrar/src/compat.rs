@@ -23,6 +23,7 @@ mod tests;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::cli::{self, Error, SCOPE, emulator_folder, list, scope_environment};
@@ -54,6 +55,10 @@ const ENTRY_POINTS: [(&str, Option<CompatMode>); 3] =
 /// Replaces an argument that is not UTF-8: it is neither an option nor a name.
 const NOT_UTF8: &str = "\u{fffd}";
 
+fn text(word: &OsStr) -> &str {
+    word.to_str().unwrap_or(NOT_UTF8)
+}
+
 impl fmt::Display for CompatMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -80,7 +85,7 @@ struct CompatOptions {
     targets: Vec<&'static str>,
     flags: Flags,
     /// The emulators' folder, and the option or variable that names it.
-    folder: Option<(&'static str, String)>,
+    folder: Option<(&'static str, OsString)>,
     naming: Option<BinaryName>,
 }
 
@@ -90,7 +95,7 @@ impl CompatOptions {
         let mut args = CommonArgs { targets, mode: Some(mode), ..CommonArgs::default() };
         let mut emulators = EMULATOR_DIR.into();
         if let Some((source, folder)) = folder {
-            emulators = emulator_folder(source, OsStr::new(&folder), &flags)?;
+            emulators = emulator_folder(source, &folder, &flags)?;
             args.emulators_from = Some(source);
         }
         if naming.as_ref().is_some_and(|naming| !naming.is_valid()) {
@@ -118,7 +123,7 @@ pub(crate) fn parse(mut arguments: Vec<OsString>, environment: Environment<'_>) 
         }
         return cli::parse(arguments);
     };
-    let words: Vec<_> = arguments[from..].iter().map(|word| word.to_str().unwrap_or(NOT_UTF8)).collect();
+    let words: Vec<_> = arguments[from..].iter().map(OsString::as_os_str).collect();
     match mode {
         CompatMode::Tonistiigi => tonistiigi::parse(&words, environment),
         CompatMode::Multiarch | CompatMode::Qus => qemu_binfmt_conf::parse(mode, &words, environment),
@@ -141,15 +146,16 @@ fn interpretation(arguments: &[OsString]) -> (Option<CompatMode>, usize) {
     }
     let mut at = 1;
     while let Some(word) = arguments.get(at) {
-        at += match word.to_str() {
-            Some("--mount") => 2,
-            Some(word) if word.starts_with("--mount=") => 1,
+        at += match word.as_bytes() {
+            b"--mount" => 2,
+            word if word.starts_with(b"--mount=") => 1,
             _ => break,
         };
     }
-    let word = |at: usize| arguments.get(at).map(|word| word.to_str().unwrap_or(NOT_UTF8));
-    let Some(first) = word(at) else { return (Some(CompatMode::Tonistiigi), 1) };
-    let (option, value) = first.split_once('=').map_or((first, word(at + 1)), |(option, value)| (option, Some(value)));
+    let [first, next] = [at, at + 1].map(|at| arguments.get(at).map(|word| word.to_string_lossy()));
+    let Some(first) = first.as_deref() else { return (Some(CompatMode::Tonistiigi), 1) };
+    let attached = first.split_once('=').map(|(option, value)| (option, Some(value)));
+    let (option, value) = attached.unwrap_or((first, next.as_deref()));
     let mode = match (option, value) {
         // Our own `--preserve-argv0` has no value.
         ("--preserve-argv0", Some("yes" | "no")) => Some(CompatMode::Multiarch),
@@ -167,6 +173,6 @@ fn platforms<'a>(lists: &[&'a str]) -> (Vec<&'a str>, Vec<String>) {
 }
 
 /// An environment variable that is not empty.
-fn value(environment: Environment<'_>, name: &str) -> Option<String> {
-    environment(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
+fn value(environment: Environment<'_>, name: &str) -> Option<OsString> {
+    environment(name).filter(|value| !value.is_empty())
 }

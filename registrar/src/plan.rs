@@ -185,7 +185,7 @@ pub(crate) fn register(
         NativeSupport::Unknown(cause) => return step(PlanOutcome::Skipped(SkipReason::Unknown(cause))),
     }
     if let Some(server) = server.filter(|_| left.keeps(handler)) {
-        let left_to = || SkipReason::LeftTo(server.name.into());
+        let left_to = || SkipReason::LeftTo(server.name.display().to_string());
         let reason = if desired.keep_foreign { SkipReason::Served } else { left_to() };
         return HandlerPlan { beside: Some((&server).into()), ..step(PlanOutcome::Skipped(reason)) };
     }
@@ -261,7 +261,12 @@ fn taken(name: String, entry: &Entry) -> PlanOutcome {
 
 impl From<&ActiveForeignEntry<'_>> for ForeignEntry {
     fn from(server: &ActiveForeignEntry<'_>) -> Self {
-        Self { name: server.name.into(), owner: server.entry.owner(), covers_some: !server.is_of_all, fault: None }
+        Self {
+            name: server.name.display().to_string(),
+            owner: server.entry.owner(),
+            covers_some: !server.is_of_all,
+            fault: None,
+        }
     }
 }
 

@@ -164,9 +164,9 @@ pub(crate) enum StatusKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EntryGlob {
     /// As typed: a name or a glob.
-    pub(crate) word: String,
+    pub(crate) word: OsString,
     /// Ends of names, after a hyphen.
-    pub(crate) ends: Vec<String>,
+    pub(crate) ends: Vec<OsString>,
 }
 
 /// Prefix and suffix around QEMU's `qemu-aarch64`.

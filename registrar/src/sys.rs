@@ -53,9 +53,9 @@ pub(crate) fn errno_text(errno: Errno) -> String {
     }
 }
 
-/// The text of a file of `/proc` or `/sys`, empty if it cannot be read.
+/// The text of a file of `/proc` or `/sys`, empty if it cannot be read. Paths and programs' names in it may be any bytes.
 pub(crate) fn text(path: impl AsRef<Path>) -> String {
-    fs::read_to_string(path).unwrap_or_default()
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }
 
 /// A mask of `/proc/self/status`.

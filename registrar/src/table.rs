@@ -9,6 +9,7 @@ pub(crate) mod names;
 mod rule;
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use crate::flags::Flags;
 
@@ -102,8 +103,8 @@ impl Handler {
     }
 
     /// Whether a path is that of the emulator in `folder`.
-    pub(crate) fn is_interpreter(&self, path: &str, folder: &str) -> bool {
-        path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) == Some(self.emulator)
+    pub(crate) fn is_interpreter(&self, path: &Path, folder: &str) -> bool {
+        path.as_os_str() == &*self.interpreter(folder)
     }
 
     /// Name of an entry: the handler's, or one that ends in one of [`NAME_SUFFIXES`].

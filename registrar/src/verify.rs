@@ -16,6 +16,7 @@ mod runner;
 mod sandbox;
 mod worker;
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -124,8 +125,8 @@ pub(crate) fn verify(question: &VerifyRequest<'_>) -> Result<Verified, Error> {
         };
         let finding = diagnosis::merged(chains.iter().map(finding));
         let server = chains.iter().find_map(|chain| chain.server(result(chain)?, &context));
-        let ours = || chains.first()?.ours.as_ref().map(|(name, entry)| (name.as_str(), *entry));
-        let entry = server.or_else(ours).map(|(name, entry)| (name.into(), entry.clone()));
+        let ours = || chains.first()?.ours.as_ref().map(|(name, entry)| (OsStr::new(name), *entry));
+        let entry = server.or_else(ours).map(|(name, entry)| (name.display().to_string(), entry.clone()));
         Row { handler, failed: u32::from(!finding.is_good()), finding, entry }
     };
     let rows = of_handlers.iter().map(row).collect();
@@ -154,7 +155,7 @@ pub(crate) fn running(handlers: &[&'static Handler], limit: Duration) -> Result<
 }
 
 /// Of handlers that several entries take, one of them ours: the entry that ran the test program, where that shows.
-pub(crate) fn servers(handlers: &[&'static Handler], entries: &Entries, limit: Duration) -> Vec<String> {
+pub(crate) fn servers(handlers: &[&'static Handler], entries: &Entries, limit: Duration) -> Vec<OsString> {
     let chains = handlers.iter().flat_map(|handler| MatchingEntries::of(handler, entries));
     let contested: Vec<_> = chains.filter(|chain| chain.ours.is_some() && chain.takers.len() > 1).collect();
     let probe = |chain: &MatchingEntries<'_>| ProbeRun { handler: chain.handler, kind: chain.kind, set_user_id: false };

@@ -1,6 +1,7 @@
 //! `registrar` against the real kernel. Each test runs in a process of its own, in a user and mount namespace of its
 //! own, so that it needs no root, disturbs nobody and runs beside the others. One that cannot run fails.
 
+mod bytes;
 mod compat_cli;
 mod concurrent;
 mod copies;
@@ -69,6 +70,7 @@ const fn test(name: &'static str, run: fn(&Sandbox)) -> Test {
 
 fn tests() -> impl Iterator<Item = &'static Test> {
     let kinds = [
+        bytes::TESTS,
         concurrent::TESTS,
         copies::TESTS,
         doctor::TESTS,

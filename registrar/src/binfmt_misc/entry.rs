@@ -1,17 +1,25 @@
 //! What the file of an entry says, and whether its rule matches a program.
 
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
 use nix::errno::Errno;
 
 use crate::elf::header::{ElfHeader, HEADER_VARIANTS};
 use crate::sys::errno_text;
 use crate::table::{Handler, Rule};
 
+/// Begins the line after the interpreter's path.
+const FLAGS: &[u8] = b"\nflags: ";
+
 /// One registered rule. What this program does not understand of a newer kernel's text is left out, not refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) enabled: bool,
     /// Empty if the kernel shows none.
-    pub(crate) interpreter: String,
+    pub(crate) interpreter: PathBuf,
     /// In the kernel's order, `POCF`.
     pub(crate) flags: String,
     /// What it compares programs with, unless it goes by their names.
@@ -21,13 +29,21 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn parse(text: &str) -> Self {
-        let mut entry = Self { enabled: text.starts_with("enabled\n"), ..Self::default() };
+    /// The interpreter's path may hold anything, lines like those that follow it too: it ends at the last `flags:`.
+    pub(crate) fn parse(text: &[u8]) -> Self {
+        let at = text.windows(FLAGS.len()).rposition(|window| window == FLAGS).unwrap_or(text.len());
+        let (head, rest) = text.split_at(at);
+        let mut head = head.splitn(2, |byte| *byte == b'\n');
+        let mut entry = Self { enabled: head.next() == Some(b"enabled"), ..Self::default() };
+        if let Some(path) = head.next().and_then(|line| line.strip_prefix(b"interpreter ")) {
+            entry.interpreter = OsStr::from_bytes(path).into();
+        }
         let (mut offset, mut magic, mut mask) = (None, None, None);
-        for line in text.lines() {
+        for line in String::from_utf8_lossy(rest).lines() {
             match line.split_once(' ') {
-                Some(("interpreter", path)) => entry.interpreter = path.into(),
                 Some(("flags:", flags)) => entry.flags = flags.into(),
+                // Of an entry that goes by names: the rest may be anything.
+                Some(("extension", _)) => break,
                 Some(("offset", number)) => offset = number.parse().ok(),
                 Some(("magic", hex)) => magic = bytes(hex),
                 // A mask that makes no sense leaves no rule.
@@ -50,24 +66,26 @@ impl Entry {
     pub(crate) fn owner(&self) -> String {
         match self.unreadable {
             Some(errno) => format!("an entry that cannot be read ({})", errno_text(errno)),
-            None if self.interpreter.is_empty() => "an entry without an interpreter".into(),
-            None => self.interpreter.clone(),
+            None if self.interpreter == Path::new("") => "an entry without an interpreter".into(),
+            None => self.path().into(),
         }
     }
 
-    /// File name of the interpreter.
-    pub(crate) fn emulator(&self) -> &str {
-        self.interpreter.rsplit('/').next().unwrap_or_default()
+    /// The interpreter's path, to be shown.
+    pub(crate) fn path(&self) -> Cow<'_, str> {
+        self.interpreter.to_string_lossy()
     }
 
-    /// Whether it runs programs by `handler`'s emulator, in whatever folder that is.
+    /// Whether it runs programs by `handler`'s emulator, in whatever folder that is: in none of ours are control characters.
     pub(crate) fn is_of(&self, handler: &Handler) -> bool {
-        self.emulator() == handler.emulator
+        let is_plain = !self.interpreter.as_os_str().as_bytes().iter().any(u8::is_ascii_control);
+        is_plain && self.interpreter.file_name() == Some(OsStr::new(handler.emulator))
     }
 
     /// Whether it runs programs by a QEMU, as far as its name or its interpreter's path tells.
-    pub(crate) fn is_of_qemu(&self, name: &str) -> bool {
-        [name, &self.interpreter].iter().any(|text| text.to_ascii_lowercase().contains("qemu"))
+    pub(crate) fn is_of_qemu(&self, name: &OsStr) -> bool {
+        let is_qemu = |part: &[u8]| part.eq_ignore_ascii_case(b"qemu");
+        [name, self.interpreter.as_os_str()].iter().any(|text| text.as_bytes().windows(4).any(is_qemu))
     }
 
     /// Whether the kernel would hand a program that starts with `header` to this entry.
@@ -90,30 +108,30 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
 }
 
 /// An entry under its name.
-pub(crate) type Named<'e> = (&'e str, &'e Entry);
+pub(crate) type Named<'e> = (&'e OsStr, &'e Entry);
 
 /// All entries of a folder, the newest first: of several that match, that one runs the program.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
-    newest_first: Vec<(String, Entry)>,
+    newest_first: Vec<(OsString, Entry)>,
 }
 
 impl Entries {
-    pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
+    pub(crate) fn get(&self, name: &OsStr) -> Option<&Entry> {
         self.newest_first.iter().find(|(known, _)| known == name).map(|(_, entry)| entry)
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.newest_first.iter().map(|(name, _)| name.as_str())
+    pub(crate) fn names(&self) -> impl Iterator<Item = &OsStr> {
+        self.newest_first.iter().map(|(name, _)| name.as_os_str())
     }
 
     /// The newest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Named<'_>> {
-        self.newest_first.iter().map(|(name, entry)| (name.as_str(), entry))
+        self.newest_first.iter().map(|(name, entry)| (name.as_os_str(), entry))
     }
 
     /// Moves an entry to the front, where the kernel has turned out to ask it first.
-    pub(crate) fn put_first(&mut self, name: &str) {
+    pub(crate) fn put_first(&mut self, name: &OsStr) {
         if let Some(at) = self.newest_first.iter().position(|(known, _)| known == name) {
             self.newest_first[..=at].rotate_right(1);
         }
@@ -137,9 +155,9 @@ impl Entries {
     }
 }
 
-impl FromIterator<(String, Entry)> for Entries {
-    fn from_iter<I: IntoIterator<Item = (String, Entry)>>(entries: I) -> Self {
-        Self { newest_first: entries.into_iter().collect() }
+impl<N: Into<OsString>> FromIterator<(N, Entry)> for Entries {
+    fn from_iter<I: IntoIterator<Item = (N, Entry)>>(entries: I) -> Self {
+        Self { newest_first: entries.into_iter().map(|(name, entry)| (name.into(), entry)).collect() }
     }
 }
 
@@ -151,9 +169,9 @@ mod tests {
     #[test]
     fn reads_what_the_kernel_writes() {
         let text = "enabled\ninterpreter /usr/bin/qemu-arm-static\nflags: POCF\noffset 0\nmagic 7f45\nmask ff0f\n";
-        let entry = Entry::parse(text);
+        let entry = Entry::parse(text.as_bytes());
         assert!(entry.enabled);
-        assert_eq!((entry.interpreter.as_str(), entry.emulator()), ("/usr/bin/qemu-arm-static", "qemu-arm-static"));
+        assert_eq!(entry.interpreter, Path::new("/usr/bin/qemu-arm-static"));
         assert_eq!(
             (entry.flags.as_str(), entry.rule),
             ("POCF", Some(Rule { offset: 0, magic: vec![0x7f, 0x45], mask: vec![0xff, 0x0f] }))
@@ -162,10 +180,11 @@ mod tests {
 
     #[test]
     fn reads_extensions_and_newer_text() {
-        let python = Entry::parse("disabled\ninterpreter /usr/bin/python\nflags: \nextension .py\n");
+        let python =
+            Entry::parse(b"disabled\ninterpreter /usr/bin/python\nflags: \nextension .py\noffset 0\nmagic 7f\n");
         assert_eq!((python.enabled, python.flags.as_str()), (false, ""));
         assert!(!python.is_active_for(b"\x7fELF"));
-        assert_eq!(Entry::parse("enabled\nbpf handler\n"), Entry { enabled: true, ..Entry::default() });
+        assert_eq!(Entry::parse(b"enabled\nbpf handler\n"), Entry { enabled: true, ..Entry::default() });
     }
 
     #[test]
@@ -186,31 +205,33 @@ mod tests {
             ("extension .so\n", false),
         ];
         for (pattern, expected) in cases {
-            let entry = Entry::parse(&["enabled\n", pattern].concat());
+            let entry = Entry::parse(["enabled\nflags: \n", pattern].concat().as_bytes());
             assert_eq!(entry.is_active_for(b"\x7fELF"), expected, "{pattern}");
         }
     }
 
     #[test]
     fn the_entry_that_serves_is_put_first() {
-        let named = ["a", "b", "c"].map(|name| (name.to_owned(), Entry::default()));
+        let named = ["a", "b", "c"].map(|name| (name, Entry::default()));
         let mut entries: Entries = named.into_iter().collect();
         for (name, expected) in [("b", "bac"), ("c", "cba"), ("c", "cba"), ("d", "cba")] {
-            entries.put_first(name);
-            assert_eq!(entries.names().collect::<String>(), expected, "{name}");
+            entries.put_first(OsStr::new(name));
+            assert_eq!(entries.names().collect::<OsString>(), expected, "{name}");
         }
     }
 
     #[test]
     fn of_each_kind_of_program_the_newest_entry_counts() {
         let handler = TABLE.handlers_of("s390x").next().expect("all targets");
-        let entry = |from: usize, kind: &str| Entry::parse(&format!("enabled\noffset {from}\nmagic {kind}\n"));
+        let entry = |from: usize, kind: &str| {
+            Entry::parse(format!("enabled\nflags: \noffset {from}\nmagic {kind}\n").as_bytes())
+        };
         let disabled = Entry { enabled: false, ..entry(0, "7f") };
         let named = [("off", disabled), ("dyn", entry(16, "0003")), ("gnu", entry(7, "03")), ("all", entry(0, "7f"))];
-        let entries: Entries = named.into_iter().map(|(name, entry)| (name.to_owned(), entry)).collect();
+        let entries: Entries = named.into_iter().collect();
         let servers = entries.servers_of(&ElfHeader::of(handler.probe).kinds());
         let names = servers.map(|server| server.map(|(name, _)| name));
-        assert_eq!(names, [Some("all"), Some("gnu"), Some("dyn"), Some("dyn")]);
+        assert_eq!(names, ["all", "gnu", "dyn", "dyn"].map(|name| Some(OsStr::new(name))));
         let none = Entries::default();
         assert_eq!(none.servers_of(&ElfHeader::of(handler.probe).kinds()), [None; HEADER_VARIANTS]);
     }

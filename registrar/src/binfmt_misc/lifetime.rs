@@ -251,7 +251,7 @@ struct Stat {
 
 impl Stat {
     fn of(process: u32) -> Option<Self> {
-        Self::parse(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+        Self::parse(&sys::text(format!("/proc/{process}/stat")))
     }
 
     /// Number, name in parentheses (of any characters), state, parent, process group, session.

@@ -1,7 +1,7 @@
 //! The folder: lists and reads entries, adds and removes them, and is unmounted again.
 
 use std::borrow::Cow;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::mem::MaybeUninit;
@@ -119,7 +119,7 @@ impl BinfmtMount {
     /// Whether the kernel uses any entry at all: its `status` switches all of them.
     pub(crate) fn is_switched_on(&self) -> Result<bool, Error> {
         let path = self.path.join("status");
-        let is_on = |file: File| Ok(read(&file, &mut [0; LONGEST_ENTRY])? != "disabled\n");
+        let is_on = |file: File| Ok(*read(&file, &mut [0; LONGEST_ENTRY])? != *b"disabled\n");
         sys::open(CWD, &path, OFlags::RDONLY).and_then(is_on).map_err(|errno| Error::Read { path, errno })
     }
 
@@ -139,7 +139,8 @@ impl BinfmtMount {
             if [c".", c"..", c"register", c"status"].contains(&name) {
                 continue;
             }
-            path.set_file_name(OsStr::from_bytes(name.to_bytes()));
+            let name = OsStr::from_bytes(name.to_bytes());
+            path.set_file_name(name);
             let entry = match sys::open(CWD, &path, OFlags::RDONLY).and_then(|file| read(&file, &mut text)) {
                 Ok(text) => Entry::parse(&text),
                 // Removed since it was listed.
@@ -147,7 +148,7 @@ impl BinfmtMount {
                 // It may be anybody's, and only hinders who needs its name.
                 Err(errno) => Entry::unreadable(errno),
             };
-            entries.push((name.to_string_lossy().into_owned(), entry));
+            entries.push((OsString::from(name), entry));
         }
         Ok(entries.into_iter().collect())
     }
@@ -160,17 +161,17 @@ impl BinfmtMount {
 
     /// Removes an entry of ours. One that is gone already is as good as removed.
     pub(crate) fn remove(&self, name: &str, handler: &Handler) -> Result<(), Error> {
-        self.remove_if(name, &|entry| entry.is_of(handler))
+        self.remove_if(OsStr::new(name), &|entry| entry.is_of(handler))
     }
 
     /// Removes an entry of any tool, if it is still as `listed`.
-    pub(crate) fn remove_listed(&self, name: &str, listed: &Entry) -> Result<(), Error> {
+    pub(crate) fn remove_listed(&self, name: &OsStr, listed: &Entry) -> Result<(), Error> {
         self.remove_if(name, &|entry| entry == listed)
     }
 
     /// Removes an entry if it is still the one that is meant: a tool that takes no lock may have replaced it. Read and
     /// written through one open file, it is one entry: a write to a removed entry does nothing to its successor.
-    fn remove_if(&self, name: &str, is_meant: &dyn Fn(&Entry) -> bool) -> Result<(), Error> {
+    fn remove_if(&self, name: &OsStr, is_meant: &dyn Fn(&Entry) -> bool) -> Result<(), Error> {
         let path = self.path.join(name);
         let failed = |errno| Error::Remove { path: path.clone(), errno };
         let file = match sys::open(CWD, &path, OFlags::RDWR) {
@@ -217,13 +218,13 @@ impl RegisterFile {
 }
 
 /// Reads the text of an open file into `buffer`.
-fn read<'b>(file: &File, buffer: &'b mut [u8; LONGEST_ENTRY]) -> Result<Cow<'b, str>, Errno> {
+fn read<'b>(file: &File, buffer: &'b mut [u8; LONGEST_ENTRY]) -> Result<Cow<'b, [u8]>, Errno> {
     let length = rustix::io::read(file, &mut buffer[..]).map_err(sys::of_rustix)?;
     if length < LONGEST_ENTRY {
-        return Ok(String::from_utf8_lossy(&buffer[..length]));
+        return Ok(buffer[..length].into());
     }
     let mut text = buffer.to_vec();
     let mut rest = file;
     rest.read_to_end(&mut text).map_err(|error| errno(&error))?;
-    Ok(String::from_utf8_lossy(&text).into_owned().into())
+    Ok(text.into())
 }

@@ -209,9 +209,9 @@ impl ParsedArgs {
         if let Some(folder) = bindir {
             emulators = emulator_folder("--bindir", folder, &flags)?;
         } else if KERNEL_COMMANDS.contains(&command) && other.is_none() {
-            let (folder, named) = binary_environment(|name| env::var(name).ok());
+            let (folder, named) = binary_environment(|name| env::var_os(name));
             if let Some((source, folder)) = folder {
-                emulators = emulator_folder(source, OsStr::new(&folder), &flags)?;
+                emulators = emulator_folder(source, &folder, &flags)?;
                 emulators_from = Some(source);
             }
             if named.as_ref().is_some_and(|naming| !naming.is_valid()) {

@@ -1,7 +1,8 @@
 //! Values of options, and names of architectures.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use super::Error;
 use crate::arch::HOST;
@@ -93,13 +94,14 @@ pub(crate) fn known_targets(names: &mut dyn Iterator<Item = &str>) -> (Vec<&'sta
 /// one has registered. With a folder of the user's, names are as in tonistiigi's image, `qemu-aarch64`; this image's
 /// emulators keep their own.
 pub(crate) fn binary_environment(
-    value: impl Fn(&str) -> Option<String>,
-) -> (Option<(&'static str, String)>, Option<BinaryName>) {
-    let value = |name| value(name).filter(|value: &String| !value.is_empty());
-    let folder = value(BINARY_PATH).filter(|folder| folder.trim_end_matches('/') != EMULATOR_DIR);
+    value: impl Fn(&str) -> Option<OsString>,
+) -> (Option<(&'static str, OsString)>, Option<BinaryName>) {
+    let value = |name| value(name).filter(|value: &OsString| !value.is_empty());
+    let folder = value(BINARY_PATH).filter(|folder| Path::new(folder) != Path::new(EMULATOR_DIR));
     let prefix = value(BINARY_PREFIX);
     let is_named = folder.is_some() || prefix.is_some();
-    let naming = is_named.then(|| BinaryName { prefix: prefix.unwrap_or_default(), suffix: None });
+    let prefix = prefix.unwrap_or_default().to_string_lossy().into_owned();
+    let naming = is_named.then_some(BinaryName { prefix, suffix: None });
     (folder.map(|folder| (BINARY_PATH, folder)), naming)
 }
 

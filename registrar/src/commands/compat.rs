@@ -2,6 +2,8 @@
 
 mod remove;
 
+use std::ffi::OsStr;
+
 use remove::remove;
 
 use super::error::Error;
@@ -10,8 +12,8 @@ use crate::binfmt_misc::Entry;
 use crate::commands::status::platforms;
 use crate::native;
 use crate::output::Output;
+use crate::plan::is_ours;
 use crate::request::{CommonArgs, CompatCommand, CompatMode, StatusKind};
-use crate::table::{Handler, NAME_SUFFIXES};
 
 /// Advice of ours, and what has the same effect on other images' command lines.
 const COMMON_WORDS: [(&str, &str); 4] = [
@@ -36,12 +38,7 @@ pub(super) fn run(command: &CompatCommand) -> Output {
     if !command.remove.is_empty() {
         // `register` exchanges our entries without a gap; do not remove them before.
         let exchanged = if command.registers { native::foreign_handlers(handlers(args)) } else { Vec::new() };
-        let is_exchanged = |name: &str, entry: &Entry| {
-            let is_name = |handler: &Handler| {
-                name.strip_prefix(handler.name).is_some_and(|end| end.is_empty() || NAME_SUFFIXES.contains(&end))
-            };
-            exchanged.iter().any(|handler| entry.is_of(handler) && is_name(handler))
-        };
+        let is_exchanged = |name: &OsStr, entry: &Entry| exchanged.iter().any(|handler| is_ours(handler, name, entry));
         parts.push(remove(args, &command.remove, &is_exchanged));
     }
     if !command.passed_over.is_empty() {

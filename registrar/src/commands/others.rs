@@ -55,7 +55,7 @@ pub(super) fn without_left(args: &CommonArgs, mut handlers: Vec<&'static Handler
     let left = left_to_others(args, &handlers, &entries, false);
     let line = |handler: &&Handler| {
         let server = Observed::new(handler, &entries).server().filter(|_| left.keeps(handler))?;
-        Some(format!("{} skipped: served by {}\n", handler.target, server.name))
+        Some(format!("{} skipped: served by {}\n", handler.target, server.name.display()))
     };
     let lines = handlers.iter().filter_map(line).collect();
     handlers.retain(|handler| !left.keeps(handler));

@@ -140,7 +140,9 @@ impl Registration<'_> {
         let mut output = report.output(results, &remarks);
         if self.args.detail == Verbosity::Verbose && !self.is_dry_run {
             let paths = handlers.iter().map(|handler| self.emulator_path(handler));
-            paths.filter_map(|path| emulators::label_warning(&path)).for_each(|warning| output.detail(&warning));
+            paths
+                .filter_map(|path| emulators::label_warning(Path::new(&path)))
+                .for_each(|warning| output.detail(&warning));
         }
         Ok(output)
     }

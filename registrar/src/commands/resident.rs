@@ -2,6 +2,7 @@
 //!
 //! `binfmt_misc` sends no notifications, so it is polled, without the lock.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -70,7 +71,7 @@ fn watch(
 }
 
 /// An entry of another tool: its name, and its inode, which tells it from a later one of that name.
-type Newcomer = (String, Option<u64>);
+type Newcomer = (OsString, Option<u64>);
 
 /// What is looked after, and what was seen of it.
 struct Watched<'a> {
@@ -129,7 +130,7 @@ impl<'a> Watched<'a> {
             return Ok(Some(output));
         }
         Ok(stuck.map(|(handler, name)| {
-            let (ours, at) = (handler.name, mount.path().display());
+            let (ours, name, at) = (handler.name, name.display(), mount.path().display());
             Output::failure(&format!("{ours} is shadowed by {name} again; to remove that: echo -1 > {at}/{name}"))
         }))
     }

@@ -5,6 +5,7 @@
 mod colour;
 pub(crate) mod platforms;
 
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -122,19 +123,19 @@ impl<'a> Status<'a> {
                 self.are_named,
             ),
         };
-        let by = |is_of_all, name: &str| {
+        let by = |is_of_all, name: &OsStr| {
             let some = if is_of_all { "" } else { "some programs " };
             let fault = left.fault(handler).map(|fault| format!(", which does not work: {fault}"));
-            format!("{some}by {name}{}", fault.unwrap_or_default())
+            format!("{some}by {}{}", name.display(), fault.unwrap_or_default())
         };
         let detail = detail.or_else(|| match (server, &ours) {
             (Some(server), _) => Some(by(server.is_of_all, server.name)),
             (None, Some((name, _))) if name != handler.name => Some(format!("as {name}")),
             _ => None,
         });
-        let active = ours.or_else(|| server.map(|server| (server.name.into(), server.entry)));
+        let active = ours.or_else(|| server.map(|server| (server.name.display().to_string(), server.entry)));
         let entry = active.map(|(name, entry)| (name, entry.clone()));
-        let server = server.map(|server| server.name.to_owned());
+        let server = server.map(|server| server.name.display().to_string());
         self.rows.push(Row { handler, state, entry, server, detail, fit });
     }
 
@@ -169,12 +170,13 @@ impl<'a> Status<'a> {
         text.push_str(if self.is_enabled { "\n" } else { ", disabled: the kernel uses no entry\n" });
         let cells = |row: &Row| {
             let Handler { name, target, platform, .. } = row.handler;
-            let of_entry = |field: fn(&Entry) -> &str| row.entry.as_ref().map_or("", |(_, entry)| field(entry));
-            let mut last = escaped(of_entry(|entry| &entry.interpreter)).into_owned();
+            let entry = row.entry.as_ref().map(|(_, entry)| entry);
+            let mut last = escaped(&entry.map(Entry::path).unwrap_or_default()).into_owned();
             if let Some(detail) = &row.detail {
                 let _ = write!(last, " ({})", escaped(detail));
             }
-            [name, target, platform, row.state.word(), of_entry(|entry| &entry.flags), &last].map(str::to_owned)
+            let flags = entry.map_or("", |entry| &entry.flags);
+            [name, target, platform, row.state.word(), flags, &last].map(str::to_owned)
         };
         let heading = ["ENTRY", "TARGET", "PLATFORM", "STATE", "FLAGS", "INTERPRETER"].map(String::from);
         let table: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();
@@ -197,15 +199,15 @@ impl<'a> Status<'a> {
 impl Row {
     fn json(&self) -> String {
         let Handler { name, target, platform, .. } = self.handler;
-        let of_entry = |field: fn(&Entry) -> &str| optional(self.entry.as_ref().map(|(_, entry)| field(entry)));
+        let entry = self.entry.as_ref().map(|(_, entry)| entry);
         let fields = [
             ("name", string(name)),
             ("target", string(target)),
             ("platform", string(platform)),
             ("state", string(self.state.word())),
             ("entry", optional(self.entry.as_ref().map(|(name, _)| name.as_str()))),
-            ("interpreter", of_entry(|entry| &entry.interpreter)),
-            ("flags", of_entry(|entry| &entry.flags)),
+            ("interpreter", optional(entry.map(Entry::path).as_deref())),
+            ("flags", optional(entry.map(|entry| entry.flags.as_str()))),
             ("server", optional(self.server.as_deref())),
             ("detail", optional(self.detail.as_deref())),
         ];

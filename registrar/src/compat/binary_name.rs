@@ -9,11 +9,13 @@ impl BinaryName {
     /// End of the emulators' names in this image.
     pub(super) const USUAL_SUFFIX: &'static str = "-static";
 
-    pub(crate) const REFUSED: &'static str = "names of emulators cannot have slashes, colons or control characters";
+    pub(crate) const REFUSED: &'static str =
+        "names of emulators must be UTF-8 without slashes, colons and control characters";
 
-    /// Whether a file name and a rule may contain them.
+    /// Whether a file name and a rule may contain them. The last one stands for what was not UTF-8.
     pub(crate) fn is_valid(&self) -> bool {
-        let is_valid = |part: &str| !part.contains(|letter: char| matches!(letter, '/' | ':') || letter.is_control());
+        let is_wrong = |letter: char| matches!(letter, '/' | ':' | char::REPLACEMENT_CHARACTER) || letter.is_control();
+        let is_valid = |part: &str| !part.contains(is_wrong);
         is_valid(&self.prefix) && self.suffix.as_deref().is_none_or(is_valid)
     }
 

@@ -1,48 +1,52 @@
 //! Which entries an argument of tonistiigi's `--uninstall` names: a name, a glob with `*`, `?` and `[…]`, the end of a name
 //! or an architecture.
 
+use std::ffi::{OsStr, OsString};
+use std::iter;
+use std::os::unix::ffi::OsStrExt;
+
 use crate::request::EntryGlob;
 use crate::table::{NAME_SUFFIXES, TABLE, names};
 
 impl EntryGlob {
-    pub(super) fn of_word(word: &str) -> Self {
-        let ends = match names::target(word) {
+    pub(super) fn of_word(word: &OsStr) -> Self {
+        let ends = match word.to_str().and_then(names::target) {
             // `qemu-arm` is that entry, not every name that ends in `-arm`.
-            _ if word.starts_with("qemu-") => Vec::new(),
-            Some(target) => ends(target),
+            _ if word.as_bytes().starts_with(b"qemu-") => Vec::new(),
+            Some(target) => ends(target).map(OsString::from).collect(),
             None => vec![word.to_owned()],
         };
-        Self { ends, ..Self::of_name(word) }
+        Self { ends, word: word.to_owned() }
     }
 
     pub(super) fn of_name(word: &str) -> Self {
-        Self { word: word.to_owned(), ends: Vec::new() }
+        Self { word: word.into(), ends: Vec::new() }
     }
 
-    pub(super) fn of_target(target: &str) -> impl Iterator<Item = Self> {
-        ends(target).into_iter().map(|end| Self::of_name(&["qemu-", &end].concat()))
+    pub(super) fn of_target(target: &'static str) -> impl Iterator<Item = Self> {
+        ends(target).map(|end| Self::of_name(&["qemu-", end].concat()))
     }
 
     /// Whether it may match several entries. Then entries that must not be removed are skipped without an error.
     pub(crate) fn is_glob(&self) -> bool {
-        self.word.contains(['*', '?', '['])
+        self.word.as_bytes().iter().any(|byte| b"*?[".contains(byte))
     }
 
     /// Matches the entry's name; our secondary entries also by the name of the primary.
-    pub(crate) fn matches(&self, name: &str) -> bool {
-        let first = name.split_once(NAME_SUFFIXES[0]).map_or(name, |(first, _)| first);
-        let is_end =
-            |end: &String| first == end || first.strip_suffix(end.as_str()).is_some_and(|rest| rest.ends_with('-'));
-        [name, first].iter().any(|name| is_match(self.word.as_bytes(), name.as_bytes())) || self.ends.iter().any(is_end)
+    pub(crate) fn matches(&self, name: &OsStr) -> bool {
+        let (name, suffix) = (name.as_bytes(), NAME_SUFFIXES[0].as_bytes());
+        let first = name.windows(suffix.len()).position(|part| part == suffix).map_or(name, |at| &name[..at]);
+        let is_end = |end: &OsString| {
+            first.strip_suffix(end.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.ends_with(b"-"))
+        };
+        [name, first].iter().any(|name| is_match(self.word.as_bytes(), name)) || self.ends.iter().any(is_end)
     }
 }
 
 /// Ends of a target's entry names: QEMU's name of the target, and those of its handlers.
-fn ends(target: &str) -> Vec<String> {
+fn ends(target: &'static str) -> impl Iterator<Item = &'static str> {
     let names = TABLE.handlers_of(target).map(|handler| handler.name.strip_prefix("qemu-").unwrap_or(handler.name));
-    let mut ends: Vec<_> = std::iter::once(target).chain(names).map(str::to_owned).collect();
-    ends.dedup();
-    ends
+    iter::once(target).chain(names.filter(move |name| *name != target))
 }
 
 /// Go's `filepath.Match`. A pattern with an unclosed `[` matches nothing.
@@ -96,12 +100,12 @@ mod tests {
             ("*", &["anything", ""], &[]),
         ];
         for (word, matching, others) in cases {
-            let pattern = EntryGlob::of_word(word);
+            let pattern = EntryGlob::of_word(OsStr::new(word));
             for name in matching {
-                assert!(pattern.matches(name), "{word} matches {name}");
+                assert!(pattern.matches(OsStr::new(name)), "{word} matches {name}");
             }
             for name in others {
-                assert!(!pattern.matches(name), "{word} does not match {name}");
+                assert!(!pattern.matches(OsStr::new(name)), "{word} does not match {name}");
             }
         }
     }
@@ -109,8 +113,8 @@ mod tests {
     #[test]
     fn a_target_is_its_entries_alone() {
         let patterns: Vec<_> = EntryGlob::of_target("i386").collect();
-        let names: Vec<_> = patterns.iter().map(|pattern| pattern.word.as_str()).collect();
+        let names: Vec<_> = patterns.iter().map(|pattern| &pattern.word).collect();
         assert_eq!(names, ["qemu-i386", "qemu-i486"]);
-        assert!(!patterns.iter().any(|pattern| pattern.matches("x-i386")));
+        assert!(!patterns.iter().any(|pattern| pattern.matches(OsStr::new("x-i386"))));
     }
 }

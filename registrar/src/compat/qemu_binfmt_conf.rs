@@ -1,7 +1,9 @@
 //! The options of QEMU's `qemu-binfmt-conf.sh`, which multiarch/qemu-user-static passes on, and dbhi/qus after `--`.
 
+use std::ffi::OsStr;
+
 use super::options::{Options, ParsedOptions, Takes, unknown};
-use super::{CompatOptions, Environment, platforms, value};
+use super::{CompatOptions, Environment, platforms, text, value};
 use crate::cli::{Error, targets};
 use crate::flags::Flags;
 use crate::request::{BinaryName, Command, CompatCommand, CompatMode, EntryGlob, StatusKind};
@@ -35,13 +37,13 @@ const FOLDER: &str = "QEMU_BIN_DIR";
 
 const ALL: &str = "qemu-*";
 
-pub(super) fn parse(mode: CompatMode, words: &[&str], environment: Environment<'_>) -> Result<Command, Error> {
+pub(super) fn parse(mode: CompatMode, words: &[&OsStr], environment: Environment<'_>) -> Result<Command, Error> {
     // One or two dashes, as for all options; `=` or the next word.
-    let is_file_option = |word: &&&str| {
+    let is_file_option = |word: &&str| {
         let option = word.trim_start_matches('-').split('=').next().unwrap_or_default();
         word.starts_with('-') && FILE_OPTIONS.contains(&option)
     };
-    if let Some(option) = words.iter().find(is_file_option) {
+    if let Some(option) = words.iter().map(|word| text(word)).find(is_file_option) {
         let cause = format!("{option}: files are written by export and persist, see registrar --help");
         return Err(mode.error(cause));
     }
@@ -77,7 +79,7 @@ pub(super) fn parse(mode: CompatMode, words: &[&str], environment: Environment<'
     let lists = own.is_yes("list");
     let only_lists = lists && (is_dry_run || split.is_none());
     let from_environment = || value(environment, FOLDER).map(|folder| (FOLDER, folder));
-    let suffix = words.value("qemu-suffix").filter(|suffix| *suffix != BinaryName::USUAL_SUFFIX);
+    let suffix = words.value("qemu-suffix").map(text).filter(|suffix| *suffix != BinaryName::USUAL_SUFFIX);
     let targets_given = !targets.is_empty();
     let options = CompatOptions {
         targets,

@@ -1,6 +1,6 @@
 //! Whose a line is, and the command that it is parsed into.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use super::*;
 use crate::flags::Flags;
@@ -132,7 +132,10 @@ fn tonistiigi() {
         ("binfmt --install pdp11,all", with_warning(of(&[], true), "unknown architecture: 'pdp11'")),
         (
             "binfmt --uninstall qemu-*,linux/arm64",
-            CompatCommand { remove: ["qemu-*", "linux/arm64"].map(EntryGlob::of_word).into(), ..of(&[], false) },
+            CompatCommand {
+                remove: ["qemu-*", "linux/arm64"].map(|word| EntryGlob::of_word(OsStr::new(word))).into(),
+                ..of(&[], false)
+            },
         ),
     ];
     for (line, expected) in cases {
@@ -226,7 +229,7 @@ fn options_of_qemus_script() {
 fn refused_lines_say_how_they_were_read() {
     let tonistiigi = "; parsed as tonistiigi/binfmt's command line, see --install all --help";
     let multiarch = "; parsed as multiarch/qemu-user-static's command line, see --reset --help";
-    let errno_text = "names of emulators cannot have slashes, colons or control characters";
+    let errno_text = "names of emulators must be UTF-8 without slashes, colons and control characters";
     let qus = "; parsed as dbhi/qus's command line, see -- --help";
     let cases = [
         ("binfmt --instal all", &[][..], "unknown word '--instal'", tonistiigi),

@@ -1,10 +1,12 @@
 //! tonistiigi/binfmt's options, as docker/setup-qemu-action passes them. Each run ends with the status as JSON.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::options::{Options, ParsedOptions, Takes, unknown};
-use super::{CompatOptions, Environment, platforms, value};
-use crate::cli::{Error, binary_environment, known_targets, list};
+use super::{CompatOptions, Environment, platforms, text, value};
+use crate::cli::{Error, binary_environment, known_targets};
 use crate::flags::Flags;
 use crate::request::{Command, CompatCommand, CompatMode, EntryGlob, StatusKind};
 
@@ -20,7 +22,7 @@ const PRESERVE_ARGV0: &str = "QEMU_PRESERVE_ARGV0";
 
 const ALL: &str = "all";
 
-pub(super) fn parse(words: &[&str], environment: Environment<'_>) -> Result<Command, Error> {
+pub(super) fn parse(words: &[&OsStr], environment: Environment<'_>) -> Result<Command, Error> {
     let mode = CompatMode::Tonistiigi;
     let words = ParsedOptions::read(OPTIONS, words).map_err(|cause| mode.error(cause))?;
     if let Some(word) = words.others.first() {
@@ -30,7 +32,7 @@ pub(super) fn parse(words: &[&str], environment: Environment<'_>) -> Result<Comm
     } else if words.is_yes("help") {
         return Ok(Command::Help(Some(mode)));
     }
-    let (mut names, passed_over) = platforms(words.value("install").as_slice());
+    let (mut names, passed_over) = platforms(words.value("install").map(text).as_slice());
     let is_all = names.contains(&ALL);
     names.retain(|name| *name != ALL);
     let (targets, problem) = known_targets(&mut names.into_iter());
@@ -48,11 +50,17 @@ pub(super) fn parse(words: &[&str], environment: Environment<'_>) -> Result<Comm
         return Err(Error::new("--mount '': no folder"));
     }
     Ok(Command::Compat(CompatCommand {
-        remove: words.value("uninstall").into_iter().flat_map(list).map(EntryGlob::of_word).collect(),
+        remove: words.value("uninstall").into_iter().flat_map(names_of).map(EntryGlob::of_word).collect(),
         request,
         registers,
         show: StatusKind::Platforms,
         passed_over,
         warning: problem,
     }))
+}
+
+/// Splits at commas and blanks. Names of entries are bytes.
+fn names_of(list: &OsStr) -> impl Iterator<Item = &OsStr> {
+    let names = list.as_bytes().split(|byte| *byte == b',' || byte.is_ascii_whitespace());
+    names.filter(|name| !name.is_empty()).map(OsStr::from_bytes)
 }

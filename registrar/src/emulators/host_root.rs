@@ -37,7 +37,7 @@ impl Root {
 
     /// Locks a folder, if it exists.
     pub(crate) fn find(&self, path: &str) -> Result<Option<Rc<StagingDir>>, Error> {
-        match self.walk(path, false) {
+        match self.walk(Path::new(path), false) {
             Ok(folder) => self.lock(&folder, path).map(Some),
             Err(Error::Folder { errno: Errno::ENOENT, .. }) => Ok(None),
             Err(error) => Err(error),
@@ -46,7 +46,7 @@ impl Root {
 
     /// Locks a folder; makes it and its parents if needed.
     pub(crate) fn make(&self, path: &str) -> Result<Rc<StagingDir>, Error> {
-        let make = || self.walk(path, true).and_then(|folder| self.lock(&folder, path));
+        let make = || self.walk(Path::new(path), true).and_then(|folder| self.lock(&folder, path));
         // ENOENT: another run has removed the empty folder meanwhile.
         let is_gone = |made: &Result<_, Error>| matches!(made, Err(Error::Folder { errno: Errno::ENOENT, .. }));
         (1..TRIES).map(|_| make()).find(|made| !is_gone(made)).unwrap_or_else(make)
@@ -54,7 +54,7 @@ impl Root {
 
     pub(crate) fn remove_if_empty(&self, path: &str) {
         let Some((parent, name)) = path.rsplit_once('/') else { return };
-        if let Ok(parent) = self.walk(parent, false) {
+        if let Ok(parent) = self.walk(Path::new(parent), false) {
             // Fails if it is not empty.
             let _ = fs::remove_dir(reached(&parent).join(name));
         }
@@ -67,7 +67,7 @@ impl Root {
     pub(crate) fn file(&self, path: &str) -> Result<Option<File>, Error> {
         let mut path = PathBuf::from(path);
         for _ in 0..MOST_LINKS {
-            let (Some(parent), Some(name)) = (path.parent().and_then(Path::to_str), path.file_name()) else { break };
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { break };
             let folder = match self.walk(parent, false) {
                 Err(Error::Folder { errno: Errno::ENOENT | Errno::ENOTDIR, .. }) => return Ok(None),
                 folder => folder?,
@@ -91,7 +91,7 @@ impl Root {
 
     /// Names in a folder; none if it cannot be read.
     pub(crate) fn names(&self, folder: &str) -> Vec<String> {
-        let files = self.walk(folder, false).ok().and_then(|folder| fs::read_dir(reached(&folder)).ok());
+        let files = self.walk(Path::new(folder), false).ok().and_then(|folder| fs::read_dir(reached(&folder)).ok());
         let names = files.into_iter().flatten().filter_map(|file| file.ok()?.file_name().into_string().ok());
         names.collect()
     }
@@ -108,12 +108,12 @@ impl Root {
         Ok(dir)
     }
 
-    fn walk(&self, path: &str, makes: bool) -> Result<File, Error> {
+    fn walk(&self, path: &Path, makes: bool) -> Result<File, Error> {
         let failed = |shown: &Path, errno| Error::Folder { path: shown.into(), errno };
-        let start = || self.folder.try_clone().map_err(|error| failed(Path::new(path), errno(&error)));
+        let start = || self.folder.try_clone().map_err(|error| failed(path, errno(&error)));
         // Folders on the way, from the root on, and what is left of the path, last component first.
         let mut way = vec![(start()?, PathBuf::from("/"))];
-        let mut left: Vec<PathBuf> = components(Path::new(path));
+        let mut left: Vec<PathBuf> = components(path);
         let mut links = 0;
         while let Some(name) = left.pop() {
             let Some((above, at)) = way.last() else { break };

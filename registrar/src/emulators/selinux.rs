@@ -2,6 +2,7 @@
 //! execute; `bin_t` is. The label is an extended attribute, so that no `chcon` is needed.
 
 use std::fs::File;
+use std::path::Path;
 
 use rustix::fs::{XattrFlags, fgetxattr, fsetxattr};
 use rustix::io::Errno;
@@ -71,12 +72,13 @@ fn is_on() -> bool {
 
 /// What to say of an emulator's label if SELinux is on and [`Label::Auto`] would give another type: the kernel kills a
 /// program whose emulator may be executed, but not mapped.
-pub(crate) fn label_warning(path: &str) -> Option<String> {
+pub(crate) fn label_warning(path: &Path) -> Option<String> {
     let label = of(&File::open(path).ok().filter(|_| is_on())?)?;
     (label.split(':').nth(2) != Some(PROGRAM)).then(|| {
         format!(
-            "{path} is labelled {label}, not {PROGRAM}, so that programs in confined containers may end with SIGSEGV; \
-             registrar register --copy-to {HOST_EMULATOR_DIR}"
+            "{} is labelled {label}, not {PROGRAM}, so that programs in confined containers may end with SIGSEGV; \
+             registrar register --copy-to {HOST_EMULATOR_DIR}",
+            path.display()
         )
     })
 }

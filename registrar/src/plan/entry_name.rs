@@ -1,5 +1,7 @@
 //! The names that a handler's entries may have, and changes of one entry.
 
+use std::ffi::OsStr;
+
 use crate::binfmt_misc::Entry;
 use crate::table::{Handler, NAME_SUFFIXES};
 
@@ -39,8 +41,8 @@ impl EntryName {
     }
 
     /// Which name of a handler this is, if it is one.
-    pub(super) fn of(handler: &Handler, name: &str) -> Option<Self> {
-        let suffix = name.strip_prefix(handler.name)?;
+    pub(super) fn of(handler: &Handler, name: &OsStr) -> Option<Self> {
+        let suffix = name.to_str()?.strip_prefix(handler.name)?;
         Self::ALL.into_iter().find(|slot| slot.suffix() == suffix)
     }
 
@@ -54,6 +56,6 @@ impl EntryName {
 }
 
 /// Ours is what has a name of ours and our emulator, in whatever folder.
-pub(crate) fn is_ours(handler: &Handler, name: &str, entry: &Entry) -> bool {
+pub(crate) fn is_ours(handler: &Handler, name: &OsStr, entry: &Entry) -> bool {
     EntryName::of(handler, name).is_some() && entry.is_of(handler)
 }

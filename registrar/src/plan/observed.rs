@@ -1,5 +1,7 @@
 //! What is there of one handler: under each of its names, and whose entries serve its programs.
 
+use std::ffi::OsStr;
+
 use super::{Drift, EntryName, is_ours, text_difference};
 use crate::binfmt_misc::{Entries, Entry, Named};
 use crate::elf::header::{EI_OSABI, ElfHeader, HEADER_VARIANTS};
@@ -26,7 +28,7 @@ pub(crate) struct Observed<'e> {
 /// An entry of somebody else that serves.
 #[derive(Clone, Copy)]
 pub(crate) struct ActiveForeignEntry<'e> {
-    pub(crate) name: &'e str,
+    pub(crate) name: &'e OsStr,
     pub(crate) entry: &'e Entry,
     /// Entries of others serve all of the handler's programs, and not only some kinds of them.
     pub(crate) is_of_all: bool,

@@ -30,7 +30,7 @@ fn ours() -> Entry {
     let handler = handler();
     Entry {
         enabled: true,
-        interpreter: handler.interpreter(EMULATOR_DIR),
+        interpreter: handler.interpreter(EMULATOR_DIR).into(),
         flags: Flags::default().as_str().into(),
         rule: Some(owned(handler.rule)),
         unreadable: None,
@@ -47,7 +47,7 @@ fn other() -> Entry {
 
 /// Takes only programs that may be anywhere in memory.
 fn partial(entry: Entry) -> Entry {
-    Entry { rule: Entry::parse("offset 16\nmagic 0003\n").rule, ..entry }
+    Entry { rule: Entry::parse(b"\nflags: \noffset 16\nmagic 0003\n").rule, ..entry }
 }
 
 fn disabled(entry: Entry) -> Entry {
@@ -63,11 +63,11 @@ fn entries([own, spare, theirs]: [Option<Entry>; 3]) -> Entries {
 
 #[test]
 fn what_register_does() {
-    let elsewhere = || Entry { interpreter: handler().interpreter("/opt"), ..ours() };
+    let elsewhere = || Entry { interpreter: handler().interpreter("/opt").into(), ..ours() };
     let flags = || Entry { flags: "POCF".into(), ..ours() };
-    let pattern = || Entry { rule: Entry::parse("offset 0\nmagic 7f\n").rule, ..ours() };
+    let pattern = || Entry { rule: Entry::parse(b"\nflags: \noffset 0\nmagic 7f\n").rule, ..ours() };
     let unreadable = || Entry::unreadable(Errno::EIO);
-    let (spare, owner) = (|| Secondary.name(handler()), || other().interpreter);
+    let (spare, owner) = (|| Secondary.name(handler()), || other().owner());
     let taken = || PlanOutcome::Taken { name: spare(), owner: owner() };
     let blocked = || PlanOutcome::Blocked { name: spare(), owner: owner() };
     let replaced = PlanOutcome::Replaced;
@@ -141,7 +141,7 @@ fn what_is_kept_stays_the_winner() {
 
 #[test]
 fn entries_of_others_are_named() {
-    let owner = other().interpreter;
+    let owner = other().owner();
     let cases = [
         ([None, None, Some(other())], Some((THEIRS, &owner, false))),
         ([None, None, Some(partial(other()))], Some((THEIRS, &owner, true))),
@@ -188,7 +188,7 @@ fn what_the_kernel_may_open_again_is_exchanged() {
         ([Some(other()), Some(ours()), None], PlanOutcome::Refreshed, EXCHANGE_SPARE),
         (
             [Some(ours()), Some(disabled(other())), None],
-            PlanOutcome::Blocked { name: Secondary.name(handler()), owner: other().interpreter },
+            PlanOutcome::Blocked { name: Secondary.name(handler()), owner: other().owner() },
             &[],
         ),
     ];
@@ -205,7 +205,7 @@ fn what_the_kernel_may_open_again_is_exchanged() {
 
 #[test]
 fn what_unregister_does() {
-    let elsewhere = Entry { interpreter: handler().interpreter("/opt"), ..ours() };
+    let elsewhere = Entry { interpreter: handler().interpreter("/opt").into(), ..ours() };
     let cases: [Case; 7] = [
         ([None, None, None], PlanOutcome::Absent, &[]),
         ([Some(ours()), None, None], PlanOutcome::Unregistered, &[Remove(Primary)]),
@@ -213,11 +213,7 @@ fn what_unregister_does() {
         ([None, Some(ours()), None], PlanOutcome::Unregistered, &[Remove(Secondary)]),
         ([Some(other()), Some(ours()), None], PlanOutcome::Unregistered, &[Remove(Secondary)]),
         ([None, Some(other()), Some(other())], PlanOutcome::Absent, &[]),
-        (
-            [Some(other()), None, None],
-            PlanOutcome::Taken { name: handler().name.into(), owner: other().interpreter },
-            &[],
-        ),
+        ([Some(other()), None, None], PlanOutcome::Taken { name: handler().name.into(), owner: other().owner() }, &[]),
     ];
     for (found, outcome, changes) in cases {
         let entries = entries(found);

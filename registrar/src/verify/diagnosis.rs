@@ -15,6 +15,7 @@ use super::sandbox::Isolation;
 use crate::binfmt_misc::{Entries, Entry, Named};
 use crate::elf::Unfit;
 use crate::elf::header::{ElfHeader, KIND_NAMES};
+use crate::output::escaped;
 use crate::plan::{Observed, is_ours};
 use crate::sys::errno_text;
 use crate::table::{EMULATOR_DIR, Handler};
@@ -96,9 +97,9 @@ impl<'e> MatchingEntries<'e> {
     /// The entry that took the program: the newest of those that what it did speaks for.
     pub(super) fn server(&self, ran: &ProbeResult, context: &Context<'_>) -> Option<Named<'e>> {
         let executes = |(_, entry): &Named<'_>| {
-            let path = Path::new(&entry.interpreter);
-            let seen = ran.emulator.as_deref().map(Path::new);
-            seen == Some(path) || seen.is_some() && seen == (context.real)(path).as_deref()
+            let is_seen = |path: &Path| ran.emulator.as_deref() == Some(&*escaped(&path.to_string_lossy()));
+            let path = &entry.interpreter;
+            is_seen(path) || ran.emulator.is_some() && (context.real)(path).is_some_and(|path| is_seen(&path))
         };
         let names = |(_, entry): &Named<'_>| ran.written == self.name_with(entry, context.way);
         let mut left = self.takers.clone();
@@ -130,7 +131,8 @@ pub(super) fn judge(chain: &MatchingEntries<'_>, ran: &ProbeResult, context: &Co
     let result = match server {
         Some(named) if chain.is_ours(named) => "ok",
         Some((name, entry)) => {
-            let by = format!("by {name} ({})", entry.interpreter);
+            let name = name.display();
+            let by = format!("by {name} ({})", entry.path());
             if chain.ours.is_some() {
                 let mount = context.mount.display();
                 notes.push(format!("{by}, which is not ours; to remove that: echo -1 > {mount}/{name}"));
@@ -148,7 +150,7 @@ pub(super) fn judge(chain: &MatchingEntries<'_>, ran: &ProbeResult, context: &Co
     if let (Isolation::Memory, Some((_, entry))) = (context.way, server)
         && !entry.flags.contains('F')
     {
-        notes.push(format!("without flag F: only where {} is", entry.interpreter));
+        notes.push(format!("without flag F: only where {} is", entry.path()));
     }
     if let (SetUserId::NotChecked(why), true) = (&ran.set_user_id, has_credentials(server)) {
         notes.push(format!("set-user-ID not checked: {why}"));
@@ -180,7 +182,7 @@ fn fault(
     context: &Context<'_>,
 ) -> Option<(&'static str, String)> {
     let emulator =
-        server.map_or_else(|| chain.handler.interpreter(context.emulators), |(_, entry)| entry.interpreter.clone());
+        server.map_or_else(|| chain.handler.interpreter(context.emulators), |(_, entry)| entry.path().into());
     let other = "try another build of the emulator";
     let when = if ran.written.is_empty() { "" } else { " after its first words, at fork, exec or wait" };
     let finding = match ran.end {
@@ -244,8 +246,8 @@ fn not_taken(chain: &MatchingEntries<'_>, server: Option<Named<'_>>, context: &C
         return ("switched-off", format!("no entry is used at all; to switch it on: echo 1 > {mount}/status"));
     }
     if let Some((name, entry)) = server {
-        let path = &entry.interpreter;
-        return match (context.look)(Path::new(path)) {
+        let (name, path) = (name.display(), entry.path());
+        return match (context.look)(&entry.interpreter) {
             Err(Unfit::Foreign(machine)) => {
                 ("wrong-emulator", format!("{path} is a program for another machine (ELF number {machine})"))
             }
@@ -285,8 +287,8 @@ fn not_found(server: Option<Named<'_>>, context: &Context<'_>) -> (&'static str,
     let Some((name, entry)) = server else {
         return ("failed", "starting the program: no such file".into());
     };
-    let path = &entry.interpreter;
-    let loader = (context.look)(Path::new(path));
+    let (name, path) = (name.display(), &entry.path());
+    let loader = (context.look)(&entry.interpreter);
     if !entry.flags.contains('F') {
         return (
             "no-emulator",
@@ -313,9 +315,8 @@ fn unseen_fault((_, entry): Named<'_>, context: &Context<'_>) -> Option<(&'stati
     if context.way != Isolation::Memory || !entry.flags.contains('F') {
         return None;
     }
-    let path = &entry.interpreter;
-    let loader = (context.look)(Path::new(path)).ok()??;
-    Some(dynamic(path, &loader))
+    let loader = (context.look)(&entry.interpreter).ok()??;
+    Some(dynamic(&entry.path(), &loader))
 }
 
 fn dynamic(path: &str, loader: &str) -> (&'static str, String) {

@@ -64,7 +64,7 @@ impl Verified {
     }
 
     /// The emulator of the entry that took a handler's program, or of ours.
-    pub(crate) fn emulator(&self, handler: &Handler) -> Option<String> {
+    pub(crate) fn emulator(&self, handler: &Handler) -> Option<PathBuf> {
         let row = self.rows.iter().find(|row| row.handler.name == handler.name)?;
         row.entry.as_ref().map(|(_, entry)| entry.interpreter.clone())
     }
@@ -180,7 +180,7 @@ impl Verified {
                 ("result", string(finding.result)),
                 ("good", finding.is_good().to_string()),
                 ("entry", optional(name)),
-                ("interpreter", optional(entry.map(|entry| entry.interpreter.as_str()))),
+                ("interpreter", optional(entry.map(Entry::path).as_deref())),
                 ("flags", optional(entry.map(|entry| entry.flags.as_str()))),
                 ("detail", optional(self.detail(row).as_deref())),
                 ("said", optional(finding.said.as_deref())),

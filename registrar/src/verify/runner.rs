@@ -147,8 +147,9 @@ impl Runner<'_> {
     fn user_of(&self, child: &Child) -> Option<u32> {
         let path = format!("{}/status", child.id());
         let file = openat(self.processes, path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
-        let mut status = String::new();
-        File::from(file).read_to_string(&mut status).ok()?;
+        let mut status = Vec::new();
+        File::from(file).read_to_end(&mut status).ok()?;
+        let status = String::from_utf8_lossy(&status);
         let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
         users.split_whitespace().nth(1)?.parse().ok()
     }

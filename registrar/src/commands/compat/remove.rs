@@ -1,6 +1,8 @@
 //! Removes named entries of any tool. Entries that are not for ELF programs (Python's, WSL's) are never removed, whatever
 //! glob they match.
 
+use std::ffi::OsStr;
+
 use crate::binfmt_misc::{Entry, Error as KernelError};
 use crate::commands::error::Error;
 use crate::commands::locate_to_remove;
@@ -16,7 +18,7 @@ const ELF: &[u8] = b"\x7fELF";
 pub(super) fn remove(
     args: &CommonArgs,
     globs: &[EntryGlob],
-    is_kept: &dyn Fn(&str, &Entry) -> bool,
+    is_kept: &dyn Fn(&OsStr, &Entry) -> bool,
 ) -> Result<Output, Error> {
     let location = locate_to_remove(args, DryRun::No)?;
     let output = remove_at(&location, args, globs, is_kept);
@@ -30,14 +32,14 @@ fn remove_at(
     location: &Location,
     args: &CommonArgs,
     globs: &[EntryGlob],
-    is_kept: &dyn Fn(&str, &Entry) -> bool,
+    is_kept: &dyn Fn(&OsStr, &Entry) -> bool,
 ) -> Result<Output, KernelError> {
     let entries = location.entries()?;
     let [mut log, mut failures] = [const { Output::success(String::new()) }; 2];
-    let mut say = |name: &str, word: &str| {
+    let mut say = |name: &OsStr, word: &str| {
         // The other images log no successes.
         if args.mode == Some(CompatMode::Tonistiigi) {
-            log.detail(&["uninstalling: ", name, word].concat());
+            log.detail(&format!("uninstalling: {}{word}", name.display()));
         }
     };
     let mut names: Vec<_> = entries.names().collect();
@@ -65,7 +67,7 @@ fn remove_at(
             format!("{} is not for ELF programs; to remove it: echo -1 > {}", entry.owner(), path.display())
         };
         say(name, " failed");
-        failures = failures.with_error(&["uninstalling ", name, ": ", &failure].concat());
+        failures = failures.with_error(&format!("uninstalling {}: {failure}", name.display()));
     }
     for glob in globs.iter().filter(|glob| !entries.names().any(|name| glob.matches(name))) {
         say(&glob.word, " not found");

@@ -1,6 +1,7 @@
 //! The checks, in order.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use super::emulator::emulator;
@@ -137,11 +138,11 @@ fn of_rule(
     let Some((own, entry)) = found.ours() else {
         let (state, detail) = match server {
             Some(ActiveForeignEntry { name, entry, is_of_all: true, .. }) => {
-                (Holds, format!("handled by {name} ({})", entry.interpreter))
+                (Holds, format!("handled by {} ({})", name.display(), entry.path()))
             }
             _ if *support == NativeSupport::Native => (Holds, "none needed, the CPU runs it natively".into()),
             Some(ActiveForeignEntry { name, entry, .. }) => {
-                let by = format!("only some programs are handled, by {name} ({})", entry.interpreter);
+                let by = format!("only some programs are handled, by {} ({})", name.display(), entry.path());
                 (Broken, format!("{by}; registrar register {target}"))
             }
             None => match support {
@@ -152,9 +153,10 @@ fn of_rule(
         let theirs = server.filter(|server| server.is_of_all).map(|server| emulator(handler, server.entry));
         return [check("rule", state, detail)].into_iter().chain(theirs).collect();
     };
+    let path = entry.path();
     let rule = match plan::text_difference(handler, &args.desired, entry) {
-        None | Some(Drift::Disabled) => entry.interpreter.clone(),
-        Some(drift) => format!("{}, but {drift}; registrar register {target} would replace it", entry.interpreter),
+        None | Some(Drift::Disabled) => path.into(),
+        Some(drift) => format!("{path}, but {drift}; registrar register {target} would replace it"),
     };
     let enabled = match entry.enabled {
         true => check("enabled", Holds, "yes".into()),
@@ -163,8 +165,9 @@ fn of_rule(
     let first = match server {
         Some(ActiveForeignEntry { name, entry, is_of_all, .. }) => {
             let instead = if is_of_all { "used instead" } else { "used for some programs instead" };
+            let (name, path) = (name.display(), entry.path());
             let fix = format!("to remove it: echo -1 > {mount}/{name}");
-            check("first", Broken, format!("{name} ({}) is newer and {instead}; {fix}", entry.interpreter))
+            check("first", Broken, format!("{name} ({path}) is newer and {instead}; {fix}"))
         }
         None => check("first", Holds, "no other entry is newer".into()),
     };
@@ -183,7 +186,9 @@ fn verified(
         Ok(verified) => verified,
         Err(error) => {
             let path = handlers.first().map(|handler| handler.interpreter(&args.desired.emulators));
-            let hint = path.and_then(|path| policy::hint(&path, "")).map(|hint| Check::new("policy", Unknown, hint));
+            let hint = path
+                .and_then(|path| policy::hint(Path::new(&path), ""))
+                .map(|hint| Check::new("policy", Unknown, hint));
             return [Check::new("verify", Unknown, error.to_string())].into_iter().chain(hint).collect();
         }
     };
@@ -194,7 +199,7 @@ fn verified(
         checks.push(Check::of(handler, "verify", state, finding.result.to_owned() + &detail));
     }
     for (handler, finding) in verified.failures().take(1) {
-        let path = verified.emulator(handler).unwrap_or_else(|| handler.interpreter(&args.desired.emulators));
+        let path = verified.emulator(handler).unwrap_or_else(|| handler.interpreter(&args.desired.emulators).into());
         let hint = policy::hint(&path, finding.said.as_deref().unwrap_or_default());
         checks.extend(hint.map(|hint| Check::new("policy", Unknown, hint)));
     }

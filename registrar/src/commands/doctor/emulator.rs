@@ -1,7 +1,5 @@
 //! Checks an emulator's file. With flag `F` the kernel may have another file open.
 
-use std::path::Path;
-
 use nix::errno::Errno;
 
 use super::{Check, CheckStatus};
@@ -14,10 +12,10 @@ use CheckStatus::{Broken, Holds, Unknown};
 
 /// Whether the emulator can run in any container.
 pub(super) fn emulator(handler: &Handler, entry: &Entry) -> Check {
-    let path = &entry.interpreter;
+    let path = entry.path();
     let check = |state, detail: String| Check::of(handler, "emulator", state, detail);
     let is_fixed = entry.flags.contains('F');
-    match elf::loader(Path::new(path)) {
+    match elf::loader(&entry.interpreter) {
         Ok(Some(loader)) => check(Broken, format!("{path} is not static, it needs {loader}; register a static one")),
         Ok(_) if is_fixed => check(Holds, format!("{path} is static")),
         Ok(_) => {

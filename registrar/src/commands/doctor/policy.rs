@@ -1,10 +1,12 @@
 //! Security modules that are active and may keep an emulator from running.
 
+use std::path::Path;
+
 use crate::security::SecurityModule;
 use crate::sys::text;
 
 /// The advice for an emulator at `path` that fails, and may have said why.
-pub(super) fn hint(path: &str, said: &str) -> Option<String> {
+pub(super) fn hint(path: &Path, said: &str) -> Option<String> {
     let module = SecurityModule::current()?;
     if text("/sys/fs/selinux/enforce").trim_end() == "0" && module == SecurityModule::SeLinux {
         return None;
@@ -20,7 +22,9 @@ pub(super) fn hint(path: &str, said: &str) -> Option<String> {
         SecurityModule::SeLinux if said.contains("jit buffer") => {
             "it may not have executable memory: setsebool -P allow_execmem 1".into()
         }
-        SecurityModule::SeLinux => format!("label the emulator, then register it again: chcon -t bin_t {path}"),
+        SecurityModule::SeLinux => {
+            format!("label the emulator, then register it again: chcon -t bin_t {}", path.display())
+        }
     };
     Some(format!("SELinux is on; see ausearch -m avc -ts recent; {fix}"))
 }

@@ -39,8 +39,8 @@ pub(crate) fn platforms(args: &CommonArgs) -> Output {
             Entries::default()
         }
     };
-    let is_enabled = |name: &&str| entries.get(name).is_some_and(|entry| entry.enabled);
-    let mut emulators: Vec<_> = entries.names().filter(is_enabled).collect();
+    let enabled = entries.iter().filter(|(_, entry)| entry.enabled);
+    let mut emulators: Vec<_> = enabled.map(|(name, _)| name.to_string_lossy()).collect();
     emulators.sort_unstable();
     let is_known = |target: &str| target != HOST && PLATFORMS.iter().any(|(known, _)| *known == target);
     let mut handlers: Vec<_> = TABLE.handlers.iter().filter(|handler| is_known(handler.target)).collect();
@@ -62,8 +62,8 @@ fn of(target: &str) -> &'static [&'static str] {
     PLATFORMS.iter().find(|(known, _)| *known == target).map_or(&[], |(_, names)| names)
 }
 
-fn member(key: &str, names: &[&str]) -> String {
-    let list = match names.iter().map(|name| string(name)).collect::<Vec<_>>().join(",\n    ") {
+fn member(key: &str, names: &[impl AsRef<str>]) -> String {
+    let list = match names.iter().map(|name| string(name.as_ref())).collect::<Vec<_>>().join(",\n    ") {
         names if names.is_empty() => "[]".into(),
         names => ["[\n    ", &names, "\n  ]"].concat(),
     };

@@ -57,11 +57,11 @@ fn entries_of(folder: &Folder) -> Entries {
 fn is_covered(folder: &Folder) -> bool {
     let entries = entries_of(folder);
     let found = Observed::new(handler(), &entries);
-    folder.iter().any(|(name, entry)| is_ours(handler(), name, entry) && found.matches_all(entry))
+    folder.iter().any(|(name, entry)| is_ours(handler(), name.as_ref(), entry) && found.matches_all(entry))
 }
 
 fn theirs(folder: &Folder) -> Folder {
-    folder.iter().filter(|(name, entry)| !is_ours(handler(), name, entry)).cloned().collect()
+    folder.iter().filter(|(name, entry)| !is_ours(handler(), name.as_ref(), entry)).cloned().collect()
 }
 
 /// One write, as the kernel takes it.
@@ -73,7 +73,7 @@ fn make(folder: &mut Folder, change: Operation) {
         (Add(_), None) => folder.insert(0, (name, ours())),
         (Remove(_), Some(at)) => {
             let (name, entry) = folder.remove(at);
-            assert!(is_ours(handler(), &name, &entry), "{name} is not ours");
+            assert!(is_ours(handler(), name.as_ref(), &entry), "{name} is not ours");
         }
         _ => panic!("{change:?} of {folder:?}"),
     }
@@ -93,7 +93,7 @@ fn carried_out(before: &Folder, step: &HandlerPlan, count: usize) -> Folder {
 /// Whether all is as it should be: one entry of ours, and the newest.
 fn is_registered(folder: &Folder, main: EntryName) -> bool {
     let (name, entry) = (main.name(handler()), ours());
-    let ours: Vec<_> = folder.iter().filter(|(name, entry)| is_ours(handler(), name, entry)).collect();
+    let ours: Vec<_> = folder.iter().filter(|(name, entry)| is_ours(handler(), name.as_ref(), entry)).collect();
     let entries = entries_of(folder);
     ours == [&(name, entry)] && Observed::new(handler(), &entries).difference(&desired()).is_none()
 }
@@ -159,7 +159,7 @@ fn what_cannot_be_added_leaves_what_was_there() {
             &LeftToOthers::default(),
             || false,
         );
-        let ours: Vec<_> = before.iter().filter(|(name, entry)| is_ours(handler(), name, entry)).collect();
+        let ours: Vec<_> = before.iter().filter(|(name, entry)| is_ours(handler(), name.as_ref(), entry)).collect();
         let is_only_ours = matches!(ours[..], [(name, _)] if *name == step.main.name(handler()));
         if is_only_ours && !step.changes.is_empty() {
             assert_eq!(step.changes[0], Add(step.main.standby()), "{before:?}");

@@ -11,14 +11,14 @@ fn handler() -> &'static Handler {
 }
 
 fn entry(flags: &str) -> Entry {
-    let interpreter = handler().interpreter(EMULATOR_DIR);
+    let interpreter = handler().interpreter(EMULATOR_DIR).into();
     let Rule { offset, magic, mask } = handler().rule;
     let rule = Some(Rule { offset, magic: magic.into(), mask: mask.into() });
     Entry { enabled: true, interpreter, flags: flags.into(), rule, unreadable: None }
 }
 
 fn entries(named: &[(&str, Entry)]) -> Entries {
-    named.iter().map(|(name, entry)| ((*name).to_owned(), entry.clone())).collect()
+    named.iter().map(|(name, entry)| (*name, entry.clone())).collect()
 }
 
 fn ran(end: ProbeExit, written: &str) -> ProbeResult {
@@ -124,7 +124,7 @@ fn what_memory_files_hide_is_read_from_the_emulator() {
 fn which_entry_is_ours() {
     let run = ran(ProbeExit::Exited(29), "/qemu-s3");
     let theirs = || Entry { interpreter: "/opt/s390x".into(), ..entry("F") };
-    let other = Entry { rule: Entry::parse("offset 0\nmagic 00\n").rule, ..entry("F") };
+    let other = Entry { rule: Entry::parse(b"\nflags: \noffset 0\nmagic 00\n").rule, ..entry("F") };
     let refused = ran(ProbeExit::Refused(Errno::ENOEXEC), "");
     let cases = [
         (entries(&[("qemu-s390x.registrar", entry("F"))]), &run, "ok", ""),
@@ -189,7 +189,7 @@ fn flags_count_of_the_entry_that_ran_the_program() {
 
 #[test]
 fn kinds_of_programs_that_other_entries_take() {
-    let rule = Entry::parse(&format!("offset {}\nmagic 0003\n", 16)).rule;
+    let rule = Entry::parse(b"\nflags: \noffset 16\nmagic 0003\n").rule;
     let some = || ("theirs", Entry { rule: rule.clone(), ..entry("F") });
     let kinds = |named: &[(&str, Entry)]| {
         let entries = entries(named);
