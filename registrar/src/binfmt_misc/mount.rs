@@ -1,7 +1,7 @@
 //! The folder: lists and reads entries, adds and removes them, and is unmounted again.
 
 use std::borrow::Cow;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::mem::MaybeUninit;
@@ -131,7 +131,6 @@ impl BinfmtMount {
         let mut entries = Vec::new();
         let mut listed = [MaybeUninit::uninit(); LISTED_AT_ONCE];
         let mut text = [0; LONGEST_ENTRY];
-        let mut path = self.path.join("register");
         let mut files = RawDir::new(&folder, &mut listed);
         while let Some(file) = files.next() {
             let file = file.map_err(unlisted)?;
@@ -139,16 +138,14 @@ impl BinfmtMount {
             if [c".", c"..", c"register", c"status"].contains(&name) {
                 continue;
             }
-            let name = OsStr::from_bytes(name.to_bytes());
-            path.set_file_name(name);
-            let entry = match sys::open(CWD, &path, OFlags::RDONLY).and_then(|file| read(&file, &mut text)) {
+            let entry = match sys::open(&folder, name, OFlags::RDONLY).and_then(|file| read(&file, &mut text)) {
                 Ok(text) => Entry::parse(&text),
                 // Removed since it was listed.
                 Err(Errno::ENOENT) => continue,
                 // It may be anybody's, and only hinders who needs its name.
                 Err(errno) => Entry::unreadable(errno),
             };
-            entries.push((OsString::from(name), entry));
+            entries.push((OsStr::from_bytes(name.to_bytes()).to_os_string(), entry));
         }
         Ok(entries.into_iter().collect())
     }
