@@ -2,7 +2,7 @@
 //! aborts at a panic has no use for.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 fn main() {
     // As cargo says now: another checkout may have compiled this.
@@ -21,13 +21,14 @@ fn main() {
     if is_dist && env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|library| library == "musl") {
         let target = env::var("TARGET").unwrap_or_default().to_ascii_uppercase().replace('-', "_");
         println!("cargo::rerun-if-env-changed=CARGO_TARGET_{target}_LINKER");
-        let prefix = if is_linker(env::var_os("RUSTC_LINKER").as_deref()) { "" } else { "-Wl," };
-        println!("cargo::rustc-link-arg-bins={prefix}-T{script}");
+        let linker = PathBuf::from(env::var_os("RUSTC_LINKER").unwrap_or_default());
+        let linker = linker.file_stem().unwrap_or_default().to_string_lossy();
+        // Whether rustc calls a linker itself, rather than a C compiler that calls one. rustc tells by the same names.
+        let is_linker = matches!(&*linker, "ld" | "lld" | "rust-lld") || linker.ends_with("-ld");
+        println!("cargo::rustc-link-arg-bins={}-T{script}", if is_linker { "" } else { "-Wl," });
+        if linker.ends_with("lld") {
+            // Functions of the same machine code become one: 3 kB. GNU ld cannot.
+            println!("cargo::rustc-link-arg-bins=--icf=all");
+        }
     }
-}
-
-/// Whether rustc calls a linker itself, rather than a C compiler that calls one. rustc tells by the same names.
-fn is_linker(program: Option<&std::ffi::OsStr>) -> bool {
-    let stem = program.and_then(|program| Path::new(program).file_stem()).unwrap_or_default().to_string_lossy();
-    matches!(&*stem, "ld" | "lld" | "rust-lld") || stem.ends_with("-ld")
 }

@@ -166,15 +166,14 @@ fn handlers(args: &CommonArgs) -> Vec<&'static Handler> {
 }
 
 fn version() -> String {
-    let mut targets: Vec<_> = TABLE.handlers.iter().map(|handler| handler.target).collect();
-    targets.sort_unstable();
-    targets.dedup();
+    // A target may have several handlers, one after the other.
+    let targets = TABLE.handlers.chunk_by(|one, next| one.target == next.target).count();
     let qemu = if TABLE.qemu_version.is_empty() { "none" } else { TABLE.qemu_version };
     format!(
         "registrar {}\nQEMU {qemu} ({})\n{} handlers of {} targets\n",
         env!("CARGO_PKG_VERSION"),
         TABLE.origin,
         TABLE.handlers.len(),
-        targets.len()
+        targets
     )
 }

@@ -150,7 +150,7 @@ pub(crate) fn unpersist(args: &CommonArgs, at: &Path) -> Result<Output, String> 
         // A killed run may have left it empty. An empty folder of another name may not be ours.
         if folder == HOST_EMULATOR_DIR {
             root.remove_if_empty(HOST_EMULATOR_DIR);
-            root.remove_if_empty(HOST_EMULATOR_DIR.trim_end_matches("/bin"));
+            root.remove_if_empty(HOST_EMULATOR_DIR.strip_suffix("/bin").unwrap_or_default());
         }
     }
     text.push_str("registered handlers stay until the next boot, or registrar unregister\n");

@@ -20,7 +20,7 @@ impl SecurityModule {
     /// kernel has no selinuxfs.
     fn of(file_systems: &str, current: &str) -> Option<Self> {
         let current = current.trim_matches(['\0', '\n']);
-        let has_selinux = file_systems.lines().any(|line| line.trim_start_matches("nodev").trim() == "selinuxfs");
+        let has_selinux = file_systems.lines().any(|line| line.split_whitespace().last() == Some("selinuxfs"));
         match current.split_once(" (") {
             _ if has_selinux && current.matches(':').count() >= 2 => Some(Self::SeLinux),
             Some((profile, _)) => Some(Self::AppArmor(profile.into())),

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
@@ -14,7 +14,6 @@ use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::utsname::uname;
 use rustix::fs::{Mode, OFlags, openat};
-use rustix::path::Arg;
 
 /// `/proc/self/ns/user` of the initial user namespace: the kernel's `PROC_USER_INIT_INO`.
 pub(crate) const INITIAL_USER_NAMESPACE: &str = "user:[4026531837]";
@@ -33,7 +32,12 @@ pub(crate) fn of_rustix(errno: rustix::io::Errno) -> Errno {
 }
 
 /// Opens a file by the system call alone: musl's open(3) has an fcntl(2) follow.
-pub(crate) fn open(folder: impl AsFd, path: impl Arg, flags: OFlags) -> Result<File, Errno> {
+pub(crate) fn open(folder: impl AsFd, path: impl AsRef<Path>, flags: OFlags) -> Result<File, Errno> {
+    open_at(folder.as_fd(), path.as_ref(), flags)
+}
+
+/// The same, compiled once.
+fn open_at(folder: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<File, Errno> {
     let file = openat(folder, path, flags | OFlags::CLOEXEC, Mode::empty());
     file.map(File::from).map_err(of_rustix)
 }

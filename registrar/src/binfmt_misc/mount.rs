@@ -138,6 +138,7 @@ impl BinfmtMount {
             if [c".", c"..", c"register", c"status"].contains(&name) {
                 continue;
             }
+            let name = OsStr::from_bytes(name.to_bytes());
             let entry = match sys::open(&folder, name, OFlags::RDONLY).and_then(|file| read(&file, &mut text)) {
                 Ok(text) => Entry::parse(&text),
                 // Removed since it was listed.
@@ -145,7 +146,7 @@ impl BinfmtMount {
                 // It may be anybody's, and only hinders who needs its name.
                 Err(errno) => Entry::unreadable(errno),
             };
-            entries.push((OsStr::from_bytes(name.to_bytes()).to_os_string(), entry));
+            entries.push((name.to_os_string(), entry));
         }
         Ok(entries.into_iter().collect())
     }

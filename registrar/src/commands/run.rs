@@ -7,7 +7,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{self, Child, Command, ExitCode, Stdio};
 
@@ -147,7 +147,8 @@ pub(crate) fn run_if_mapper(mut arguments: env::ArgsOs) -> Option<ExitCode> {
         return None;
     }
     let process = arguments.next().and_then(|word| word.into_string().ok()?.parse().ok());
-    let end = io::stdin().read_to_end(&mut Vec::new());
+    // Nothing is written: the end is what it waits for.
+    let end = rustix::io::read(io::stdin(), &mut [0]);
     let is_mapped = end.is_ok() && process.is_some_and(|process| sys::map_all_ids(process).is_ok());
     Some(if is_mapped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
