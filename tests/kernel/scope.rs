@@ -11,7 +11,7 @@ use nix::unistd::pivot_root;
 use tests::{binfmt_misc, namespace};
 
 use crate::register::test_program;
-use crate::sandbox::{CommandResult, PYTHON, SCOPE, Sandbox, ran};
+use crate::sandbox::{CommandResult, PYTHON, SCOPE, Sandbox, line, ran};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("scope/run_over_an_instance", run_over_an_instance),
     Test { mounted: false, ..test("scope/run_beside_a_bound_folder", run_beside_a_bound_folder) },
     Test { mounted: false, ..test("scope/docker_in_docker", docker_in_docker) },
+    Test { mounted: false, ..test("scope/running_already", running_already) },
     test("scope/lasting_instance_needs_no_option", lasting_instance_needs_no_option),
 ];
 
@@ -154,6 +155,35 @@ fn docker_in_docker(sandbox: &Sandbox) {
         let ran = run(words);
         let last = ran.err.lines().last();
         assert_eq!((ran.code, last), (Some(1), Some(refused)), "{words:?}");
+    }
+}
+
+/// What was asked for runs by a handler that does not show here, as one of the host in docker-in-docker. The root has
+/// no `/dev/null`, as some chroots.
+fn running_already(sandbox: &Sandbox) {
+    let folder = sandbox.scratch().join("binfmt_misc");
+    fs::create_dir(&folder).expect("a folder");
+    namespace::mount_binfmt_misc(&folder).expect("mounted");
+    let theirs = line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "F");
+    fs::write(folder.join("register"), theirs).expect("registered");
+    enter_root(sandbox, |at| bind(Path::new("/proc/sys/kernel"), at));
+    let run = |words: &[&str]| ran(Command::new("/registrar").args(words).env("REGISTRAR_SCOPE", "userns"));
+    let said = "running already: s390x; nothing was registered: /binfmt_misc is proc's empty directory";
+    for words in [&["register", "s390x"][..], &["register", "--verify", "s390x"], &["-s", "--", "-p", "s390x"]] {
+        let ran = run(words);
+        assert!(ran.code == Some(0) && ran.out.starts_with(said), "{words:?}: {ran:?}");
+    }
+    let ran_all = run(&["--install", "s390x"]);
+    assert_eq!(ran_all.code, Some(0), "{}", ran_all.err);
+    assert!(ran_all.err.starts_with("installing: s390x runs already\n"), "{}", ran_all.err);
+    assert!(ran_all.out.contains("\"linux/s390x\""), "{}", ran_all.out);
+    // One that runs does not make up for others, and none stays as if it were registered.
+    for words in [&["register", "s390x,m68k"][..], &["register"], &["register", "--stay", "s390x"]] {
+        let ran = run(words);
+        assert!(
+            ran.code == Some(1) && ran.err.contains("/binfmt_misc is proc's empty directory"),
+            "{words:?}: {ran:?}"
+        );
     }
 }
 
