@@ -4,6 +4,7 @@
 mod compat_cli;
 mod concurrent;
 mod copies;
+mod deployments;
 mod doctor;
 mod exchange;
 mod fault_table;
@@ -71,6 +72,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
     let kinds = [
         concurrent::TESTS,
         copies::TESTS,
+        deployments::TESTS,
         doctor::TESTS,
         exchange::TESTS,
         fault_table::TESTS,
