@@ -90,11 +90,15 @@ fn preview_removal(args: &CommonArgs, location: &Location, plan: HandlerPlan) ->
 }
 
 /// Locates `binfmt_misc`, and mounts it if needed: on older kernels entries outlive the last mount, and a container may
-/// lack the host's mount. In a user namespace it never mounts: a new instance would disable its parent's handlers.
+/// lack the host's mount. In a user namespace it mounts only an instance that others hold: a new one would disable its
+/// parent's handlers.
 fn locate_to_remove(args: &CommonArgs, dry_run: DryRun) -> Result<Location, Error> {
     let is_namespace = require_scope(args)?.is_some();
     let only = args.mount.as_deref();
+    let is_held = is_namespace && has_lasting_instance(args);
     let found = match (dry_run, is_namespace) {
+        (DryRun::Yes, _) if is_held => look(args, false).map(Location::unlocked),
+        (DryRun::No, _) if is_held => binfmt_misc::find_and_lock(only, MountPolicy::PreferOwn).map(Location::locked),
         (DryRun::Yes, _) => binfmt_misc::find(only, MountPolicy::never_in_scope(is_namespace)).map(Location::unlocked),
         (_, true) => binfmt_misc::find_and_lock(only, MountPolicy::LookupOwn).map(Location::locked),
         (_, false) => binfmt_misc::find_and_lock(only, MountPolicy::IfMissing).map(Location::locked),
