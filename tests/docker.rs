@@ -17,6 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub struct Docker {
     folder: PathBuf,
     daemon: Child,
+    end: Signal,
 }
 
 impl Docker {
@@ -27,18 +28,26 @@ impl Docker {
 
     /// The same, with options of dockerd.
     pub fn with(folder: &Path, options: &[&str]) -> Self {
+        Self::started(folder, Signal::SIGTERM, || {
+            let mut daemon = Command::new("dockerd");
+            daemon.args(options);
+            daemon
+        })
+    }
+
+    /// By a command that dockerd's last options are added to, made when `folder` is empty; ended by a signal.
+    pub fn started(folder: &Path, end: Signal, daemon: impl FnOnce() -> Command) -> Self {
         // Left by a run that was killed.
         remove(folder);
         fs::create_dir_all(folder).expect("a folder for docker");
         let log = File::create(folder.join("log")).expect("a log");
-        let mut daemon = Command::new("dockerd");
-        daemon.args(options);
+        let mut daemon = daemon();
         // No rules and no bridge of the machine's network are needed, nor changed.
         daemon.args(["--iptables=false", "--bridge=none", "--data-root"]).arg(folder.join("data"));
         daemon.arg("--exec-root").arg(folder.join("exec")).arg("--pidfile").arg(folder.join("pid"));
         daemon.arg(format!("--host={}", socket(folder))).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let daemon = daemon.spawn().expect("starting dockerd");
-        let mut docker = Self { folder: folder.into(), daemon };
+        let mut docker = Self { folder: folder.into(), daemon, end };
         let begun = Instant::now();
         while !docker.command().arg("version").output().expect("running docker").status.success() {
             let ended = docker.daemon.try_wait().expect("looking for dockerd");
@@ -74,8 +83,8 @@ impl Docker {
 
 impl Drop for Docker {
     fn drop(&mut self) {
-        // It ends its containerd too.
-        let _ = kill(Pid::from_raw(self.daemon.id().cast_signed()), Signal::SIGTERM);
+        // On SIGTERM it ends its containerd too.
+        let _ = kill(Pid::from_raw(self.daemon.id().cast_signed()), self.end);
         let _ = self.daemon.wait();
         remove(&self.folder);
     }

@@ -1,6 +1,7 @@
 //! What the tests of the whole, and their measurements, share: the host's instance of `binfmt_misc`, one that is nobody
 //! else's, engines with a storage of their own, and the built `registrar`.
 
+pub mod action;
 pub mod binfmt_misc;
 pub mod cpio;
 pub mod debian;

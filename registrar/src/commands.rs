@@ -15,7 +15,7 @@ mod verify;
 use nix::unistd::{AccessFlags, access};
 
 use crate::apply::{PlanResult, PlanStatus, Writer};
-use crate::binfmt_misc::{self, MountPolicy, UserNamespace};
+use crate::binfmt_misc::{self, BinfmtMount, MountPolicy, UserNamespace};
 use crate::cli::HELP;
 use crate::compat::help as compat_help;
 use crate::native::{self, NativeSupportCache};
@@ -90,11 +90,15 @@ fn preview_removal(args: &CommonArgs, location: &Location, plan: HandlerPlan) ->
 }
 
 /// Locates `binfmt_misc`, and mounts it if needed: on older kernels entries outlive the last mount, and a container may
-/// lack the host's mount. In a user namespace it never mounts: a new instance would disable its parent's handlers.
+/// lack the host's mount. In a user namespace it mounts only an instance that others hold: a new one would disable its
+/// parent's handlers.
 fn locate_to_remove(args: &CommonArgs, dry_run: DryRun) -> Result<Location, Error> {
     let is_namespace = require_scope(args)?.is_some();
     let only = args.mount.as_deref();
+    let is_held = is_namespace && has_lasting_instance(args);
     let found = match (dry_run, is_namespace) {
+        (DryRun::Yes, _) if is_held => look(args, false).map(Location::unlocked),
+        (DryRun::No, _) if is_held => binfmt_misc::find_and_lock(only, MountPolicy::PreferOwn).map(Location::locked),
         (DryRun::Yes, _) => binfmt_misc::find(only, MountPolicy::never_in_scope(is_namespace)).map(Location::unlocked),
         (_, true) => binfmt_misc::find_and_lock(only, MountPolicy::LookupOwn).map(Location::locked),
         (_, false) => binfmt_misc::find_and_lock(only, MountPolicy::IfMissing).map(Location::locked),
@@ -122,17 +126,22 @@ fn require_scope(args: &CommonArgs) -> Result<Option<UserNamespace>, Error> {
     }
 }
 
-/// Whether this user namespace's own instance lasts without `--scope userns`. While programs of other architectures run,
-/// they may do so by handlers of the namespace above, which a mount would disable.
+/// Whether this user namespace's own instance lasts without `--scope userns`. Handlers of the namespace above, which run
+/// programs as long as there is none, would be disabled by a mount.
 fn has_lasting_instance(args: &CommonArgs) -> bool {
     binfmt_misc::has_lasting_instance(args.mount.as_deref(), || {
         let foreign = native::foreign_handlers(TABLE.handlers);
-        crate::verify::running(&foreign, PROBE_TIMEOUT).is_ok_and(|running| running.is_empty())
+        crate::verify::none_runs_from_above(&foreign, PROBE_TIMEOUT)
     })
 }
 
+/// Finds the folder for a command that only reads.
+fn look(args: &CommonArgs, may_be_new: bool) -> Result<BinfmtMount, binfmt_misc::Error> {
+    binfmt_misc::look(args.mount.as_deref(), may_be_new, &|| has_lasting_instance(args))
+}
+
 fn status(args: &CommonArgs, json: bool, check: bool) -> Result<Output, Error> {
-    let folder = binfmt_misc::look(args.mount.as_deref(), false)?;
+    let folder = look(args, false)?;
     let entries = folder.entries()?;
     let mut status = Status::new(&folder, folder.is_switched_on()?, args);
     let mut native_support = NativeSupportCache::default();

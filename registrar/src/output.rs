@@ -81,10 +81,19 @@ impl Output {
         self
     }
 
-    /// Replaces words in standard error.
+    /// Replaces words in standard error, but no part of a path that has such a name.
     pub(crate) fn with_words(self, words: &[(&str, &str)]) -> Self {
-        let err = words.iter().fold(self.err, |err, (ours, theirs)| err.replace(ours, theirs));
-        Self { err, ..self }
+        let replaced = |err: String, (ours, theirs): &(&str, &str)| {
+            let mut parts = err.split(ours);
+            let mut replaced = parts.next().unwrap_or_default().to_owned();
+            for part in parts {
+                let is_of_path = replaced.ends_with('/');
+                replaced.push_str(if is_of_path { ours } else { theirs });
+                replaced.push_str(part);
+            }
+            replaced
+        };
+        Self { err: words.iter().fold(self.err, replaced), ..self }
     }
 
     pub(crate) fn without_stdout(self) -> Self {
@@ -143,6 +152,18 @@ fn shortened(text: &str, length: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_of_another_image_are_no_parts_of_paths() {
+        let words = [("--bindir", "QEMU_BINARY_PATH"), ("add --scope userns", "set REGISTRAR_SCOPE=userns")];
+        let cases = [
+            ("/a/--bindir: no such file; --bindir names it", "/a/--bindir: no such file; QEMU_BINARY_PATH names it"),
+            ("--bindir /--bindir, or add --scope userns", "QEMU_BINARY_PATH /--bindir, or set REGISTRAR_SCOPE=userns"),
+        ];
+        for (ours, theirs) in cases {
+            assert_eq!(Output::failure(ours).with_words(&words).err, format!("{theirs}\n"));
+        }
+    }
 
     #[test]
     fn the_last_line_is_short_and_keeps_the_cause() {

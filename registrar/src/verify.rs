@@ -23,14 +23,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::arch::HOST;
-use crate::binfmt_misc::{self, BinfmtMount, DEFAULT_MOUNT, Entries};
+use crate::binfmt_misc::{self, BinfmtMount, DEFAULT_MOUNT, Entries, UserNamespace};
 use crate::elf;
 use crate::native::{NativeSupport, NativeSupportCache};
 use crate::plan::Observed;
 use crate::table::{Handler, TABLE};
 
 use diagnosis::{Context, MatchingEntries};
-use protocol::ProbeExit;
+use protocol::{ProbeExit, ProbeResult};
 use report::Row;
 use sandbox::Isolation;
 use worker::ProbeRun;
@@ -154,6 +154,16 @@ pub(crate) fn running(handlers: &[&'static Handler], limit: Duration) -> Result<
     Ok(handlers.iter().filter(|handler| is_good(handler)).map(|handler| handler.target).collect())
 }
 
+/// Whether no program of those handlers runs by a handler of the user namespace above: its root's files are not those of
+/// root here, unless both are one user.
+pub(crate) fn none_runs_from_above(handlers: &[&'static Handler], limit: Duration) -> bool {
+    let good = ProbeExit::Exited(TABLE.probe_status.into());
+    let is_another_root = UserNamespace::root_seen_from_above() != Some(0);
+    let is_ours = |ran: &ProbeResult| ran.is_of_root && is_another_root;
+    let tried = run(probes_of_both_kinds(handlers), limit, &Isolation::ALL);
+    tried.is_ok_and(|(_, _, results)| results.iter().all(|(_, ran)| ran.end != good || is_ours(ran)))
+}
+
 /// Of handlers that several entries take, one of them ours: the entry that ran the test program, where that shows.
 pub(crate) fn servers(handlers: &[&'static Handler], entries: &Entries, limit: Duration) -> Vec<OsString> {
     let chains = handlers.iter().flat_map(|handler| MatchingEntries::of(handler, entries));
@@ -200,7 +210,7 @@ fn probes_of_both_kinds(handlers: &[&'static Handler]) -> impl Iterator<Item = P
 }
 
 /// What came of the best of some ways, with those that were refused.
-type Tried = (Option<Isolation>, Vec<(Isolation, String)>, Vec<(ProbeRun, protocol::ProbeResult)>);
+type Tried = (Option<Isolation>, Vec<(Isolation, String)>, Vec<(ProbeRun, ProbeResult)>);
 
 /// Runs those probes that have a program.
 fn run(probes: impl Iterator<Item = ProbeRun>, limit: Duration, ways: &[Isolation]) -> Result<Tried, Error> {

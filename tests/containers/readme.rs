@@ -25,7 +25,7 @@ const NOT_RUN: [(&str, &str); 5] = [
          https://token.actions.githubusercontent.com",
         "nothing is published yet; `publish` verifies an image of its own with a local key",
     ),
-    ("docker run --rm --privileged IMAGE register", "for docker in a container"),
+    ("docker run --rm --privileged IMAGE register", "for docker in a container: `docker_in_docker` runs it"),
     ("cargo xtask test", "`.ci/run` runs it, with `--all`"),
     ("docker build .", "its base image is in a registry; `build` runs it with another one"),
     ("podman build .", "its base image is in a registry; `build` runs it with another one"),

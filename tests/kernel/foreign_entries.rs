@@ -132,7 +132,7 @@ fn all_leaves_what_a_translator_serves(sandbox: &Sandbox) {
     sandbox.succeeds(&["status", "--check"]);
     let out = sandbox.succeeds(&["status", "s390x"]);
     assert!(out.contains("  served  OCF") && out.contains("(by rosetta)"), "{out}");
-    for words in [&["--install", "all"][..], &["--reset", "-p", "yes"]] {
+    for words in [&["--install", "all"][..], &["--reset", "-p", "yes"], &["-s", "--", "-p"]] {
         let ran = as_other_image(sandbox, words);
         assert_eq!(ran.code, Some(0), "{words:?}: {}", ran.err);
         assert!(!sandbox.names().contains(&"qemu-s390x".to_owned()), "{words:?}");
@@ -144,6 +144,8 @@ fn all_leaves_what_a_translator_serves(sandbox: &Sandbox) {
         assert!(out.contains(&format!("\"entry\": \"{name}\"")), "{out}");
     };
     serves("qemu-s390x");
+    sandbox.succeeds(&["unregister", "s390x"]);
+    serves("rosetta");
     sandbox.succeeds(&["unregister"]);
     assert_eq!(sandbox.entries(), before);
     serves("rosetta");

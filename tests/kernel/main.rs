@@ -5,6 +5,7 @@ mod bytes;
 mod compat_cli;
 mod concurrent;
 mod copies;
+mod deployments;
 mod doctor;
 mod exchange;
 mod fault_table;
@@ -73,6 +74,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         bytes::TESTS,
         concurrent::TESTS,
         copies::TESTS,
+        deployments::TESTS,
         doctor::TESTS,
         exchange::TESTS,
         fault_table::TESTS,

@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use codegen::targets;
@@ -11,7 +11,7 @@ use nix::unistd::pivot_root;
 use tests::{binfmt_misc, namespace};
 
 use crate::register::test_program;
-use crate::sandbox::{CommandResult, PYTHON, SCOPE, Sandbox, ran};
+use crate::sandbox::{CommandResult, PYTHON, SCOPE, Sandbox, line, ran};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -21,6 +21,9 @@ pub(crate) const TESTS: &[Test] = &[
     test("scope/run_over_an_instance", run_over_an_instance),
     Test { mounted: false, ..test("scope/run_beside_a_bound_folder", run_beside_a_bound_folder) },
     Test { mounted: false, ..test("scope/docker_in_docker", docker_in_docker) },
+    Test { mounted: false, ..test("scope/running_already", running_already) },
+    Test { mounted: false, ..test("scope/advice_of_rootless_engines", advice_of_rootless_engines) },
+    test("scope/words_of_other_images", words_of_other_images),
     test("scope/lasting_instance_needs_no_option", lasting_instance_needs_no_option),
 ];
 
@@ -113,9 +116,71 @@ fn run_over_an_instance(sandbox: &Sandbox) {
     assert_eq!(sandbox.names(), [PYTHON.0]);
 }
 
+/// Advice for a container of an ordinary user's engine, which its mark tells: `podman unshare` is none for docker.
+fn advice_of_rootless_engines(sandbox: &Sandbox) {
+    let root = prepared_root(sandbox);
+    fs::create_dir(root.join("run")).expect("a folder");
+    let advice = |words: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", &format!("--mount-proc={}", root.join("proc").display()), "chroot"]);
+        let ran = ran(command.arg(root).arg("/registrar").args(words));
+        assert_eq!(ran.code, Some(1), "{words:?}: {}", ran.err);
+        ran.err.trim_end().rsplit_once(", not the host's: ").expect("the advice").1.to_owned()
+    };
+    let docker = "run the container as the host's root, or enter rootlesskit's namespace (docs/rootless.md)";
+    let podman = "run the container as the host's root, or: podman unshare registrar register --scope userns";
+    let in_words_of_others = "run the container as the host's root, or with REGISTRAR_SCOPE=userns by podman unshare";
+    for (mark, own, others) in [(".dockerenv", docker, docker), ("run/.containerenv", podman, in_words_of_others)] {
+        fs::write(root.join(mark), "").expect("a mark");
+        assert_eq!(advice(&["register", "s390x"]), own);
+        for words in [&["--install", "s390x"][..], &["--reset", "-p", "yes"], &["-s", "--", "-p", "s390x"]] {
+            assert_eq!(advice(words), others, "{words:?}");
+        }
+        fs::remove_file(root.join(mark)).expect("removed");
+    }
+}
+
+/// Words of another image's line, which advice there names, mean the same on our own.
+fn words_of_other_images(sandbox: &Sandbox) {
+    let folder = sandbox.emulators(&["s390x"]);
+    let run = |words: &[&str]| {
+        let mut command = Command::new(sandbox.registrar());
+        ran(command.args(words).env("REGISTRAR_SCOPE", "userns").env("QEMU_BINARY_PATH", &folder))
+    };
+    for (words, names) in
+        [(&["register", "s390x"][..], &["qemu-s390x"][..]), (&["status", "--check", "s390x"], &["qemu-s390x"])]
+    {
+        let ran = run(words);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{words:?}");
+        assert_eq!(sandbox.names(), names);
+    }
+    let interpreter = format!("interpreter {}/qemu-s390x-static\n", folder.display());
+    assert!(sandbox.entries()["qemu-s390x"].contains(&interpreter), "{:?}", sandbox.entries());
+    assert_eq!(run(&["unregister"]).code, Some(0));
+    assert!(sandbox.names().is_empty());
+}
+
 /// Enters a root with an emulator and the program, where `bound` is what an engine has bound to `/binfmt_misc`. A user
 /// namespace is made in no root but that of the mount namespace.
 fn enter_root(sandbox: &Sandbox, bound: impl FnOnce(&Path)) {
+    let root = prepared_root(sandbox);
+    bind(Path::new("/proc"), &root.join("proc"));
+    bound(&root.join("binfmt_misc"));
+    std::env::set_current_dir(root).expect("inside");
+    pivot_root(".", ".").expect("another root");
+    umount2(".", MntFlags::MNT_DETACH).expect("the old one goes");
+    std::env::set_current_dir("/").expect("inside");
+}
+
+/// Mounts this namespace's instance where no root will show it.
+fn own_instance(sandbox: &Sandbox) -> PathBuf {
+    let folder = sandbox.scratch().join("instance");
+    fs::create_dir(&folder).expect("a folder");
+    namespace::mount_binfmt_misc(&folder).expect("mounted");
+    folder
+}
+
+fn prepared_root(sandbox: &Sandbox) -> &Path {
     let root = sandbox.scratch();
     for folder in ["binfmt_misc", "proc", "usr/bin", "tmp"] {
         fs::create_dir_all(root.join(folder)).expect(folder);
@@ -124,12 +189,7 @@ fn enter_root(sandbox: &Sandbox, bound: impl FnOnce(&Path)) {
     fs::copy(sandbox.registrar(), root.join("registrar")).expect("copied");
     test_program(sandbox, targets::by_qemu_name("s390x").expect("known"));
     bind(root, root);
-    bind(Path::new("/proc"), &root.join("proc"));
-    bound(&root.join("binfmt_misc"));
-    std::env::set_current_dir(root).expect("inside");
-    pivot_root(".", ".").expect("another root");
-    umount2(".", MntFlags::MNT_DETACH).expect("the old one goes");
-    std::env::set_current_dir("/").expect("inside");
+    root
 }
 
 fn bind(from: &Path, to: &Path) {
@@ -146,6 +206,8 @@ fn run_beside_a_bound_folder(sandbox: &Sandbox) {
 
 /// The inner engine binds a directory of proc, since its mount namespace has no `binfmt_misc`.
 fn docker_in_docker(sandbox: &Sandbox) {
+    // Else handlers of this machine would run what is asked for.
+    own_instance(sandbox);
     enter_root(sandbox, |at| bind(Path::new("/proc/sys/kernel"), at));
     let refused = "/binfmt_misc is proc's empty directory, not binfmt_misc: in docker-in-docker use --privileged without \
                    -v; else on the host: mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc";
@@ -154,6 +216,33 @@ fn docker_in_docker(sandbox: &Sandbox) {
         let ran = run(words);
         let last = ran.err.lines().last();
         assert_eq!((ran.code, last), (Some(1), Some(refused)), "{words:?}");
+    }
+}
+
+/// What was asked for runs by a handler that does not show here, as one of the host in docker-in-docker. The root has
+/// no `/dev/null`, as some chroots.
+fn running_already(sandbox: &Sandbox) {
+    let folder = own_instance(sandbox);
+    let theirs = line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "F");
+    fs::write(folder.join("register"), theirs).expect("registered");
+    enter_root(sandbox, |at| bind(Path::new("/proc/sys/kernel"), at));
+    let run = |words: &[&str]| ran(Command::new("/registrar").args(words).env("REGISTRAR_SCOPE", "userns"));
+    let said = "running already: s390x; nothing was registered: /binfmt_misc is proc's empty directory";
+    for words in [&["register", "s390x"][..], &["register", "--verify", "s390x"], &["-s", "--", "-p", "s390x"]] {
+        let ran = run(words);
+        assert!(ran.code == Some(0) && ran.out.starts_with(said), "{words:?}: {ran:?}");
+    }
+    let ran_all = run(&["--install", "s390x"]);
+    assert_eq!(ran_all.code, Some(0), "{}", ran_all.err);
+    assert!(ran_all.err.starts_with("installing: s390x runs already\n"), "{}", ran_all.err);
+    assert!(ran_all.out.contains("\"linux/s390x\""), "{}", ran_all.out);
+    // One that runs does not make up for others, and none stays as if it were registered.
+    for words in [&["register", "s390x,m68k"][..], &["register"], &["register", "--stay", "s390x"]] {
+        let ran = run(words);
+        assert!(
+            ran.code == Some(1) && ran.err.contains("/binfmt_misc is proc's empty directory"),
+            "{words:?}: {ran:?}"
+        );
     }
 }
 

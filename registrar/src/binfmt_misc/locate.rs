@@ -102,10 +102,12 @@ pub(crate) fn find(only: Option<&Path>, missing: MountPolicy) -> Result<BinfmtMo
 
 /// Finds the folder for a command that only reads: where none shows, in a private mount namespace. An instance that this
 /// mount makes is none that is mounted, unless `may_be_new`.
-pub(crate) fn look(only: Option<&Path>, may_be_new: bool) -> Result<BinfmtMount, Error> {
+pub(crate) fn look(only: Option<&Path>, may_be_new: bool, is_lasting: &dyn Fn() -> bool) -> Result<BinfmtMount, Error> {
     let at = match find(only, MountPolicy::Lookup) {
         // The first mount in a user namespace permanently disables its parent's handlers.
-        Err(Error::NotMounted { at }) if UserNamespace::current().is_none() && check_mount_point_empty(&at).is_ok() => {
+        Err(Error::NotMounted { at })
+            if check_mount_point_empty(&at).is_ok() && (UserNamespace::current().is_none() || is_lasting()) =>
+        {
             at
         }
         found => return found,

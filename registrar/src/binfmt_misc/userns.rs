@@ -62,7 +62,7 @@ impl UserNamespace {
     }
 
     /// Who is root here, as the namespace above numbers its users; nothing if that cannot be told, or nobody is.
-    pub(super) fn root_seen_from_above() -> Option<u32> {
+    pub(crate) fn root_seen_from_above() -> Option<u32> {
         sys::uid_map().first().filter(|range| range.inside == 0).map(|range| range.outside)
     }
 

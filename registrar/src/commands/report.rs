@@ -14,6 +14,7 @@ use crate::output::{Output, escaped};
 use crate::plan::{PlanOutcome, SkipReason};
 use crate::request::{CommonArgs, Verbosity};
 
+pub(super) use compat_log::architecture;
 use messages::{Message, has_entry};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 
 use super::error::Error;
 use super::handlers;
+use super::report::architecture;
 use crate::native;
 use crate::output::Output;
 use crate::request::{CompatMode, PROBE_TIMEOUT, RegisterArgs, Verbosity};
@@ -14,7 +15,7 @@ pub(super) fn already(request: &RegisterArgs, error: Error) -> Result<Output, Er
     if !error.is_out_of_reach() || request.stay.is_some() {
         return Err(error);
     }
-    let foreign = native::foreign_handlers(handlers(args));
+    let mut foreign = native::foreign_handlers(handlers(args));
     let running = verify::running(&foreign, PROBE_TIMEOUT).unwrap_or_default();
     // A target with several handlers, of which one serves older CPUs, needs one program that runs.
     let mut targets: Vec<_> = foreign.iter().map(|handler| handler.target).collect();
@@ -26,7 +27,9 @@ pub(super) fn already(request: &RegisterArgs, error: Error) -> Result<Output, Er
     match args.mode {
         _ if args.detail == Verbosity::Quiet => {}
         Some(CompatMode::Tonistiigi) => {
-            targets.iter().for_each(|target| output.detail(&format!("installing: {target} runs already")));
+            foreign.dedup_by_key(|handler| handler.target);
+            let names = foreign.iter().map(|handler| architecture(handler));
+            names.for_each(|name| output.detail(&format!("installing: {name} runs already")));
         }
         _ => {
             output =

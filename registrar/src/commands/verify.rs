@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::Error;
-use super::handlers;
-use crate::binfmt_misc::{self, BinfmtMount, Entries};
+use super::{handlers, look};
+use crate::binfmt_misc::{BinfmtMount, Entries};
 use crate::output::Output;
 use crate::request::{CommonArgs, Verbosity, VerifyArgs};
 use crate::table::Handler;
@@ -41,7 +41,7 @@ fn may_be_well_later(found: &Result<Verified, Error>) -> bool {
 }
 
 fn once(args: &CommonArgs, limit: Duration) -> Result<Verified, Error> {
-    let found = binfmt_misc::look(args.mount.as_deref(), false);
+    let found = look(args, false);
     let found = found.and_then(|folder| Ok((folder.entries()?, folder)));
     let (entries, folder) = match found {
         // Programs say for themselves whether they run.

@@ -19,6 +19,8 @@ pub(super) struct ProbeResult {
     pub(super) set_user_id: SetUserId,
     /// The file that the kernel executed, where it could be seen.
     pub(super) emulator: Option<String>,
+    /// Whether root of this user namespace owns that file.
+    pub(super) is_of_root: bool,
     /// The first line of standard error.
     pub(super) said: String,
 }
@@ -100,6 +102,7 @@ impl ProbeResult {
             written,
             set_user_id,
             escaped(self.emulator.as_deref().unwrap_or_default()).into_owned(),
+            if self.is_of_root { "root".into() } else { String::new() },
             escaped(&self.said).into_owned(),
         ];
         fields.join("\t") + "\n"
@@ -108,7 +111,7 @@ impl ProbeResult {
     /// The name and what was told of it.
     pub(super) fn of_line(line: &str) -> Option<(&str, Self)> {
         let fields: Vec<_> = line.split('\t').collect();
-        let &[name, end, alone, written, set_user_id, emulator, said] = fields.as_slice() else { return None };
+        let &[name, end, alone, written, set_user_id, emulator, owner, said] = fields.as_slice() else { return None };
         let set_user_id = match set_user_id {
             "-" => SetUserId::NotAsked,
             "honoured" => SetUserId::Honoured,
@@ -122,6 +125,7 @@ impl ProbeResult {
             written: (0..written.len()).step_by(2).map(byte).collect::<Option<_>>()?,
             set_user_id,
             emulator: Some(emulator).filter(|path| !path.is_empty()).map(String::from),
+            is_of_root: owner == "root",
             said: said.into(),
         };
         Some((name, ran))
@@ -140,6 +144,7 @@ mod tests {
             written: b"argv\0\t\n\xff".to_vec(),
             set_user_id: SetUserId::NotAsked,
             emulator: Some("/usr/bin/qemu-arm-static".into()),
+            is_of_root: true,
             said: String::new(),
         };
         let cases = [
@@ -148,6 +153,7 @@ mod tests {
                 end: ProbeExit::Refused(Errno::ENOENT),
                 alone: Some(ProbeExit::TimedOut),
                 emulator: None,
+                is_of_root: false,
                 ..fine.clone()
             },
             ProbeResult {
@@ -178,17 +184,22 @@ mod tests {
             written: Vec::new(),
             set_user_id: SetUserId::NotChecked("a\tb".into()),
             emulator: Some("/a\nb".into()),
+            is_of_root: true,
             said: "\tc".into(),
         };
         let line = ran.line("x");
-        assert_eq!((line.matches('\t').count(), line.matches('\n').count()), (6, 1));
+        assert_eq!((line.matches('\t').count(), line.matches('\n').count()), (7, 1));
     }
 
     #[test]
     fn what_is_no_line() {
-        for line in
-            ["", "x\texited 29", "x\tdied 1\t\t\t-\t\t", "x\texited 29\t\tzz\t-\t\t", "x\texited 1\t\t\tmaybe\t\t"]
-        {
+        for line in [
+            "",
+            "x\texited 29",
+            "x\tdied 1\t\t\t-\t\t\t",
+            "x\texited 29\t\tzz\t-\t\t\t",
+            "x\texited 1\t\t\tmaybe\t\t\t",
+        ] {
             assert_eq!(ProbeResult::of_line(line), None, "{line:?}");
         }
     }

@@ -11,10 +11,10 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl, openat, readlinkat};
+use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat, readlinkat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstatat};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
@@ -123,7 +123,7 @@ impl Runner<'_> {
         let mut child = command.spawn().map_err(|error| errno(&error))?;
         let err = child.stderr.take();
         let mut ran = refused(Errno::UnknownErrno);
-        ran.emulator = self.emulator_of(&child);
+        (ran.emulator, ran.is_of_root) = (self.emulator_of(&child), self.is_of_root(&child));
         ran.set_user_id = match &program.owner {
             None => SetUserId::NotAsked,
             Some(Err(why)) => SetUserId::NotChecked(why.clone()),
@@ -141,6 +141,12 @@ impl Runner<'_> {
     fn emulator_of(&self, child: &Child) -> Option<String> {
         let path = readlinkat(self.processes, format!("{}/exe", child.id()).as_str()).ok()?;
         Some(path.to_string_lossy().into_owned())
+    }
+
+    /// Whether the owner of that file is root here: root of the namespace above has another number here, or none.
+    fn is_of_root(&self, child: &Child) -> bool {
+        let path = format!("{}/exe", child.id());
+        fstatat(self.processes, path.as_str(), AtFlags::empty()).is_ok_and(|file| file.st_uid == 0)
     }
 
     /// The effective user.
@@ -261,7 +267,15 @@ fn is_unclear(end: ProbeExit, good: i32) -> bool {
 fn refused(errno: Errno) -> ProbeResult {
     let (written, said) = Default::default();
     let set_user_id = SetUserId::NotAsked;
-    ProbeResult { end: ProbeExit::Refused(errno), alone: None, written, set_user_id, emulator: None, said }
+    ProbeResult {
+        end: ProbeExit::Refused(errno),
+        alone: None,
+        written,
+        set_user_id,
+        emulator: None,
+        is_of_root: false,
+        said,
+    }
 }
 
 fn has_something(file: Option<&impl AsFd>) -> bool {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity};
@@ -72,8 +72,11 @@ pub(super) fn run(
     let mut command = Command::new("/proc/self/exe");
     command.args([INSIDE, way.word(), &limit.as_millis().to_string()]);
     command.args(wanted.iter().map(ProbeRun::word));
+    // Pipes without their other ends, since a root may have no /dev/null.
+    let unused = || io::pipe().map_err(|error| format!("making a pipe: {}", errno_text(errno(&error))));
+    let ((nothing, _), (_, nowhere)) = (unused()?, unused()?);
     // Not of the terminal's group: an interrupt ends the one who asks, and this one sees that and ends what it runs.
-    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).process_group(0).output();
+    let output = command.stdin(nothing).stderr(nowhere).process_group(0).output();
     let output = output.map_err(|error| format!("starting /proc/self/exe: {}", errno_text(errno(&error))))?;
     let text = String::from_utf8_lossy(&output.stdout);
     match text.split_once('\n') {

@@ -187,6 +187,7 @@ pub const TOOLS: &[Tool] = &[
     Tool::MUSL_GCC,
     Tool::STRACE,
     Tool::FISH,
+    Tool::JQ,
     Tool::MAN,
     Tool::ZSH,
     Tool::BSDTAR,

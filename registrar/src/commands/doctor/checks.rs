@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::emulator::emulator;
 use super::{Check, CheckStatus, policy};
-use crate::binfmt_misc::{self, BinfmtMount, Entries, UserNamespace};
-use crate::commands::handlers;
+use crate::binfmt_misc::{BinfmtMount, Entries, UserNamespace};
 use crate::commands::verify::run_probes;
+use crate::commands::{handlers, look};
 use crate::emulators;
 use crate::native::{NativeSupport, NativeSupportCache};
 use crate::plan::{self, ActiveForeignEntry, Drift, Observed};
@@ -21,7 +21,7 @@ use CheckStatus::{Broken, Holds, Unknown};
 
 /// Stops at a broken link that all later ones depend on.
 pub(super) fn checks(args: &CommonArgs, limit: Duration) -> Vec<Check> {
-    let found = binfmt_misc::look(args.mount.as_deref(), false);
+    let found = look(args, false);
     let mut checks = vec![kernel_link(found.is_ok())];
     let folder = match found {
         Ok(folder) => folder,

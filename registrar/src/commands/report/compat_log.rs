@@ -55,6 +55,6 @@ fn setting(report: &Report<'_>, rows: &[Row<'_>]) -> Output {
 }
 
 /// containerd's name.
-fn architecture(handler: &Handler) -> &'static str {
+pub(in crate::commands) fn architecture(handler: &Handler) -> &'static str {
     handler.platform.strip_prefix("linux/").unwrap_or(handler.platform)
 }

@@ -6,7 +6,8 @@
 mod cpu_variants;
 
 use crate::arch::HOST;
-use crate::binfmt_misc::{self, Entries};
+use crate::binfmt_misc::Entries;
+use crate::commands::look;
 use crate::output::Output;
 use crate::output::json::string;
 use crate::request::{CommonArgs, PROBE_TIMEOUT};
@@ -30,7 +31,7 @@ const PLATFORMS: &[(&str, &[&str])] = &[
 
 pub(crate) fn platforms(args: &CommonArgs) -> Output {
     let mut output = Output::success(String::new());
-    let entries = match binfmt_misc::look(args.mount.as_deref(), true).and_then(|folder| folder.entries()) {
+    let entries = match look(args, true).and_then(|folder| folder.entries()) {
         Ok(entries) => entries,
         // As in tonistiigi's image, only a named folder is required.
         Err(error) if args.mount.is_some() => return Output::failure(&error.to_string()),

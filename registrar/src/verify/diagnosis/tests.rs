@@ -23,7 +23,8 @@ fn entries(named: &[(&str, Entry)]) -> Entries {
 
 fn ran(end: ProbeExit, written: &str) -> ProbeResult {
     let (emulator, said) = (None, String::new());
-    ProbeResult { end, alone: None, written: written.into(), set_user_id: SetUserId::NotAsked, emulator, said }
+    let written = written.into();
+    ProbeResult { end, alone: None, written, set_user_id: SetUserId::NotAsked, emulator, is_of_root: false, said }
 }
 
 fn judged(entries: &Entries, facts: &Result<Option<String>, Unfit>, ran: &ProbeResult, way: Isolation) -> Diagnosis {
