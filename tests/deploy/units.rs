@@ -103,3 +103,23 @@ fn a_word_that_podman_does_not_know_is_refused() {
     let (_folder, mut generator) = generated(&text);
     refuses(&mut generator, "DropsCapability");
 }
+
+/// Whatever registers names the option for sudo, and its price.
+#[test]
+fn each_file_that_registers_says_what_flag_c_costs() {
+    let listed =
+        Command::new("git").args(["ls-files", "-z", "deploy"]).current_dir(workspace_root()).output().expect("git");
+    let names = String::from_utf8(listed.stdout).expect("text");
+    let mut found = 0;
+    for name in names.split_terminator('\0') {
+        let text = fs::read_to_string(workspace_root().join(name)).expect(name);
+        let mut words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && !"-_/.".contains(letter));
+        if words.any(|word| word == "register") {
+            let line = text.replace("\n#", " ").split_whitespace().collect::<Vec<_>>().join(" ").replace("# ", "");
+            assert!(line.contains("--credentials"), "{name}");
+            assert!(line.contains("the emulator then runs as root for any set-user-ID file"), "{name}: {line}");
+            found += 1;
+        }
+    }
+    assert!(found >= 6, "{found} files");
+}
