@@ -9,10 +9,11 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::repository::{self, Compression, Repository};
 use crate::{MEGABYTE, Run, family, median, peak_memory};
+use test_groups::tools;
 use xtask::output::progress;
 use xtask::repo::resolve::ROOT;
 use xtask::say;
-use xtask::system::{self, Tool};
+use xtask::system;
 use xtask::workspace;
 
 /// How long it may take, in seconds, from the start of the process.
@@ -28,7 +29,7 @@ const RATIO: f64 = 0.2;
 pub(super) fn run(packages: usize, runs: usize, compressions: &[Compression]) -> Result<()> {
     ensure!(runs > 0, "no runs, no median: --runs must be at least 1");
     ensure!(packages > family::COUNT, "--packages must be more than the {} that are looked for", family::COUNT);
-    system::require(&[Tool::DNF])?;
+    system::require(&[tools::DNF])?;
     let scratch = tempfile::tempdir_in(workspace::target_dir()).context("making a folder for the repository")?;
     let repositories = progress::step("making a repository", || {
         repository::write(scratch.path(), packages, compressions).context("making a repository")

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
+use test_groups::tools;
 use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::docker::Docker;
 use tests::host::{self, Host};
 use tests::podman::Podman;
-use xtask::system::{self, Tool};
+use xtask::system;
 use xtask::workspace::target_dir;
 
 /// How much longer a container may take that registers into an empty `binfmt_misc`.
@@ -35,10 +36,10 @@ pub(super) enum EngineName {
 pub(super) fn run(dist: &Path, engine: EngineName, runs: usize) -> Result<()> {
     ensure!(runs > 0, "no runs, no median: --runs must be at least 1");
     let (tool, format) = match engine {
-        EngineName::Podman => (Tool::PODMAN, "oci"),
-        EngineName::Docker => (Tool::DOCKER, "docker"),
+        EngineName::Podman => (tools::PODMAN, "oci"),
+        EngineName::Docker => (tools::DOCKER, "docker"),
     };
-    system::require(&[tool, Tool::RUNC, Tool::MUSL_GCC])?;
+    system::require(&[tool, tools::RUNC, tools::MUSL_GCC])?;
     let scratch = tempfile::tempdir_in(target_dir()).context("making a folder for the image")?;
     let image = scratch.path().join("image.tar");
     let mut make = crate::xtask()?;

@@ -7,8 +7,9 @@ use std::process::{Command, Output};
 
 use fedora_mirror::{Key, Keyring, Kind, Mirror, Options, Updates, emulators};
 use tempfile::TempDir;
+use test_groups::tools;
 use xtask::source::NEWEST_KNOWN;
-use xtask::system::{self, Tool};
+use xtask::system;
 
 /// A family with two members, and both kinds of byte order and word size.
 const TARGETS: &[&str] = &["aarch64", "arm", "armeb", "i386", "s390x"];
@@ -20,7 +21,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(change: impl FnOnce(&mut Options)) -> Self {
-        system::require(&[Tool::RPM, Tool::EMULATORS, Tool::BSDTAR]).expect("the tools of this test");
+        system::require(&[tools::RPM, tools::EMULATORS, tools::BSDTAR]).expect("the tools of this test");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut options = Options::quick(folder.path().join("mirror"), TARGETS);
         change(&mut options);

@@ -149,7 +149,10 @@ pub(crate) fn cargo_home() -> PathBuf {
 
 /// Puts in place what compiling and linking a host's static programs takes, and names the Rust target to compile for:
 /// the host's, or its substitute. With `offline` only looks what is there.
-pub(crate) fn prepare(host: Host, offline: bool) -> Result<&'static str> {
+///
+/// # Errors
+/// If something is missing and cannot be installed.
+pub fn prepare(host: Host, offline: bool) -> Result<&'static str> {
     let target = rust_target(host, offline)?;
     if !offline && let Linker::Compiler(compiler) = Linker::of(host, target)? {
         if !host.is_this_machine() {

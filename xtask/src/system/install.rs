@@ -273,7 +273,8 @@ mod tests {
             (&[], "qemu-user-static"),
         ];
         for (release, expected) in cases {
-            let named = plan(&[&Tool::EMULATORS], root, |package| release.contains(&package)).expect("a plan");
+            let emulators = tool(&[], &["qemu-user-static | qemu-user"], &[]);
+            let named = plan(&[&emulators], root, |package| release.contains(&package)).expect("a plan");
             assert_eq!(named, (Manager::Apt, vec![expected]));
         }
     }
