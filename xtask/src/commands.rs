@@ -55,7 +55,6 @@ enum Command {
     Test(DevelopmentArgs),
 }
 
-/// The program.
 pub fn main() -> ExitCode {
     match Cli::parse().command.run().and_then(|()| output::finish()) {
         Ok(()) => ExitCode::SUCCESS,

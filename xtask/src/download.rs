@@ -37,10 +37,8 @@ pub(crate) use mirrors::Mirrors;
 /// releases 250,000.
 const LONGEST_UNPROMISED: u64 = 16 << 20;
 
-/// Rounds through all mirrors.
 const ROUNDS: u32 = 3;
 
-/// Most attempts for a file: each may take the idle timeout.
 const MOST_ATTEMPTS: usize = 12;
 
 /// Longer waits are printed.

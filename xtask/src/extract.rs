@@ -32,14 +32,11 @@ pub(crate) use extractor::Extracted;
 pub(crate) use listing::Kind;
 pub use record::{EmulatorRecord, Record, Stage, TextRecord};
 
-/// What to extract for whom.
 #[derive(Debug)]
 pub struct ExtractRequest<'a> {
-    /// The machine that the emulators must run on.
     pub host: Host,
     /// QEMU's names of the wanted targets; all if empty.
     pub targets: &'a [String],
-    /// Whose word is taken.
     pub trust: &'a Trust,
 }
 
@@ -147,9 +144,6 @@ fn extract(verified: Verified, package: &Package, request: &ExtractRequest<'_>, 
 
 /// Writes what is wanted of a verified package into `dir`, below `emulators`, `binfmt.d` and `licenses`. Nothing is taken
 /// of its file but what the digests in the verified header vouch for, whatever has become of it since.
-///
-/// # Errors
-/// If a file is not the one that the header lists, or would not run.
 pub fn unpack_rpm(
     verified: VerifiedRpm,
     package: &Package,

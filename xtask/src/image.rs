@@ -37,7 +37,6 @@ pub mod spec;
 pub(crate) const NAME: &str = "localhost/registrar";
 pub(crate) const NUMBER: u32 = 1;
 
-/// Writes an image to `path`, an archive or a folder.
 pub(crate) fn write(input: &Input, path: &Path, dist: &Path, compressions: &[Compression], name: &str) -> Result<()> {
     let make = |folder: &Path| {
         let layout = input.write(folder, compressions, name, !is_archive(path))?;

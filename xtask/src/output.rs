@@ -26,9 +26,6 @@ pub fn write(text: Arguments<'_>) {
 }
 
 /// Writes what is left of the output.
-///
-/// # Errors
-/// If any of it could not be written, other than because nobody reads it.
 pub fn finish() -> Result<()> {
     keep(io::stdout().lock().flush());
     let failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take();

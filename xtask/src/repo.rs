@@ -10,8 +10,6 @@ use checksum::Checksum;
 
 mod checksum;
 pub(crate) mod dependency;
-#[cfg(test)]
-mod hostile;
 pub mod metalink;
 pub mod primary;
 pub(crate) mod repo_package;
@@ -76,6 +74,8 @@ pub(crate) fn check_base(base: &str) -> Result<Location> {
 
 #[cfg(test)]
 mod tests {
+    mod hostile;
+
     use super::{check_base, size, validate_relative_path, validate_rpm_token};
 
     #[test]

@@ -30,7 +30,6 @@ pub use fedora::{KEYS, NEWEST_KNOWN, Release, WantedRelease};
 pub(crate) enum Source {
     /// Fedora, or, where it cannot be reached at all, the machine's own packages.
     Auto,
-    /// Fedora's servers, nothing else.
     Fedora,
     /// Debian's or Ubuntu's static emulators, through apt.
     Apt,
@@ -78,7 +77,6 @@ pub(crate) struct Fetched {
     /// Where they come from, in words that the image carries.
     pub(crate) origin: String,
     pub(crate) packages: Vec<Package>,
-    /// Whose word is taken.
     pub(crate) trust: Trust,
 }
 
@@ -89,7 +87,6 @@ pub(crate) struct Plan {
     pub(crate) origin: String,
     /// Fedora's release; none for another repository.
     pub(crate) release: Option<Release>,
-    /// The packages, sorted by name.
     pub(crate) packages: Vec<ResolvedPackage>,
     repositories: Vec<Repository>,
     koji: Option<Koji>,

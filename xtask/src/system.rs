@@ -24,7 +24,6 @@ pub use install::{packaged, require};
 pub enum Requirement {
     /// A program on `PATH`, or in a folder of system programs that an ordinary user's `PATH` lacks.
     Program(&'static str),
-    /// A file at this path.
     File(&'static str),
     /// QEMU's static emulator of this target.
     Emulator(&'static str),
@@ -72,8 +71,6 @@ macro_rules! cross_compiler {
     };
 }
 
-/// What a build installs; tests use these too.
-#[allow(missing_docs)]
 impl Tool {
     pub const CC: Self = tool(&[Requirement::Program("cc")], &["gcc", "libc6-dev"], &["gcc"]);
     pub const STATIC_LIBC: Self = tool(&[Requirement::OwnLibc], &["libc6-dev"], &["glibc-static"]);
@@ -126,7 +123,6 @@ impl fmt::Display for Requirement {
 /// Folders of system programs that an ordinary user's `PATH` may lack.
 const SYSTEM_FOLDERS: &str = "/usr/local/sbin:/usr/sbin:/sbin";
 
-/// Full path of a program.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<_> = std::env::split_paths(&path).chain(std::env::split_paths(SYSTEM_FOLDERS)).collect();
@@ -147,7 +143,6 @@ pub fn emulator(target: &str) -> Option<PathBuf> {
     emulator_in(Path::new(EMULATORS), target)
 }
 
-/// The same in another folder.
 pub fn emulator_in(folder: &Path, target: &str) -> Option<PathBuf> {
     // Debian 12 and Fedora have both, and only the first is static; Debian 14 has the second alone.
     let names = [format!("qemu-{target}-static"), format!("qemu-{target}")];
@@ -160,10 +155,7 @@ pub(crate) fn is_static(program: &Path) -> bool {
     facts.is_some_and(|facts| facts.interpreter.is_none() && facts.needed == 0)
 }
 
-/// Runs a command to its end, quietly.
-///
-/// # Errors
-/// If it cannot be started or fails; then with the last lines of what it said.
+/// Runs a command to its end. The error of one that fails has the last lines of its output.
 pub fn run(command: &mut Command) -> Result<Output> {
     let name = Path::new(command.get_program()).file_name().map(OsStr::to_owned).unwrap_or_default();
     let name = name.display();

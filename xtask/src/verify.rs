@@ -30,7 +30,6 @@ pub use keys::{Keys, parse_fingerprint};
 /// Whose word is taken for the packages.
 #[derive(Debug)]
 pub enum Trust {
-    /// A signature of one of these keys is required.
     Keys(Keys),
     /// Digests suffice: the user typed that no signature is wanted.
     NoSignature,
@@ -57,20 +56,15 @@ impl Trust {
     }
 }
 
-/// What was found out about a package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifiedPackage {
     /// Name, epoch, version, release, architecture.
     pub nevra: String,
-    /// Upstream's version alone.
     pub version: String,
-    /// The source package that it was built from.
     pub source: String,
     /// As its header has it.
     pub license: String,
-    /// Digest of the file.
     pub sha256: Sha256,
-    /// Length of the file in bytes.
     pub size: u64,
     /// Fingerprint of the key whose signature was good.
     pub signer: Option<String>,
@@ -107,7 +101,6 @@ pub struct VerifiedRpm {
     pub(crate) payload: File,
 }
 
-/// A package that has been verified.
 #[derive(Debug)]
 pub(crate) enum Verified {
     Rpm(Box<VerifiedRpm>),
@@ -124,9 +117,6 @@ pub(crate) fn package(package: &Package, trust: &Trust, host: Host, scratch: &Pa
 }
 
 /// Checks an RPM package for `host`.
-///
-/// # Errors
-/// The first check that fails, with the file's name and what to do.
 pub fn rpm(package: &Package, trust: &Trust, host: Host) -> Result<VerifiedRpm> {
     let Package { path, expected, .. } = package;
     let expected = expected.as_ref();
@@ -213,9 +203,6 @@ fn read(file: &mut File, expected: Option<&ExpectedDigest>) -> Result<Contents> 
 /// Checks a Debian package against the lists that apt has verified. What is given back is a copy without a name, made in
 /// `scratch` while it was hashed: such a package has no digests of its files that the lists vouch for, and nobody can
 /// write into the copy.
-///
-/// # Errors
-/// If the file is not the one that the lists name.
 pub fn deb(package: &Package, scratch: &Path) -> Result<(File, VerifiedPackage)> {
     let name = &package.name;
     let (Some(expected), Some(stated)) = (&package.expected, &package.stated) else {

@@ -10,9 +10,6 @@ use anyhow::{Context, Result};
 pub mod atomic_dir;
 
 /// Writes a generated file only if its text changes, so that cargo does not compile it again.
-///
-/// # Errors
-/// If it cannot be written.
 pub fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(path).is_ok_and(|current| current == text) {
         return Ok(());

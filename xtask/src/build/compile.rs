@@ -41,11 +41,8 @@ pub fn cargo() -> Command {
 
 /// Compiles `registrar` with the table in `table` (the committed one if there is none) and says where it is. Cargo
 /// does nothing when nothing has changed; its [`BuildInfo`] is written all the same.
-///
-/// # Errors
-/// If the Rust target cannot be had, compilation fails, or what it makes is not a static executable of the host.
 pub fn registrar(host: Host, table: Option<&Path>, offline: bool) -> Result<PathBuf> {
-    let target = prepare(host, offline)?;
+    let target = &prepare(host, offline)?;
     let linker = Linker::of(host, target)?;
     if let Some(warning) = linker.warning(target) {
         eprintln!("warning: {warning}");
@@ -109,7 +106,6 @@ fn build_command(host: Host, target: &str, folder: &Path, linker: &Linker) -> Co
     command
 }
 
-/// Whether a program runs on the host with nothing else there.
 fn check(program: &Path, host: Host) -> Result<()> {
     let facts = elf::facts(&ReadCache::new(fs::File::open(program)?))?;
     let target = host.target().with_context(|| format!("nothing is known of {}", host.name))?;
@@ -149,12 +145,9 @@ pub(crate) fn cargo_home() -> PathBuf {
 
 /// Puts in place what compiling and linking a host's static programs takes, and names the Rust target to compile for:
 /// the host's, or its substitute. With `offline` only looks what is there.
-///
-/// # Errors
-/// If something is missing and cannot be installed.
-pub fn prepare(host: Host, offline: bool) -> Result<&'static str> {
+pub fn prepare(host: Host, offline: bool) -> Result<String> {
     let target = rust_target(host, offline)?;
-    if !offline && let Linker::Compiler(compiler) = Linker::of(host, target)? {
+    if !offline && let Linker::Compiler(compiler) = Linker::of(host, &target)? {
         if !host.is_this_machine() {
             // Any compiler of that name will do; a C library does not come with every one, nor does musl need it.
             if system::find(&compiler).is_none() {
@@ -168,17 +161,17 @@ pub fn prepare(host: Host, offline: bool) -> Result<&'static str> {
 }
 
 /// The Rust target to compile for: the host's, if it is installed or can be; else its substitute.
-fn rust_target(host: Host, offline: bool) -> Result<&'static str> {
+fn rust_target(host: Host, offline: bool) -> Result<String> {
     let target = host.rust_target;
     if is_installed(target)? {
-        return Ok(target);
+        return Ok(target.into());
     }
     // rustup may say that it is there already, and it is not.
     if !offline && add_target(target) && is_installed(target)? {
-        return Ok(target);
+        return Ok(target.into());
     }
-    match host.fallback {
-        Some(fallback) if is_installed(fallback)? => {
+    match host.fallback() {
+        Some(fallback) if is_installed(&fallback)? => {
             eprintln!(
                 "warning: Rust's target {target} is not there; using {fallback}, whose programs start more slowly"
             );
@@ -213,7 +206,6 @@ fn libdir(target: Option<&str>) -> Result<Option<PathBuf>> {
     Ok(output.status.success().then_some(libdir))
 }
 
-/// `rustc 1.95.0 (59807616e 2026-04-14)`.
 fn rustc_version() -> Result<String> {
     let output = rustc().arg("--version").output().context("running rustc")?;
     ensure!(output.status.success(), "rustc --version: {}", output.status);

@@ -21,13 +21,10 @@ pub(crate) use inputs::RootfsInputs;
 mod inputs;
 mod packages;
 
-/// The root file system, in the folder of a host.
 pub const ROOTFS: &str = "rootfs";
 
-/// Its SBOM.
 pub const SBOM: &str = "sbom.spdx.json";
 
-/// Its list of packages.
 pub const PACKAGES: &str = "packages";
 
 pub(crate) const PACKAGES_INSIDE: &str = "usr/share/doc/registrar/packages";
@@ -38,7 +35,6 @@ const NAMES: [&str; 4] = [ROOTFS, SBOM, PACKAGES, "rootfs.stamp"];
 /// Prefix of the name of a foreign program to try the handlers with.
 pub(crate) const SAMPLE: &str = "try-";
 
-/// The program that registers.
 pub const REGISTRAR: &str = "registrar";
 
 /// Entry points of other images, as manifests name them in `command:`; `registrar` tells them apart by argv[0]. They are
@@ -137,14 +133,12 @@ fn copy_program(from: &Path, to: &Path) -> Result<()> {
     fs::set_permissions(to, fs::Permissions::from_mode(0o755)).with_context(|| format!("writing {}", to.display()))
 }
 
-/// Makes a folder with mode 755, whatever the umask.
 fn make_folder(path: &Path) -> Result<()> {
     let context = || format!("making the folder {}", path.display());
     fs::create_dir_all(path).with_context(context)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).with_context(context)
 }
 
-/// Writes a file with mode 644.
 pub(super) fn write_file(path: &Path, content: &[u8]) -> Result<()> {
     let context = || format!("writing {}", path.display());
     let mut file = File::create(path).with_context(context)?;

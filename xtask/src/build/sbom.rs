@@ -45,24 +45,17 @@ const NOT_LISTED: &str = "the QEMU emulators are statically linked: they contain
 /// What begins the word on a package that a key has signed; the key's fingerprint follows.
 pub(crate) const SIGNED_BY: &str = "signed by ";
 
-/// All that a document tells of.
 #[derive(Debug)]
 pub struct Contents<'a> {
-    /// QEMU's version.
     pub version: &'a str,
-    /// Where the emulators come from, in words.
     pub origin: &'a str,
-    /// The packages.
     pub packages: &'a [VerifiedPackage],
-    /// The emulators that they gave.
     pub emulators: &'a [EmulatorRecord],
     /// All regular files of the root file system.
     pub files: &'a [Digests],
     /// What `registrar` is made of, besides itself.
     pub crates: &'a [Crate],
-    /// How it was compiled.
     pub build: &'a BuildInfo,
-    /// When all this was made, in seconds since 1970.
     pub created: u64,
 }
 
@@ -83,9 +76,6 @@ pub(crate) fn write(inputs: &RootfsInputs<'_>, files: &[Digests], folder: &Path)
 }
 
 /// The document.
-///
-/// # Errors
-/// If the time is none that can be written.
 pub fn document(contents: &Contents<'_>) -> Result<Document> {
     let created = i64::try_from(contents.created).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     let created = created.with_context(|| format!("{} is no time that can be written", contents.created))?;

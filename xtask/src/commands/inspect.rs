@@ -17,13 +17,10 @@ use crate::system::host::Host;
 use crate::workspace::atomic_dir;
 use crate::workspace::workspace_root;
 
-/// How many digits of a digest are shown, if not all.
 const SHORT_DIGEST: usize = 16;
 
-/// How much of a license is shown, if not all, in characters.
 const SHORT_LICENSE: usize = 32;
 
-/// Options of `cargo xtask inspect`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The machine that was built for [default: this one's architecture]

@@ -98,7 +98,6 @@ pub(super) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes a metadata file, whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut part = PartialDownload::open(path, Algorithm::Sha256, 0)?;
     part.write(bytes)?;

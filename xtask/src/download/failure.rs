@@ -22,12 +22,10 @@ impl Missing {
     }
 }
 
-/// The file is not in the cache, and `--offline` forbids to fetch it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is not in the cache; run once without --offline")]
 pub(crate) struct NotCached(pub(super) String);
 
-/// What a failed attempt means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Unreachable,
@@ -45,7 +43,6 @@ pub(super) enum Kind {
 pub(super) struct Failure {
     pub(super) kind: Kind,
     pub(super) cause: anyhow::Error,
-    /// `Retry-After`.
     pub(super) retry_after: Option<Duration>,
 }
 

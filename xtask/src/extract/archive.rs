@@ -18,7 +18,6 @@ const NUMBERED: usize = 14;
 /// The name of the member that ends an archive.
 const END: &str = "TRAILER!!!";
 
-/// Longest accepted name, in bytes: `PATH_MAX`.
 const LONGEST_NAME: usize = 4096;
 
 pub(super) struct Archive<R> {

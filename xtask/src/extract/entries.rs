@@ -26,7 +26,6 @@ pub(crate) const LIMITS: decompress::Limits = decompress::Limits {
 /// What a package may be like.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many files it may list.
     pub files: usize,
     /// How long its archive may be, in bytes.
     pub unpacked: u64,
@@ -40,9 +39,6 @@ impl Limits {
 
 /// Calls `each` for all that the archive of a package holds and its header knows, with its content. What is left of a
 /// content is passed over. `length` is the package's, in bytes. Nothing here is verified.
-///
-/// # Errors
-/// If the package is damaged or goes beyond a limit, or if `each` fails.
 pub fn entries(
     mut package: impl Read,
     length: u64,

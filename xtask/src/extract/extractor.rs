@@ -185,7 +185,6 @@ impl<'a> Extractor<'a> {
         Ok(())
     }
 
-    /// That it is a static executable of the host; its build id.
     fn check_emulator(&self, emulator: &Emulator, path: &Path) -> Result<Option<String>> {
         let context = || emulator.file_name();
         let host = self.host.target().with_context(context)?;

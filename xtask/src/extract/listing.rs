@@ -7,7 +7,6 @@ use rpm::{FileFlags, FileMode, FileType, Header, IndexTag, PackageMetadata};
 
 use crate::verify::digest::Algorithm;
 
-/// A file as the package's header describes it.
 #[derive(Debug)]
 pub struct Listed {
     /// Its absolute path, as the package says: nothing is to be written under that name.
@@ -30,7 +29,6 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// A digest of a file's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileDigest {
     pub(super) kind: DigestKind,
@@ -147,7 +145,6 @@ fn numbers(header: &Header<IndexTag>, tag: IndexTag) -> Result<Option<Vec<u64>>>
     found.map(Some).map_err(|_| anyhow!("its header is damaged: {tag} holds no numbers"))
 }
 
-/// A list of texts; `None` if there is none.
 fn texts(header: &Header<IndexTag>, tag: IndexTag) -> Result<Option<Vec<String>>> {
     if !header.entry_is_present(tag as u32) {
         return Ok(None);

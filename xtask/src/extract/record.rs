@@ -23,18 +23,13 @@ pub struct Record {
     pub(crate) licenses: Vec<TextRecord>,
 }
 
-/// One emulator in the folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EmulatorRecord {
     /// QEMU's name of its target.
     pub target: String,
-    /// Path below the folder.
     pub path: String,
-    /// In bytes.
     pub size: u64,
-    /// Of its content.
     pub sha256: Sha256,
-    /// GNU build id, in hexadecimal digits.
     pub build_id: Option<String>,
     /// Which of [`Record::packages`] it comes from.
     pub nevra: String,
@@ -48,7 +43,6 @@ pub struct TextRecord {
     pub(crate) sha256: Sha256,
 }
 
-/// A folder of extracted files.
 #[derive(Debug)]
 pub struct Stage {
     pub(crate) dir: PathBuf,

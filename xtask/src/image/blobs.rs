@@ -52,7 +52,6 @@ pub(super) struct Blob {
 }
 
 impl Blob {
-    /// Renames it to its digest.
     pub(super) fn finish(self, media_type: &str) -> Result<Descriptor> {
         let context = || format!("writing {}", self.path.display());
         let (mut file, Hashed { size, sha256, .. }) = self.file.finish();

@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat};
+use serde_json::{Value, json};
 
 use super::contents::Contents;
 use super::layer::Layer;
-use super::spec::{Annotations, Config, History, Platform, RootFs, Settings};
+use super::spec::{Annotations, Platform};
 use crate::system::host::Host;
 
 /// Licenses of all that is in it, as in the Containerfile.
@@ -45,27 +46,26 @@ impl ImageMetadata {
     }
 }
 
-pub(super) fn config(contents: &Contents, metadata: &ImageMetadata, layers: &[Layer]) -> Result<Config> {
+/// The configuration of a host's image.
+pub(super) fn config(contents: &Contents, metadata: &ImageMetadata, layers: &[Layer]) -> Result<Value> {
     let created = time(contents.created)?;
     let Platform { architecture, os } = platform(contents.host);
-    let history = LAYERS.map(|comment| History {
-        created: created.clone(),
-        created_by: "cargo xtask image".into(),
-        comment: comment.into(),
-    });
-    Ok(Config {
-        created,
-        architecture,
-        os,
-        config: Settings {
-            entrypoint: vec!["/registrar".into()],
-            environment: ENVIRONMENT.map(str::to_owned).into(),
-            working_dir: "/".into(),
-            labels: metadata.labels(contents)?,
+    let history =
+        LAYERS.map(|comment| json!({ "created": created, "created_by": "cargo xtask image", "comment": comment }));
+    let diff_ids: Vec<_> = layers.iter().map(|layer| &layer.diff_id).collect();
+    Ok(json!({
+        "created": created,
+        "architecture": architecture,
+        "os": os,
+        "config": {
+            "Entrypoint": ["/registrar"],
+            "Env": ENVIRONMENT,
+            "WorkingDir": "/",
+            "Labels": metadata.labels(contents)?,
         },
-        rootfs: RootFs { kind: "layers".into(), diff_ids: layers.iter().map(|layer| layer.diff_id.clone()).collect() },
-        history: history.into(),
-    })
+        "rootfs": { "type": "layers", "diff_ids": diff_ids },
+        "history": history,
+    }))
 }
 
 /// A host as engines name it.

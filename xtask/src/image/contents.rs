@@ -20,13 +20,11 @@ const SBOM_INSIDE: &str = "usr/share/doc/registrar/sbom.spdx.json";
 
 pub(super) struct Contents {
     pub(super) host: Host,
-    /// QEMU's version.
     pub version: String,
     /// Where the emulators come from, in words.
     pub origin: String,
     /// The commit that `registrar` was compiled from, if it is known.
     pub(super) revision: Option<String>,
-    /// Version of `registrar`.
     pub(super) registrar: Option<String>,
     /// The time of everything, in seconds since 1970.
     pub created: u64,

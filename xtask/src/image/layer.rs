@@ -33,7 +33,6 @@ pub(super) enum Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     pub(super) blob: Descriptor,
-    /// Digest of the archive before compression.
     pub(super) diff_id: String,
 }
 

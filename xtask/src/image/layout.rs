@@ -11,15 +11,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::json;
 
 use super::blobs::{self, Blobs};
 use super::compress::Compression;
 use super::config::{ImageMetadata, config, platform};
 use super::contents::Contents;
 use super::layer::{self, Layer};
-use super::spec::{
-    Annotations, CONFIG, Config, Descriptor, DockerImage, EMPTY, INDEX, Index, MANIFEST, Manifest, Platform,
-};
+use super::spec::{Annotations, CONFIG, Descriptor, EMPTY, INDEX, Index, MANIFEST, Manifest, Platform};
 use crate::build::rootfs::SBOM;
 use crate::system::parallel;
 
@@ -105,8 +104,7 @@ pub(super) fn write(
 fn image(contents: &Contents, compression: Compression, metadata: &ImageMetadata, blobs: &Blobs) -> Result<Image> {
     let layers = contents.layers.iter().map(|items| layer::write(items, contents.created, compression, blobs));
     let layers: Vec<Layer> = layers.collect::<Result<_>>()?;
-    let config: Config = config(contents, metadata, &layers)?;
-    let config = blobs.json(CONFIG, &config)?;
+    let config = blobs.json(CONFIG, &config(contents, metadata, &layers)?)?;
     let manifest = Manifest {
         schema_version: 2,
         media_type: MANIFEST.into(),
@@ -150,11 +148,9 @@ fn sbom_manifest(
 /// Adds what `docker load` reads: the first image of the only host.
 pub(super) fn add_docker(folder: &Path, layout: &Layout, name: &str, metadata: &ImageMetadata) -> Result<()> {
     let image = layout.images.first().and_then(|images| images.first()).context("no image")?;
-    let image = DockerImage {
-        config: blobs::path(&image.config),
-        repo_tags: vec![format!("{name}:{}", metadata.tag)],
-        layers: image.layers.iter().map(|layer| blobs::path(&layer.blob)).collect(),
-    };
+    let layers: Vec<_> = image.layers.iter().map(|layer| blobs::path(&layer.blob)).collect();
+    let name = format!("{name}:{}", metadata.tag);
+    let image = json!({ "Config": blobs::path(&image.config), "RepoTags": [name], "Layers": layers });
     write_json(folder, "manifest.json", &[image])
 }
 

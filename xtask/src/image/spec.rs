@@ -1,4 +1,4 @@
-//! OCI's image format, as far as it is written here, as types: index, manifest, configuration, and what leads to them.
+//! OCI's image format, as far as it is read here too, as types: index, manifest, and what leads to them.
 //!
 //! Own types, since the crate that has them (`oci-spec`) brings builders, accessors and regular expressions with it: some
 //! twenty crates for these structures.
@@ -20,11 +20,8 @@ pub(crate) const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What it is.
     pub media_type: String,
-    /// `sha256:` and 64 digits.
     pub digest: String,
-    /// Its length in bytes.
     pub size: u64,
     #[serde(default, skip_serializing_if = "Annotations::is_empty")]
     pub(crate) annotations: Annotations,
@@ -45,7 +42,6 @@ pub(crate) struct Platform {
 pub struct Index {
     pub(crate) schema_version: u32,
     pub(crate) media_type: String,
-    /// Manifests, or other indexes.
     pub manifests: Vec<Descriptor>,
     #[serde(default, skip_serializing_if = "Annotations::is_empty")]
     pub(crate) annotations: Annotations,
@@ -56,12 +52,10 @@ pub struct Index {
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
     pub(crate) schema_version: u32,
-    /// [`MANIFEST`].
     pub(crate) media_type: String,
     /// What it is, where it is no image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) artifact_type: Option<String>,
-    /// The configuration.
     pub config: Descriptor,
     /// The layers, the lowest first.
     pub layers: Vec<Descriptor>,
@@ -70,52 +64,4 @@ pub struct Manifest {
     pub(crate) subject: Option<Descriptor>,
     #[serde(default, skip_serializing_if = "Annotations::is_empty")]
     pub(crate) annotations: Annotations,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Config {
-    /// When it was made: `2026-11-23T17:36:27Z`.
-    pub(crate) created: String,
-    pub(crate) architecture: String,
-    pub(crate) os: String,
-    pub(crate) config: Settings,
-    pub(crate) rootfs: RootFs,
-    pub(crate) history: Vec<History>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Settings {
-    pub(crate) entrypoint: Vec<String>,
-    #[serde(rename = "Env")]
-    pub(crate) environment: Vec<String>,
-    pub(crate) working_dir: String,
-    pub(crate) labels: Annotations,
-}
-
-/// Layers as they are before compression.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct RootFs {
-    #[serde(rename = "type")]
-    pub(crate) kind: String,
-    /// Digests of their archives, the lowest first.
-    pub(crate) diff_ids: Vec<String>,
-}
-
-/// How a layer was made.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct History {
-    pub(crate) created: String,
-    pub(crate) created_by: String,
-    pub(crate) comment: String,
-}
-
-/// What `docker load` reads, of each image in an archive.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct DockerImage {
-    pub(crate) config: String,
-    pub(crate) repo_tags: Vec<String>,
-    /// Paths of its layers, the lowest first.
-    pub(crate) layers: Vec<String>,
 }

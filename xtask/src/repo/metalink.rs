@@ -27,7 +27,6 @@ const SUFFIX: &str = "/repodata/repomd.xml";
 /// What a metalink says of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metalink {
-    /// The newest `repomd.xml`.
     pub(crate) current: Version,
     /// Older ones that are still acceptable, in the document's order.
     pub(crate) alternates: Vec<Version>,
@@ -40,7 +39,6 @@ pub(crate) struct Version {
     pub(crate) expected: ExpectedDigest,
 }
 
-/// One copy of the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mirror {
     /// An http or https URL of the folder that holds `repodata`, without a slash at its end.
@@ -49,10 +47,7 @@ pub struct Mirror {
     pub preference: u32,
 }
 
-/// Reads a metalink.
-///
-/// # Errors
-/// If it is damaged, promises no digest that proves something, or no size, of the current `repomd.xml`, or names no mirror by http or https.
+/// Reads a metalink. It must have the size and a SHA-2 digest of the current `repomd.xml`, and a mirror.
 pub fn parse(document: &[u8]) -> Result<Metalink> {
     let mut parser = Parser::default();
     walk(document, |node| parser.node(&node)).context("reading the metalink")?;

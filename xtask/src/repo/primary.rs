@@ -37,9 +37,6 @@ const MOST_HELD: usize = 16 << 20;
 
 /// Reads a list of packages, compressed or not, and keeps those that are [`is_candidate`] to `prefix`. `decompressed_size` is the
 /// promised length of the decompressed list: more than that is refused, however small the file.
-///
-/// # Errors
-/// If it is damaged, longer than promised, or an entry lacks what is needed to fetch it.
 pub fn packages(compressed: impl Read, decompressed_size: u64, prefix: &str) -> Result<Vec<RepoPackage>> {
     let compressed = BufReader::with_capacity(CHUNK, compressed);
     let open = decompress(compressed, decompressed_size, LIMITS).context(ADVICE)?;

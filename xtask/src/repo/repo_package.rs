@@ -6,12 +6,10 @@ use super::dependency::Range;
 use crate::download::Location;
 use crate::verify::digest::ExpectedDigest;
 
-/// One package as the metadata describe it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RepoPackage {
     pub(crate) name: String,
     pub(crate) arch: String,
-    /// Epoch, `0` if none.
     pub(crate) epoch: String,
     pub(crate) version: String,
     pub(crate) release: String,

@@ -19,9 +19,6 @@ pub struct Primary {
 }
 
 /// Finds `<data type="primary">`. Other types, known or not, are ignored.
-///
-/// # Errors
-/// If there is none or more than one, or it lacks its path, size or a digest that proves something.
 pub fn primary(document: &[u8]) -> Result<Primary> {
     let mut inside = false;
     let mut seen = false;

@@ -17,9 +17,6 @@ pub const ROOT: &str = "qemu-user-static";
 
 /// The closure of [`ROOT`] for a host architecture in RPM's terms, sorted by name. Where several repositories or
 /// builds hold a package, the newest wins, and of equals the first.
-///
-/// # Errors
-/// If the root is missing, or requires an emulator package that nobody holds.
 pub fn resolve(entries: Vec<RepoPackage>, arch: &str) -> Result<Vec<RepoPackage>> {
     let mut newest: BTreeMap<String, RepoPackage> = BTreeMap::new();
     for entry in entries.into_iter().filter(|entry| entry.arch == arch || entry.arch == "noarch") {

@@ -16,11 +16,9 @@ pub(crate) struct ResolvedPackage {
     pub(crate) nevra: String,
     /// QEMU's version alone.
     pub(crate) version: String,
-    /// The source package: `qemu-11.1.3-1.fc45.src.rpm`.
     pub(crate) source: String,
     #[serde(flatten)]
     pub(crate) expected: ExpectedDigest,
-    /// Which repository lists it.
     pub(crate) repository: String,
     /// Path below the repository's root, or below [`ResolvedPackage::base`].
     pub(crate) href: String,

@@ -19,7 +19,6 @@ use memchr::memmem::Finder;
 /// Longest package that is held back to be searched as a whole, in bytes. Few are longer than 100 kB.
 const LONGEST: usize = 1 << 20;
 
-/// Size of reads, in bytes.
 const CHUNK: usize = 1 << 17;
 
 const XML_DECLARATION: &[u8] = b"<?xml ";

@@ -267,7 +267,6 @@ impl Apt {
     }
 }
 
-/// What `apt-cache policy NAME` prints.
 struct Policy(String);
 
 impl Policy {

@@ -188,9 +188,6 @@ impl Machine {
 }
 
 /// Puts in place those tools that are missing.
-///
-/// # Errors
-/// If that cannot be done; then with what is missing, and the line to type where there is one.
 pub fn require(tools: &[Tool]) -> Result<()> {
     let missing: Vec<_> = tools.iter().filter(|tool| !tool.requires.iter().all(|one| one.is_there())).collect();
     if missing.is_empty() {

@@ -11,9 +11,7 @@ pub(crate) fn processors() -> usize {
 }
 
 /// Calls `work` for every item, `workers` at a time, beginning with the first. The results are in the items' order.
-///
-/// # Errors
-/// The first failure that is noticed; what has not begun by then is left.
+/// After a failure no further item is begun.
 pub fn each<T: Sync, R: Send>(items: &[T], workers: usize, work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);

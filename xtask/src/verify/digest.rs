@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::output::quoted;
 
-/// A SHA-256 digest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Sha256(String);
@@ -20,15 +19,11 @@ impl Sha256 {
         Algorithm::Sha256.hex(text).map(Self)
     }
 
-    /// The digest of bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Algorithm::Sha256.of(bytes).hex)
     }
 
     /// The digest of all that `reader` gives.
-    ///
-    /// # Errors
-    /// If reading fails.
     pub fn of_reader(reader: impl Read) -> io::Result<Self> {
         Ok(Self(Algorithm::Sha256.of_reader(reader)?.hex))
     }
@@ -58,11 +53,8 @@ impl From<Sha256> for String {
 /// repository relies on the third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
-    /// SHA-256
     Sha256,
-    /// SHA-384
     Sha384,
-    /// SHA-512
     Sha512,
 }
 
@@ -120,7 +112,6 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A digest with its algorithm.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Json", into = "Json")]
 pub struct Digest {
@@ -186,10 +177,8 @@ impl From<Sha256> for Digest {
 /// Digest and length that metadata list for a file. As JSON: `"sha256": "…", "size": 5`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpectedDigest {
-    /// Digest of the whole file.
     #[serde(flatten)]
     pub digest: Digest,
-    /// Its length in bytes.
     pub size: u64,
 }
 
@@ -210,7 +199,6 @@ impl ExpectedDigest {
     }
 }
 
-/// Size of buffers for files, in bytes.
 pub(crate) const BUFFER: usize = 1 << 18;
 
 /// Incremental digest. On processors without SHA instructions `ring` takes a third of the time of `sha2`.
@@ -221,17 +209,14 @@ pub struct Hasher {
 }
 
 impl Hasher {
-    /// For an algorithm.
     pub fn new(algorithm: Algorithm) -> Self {
         Self { algorithm, context: Context::new(algorithm.ring()) }
     }
 
-    /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.context.update(bytes);
     }
 
-    /// The digest of all bytes.
     pub fn finish(self) -> Digest {
         let hex = self.context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         Digest { algorithm: self.algorithm, hex }

@@ -16,7 +16,6 @@ use super::signature::{self, maker};
 /// Most signatures that a package may carry: each is checked, and named if none is good. rpm 6 writes one or two.
 const MOST_SIGNATURES: usize = 16;
 
-/// OpenPGP certificates whose signatures count.
 #[derive(Debug)]
 pub struct Keys {
     certificates: Vec<Certificate>,
@@ -26,10 +25,6 @@ pub struct Keys {
 impl Keys {
     /// Reads files of public keys, ASCII-armoured or binary. Whoever names a file means all that is in it, so each
     /// certificate must be of use.
-    ///
-    /// # Errors
-    /// If a file cannot be read, holds no certificate, or one that cannot be read whole, is of an unsupported
-    /// algorithm, has expired or been revoked, or may not sign.
     pub fn from_files(paths: &[PathBuf]) -> Result<Self> {
         let read = |path: &PathBuf| {
             let name = path.display().to_string();
@@ -40,9 +35,6 @@ impl Keys {
     }
 
     /// The same for files that are in memory: their names and contents.
-    ///
-    /// # Errors
-    /// As [`Keys::from_files`] does.
     pub fn from_bytes(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<Self> {
         let mut found = Found::default();
         let mut names = Vec::new();
@@ -71,9 +63,6 @@ impl Keys {
     /// Those certificates of keyrings, ASCII-armoured or binary, that have one of these fingerprints (40 or 64
     /// hexadecimal digits, in either case, with or without spaces). Of the others none counts, and some may be past use,
     /// or of kinds that cannot be read.
-    ///
-    /// # Errors
-    /// If a fingerprint is none, or the keyrings hold no usable certificate with any of them.
     pub fn pinned(keyrings: &[impl AsRef<[u8]>], name: &str, fingerprints: &[String]) -> Result<Self> {
         let wanted = fingerprints.iter().map(|text| parse_fingerprint(text)).collect::<Result<Vec<_>>>()?;
         let mut found = Found::default();
@@ -103,7 +92,6 @@ impl Keys {
         Ok(Self { certificates, names: vec![name.into()] })
     }
 
-    /// How many certificates there are.
     pub fn count(&self) -> usize {
         self.certificates.len()
     }
@@ -125,11 +113,8 @@ impl Keys {
     ///
     /// One good signature suffices: what others have added with keys that are not known here cannot be judged. A bad
     /// one in the name of a known key refuses the package whatever else it carries: no tool writes such a thing, so
-    /// somebody has been at it.
-    ///
-    /// # Errors
-    /// If no signature of a known key is good, or one is bad: made over something else, past its own expiry, older than its
-    /// key, from the future, with something critical that is unknown, or by way of a digest that can be forged.
+    /// somebody has been at it. Bad is one over something else, past its own expiry, older than its key, from the future,
+    /// with an unknown critical subpacket, or made with a digest that can be forged.
     pub fn check(&self, package: &str, header: &[u8], signatures: &[Cow<'_, [u8]>]) -> Result<String> {
         let count = signatures.len();
         ensure!(count <= MOST_SIGNATURES, "{package} carries {count} signatures, at most {MOST_SIGNATURES} are read");
@@ -190,16 +175,12 @@ fn cannot_be_used(name: &str, which: &str) -> String {
     format!("reading the key {name}: certificate {which} cannot be used; take it out of the file")
 }
 
-/// Seconds since 1970.
 fn now() -> Result<u64> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH).context("reading this machine's clock")?.as_secs())
 }
 
 /// A fingerprint as people copy it, in groups or in small letters, as fingerprints are written here: upper case, no
 /// spaces.
-///
-/// # Errors
-/// If it has not 40 or 64 hexadecimal digits.
 pub fn parse_fingerprint(text: &str) -> Result<String> {
     let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     ensure!(

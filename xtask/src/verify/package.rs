@@ -4,16 +4,12 @@ use std::path::PathBuf;
 
 use crate::verify::digest::ExpectedDigest;
 
-/// How the file is to be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// RPM
     Rpm,
-    /// Debian
     Deb,
 }
 
-/// One package.
 #[derive(Clone, Debug)]
 pub struct Package {
     /// Its name, without version.
@@ -22,7 +18,6 @@ pub struct Package {
     pub nevra: Option<String>,
     /// What the file must be, where metadata say so.
     pub expected: Option<ExpectedDigest>,
-    /// The file.
     pub path: PathBuf,
     /// How to open it.
     pub format: Format,
@@ -35,8 +30,6 @@ pub struct Package {
 pub struct Stated {
     /// Name, version and architecture in the distribution's own notation.
     pub nevra: String,
-    /// Upstream's version alone.
     pub version: String,
-    /// The source package.
     pub source: String,
 }

@@ -18,9 +18,6 @@ const MOST_ENTRIES: u64 = 0xffff;
 /// All that comes before the payload: lead, signatures, header. `None` if this is no RPM file, or one whose headers do
 /// not add up. The file is read once and in order, so that what is hashed on the way is what is parsed afterwards; it has
 /// `length` bytes, and more memory than that is not taken.
-///
-/// # Errors
-/// If reading fails.
 pub fn headers(mut file: impl Read, length: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let mut read = |bytes: &mut Vec<u8>, count: u64| {

@@ -13,14 +13,12 @@ use crate::workspace::atomic_dir;
 /// git sets these for its hooks; they would name another repository than the one of `root`.
 const GIT_LOCAL: [&str; 5] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"];
 
-/// What a program was compiled from and with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildInfo {
     /// Commit of the sources; none without git, or if a file was not as committed.
     pub revision: Option<String>,
     /// `rustc 1.95.0 (59807616e 2026-04-14)`.
     pub rustc: String,
-    /// File name of the linker.
     pub linker: String,
 }
 

@@ -33,7 +33,7 @@ impl Linker {
             Some(program) => Self::Chosen(program),
             None if bundled => Self::RustLld,
             None if host.is_this_machine() => Self::Compiler("cc".into()),
-            None => Self::Compiler(format!("{}-gcc", host.gnu)),
+            None => Self::Compiler(host.gcc()),
         })
     }
 

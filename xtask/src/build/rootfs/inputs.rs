@@ -26,7 +26,6 @@ pub(crate) struct RootfsInputs<'a> {
     pub(crate) build: BuildInfo,
     /// License files by their paths below `usr/share/licenses`.
     pub(super) licenses: BTreeMap<String, Vec<u8>>,
-    /// Timestamp, in seconds since 1970.
     pub(crate) created: u64,
 }
 

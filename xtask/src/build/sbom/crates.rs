@@ -17,14 +17,10 @@ pub(crate) const CRATES_IO: &str = "crates.io";
 const CRATES_IO_INDEX: &[&str] =
     &["registry+https://github.com/rust-lang/crates.io-index", "sparse+https://index.crates.io/"];
 
-/// A crate of `registrar`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Crate {
-    /// Its name on crates.io.
     pub name: String,
-    /// Its version.
     pub version: String,
-    /// As its manifest has it.
     pub license: Option<String>,
     /// Digest of its archive, as the lock file has it.
     pub sha256: Option<Sha256>,
@@ -32,7 +28,6 @@ pub struct Crate {
     pub registry: String,
 }
 
-/// The crates that are linked into a `registrar`, sorted.
 pub(crate) fn of(registrar: &Path) -> Result<Vec<Crate>> {
     let said = compile::messages(registrar);
     let messages = fs::read_to_string(&said).with_context(|| format!("reading {}", said.display()))?;
@@ -115,7 +110,6 @@ fn license(manifest: &str) -> Option<String> {
     package.find_map(|line| quoted(line, "license")).map(str::to_owned)
 }
 
-/// The digest of a crate in a lock file.
 fn checksum(lock: &str, name: &str, version: &str) -> Option<Sha256> {
     let is_it = |block: &&str| {
         let has = |key, value| block.lines().any(|line| quoted(line, key) == Some(value));

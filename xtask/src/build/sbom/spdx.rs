@@ -9,7 +9,6 @@ pub(crate) const NOASSERTION: &str = "NOASSERTION";
 
 pub(crate) const DOCUMENT: &str = "SPDXRef-DOCUMENT";
 
-/// A whole document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Document {
@@ -43,7 +42,6 @@ pub(crate) struct CreationInfo {
 pub(crate) struct Package {
     #[serde(rename = "SPDXID")]
     pub(crate) id: String,
-    /// Its name.
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) version_info: Option<String>,
@@ -117,7 +115,6 @@ pub(crate) struct ExternalRef {
 pub(crate) struct File {
     #[serde(rename = "SPDXID")]
     pub(crate) id: String,
-    /// `./usr/bin/qemu-arm-static`.
     pub(crate) file_name: String,
     pub(crate) checksums: Vec<Checksum>,
     pub(crate) license_concluded: String,

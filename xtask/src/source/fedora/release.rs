@@ -21,19 +21,15 @@ pub const KEYS: &[(u32, &str)] = &[
     (47, "B2E766FA50CA6FA2D5ED06FC09D879E09488FB64"),
 ];
 
-/// What a user may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WantedRelease {
     /// The newest stable release whose key this source knows.
     Latest,
-    /// One release.
     Release(Release),
 }
 
-/// A release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
-    /// A numbered release.
     Number(u32),
     /// What becomes the release after the next.
     Rawhide,
@@ -73,7 +69,6 @@ impl std::fmt::Display for Release {
     }
 }
 
-/// A repository of a release.
 pub(super) struct Repo {
     /// Its name for the metalink server.
     pub(super) id: String,
@@ -101,9 +96,6 @@ impl Release {
     }
 
     /// The pinned fingerprints of the keys that may sign it.
-    ///
-    /// # Errors
-    /// If none is known.
     pub fn fingerprints(self) -> Result<Vec<String>> {
         let is_its = |number: u32| match self {
             Self::Number(wanted) => number == wanted,
