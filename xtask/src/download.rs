@@ -61,8 +61,8 @@ pub(crate) struct Options {
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     client: Client,
-    cache: Cache,
-    options: Options,
+    pub(crate) cache: Cache,
+    pub(crate) options: Options,
     unhealthy: UnhealthyHosts,
     warnings: Mutex<Vec<String>>,
 }
@@ -76,18 +76,6 @@ impl Fetcher {
             unhealthy: UnhealthyHosts::default(),
             warnings: Mutex::default(),
         }
-    }
-
-    pub(crate) fn is_offline(&self) -> bool {
-        self.options.offline
-    }
-
-    pub(crate) fn is_refreshing(&self) -> bool {
-        self.options.refresh
-    }
-
-    pub(crate) fn is_verbose(&self) -> bool {
-        self.options.verbose
     }
 
     /// With `-v`, prints what was verified, and by what.
@@ -131,15 +119,6 @@ impl Fetcher {
         Some(self.cache.small(&location.of(relative))?.0)
     }
 
-    /// A file of the cache, if it has the expected digest.
-    pub(crate) fn cached(&self, relative: &str, expected: &ExpectedDigest) -> Option<PathBuf> {
-        self.cache.file(relative, expected)
-    }
-
-    pub(crate) fn remove_old(&self) {
-        self.cache.remove_old();
-    }
-
     fn fetch_small(&self, url: &str) -> Result<Vec<u8>> {
         let kept = self.cache.small(url);
         let known = kept.as_ref().map(|(_, validators)| validators);
@@ -179,7 +158,7 @@ impl Fetcher {
             check_in_place(&path, expected, &name)?;
             return Ok(path);
         }
-        if let Some(path) = self.cached(relative, expected) {
+        if let Some(path) = self.cache.file(relative, expected) {
             progress.inc(expected.size);
             return Ok(path);
         }
@@ -189,7 +168,7 @@ impl Fetcher {
         let path = self.cache.path(relative, expected);
         let mut part = PartialDownload::open(&path, expected.digest.algorithm, expected.size)?;
         // Another run may have finished it while this one waited.
-        if let Some(path) = self.cached(relative, expected) {
+        if let Some(path) = self.cache.file(relative, expected) {
             progress.inc(expected.size);
             return Ok(path);
         }
@@ -204,13 +183,13 @@ impl Fetcher {
         &self,
         mirrors: &Mirrors,
         relative: &str,
-        candidates: &[&ExpectedDigest],
+        candidates: &[ExpectedDigest],
     ) -> Result<(Vec<u8>, usize)> {
         let name = mirrors.first().of(relative);
         let newest = candidates.first().with_context(|| format!("no digest is known of {name}"))?;
         let among = if self.options.offline { candidates } else { &candidates[..1] };
         for (index, expected) in among.iter().enumerate() {
-            if let Some(path) = self.cached(relative, expected) {
+            if let Some(path) = self.cache.file(relative, expected) {
                 return Ok((read_small(&path).with_context(|| format!("reading {}", path.display()))?, index));
             }
         }
@@ -225,7 +204,7 @@ impl Fetcher {
                 return Err(Failure::new(Kind::Permanent, anyhow!("it answers a question that was not asked")));
             };
             let (size, digest) = (bytes.len() as u64, newest.digest.algorithm.of(&bytes));
-            let is_it = |expected: &&ExpectedDigest| expected.matches(size, &expected.digest.algorithm.of(&bytes));
+            let is_it = |expected: &ExpectedDigest| expected.matches(size, &expected.digest.algorithm.of(&bytes));
             let which = candidates.iter().position(is_it);
             if let Some(index) = which.filter(|index| best.as_ref().is_none_or(|best| *index < best.1)) {
                 best = Some((bytes, index));
@@ -237,7 +216,7 @@ impl Fetcher {
         });
         match best {
             Some((bytes, index)) => {
-                self.cache.keep_promised(relative, candidates[index], &bytes)?;
+                self.cache.keep_promised(relative, &candidates[index], &bytes)?;
                 Ok((bytes, index))
             }
             None => Err(asked.err().unwrap_or_else(|| anyhow!("no mirror gives {name}"))),

@@ -16,7 +16,6 @@ use crate::system::host::Host;
 use crate::workspace::atomic_dir::{self, StagedDir};
 
 pub(crate) use compress::Compression;
-use config::ImageMetadata;
 use contents::Contents;
 pub(crate) use engine::Engine;
 use layout::Layout;
@@ -42,7 +41,7 @@ pub(crate) fn write(input: &Input, path: &Path, dist: &Path, compressions: &[Com
         let layout = input.write(folder, compressions, name, !is_archive(path))?;
         // docker load takes one host's image, whatever else the archive is for.
         if input.contents.len() == 1 && is_archive(path) {
-            layout::add_docker(folder, &layout, name, &input.metadata)?;
+            layout::add_docker(folder, &layout, name, &input.tag)?;
         }
         Ok(layout)
     };
@@ -64,9 +63,9 @@ pub(crate) fn load(engine: Engine, dist: &Path, input: &Input, name: &str) -> Re
     // Never finished: it goes at the end, or with the next run if this one is killed.
     let staged = StagedDir::create(&out, |_| false)?;
     let layout = input.write(staged.path(), &[engine.compression()], name, false)?;
-    layout::add_docker(staged.path(), &layout, name, &input.metadata)?;
+    layout::add_docker(staged.path(), &layout, name, &input.tag)?;
     progress::step("loading the image", || engine.load(staged.path(), input.time))?;
-    let image = format!("{name}:{}", input.metadata.tag);
+    let image = format!("{name}:{}", input.tag);
     // The name without a tag, which deploy/ takes in a checkout.
     engine.tag(&image, name)?;
     match input.contents.first() {
@@ -78,7 +77,8 @@ pub(crate) fn load(engine: Engine, dist: &Path, input: &Input, name: &str) -> Re
 
 pub(crate) struct Input {
     contents: Vec<Contents>,
-    metadata: ImageMetadata,
+    /// `QEMUVERSION-NUMBER`, after the targets where these are not all.
+    tag: String,
     /// The newest of the hosts' times, in seconds since 1970.
     time: u64,
     /// So that what was read stays as it is.
@@ -108,13 +108,13 @@ impl Input {
                 command(contents.host)
             );
         }
-        let metadata = ImageMetadata { tag: tag(&contents, targets, number)? };
+        let tag = tag(&contents, targets, number)?;
         let time = contents.iter().map(|contents| contents.created).max().unwrap_or_default();
-        Ok(Self { contents, metadata, time, _lock: lock })
+        Ok(Self { contents, tag, time, _lock: lock })
     }
 
     fn write(&self, folder: &Path, compressions: &[Compression], name: &str, sboms: bool) -> Result<Layout> {
-        let write = || layout::write(folder, &self.contents, compressions, &self.metadata, name, sboms);
+        let write = || layout::write(folder, &self.contents, compressions, &self.tag, name, sboms);
         progress::step("compressing the image", write)
     }
 }
@@ -158,6 +158,6 @@ fn summary(layout: &Layout, input: &Input, path: &Path) {
             );
         }
     }
-    say!("index {}, tag {}", layout.index.digest, input.metadata.tag);
+    say!("index {}, tag {}", layout.index.digest, input.tag);
     say!("made {}", path.display());
 }

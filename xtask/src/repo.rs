@@ -9,7 +9,6 @@ use crate::output::quoted;
 use checksum::Checksum;
 
 mod checksum;
-pub(crate) mod dependency;
 pub mod metalink;
 pub mod primary;
 pub(crate) mod repo_package;

@@ -23,7 +23,8 @@ pub mod keyring_rpm;
 pub(crate) mod lock;
 mod repository;
 
-pub use fedora::{KEYS, NEWEST_KNOWN, Release, WantedRelease};
+pub(crate) use fedora::parse_wanted;
+pub use fedora::{KEYS, NEWEST_KNOWN, Release};
 
 /// What a user may name as a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +63,8 @@ pub(crate) struct Request {
     pub(crate) fingerprints: Vec<String>,
     /// Whether the user typed that no signature is wanted.
     pub(crate) no_signature: bool,
-    pub(crate) release: WantedRelease,
+    /// The newest stable one if none is named.
+    pub(crate) release: Option<Release>,
     /// Where Fedora's repositories are, in place of the mirrors that a metalink lists.
     pub(crate) mirror: Option<Location>,
     /// A stand-in for all of Fedora's servers.
@@ -119,7 +121,7 @@ fn locked(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
     match (&request.source, release) {
         (Source::Auto | Source::Fedora, Some(release)) => {
             let release = release.parse().with_context(|| format!("reading {file}"))?;
-            if let WantedRelease::Release(wanted) = request.release {
+            if let Some(wanted) = request.release {
                 ensure!(wanted == release, "{file} holds Fedora {release}; leave out --release, or --locked");
             }
             fedora::locked(release, packages, request, fetcher)
@@ -199,7 +201,7 @@ fn patiently<T>(attempt: impl Fn() -> Result<T>, fetcher: &Fetcher) -> Result<T>
     let (begun, mut pause) = (Instant::now(), PAUSE);
     loop {
         match attempt() {
-            Err(error) if fedora::is_out_of_reach(&error) && !fetcher.is_offline() => {
+            Err(error) if fedora::is_out_of_reach(&error) && !fetcher.options.offline => {
                 if begun.elapsed() + pause > PATIENCE {
                     return Err(error);
                 }
@@ -239,7 +241,7 @@ fn fall_back(request: &Request, fetcher: &Fetcher, error: anyhow::Error) -> Resu
 impl Request {
     /// Whether it says something that only Fedora can give.
     fn is_of_fedora(&self) -> bool {
-        self.locked || self.release != WantedRelease::Latest || self.mirror.is_some() || !self.fingerprints.is_empty()
+        self.locked || self.release.is_some() || self.mirror.is_some() || !self.fingerprints.is_empty()
     }
 
     /// Whose word is taken for packages of a place that the user named.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::system::host::Host;
 use digest::{Algorithm, ExpectedDigest, Hashed, Hashing, Sha256};
-use package::{Format, Package};
+use package::Package;
 
 mod certificate;
 pub mod digest;
@@ -110,9 +110,9 @@ pub(crate) enum Verified {
 
 /// Verifies a package for `host`, whatever its format; `scratch` is a folder for unnamed copies.
 pub(crate) fn package(package: &Package, trust: &Trust, host: Host, scratch: &Path) -> Result<Verified> {
-    match package.format {
-        Format::Rpm => Ok(Verified::Rpm(Box::new(rpm(package, trust, host)?))),
-        Format::Deb => deb(package, scratch).map(|(file, package)| Verified::Deb(file, package)),
+    match package.stated {
+        None => Ok(Verified::Rpm(Box::new(rpm(package, trust, host)?))),
+        Some(_) => deb(package, scratch).map(|(file, package)| Verified::Deb(file, package)),
     }
 }
 

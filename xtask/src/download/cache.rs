@@ -19,7 +19,7 @@ use crate::verify::digest::{Algorithm, Sha256};
 const MOST_OF_A_NAME: usize = 100;
 
 #[derive(Debug)]
-pub(super) struct Cache {
+pub(crate) struct Cache {
     folder: PathBuf,
 }
 
@@ -72,7 +72,7 @@ impl Cache {
     }
 
     /// A file that has the expected digest.
-    pub(super) fn file(&self, relative: &str, expected: &ExpectedDigest) -> Option<PathBuf> {
+    pub(crate) fn file(&self, relative: &str, expected: &ExpectedDigest) -> Option<PathBuf> {
         let path = self.path(relative, expected);
         let file = File::open(&path).ok()?;
         if expected.digest.algorithm.of_reader(&file).ok()? != expected.digest {
@@ -82,7 +82,7 @@ impl Cache {
         Some(path)
     }
 
-    pub(super) fn remove_old(&self) {
+    pub(crate) fn remove_old(&self) {
         for folder in ["files", "metadata"] {
             cache_gc::remove_older_than(&self.folder.join(folder), LONGEST_KEPT);
         }

@@ -17,7 +17,7 @@ use super::wanted_file::WantedFile;
 use crate::system::host::Host;
 use crate::verify::VerifiedPackage;
 use crate::verify::digest::{Algorithm, BUFFER, Digest, Hashed, Hashing};
-use crate::verify::package::{Format, Package};
+use crate::verify::package::Package;
 
 /// Largest accepted emulator, in bytes; the largest known has 20 MB, an unstripped one 60 MB.
 const LARGEST_EMULATOR: u64 = 256 << 20;
@@ -110,7 +110,7 @@ impl<'a> Extractor<'a> {
             bail!("{relative} is not a plain file of at most {limit} bytes");
         }
         // Of a Debian package the lists of apt vouch for the whole file.
-        let vouched = file.digest.is_some() || self.package.format == Format::Deb;
+        let vouched = file.digest.is_some() || self.package.stated.is_some();
         ensure!(vouched, "its header holds no digest of {}; do not use it", file.path);
         let path = self.dir.join(&relative);
         if let WantedFile::License { folder, .. } = item {

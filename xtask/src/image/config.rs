@@ -17,37 +17,30 @@ const LAYERS: [&str; 2] = ["QEMU's emulators", "registrar, license files, packag
 /// As tonistiigi/binfmt's published image has it, for those who call this one by its command line. As in the Containerfile.
 const ENVIRONMENT: [&str; 1] = ["QEMU_PRESERVE_ARGV0=1"];
 
-pub(super) struct ImageMetadata {
-    /// `QEMUVERSION-RELEASE`, after the targets where these are not all.
-    pub(super) tag: String,
-}
-
-impl ImageMetadata {
-    pub(super) fn labels(&self, contents: &Contents) -> Result<Annotations> {
-        let mut labels: Annotations = [
-            ("title", "registrar"),
-            ("description", "Registers QEMU's user-mode emulators with binfmt_misc"),
-            ("licenses", LICENSES),
-            ("version", &contents.version),
-            ("base.name", "scratch"),
-            ("created", &time(contents.created)?),
-        ]
-        .map(|(key, value)| (format!("org.opencontainers.image.{key}"), value.to_owned()))
-        .into();
-        let source = Some(env!("CARGO_PKG_REPOSITORY").to_owned()).filter(|source| !source.is_empty());
-        for (key, value) in [("source", &source), ("revision", &contents.revision)] {
-            if let Some(value) = value {
-                labels.insert(format!("org.opencontainers.image.{key}"), value.clone());
-            }
+pub(super) fn labels(contents: &Contents) -> Result<Annotations> {
+    let mut labels: Annotations = [
+        ("title", "registrar"),
+        ("description", "Registers QEMU's user-mode emulators with binfmt_misc"),
+        ("licenses", LICENSES),
+        ("version", &contents.version),
+        ("base.name", "scratch"),
+        ("created", &time(contents.created)?),
+    ]
+    .map(|(key, value)| (format!("org.opencontainers.image.{key}"), value.to_owned()))
+    .into();
+    let source = Some(env!("CARGO_PKG_REPOSITORY").to_owned()).filter(|source| !source.is_empty());
+    for (key, value) in [("source", &source), ("revision", &contents.revision)] {
+        if let Some(value) = value {
+            labels.insert(format!("org.opencontainers.image.{key}"), value.clone());
         }
-        labels.insert("registrar.qemu.origin".into(), contents.origin.clone());
-        labels.extend(contents.registrar.clone().map(|version| ("registrar.version".into(), version)));
-        Ok(labels)
     }
+    labels.insert("registrar.qemu.origin".into(), contents.origin.clone());
+    labels.extend(contents.registrar.clone().map(|version| ("registrar.version".into(), version)));
+    Ok(labels)
 }
 
 /// The configuration of a host's image.
-pub(super) fn config(contents: &Contents, metadata: &ImageMetadata, layers: &[Layer]) -> Result<Value> {
+pub(super) fn config(contents: &Contents, layers: &[Layer]) -> Result<Value> {
     let created = time(contents.created)?;
     let Platform { architecture, os } = platform(contents.host);
     let history =
@@ -61,7 +54,7 @@ pub(super) fn config(contents: &Contents, metadata: &ImageMetadata, layers: &[La
             "Entrypoint": ["/registrar"],
             "Env": ENVIRONMENT,
             "WorkingDir": "/",
-            "Labels": metadata.labels(contents)?,
+            "Labels": labels(contents)?,
         },
         "rootfs": { "type": "layers", "diff_ids": diff_ids },
         "history": history,

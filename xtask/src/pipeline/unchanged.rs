@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use indicatif::HumanDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::build::compile::{self, build_info};
@@ -134,7 +135,7 @@ impl Check {
         }
         let asked = match self.ages {
             true if record.asked == SystemTime::UNIX_EPOCH => "; servers were not asked".to_owned(),
-            true => format!("; servers were asked {} ago, --refresh asks again", words(age)),
+            true => format!("; servers were asked {} ago, --refresh asks again", HumanDuration(age)),
             false => String::new(),
         };
         let summary = format!("{}\nunchanged, nothing to do{asked}\n", record.report.summary.trim_end());
@@ -210,14 +211,6 @@ fn children(folder: &Path) -> Result<Vec<PathBuf>> {
         entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().with_context(context)?;
     paths.sort();
     Ok(paths)
-}
-
-/// `3 h`, `25 min`.
-fn words(age: Duration) -> String {
-    match age.as_secs() / 60 {
-        minutes if minutes >= 60 => format!("{} h", minutes / 60),
-        minutes => format!("{minutes} min"),
-    }
 }
 
 #[cfg(test)]

@@ -27,16 +27,11 @@ const SUFFIX: &str = "/repodata/repomd.xml";
 /// What a metalink says of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metalink {
-    pub(crate) current: Version,
+    pub(crate) current: ExpectedDigest,
     /// Older ones that are still acceptable, in the document's order.
-    pub(crate) alternates: Vec<Version>,
+    pub(crate) alternates: Vec<ExpectedDigest>,
     /// Where the repository is, the most preferred first; at least one.
     pub mirrors: Vec<Mirror>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Version {
-    pub(crate) expected: ExpectedDigest,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +58,8 @@ struct Draft {
 
 impl Draft {
     /// A version, if all is known that it takes to recognise the file.
-    fn version(mut self) -> Option<Version> {
-        Some(Version { expected: ExpectedDigest { digest: self.checksum.strongest()?, size: self.size? } })
+    fn version(mut self) -> Option<ExpectedDigest> {
+        Some(ExpectedDigest { digest: self.checksum.strongest()?, size: self.size? })
     }
 
     /// Takes the text of the element at `path` below the version's own.
@@ -98,7 +93,7 @@ struct Parser {
     preference: u32,
     current: Option<Draft>,
     alternate: Draft,
-    alternates: Vec<Version>,
+    alternates: Vec<ExpectedDigest>,
     mirrors: Vec<Mirror>,
 }
 

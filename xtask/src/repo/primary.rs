@@ -6,8 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use quick_xml::events::BytesStart;
 use rpm_version::Evr;
 
-use super::dependency::{Range, operator};
-use super::repo_package::{RepoPackage, is_candidate};
+use super::repo_package::{Range, RepoPackage, is_candidate, operator};
 use super::skip::Skip;
 use super::xml::{Node, attribute, walk};
 use super::{Checksum, MAX_FILE, check_base, validate_relative_path, validate_rpm_token};

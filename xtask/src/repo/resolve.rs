@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 
-use super::dependency::Range;
-use super::repo_package::RepoPackage;
+use super::repo_package::{Range, RepoPackage};
 
 /// The meta package, and what all names of emulator packages begin with. Scriptlets and static-PIE programs require
 /// shells and loaders too; the prefix keeps those out.

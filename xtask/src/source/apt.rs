@@ -22,9 +22,8 @@ use crate::download::cache_gc::{self, LONGEST_KEPT};
 use crate::output::progress;
 use crate::system::host::Host;
 use crate::verify::Trust;
-use crate::verify::digest::ExpectedDigest;
-use crate::verify::digest::Sha256;
-use crate::verify::package::{Format, Package, Stated};
+use crate::verify::digest::{ExpectedDigest, Sha256};
+use crate::verify::package::{Package, Stated};
 use crate::workspace::target_dir;
 
 /// The package or what stands for it, and how names of packages begin that may hold emulators.
@@ -68,13 +67,12 @@ impl Plan {
         let Self { apt, records } = self;
         let indexes = records.iter().flat_map(|record| record.indexes.iter().cloned()).collect();
         let package = |record: Record| {
-            let path = apt.download(&record, fetcher.is_offline())?;
+            let path = apt.download(&record, fetcher.options.offline)?;
             Ok(Package {
                 name: record.name,
                 nevra: None,
                 expected: Some(record.expected),
                 path,
-                format: Format::Deb,
                 stated: Some(record.stated),
             })
         };
@@ -149,7 +147,7 @@ impl Apt {
 
     /// Fetches the lists, unless those of the same sources are young or there is no network.
     fn update(&self, fetcher: &Fetcher) -> Result<()> {
-        if fetcher.is_offline() {
+        if fetcher.options.offline {
             return Ok(());
         }
         // APT_CONFIG, or the machine's sources, may be others than last time.
@@ -158,7 +156,7 @@ impl Apt {
         let age = fs::metadata(&stamp).and_then(|metadata| metadata.modified()).ok();
         let age = age.and_then(|time| SystemTime::now().duration_since(time).ok());
         let is_young = age.is_some_and(|age| age < LISTS_AGE);
-        if is_young && !fetcher.is_refreshing() && fs::read_to_string(&stamp).is_ok_and(|known| known == sources) {
+        if is_young && !fetcher.options.refresh && fs::read_to_string(&stamp).is_ok_and(|known| known == sources) {
             return Ok(());
         }
         let _spinner = progress::spinner("asking apt for its lists");

@@ -14,7 +14,8 @@ use crate::verify::{Keys, Trust};
 use servers::Servers;
 
 pub(super) use koji::Koji;
-pub use release::{KEYS, NEWEST_KNOWN, Release, WantedRelease};
+pub(crate) use release::parse_wanted;
+pub use release::{KEYS, NEWEST_KNOWN, Release};
 
 mod koji;
 mod release;
@@ -28,7 +29,7 @@ const KEYRING: &str = "fedora.gpg";
 
 /// Finds out which release is meant: the first contact, which alone tells whether Fedora can be reached.
 pub(super) fn contact(request: &Request, fetcher: &Fetcher) -> Result<Release> {
-    if let WantedRelease::Release(release) = request.release {
+    if let Some(release) = request.release {
         return Ok(release);
     }
     let servers = Servers::new(request.fedora_base_url.as_deref());
@@ -129,7 +130,7 @@ pub(super) fn trust(
     let name = project.of(KEYRING);
     // The fingerprint proves it, so what is kept is as good as what would be fetched, if it has all that may be needed.
     let kept = fetcher.kept_metadata(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name).ok());
-    let is_enough = |keys: &Keys| keys.count() >= fingerprints.len() && !fetcher.is_refreshing();
+    let is_enough = |keys: &Keys| keys.count() >= fingerprints.len() && !fetcher.options.refresh;
     let asked = || fetcher.fetch_unpinned(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name));
     let packaged = || from_package(repositories, fetcher).and_then(|keyrings| pinned(&keyrings, keyring_rpm::NAME));
     let keys = match kept {
@@ -183,7 +184,7 @@ pub(super) fn locked(
 ) -> Result<Plan> {
     let (host, servers) = (request.host.name, Servers::new(request.fedora_base_url.as_deref()));
     let is_there = |chosen: &ResolvedPackage| {
-        !chosen.is_wanted(&request.targets) || fetcher.cached(&chosen.href, &chosen.expected).is_some()
+        !chosen.is_wanted(&request.targets) || fetcher.cache.file(&chosen.href, &chosen.expected).is_some()
     };
     // Of packages that are locked the metalink proves nothing, it only tells of mirrors.
     let known = || {
@@ -197,7 +198,7 @@ pub(super) fn locked(
         };
         release.repositories(host).into_iter().map(plain).collect()
     };
-    let repositories = if fetcher.is_offline() || packages.iter().all(is_there) {
+    let repositories = if fetcher.options.offline || packages.iter().all(is_there) {
         known()
     } else {
         repositories(release, request, fetcher).unwrap_or_else(|error| {
@@ -206,7 +207,7 @@ pub(super) fn locked(
         })
     };
     // With --key, a release may be one whose fingerprint is not known.
-    let fingerprints = fingerprints(release, request).ok().filter(|_| !fetcher.is_offline());
+    let fingerprints = fingerprints(release, request).ok().filter(|_| !fetcher.options.offline);
     let koji = fingerprints.map(|fingerprints| Koji::new(servers.koji(), fingerprints));
     Ok(Plan { origin: origin(release), release: Some(release), repositories, packages, koji })
 }

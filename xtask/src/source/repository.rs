@@ -8,13 +8,13 @@ use indicatif::ProgressBar;
 use super::{Plan, Request};
 use crate::download::{Fetcher, Location, Mirrors};
 use crate::output::progress;
-use crate::repo::metalink::Version;
 use crate::repo::primary;
 use crate::repo::repo_package::RepoPackage;
 use crate::repo::resolved_package::ResolvedPackage;
 use crate::repo::{check_base, repomd, resolve};
 use crate::system::parallel;
-use crate::verify::package::{Format, Package};
+use crate::verify::digest::ExpectedDigest;
+use crate::verify::package::Package;
 
 /// How many packages are fetched at once; more would only be rude to a mirror.
 const CONNECTIONS: usize = 4;
@@ -26,7 +26,7 @@ pub(super) struct Repository {
     pub(super) id: String,
     pub(super) mirrors: Mirrors,
     /// What its index may be, the newest first; without, whatever its first mirror gives.
-    pub(super) versions: Vec<Version>,
+    pub(super) versions: Vec<ExpectedDigest>,
 }
 
 /// The packages of the closure, of several repositories that belong together: the newest of each.
@@ -67,15 +67,14 @@ fn index(repository: &Repository, fetcher: &Fetcher) -> Result<Vec<u8>> {
         fetcher.log_unverified(&format!("repomd.xml of {id}: nothing vouches for it"));
         return fetcher.fetch_unpinned(mirrors.first(), INDEX);
     }
-    let candidates: Vec<_> = repository.versions.iter().map(|version| &version.expected).collect();
     let (index, which) = fetcher
-        .fetch_any_of(mirrors, INDEX, &candidates)
+        .fetch_any_of(mirrors, INDEX, &repository.versions)
         .with_context(|| format!("no mirror has an index of {id} that the metalink lists"))?;
     if which > 0 {
         // Mirrors that are a little behind, which the metalink allows for.
         fetcher.warn(&format!("{id} is an older one, which the metalink still lists: no mirror gives the newest"));
     }
-    let algorithm = candidates[which].digest.algorithm;
+    let algorithm = repository.versions[which].digest.algorithm;
     fetcher.log_verified(&format!("repomd.xml of {id}: size and {algorithm} as the metalink says"));
     Ok(index)
 }
@@ -109,7 +108,6 @@ pub(super) fn fetch(plan: &Plan, request: &Request, fetcher: &Fetcher) -> Result
             nevra: Some(chosen.nevra.clone()),
             expected: Some(chosen.expected.clone()),
             path,
-            format: Format::Rpm,
             stated: None,
         })
     })

@@ -4,12 +4,6 @@ use std::path::PathBuf;
 
 use crate::verify::digest::ExpectedDigest;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Rpm,
-    Deb,
-}
-
 #[derive(Clone, Debug)]
 pub struct Package {
     /// Its name, without version.
@@ -19,9 +13,7 @@ pub struct Package {
     /// What the file must be, where metadata say so.
     pub expected: Option<ExpectedDigest>,
     pub path: PathBuf,
-    /// How to open it.
-    pub format: Format,
-    /// What its metadata say of it, where the file is not asked itself.
+    /// What apt's lists say of a Debian package; an RPM package says it itself.
     pub stated: Option<Stated>,
 }
 

@@ -22,28 +22,15 @@ pub const KEYS: &[(u32, &str)] = &[
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WantedRelease {
-    /// The newest stable release whose key this source knows.
-    Latest,
-    Release(Release),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
     Number(u32),
     /// What becomes the release after the next.
     Rawhide,
 }
 
-impl FromStr for WantedRelease {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Ok(match text {
-            "latest" => Self::Latest,
-            text => Self::Release(text.parse()?),
-        })
-    }
+/// What a user names: a release, or `latest`, the newest stable one whose key this source knows.
+pub(crate) fn parse_wanted(text: &str) -> Result<Option<Release>> {
+    if text == "latest" { Ok(None) } else { text.parse().map(Some) }
 }
 
 impl FromStr for Release {
@@ -133,7 +120,7 @@ pub(super) fn newest(list: &[u8]) -> Result<(Release, Option<u32>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEYS, NEWEST_KNOWN, Release, WantedRelease, newest};
+    use super::{KEYS, NEWEST_KNOWN, Release, newest, parse_wanted};
     use crate::workspace::workspace_root;
 
     #[test]
@@ -152,14 +139,14 @@ mod tests {
     #[test]
     fn releases_have_names_repositories_and_keys() {
         for (text, wanted) in [
-            ("latest", Some(WantedRelease::Latest)),
-            ("12", Some(WantedRelease::Release(Release::Number(12)))),
-            ("rawhide", Some(WantedRelease::Release(Release::Rawhide))),
+            ("latest", Some(None)),
+            ("12", Some(Some(Release::Number(12)))),
+            ("rawhide", Some(Some(Release::Rawhide))),
             ("12 Beta", None),
             ("../12", None),
             ("", None),
         ] {
-            assert_eq!(text.parse::<WantedRelease>().ok(), wanted, "{text:?}");
+            assert_eq!(parse_wanted(text).ok(), wanted, "{text:?}");
         }
         let ids: Vec<_> = Release::Number(12).repositories("s390x").into_iter().map(|repo| repo.id).collect();
         assert_eq!(ids, ["fedora-12", "updates-released-f12"]);
