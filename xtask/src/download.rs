@@ -201,7 +201,7 @@ impl Fetcher {
         let asked = self.ask_mirrors(mirrors, relative, |url| {
             // A mirror that answers with another length than any is soon told.
             let Answer::Bytes(bytes, _) = self.client.fetch_small(url, limit.min(LONGEST_UNPROMISED), None)? else {
-                return Err(Failure::new(Kind::Permanent, anyhow!("it answers a question that was not asked")));
+                return Err(Failure::permanent(anyhow!("it answers a question that was not asked")));
             };
             let (size, digest) = (bytes.len() as u64, newest.digest.algorithm.of(&bytes));
             let is_it = |expected: &ExpectedDigest| expected.matches(size, &expected.digest.algorithm.of(&bytes));
@@ -211,7 +211,7 @@ impl Fetcher {
             }
             match which {
                 Some(0) => Ok(()),
-                _ => Err(Failure::new(Kind::Permanent, newest.mismatch(url, size, &digest))),
+                _ => Err(Failure::permanent(newest.mismatch(url, size, &digest))),
             }
         });
         match best {

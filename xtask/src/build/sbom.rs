@@ -1,6 +1,6 @@
 //! The SBOM of the root file system, in SPDX 2.3: its files with their digests, the packages and sources that
 //! they come from, how each was proven, and the crates of `registrar`. Every component has a supplier, and from the document
-//! leads a way to each: both are among the minimum builders that the NTIA asks for.
+//! leads a way to each: both are among the minimum elements that the NTIA asks for.
 //!
 //! The same content gives the same document, byte by byte: nothing of it comes from a clock or from chance. Pure, but for
 //! [`files`] and [`crates`], which read digests and crates; writing it somewhere is for [`crate::build::rootfs`].
@@ -11,16 +11,17 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat};
 
-use self::builders::{file, file_id, id, package, package_id, purl, relationship, sha256, source_id};
 use self::files::Digests;
-use self::spdx::{CreationInfo, DOCUMENT, Document, NOASSERTION, Package, Purpose, RelationshipType, VerificationCode};
+use self::spdx::{
+    CreationInfo, DOCUMENT, Document, NOASSERTION, Package, Purpose, RelationshipType, VerificationCode, file, file_id,
+    id, package, package_id, purl, relationship, sha256, source_id,
+};
 use crate::build::compile::build_info::BuildInfo;
 use crate::build::rootfs::{self, RootfsInputs};
 use crate::extract::EmulatorRecord;
 use crate::verify::VerifiedPackage;
 use crate::verify::digest::Sha256;
 
-mod builders;
 pub mod crates;
 pub mod files;
 mod license;

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,6 +12,7 @@ use crate::build::rootfs::{ALIAS_HARDLINKS, PACKAGES, PACKAGES_INSIDE, REGISTRAR
 use crate::build::sbom::files::{self, Digests, Entry, Kind};
 use crate::build::sbom::spdx::{Algorithm, Document, File, Package, RelationshipType};
 use crate::build::sbom::{ROOT, SIGNED_BY};
+use crate::output::{self, say};
 use crate::system::host::Host;
 use crate::workspace::atomic_dir;
 use crate::workspace::workspace_root;
@@ -52,20 +52,16 @@ pub(super) fn run(args: &Args) -> Result<()> {
     );
     // No other run may exchange the folder meanwhile.
     let _lock = atomic_dir::lock(&folder)?;
-    let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let document: Document =
-        serde_json::from_slice(&text).with_context(|| format!("reading {}: damaged; build again", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {}: damaged; build again", path.display()))?;
     let count = check(&folder, &document)?;
-    let text = if args.json {
-        text
+    if args.json {
+        output::write(format_args!("{text}"));
     } else {
-        format!("{}\n{count} files, all as recorded\n", table(&document, args.verbose)).into_bytes()
-    };
-    match io::stdout().lock().write_all(&text) {
-        // Whoever read it has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("writing to standard output"),
+        say!("{}\n{count} files, all as recorded", table(&document, args.verbose));
     }
+    Ok(())
 }
 
 /// Compares a folder with its SBOM; gives the number of files.

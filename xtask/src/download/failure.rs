@@ -81,6 +81,10 @@ impl Failure {
         }
     }
 
+    pub(super) fn permanent(cause: impl Into<anyhow::Error>) -> Self {
+        Self::new(Kind::Permanent, cause)
+    }
+
     pub(super) fn unreachable(why: String) -> Self {
         Self::new(Kind::Unreachable, Unreachable(why))
     }

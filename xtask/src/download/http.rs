@@ -84,7 +84,7 @@ impl Client {
             return Err(cut_off(Failure::of(error.into()), bytes.len() as u64, announced));
         }
         if bytes.len() as u64 > limit {
-            return Err(Failure::new(Kind::Permanent, anyhow!("response exceeds the metadata limit of {limit} bytes")));
+            return Err(Failure::permanent(anyhow!("response exceeds the metadata limit of {limit} bytes")));
         }
         Ok(Answer::Bytes(bytes, validators))
     }
@@ -103,10 +103,7 @@ impl Client {
             let mut response = self.ask(url, [(RANGE, range)], None)?;
             if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
                 start_over(part, progress)?;
-                return Err(Failure::new(
-                    Kind::Permanent,
-                    anyhow!("the server has fewer bytes than have arrived already"),
-                ));
+                return Err(Failure::permanent(anyhow!("the server has fewer bytes than have arrived already")));
             }
             check_status(&response)?;
             self.receive(&mut response, expected, part, progress)?;
@@ -116,7 +113,7 @@ impl Client {
             return Ok(());
         }
         start_over(part, progress)?;
-        let wrong = Failure::new(Kind::Permanent, expected.mismatch(url, size, &digest));
+        let wrong = Failure::permanent(expected.mismatch(url, size, &digest));
         // What had arrived before may be what is wrong, and not what this server gives.
         if begun > 0 { self.fetch_remaining(url, expected, part, progress) } else { Err(wrong) }
     }
@@ -134,7 +131,7 @@ impl Client {
         let announced = response.body().content_length().map(|rest| part.length() + rest);
         // What must be wrong in the end need not be fetched.
         if let Some(size) = announced.filter(|&size| size > expected.size) {
-            return Err(Failure::new(Kind::Permanent, expected.mismatch("the file", size, &expected.digest)));
+            return Err(Failure::permanent(expected.mismatch("the file", size, &expected.digest)));
         }
         let mut body = response.body_mut().as_reader();
         let mut buffer = vec![0; 1 << 16];
@@ -148,7 +145,7 @@ impl Client {
             if part.length() + length as u64 > expected.size {
                 start_over(part, progress)?;
                 let size = expected.size + 1;
-                return Err(Failure::new(Kind::Permanent, expected.mismatch("the file", size, &expected.digest)));
+                return Err(Failure::permanent(expected.mismatch("the file", size, &expected.digest)));
             }
             part.write(&buffer[..length]).map_err(Failure::here)?;
             progress.inc(length as u64);
@@ -213,7 +210,7 @@ fn check_status(response: &Response<ureq::Body>) -> Result<(), Failure> {
     if status.is_success() {
         return match response.headers().get(CONTENT_ENCODING) {
             Some(encoding) if encoding != "identity" => {
-                Err(Failure::new(Kind::Permanent, anyhow!("the response is compressed, which was not requested")))
+                Err(Failure::permanent(anyhow!("the response is compressed, which was not requested")))
             }
             _ => Ok(()),
         };
@@ -226,7 +223,7 @@ fn check_status(response: &Response<ureq::Body>) -> Result<(), Failure> {
     if status.is_client_error() {
         return Err(Failure::new(Kind::Missing, Missing(status)));
     }
-    Err(Failure::new(Kind::Permanent, anyhow!("HTTP {status}")))
+    Err(Failure::permanent(anyhow!("HTTP {status}")))
 }
 
 /// Seconds alone: the other form, a date, is not worth a parser.
@@ -244,5 +241,5 @@ fn continues(response: &Response<ureq::Body>, begun: u64, size: u64) -> Result<b
     if range == format!("bytes {begun}-{}/{size}", size - 1) {
         return Ok(true);
     }
-    Err(Failure::new(Kind::Permanent, anyhow!("asked for the bytes from {begun} on, the server gives {range:?}")))
+    Err(Failure::permanent(anyhow!("asked for the bytes from {begun} on, the server gives {range:?}")))
 }

@@ -125,7 +125,7 @@ impl<'a> Extractor<'a> {
             }
             other => other.with_context(context)?,
         };
-        let algorithm = file.digest.as_ref().map_or(Ok(Algorithm::Sha256), |listed| listed.kind.algorithm())?;
+        let algorithm = file.digest.as_ref().map_or(Ok(Algorithm::Sha256), FileDigest::algorithm)?;
         let mut content = Hashing::new(content.take(limit + 1), algorithm);
         let mut buffer = BufWriter::with_capacity(BUFFER, copied);
         io::copy(&mut content, &mut buffer).and_then(|_| buffer.flush()).with_context(context)?;
@@ -197,7 +197,7 @@ impl<'a> Extractor<'a> {
 
 /// The content of a file has the digest in the verified header.
 fn check(relative: &str, listed: &FileDigest, found: &Digest) -> Result<()> {
-    let (name, found, expected) = (listed.kind.name(), found.hex(), &listed.digits);
+    let (name, found, expected) = (found.algorithm, found.hex(), &listed.digits);
     ensure!(
         found == expected,
         "{relative} has {name} {found}, the header that was verified says {expected:?}: the package was changed meanwhile, or \

@@ -180,17 +180,8 @@ fn listing(folder: &Path, look: Look, text: &mut String) -> Result<()> {
 fn describe(path: &Path, look: Look, text: &mut String) -> Result<()> {
     let metadata = look(path).with_context(|| format!("reading {}", path.display()))?;
     let size = if metadata.is_dir() { 0 } else { metadata.len() };
-    let _ = writeln!(
-        text,
-        "{} {:o} {} {size} {}.{} {}.{}",
-        path.display(),
-        metadata.mode(),
-        metadata.ino(),
-        metadata.mtime(),
-        metadata.mtime_nsec(),
-        metadata.ctime(),
-        metadata.ctime_nsec()
-    );
+    let changed = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
+    let _ = writeln!(text, "{} {:o} {} {size} {changed:?}", path.display(), metadata.mode(), metadata.ino());
     Ok(())
 }
 

@@ -100,6 +100,13 @@ fn nevra_words(nevra: &str) -> Option<[&str; 5]> {
     Some([name, epoch, version, release, arch])
 }
 
+/// `qemu`, `11.1.3` and `1.fc45` of `qemu-11.1.3-1.fc45.src.rpm`.
+pub(crate) fn source_parts(source: &str) -> Option<(&str, &str, &str)> {
+    let (rest, release) = source.strip_suffix(".src.rpm")?.rsplit_once('-')?;
+    let (name, version) = rest.rsplit_once('-')?;
+    Some((name, version, release))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{MAX_FILE, ResolvedPackage};

@@ -52,30 +52,25 @@ pub(crate) fn of(registrar: &Path) -> Result<Vec<Crate>> {
     Ok(crates)
 }
 
-/// One of cargo's messages; more fields are ignored.
-#[derive(Deserialize)]
+/// One of cargo's messages, which has all of this if it is of a crate; more fields are ignored.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Artifact {
+    reason: String,
     package_id: String,
     manifest_path: PathBuf,
     filenames: Vec<PathBuf>,
     executable: Option<PathBuf>,
 }
 
-#[derive(Deserialize)]
-struct Message {
-    reason: String,
-}
-
 /// The libraries that were compiled into a folder. What runs while others are compiled goes elsewhere.
 fn linked(messages: &str, folder: &Path) -> Result<Vec<Artifact>> {
     let mut artifacts = Vec::new();
     for line in messages.lines() {
-        let Message { reason } = serde_json::from_str(line).context("reading what cargo said")?;
-        if reason == "compiler-artifact" {
-            let artifact: Artifact = serde_json::from_str(line).context("reading what cargo said of a crate")?;
-            if artifact.executable.is_none() && artifact.filenames.iter().any(|name| name.starts_with(folder)) {
-                artifacts.push(artifact);
-            }
+        let artifact: Artifact = serde_json::from_str(line).context("reading what cargo said")?;
+        let is_linked = artifact.executable.is_none() && artifact.filenames.iter().any(|name| name.starts_with(folder));
+        if artifact.reason == "compiler-artifact" && is_linked {
+            artifacts.push(artifact);
         }
     }
     Ok(artifacts)

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::download::{Location, Mirrors};
-use crate::repo::resolved_package::ResolvedPackage;
+use crate::repo::resolved_package::{ResolvedPackage, source_parts};
 
 /// Where builds are kept, and whose signatures are wanted.
 #[derive(Debug)]
@@ -33,13 +33,6 @@ impl Koji {
             |key: &str| format!("{name}/{version}/{release}/data/signed/{}/{arch}/{file}", key.to_ascii_lowercase());
         Ok(keys.map(path).collect())
     }
-}
-
-/// `qemu`, `11.1.3` and `1.fc45` of `qemu-11.1.3-1.fc45.src.rpm`.
-fn source_parts(source: &str) -> Option<(&str, &str, &str)> {
-    let (rest, release) = source.strip_suffix(".src.rpm")?.rsplit_once('-')?;
-    let (name, version) = rest.rsplit_once('-')?;
-    Some((name, version, release))
 }
 
 #[cfg(test)]
