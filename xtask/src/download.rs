@@ -1,8 +1,7 @@
-//! Files from a folder or from web servers, into a cache; the only place that reaches the network for packages.
+//! Files from a folder or from web servers, into a cache. No other module reaches the network for packages.
 //!
-//! What a file must be (length, SHA-256) is checked while it arrives, and again each time that it is taken from the
-//! cache; whether that can be trusted is the caller's business. Here: which server is asked when, and what is kept. One
-//! attempt is `http`'s, what is kept is `cache`'s and, while it arrives, `part`'s; what a failure means stands in `failure`.
+//! Length and digest are checked on arrival and at each use of the cache. This module chooses servers and retries;
+//! `http` is one request, `cache` what is kept, `partial_download` a file on its way, `failure` what an error means.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -33,8 +32,7 @@ pub(crate) use failure::{Missing, NotCached, Unreachable};
 pub(crate) use location::Location;
 pub(crate) use mirrors::Mirrors;
 
-/// Largest metadata file of unknown size, in bytes; `repomd.xml` has about 6,000, a metalink 60,000, Fedora's list of
-/// releases 250,000.
+/// Largest metadata file of unknown size, in bytes; Fedora's list of releases has 250,000.
 const LONGEST_UNPROMISED: u64 = 16 << 20;
 
 const ROUNDS: u32 = 3;
@@ -44,8 +42,7 @@ const MOST_ATTEMPTS: usize = 12;
 /// Longer waits are printed.
 const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 
-/// Wait before the second round; it doubles each round, plus a random half, so that builds which failed together do not
-/// come back together.
+/// Wait before the second round. It doubles each round; a random half more keeps builds from retrying together.
 const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
-//! A container image of what `fetch-and-build` has built, for one host or several, as OCI's layout or an archive of it. No
-//! container engine is needed, and the same inputs give the same digests.
+//! A container image of one host's build or several hosts', as OCI layout or archive; the same inputs give the same
+//! digests.
 //!
-//! `contents` reads what goes in, `layer` and `compress` make layers, `layout` writes manifests, `out` puts all of it in
-//! place, and `engine` loads it. To push it is for skopeo, oras or podman.
+//! `contents` reads the build, `layer` and `compress` make layers, `layout` writes manifests, `out` puts all in place,
+//! `engine` loads it.
 
 use std::fs::File;
 use std::path::Path;
@@ -50,8 +50,7 @@ pub(crate) fn write(input: &Input, path: &Path, dist: &Path, compressions: &[Com
     Ok(())
 }
 
-/// Loads what `fetch-and-build` has put into `dist` for a host into an engine that was [checked](Engine::check), and prints
-/// what runs it.
+/// Loads a host's build into a [checked](Engine::check) container engine, and prints the command that runs it.
 pub(crate) fn load_built(engine: Engine, dist: &Path, host: Host, targets: &[String]) -> Result<()> {
     // Never shown: it has just run.
     let command = |_| "cargo xtask fetch-and-build".to_owned();
@@ -124,8 +123,7 @@ pub(crate) fn set_name(targets: &[String]) -> Option<&'static str> {
     (targets == targets::COMMON).then_some(targets::COMMON_NAME)
 }
 
-/// `QEMUVERSION-NUMBER`, which is proposed and never moved; with the targets before it, if some were named, or the name of
-/// their set after it.
+/// `QEMUVERSION-NUMBER`; with named targets before it, or the name of their set after it.
 fn tag(contents: &[Contents], targets: &[String], number: u32) -> Result<String> {
     /// OCI's limit.
     const LONGEST: usize = 128;

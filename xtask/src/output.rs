@@ -1,5 +1,4 @@
-//! What commands print: lines on standard output, where whoever reads them may stop reading (`| head`) and the work goes
-//! on. That they cannot be written (a full disk) is a failure of the command.
+//! Standard output: a reader that stops (`| head`) is no failure, a full disk is.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};

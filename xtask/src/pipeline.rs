@@ -35,7 +35,6 @@ pub(crate) struct Options {
     pub(crate) fetch_only: bool,
 }
 
-/// Builds for one host, and prints a summary.
 pub(crate) fn run(options: &Options, request: &Request) -> Result<()> {
     let work = target_dir().join("fetch").join(request.host.name);
     let _lock = atomic_dir::lock(&work.join("stage"))?;
@@ -60,7 +59,6 @@ pub(crate) fn run(options: &Options, request: &Request) -> Result<()> {
     }
 }
 
-/// The eight steps.
 fn build(options: &Options, request: &Request, work: &Path) -> Result<Option<BuildReport>> {
     let Options { fetcher, out, .. } = options;
     let host = request.host;

@@ -26,7 +26,6 @@ mod repository;
 pub(crate) use fedora::parse_wanted;
 pub use fedora::{KEYS, NEWEST_KNOWN, Release};
 
-/// What a user may name as a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// Fedora, or, where it cannot be reached at all, the machine's own packages.
@@ -49,7 +48,6 @@ impl Source {
     }
 }
 
-/// What is wanted, from whom, and how it is to be proven.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) source: Source,
@@ -73,7 +71,6 @@ pub(crate) struct Request {
     pub(crate) lock: PathBuf,
 }
 
-/// Packages on this machine.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     /// Where they come from, in words that the image carries.
@@ -189,8 +186,7 @@ pub(crate) fn download(resolution: Resolution, request: &Request, fetcher: &Fetc
     }
 }
 
-/// How long Fedora is asked again where it cannot be reached, before other packages are taken: a resolver that starts,
-/// or a network that has just come up, needs a few seconds.
+/// How long Fedora is asked again before other packages are used: a network that comes up takes seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The wait before Fedora is asked again; it doubles each time.

@@ -9,36 +9,32 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail};
-use codegen::elf;
-use object::read::ReadCache;
 
 pub mod host;
 mod install;
 pub mod parallel;
 pub(crate) mod peak_rss;
 
-pub use install::{packaged, require};
+pub use install::{missing, packaged, require};
 
-/// What must be there for a tool to work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Requirement {
     /// A program on `PATH`, or in a folder of system programs that an ordinary user's `PATH` lacks.
     Program(&'static str),
     File(&'static str),
-    /// QEMU's static emulator of this target.
-    Emulator(&'static str),
     /// A C library for this GNU triple.
     Libc(&'static str),
     /// A static C library of the machine itself.
     OwnLibc,
+    /// Anything else: its name, and whether it is there.
+    Other(&'static str, fn() -> bool),
 }
 
 /// A tool of the system: what it consists of, and the packages that bring it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Tool {
     pub(crate) requires: &'static [Requirement],
-    /// Debian's and Ubuntu's packages. Where a release has another name, both, in the words of Debian's control files:
-    /// the first of `old | new` that is there is installed.
+    /// Debian's and Ubuntu's packages. Of `old | new` the first that the release has is installed.
     pub(crate) debian: &'static [&'static str],
     /// Fedora's packages; none where Fedora does not have it.
     pub(crate) fedora: &'static [&'static str],
@@ -96,7 +92,6 @@ impl Requirement {
         match self {
             Self::Program(name) => find(name).is_some(),
             Self::File(path) => Path::new(path).exists(),
-            Self::Emulator(target) => emulator(target).is_some(),
             // Debian's cross packages, and where the host itself is of that architecture.
             Self::Libc(triple) => [format!("/usr/{triple}/lib/libc.a"), format!("/usr/lib/{triple}/libc.a")]
                 .iter()
@@ -105,6 +100,7 @@ impl Requirement {
             Self::OwnLibc => command("cc").arg("-print-file-name=libc.a").output().is_ok_and(|output| {
                 Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_absolute() && output.status.success()
             }),
+            Self::Other(_, is_there) => is_there(),
         }
     }
 }
@@ -112,8 +108,7 @@ impl Requirement {
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Program(name) | Self::File(name) => f.write_str(name),
-            Self::Emulator(target) => write!(f, "a static qemu-{target}"),
+            Self::Program(name) | Self::File(name) | Self::Other(name, _) => f.write_str(name),
             Self::Libc(triple) => write!(f, "a static C library for {triple}"),
             Self::OwnLibc => f.write_str("a static C library"),
         }
@@ -134,25 +129,6 @@ pub fn find(program: &str) -> Option<PathBuf> {
 /// A command of a program, wherever it is.
 pub fn command(program: &str) -> Command {
     Command::new(find(program).unwrap_or_else(|| program.into()))
-}
-
-const EMULATORS: &str = "/usr/bin";
-
-/// This machine's static emulator of a target: `qemu-TARGET-static`, or `qemu-TARGET` where that is static.
-pub fn emulator(target: &str) -> Option<PathBuf> {
-    emulator_in(Path::new(EMULATORS), target)
-}
-
-pub fn emulator_in(folder: &Path, target: &str) -> Option<PathBuf> {
-    // Debian 12 and Fedora have both, and only the first is static; Debian 14 has the second alone.
-    let names = [format!("qemu-{target}-static"), format!("qemu-{target}")];
-    names.map(|name| folder.join(name)).into_iter().find(|path| is_static(path))
-}
-
-/// Whether a program needs neither a dynamic loader nor a shared library.
-pub(crate) fn is_static(program: &Path) -> bool {
-    let facts = fs::File::open(program).ok().and_then(|file| elf::facts(&ReadCache::new(file)).ok());
-    facts.is_some_and(|facts| facts.interpreter.is_none() && facts.needed == 0)
 }
 
 /// Runs a command to its end. The error of one that fails has the last lines of its output.

@@ -1,8 +1,8 @@
-//! Verifies packages before anything opens them.
+//! Verifies packages before anything opens them, in this order: length and digest as listed, counts and offsets in the
+//! headers, the signature over the header, the payload digest in the signed header.
 //!
-//! In this order, so that unverified bytes reach only a hash function: length and expected digest (if there is one), counts and offsets in the file's headers against the file, the signature over the header, the payload
-//! digest that the signed header holds. The file is read once for all of it, and the header that is parsed is the one
-//! that was hashed. Files come out in [`crate::extract`], which holds them against the digests in that header.
+//! The file is read once, and the header that is parsed is the one that was hashed. [`crate::extract`] holds each file
+//! against its digest there.
 
 use std::fmt;
 use std::fs::File;
@@ -91,9 +91,8 @@ fn without_epoch_0(nevra: &str) -> String {
     nevra.replacen("-0:", "-", 1)
 }
 
-/// An RPM package that has been verified: its header, parsed from the bytes that were verified, and its file, still open
-/// at its payload. Whoever can write to the file may have changed it since, so what is read of the payload must be held
-/// against the digests in the header.
+/// A verified RPM package: its header, parsed from the verified bytes, and its file at the payload. The file may have
+/// changed since: what is read of it must have the digests in the header.
 #[derive(Debug)]
 pub struct VerifiedRpm {
     pub(crate) verified: VerifiedPackage,
@@ -181,7 +180,6 @@ fn check_header(name: &str, metadata: &PackageMetadata, trust: &Trust) -> Result
     keys.check(name, &header, &metadata.raw_signatures().map_err(|_| damaged("signatures"))?).map(Some)
 }
 
-/// Digests of a file that was read from start to end.
 struct Contents {
     hashed: Hashed,
     /// The headers, and the SHA-256 of what follows them; `None` if the headers are not those of an RPM package.
@@ -200,9 +198,8 @@ fn read(file: &mut File, expected: Option<&ExpectedDigest>) -> Result<Contents> 
     Ok(Contents { hashed, parts: headers.map(|headers| (headers, payload)) })
 }
 
-/// Checks a Debian package against the lists that apt has verified. What is given back is a copy without a name, made in
-/// `scratch` while it was hashed: such a package has no digests of its files that the lists vouch for, and nobody can
-/// write into the copy.
+/// Checks a Debian package against apt's lists; gives an unnamed copy, made in `scratch` while it was hashed: no
+/// digests of its files are listed, and nobody can write into the copy.
 pub fn deb(package: &Package, scratch: &Path) -> Result<(File, VerifiedPackage)> {
     let name = &package.name;
     let (Some(expected), Some(stated)) = (&package.expected, &package.stated) else {
@@ -232,8 +229,7 @@ pub fn deb(package: &Package, scratch: &Path) -> Result<(File, VerifiedPackage)>
     Ok((copy, verified))
 }
 
-/// When dpkg-deb put a package together: the time in the header of its archive's first member. The file is left at its
-/// start.
+/// When the package was built: the time in the header of its archive's first member. Leaves the file at its start.
 fn deb_build_time(file: &mut File) -> std::io::Result<u64> {
     // "!<arch>\n", a name of 16 bytes, 12 decimal digits padded with spaces.
     let mut header = [0; 8 + 16 + 12];

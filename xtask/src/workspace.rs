@@ -19,8 +19,7 @@ pub fn write_if_changed(path: &Path, text: &str) -> Result<()> {
 
 /// The folder of the workspace's `Cargo.toml`.
 pub fn workspace_root() -> &'static Path {
-    /// `CARGO_MANIFEST_DIR` at run time. Its value at compile time may be of another checkout: the former path of this one,
-    /// or one with the same target folder.
+    /// At run time: the value at compile time may be another checkout's.
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
         let is_ours = std::env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME"));
         let running = std::env::var_os("CARGO_MANIFEST_DIR").filter(|_| is_ours);

@@ -29,7 +29,7 @@ const RATIO: f64 = 0.2;
 pub(super) fn run(packages: usize, runs: usize, compressions: &[Compression]) -> Result<()> {
     ensure!(runs > 0, "no runs, no median: --runs must be at least 1");
     ensure!(packages > family::COUNT, "--packages must be more than the {} that are looked for", family::COUNT);
-    system::require(&[tools::DNF])?;
+    tools::require(&[tools::DNF])?;
     let scratch = tempfile::tempdir_in(workspace::target_dir()).context("making a folder for the repository")?;
     let repositories = progress::step("making a repository", || {
         repository::write(scratch.path(), packages, compressions).context("making a repository")

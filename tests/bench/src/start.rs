@@ -39,7 +39,7 @@ pub(super) fn run(dist: &Path, engine: EngineName, runs: usize) -> Result<()> {
         EngineName::Podman => (tools::PODMAN, "oci"),
         EngineName::Docker => (tools::DOCKER, "docker"),
     };
-    system::require(&[tool, tools::RUNC, tools::MUSL_GCC])?;
+    tools::require(&[tool, tools::RUNC, tools::MUSL_GCC])?;
     let scratch = tempfile::tempdir_in(target_dir()).context("making a folder for the image")?;
     let image = scratch.path().join("image.tar");
     let mut make = crate::xtask()?;

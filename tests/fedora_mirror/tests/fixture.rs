@@ -21,7 +21,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(change: impl FnOnce(&mut Options)) -> Self {
-        system::require(&[tools::RPM, tools::EMULATORS, tools::BSDTAR]).expect("the tools of this test");
+        tools::require(&[tools::RPM, tools::EMULATORS, tools::BSDTAR]).expect("the tools of this test");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut options = Options::quick(folder.path().join("mirror"), TARGETS);
         change(&mut options);
@@ -142,7 +142,7 @@ fn packages_hold_the_machines_emulators_and_confs_of_one_line() {
         let name = format!("qemu-{target}-static");
         let packaged = root.join("usr/bin").join(&name);
         assert!(
-            fs::read(&packaged).ok() == fs::read(system::emulator(target).expect("an emulator")).ok(),
+            fs::read(&packaged).ok() == fs::read(test_groups::emulators::emulator(target).expect("an emulator")).ok(),
             "{name} has changed"
         );
         let mode = fs::metadata(&packaged).expect("its mode").permissions().mode();

@@ -11,10 +11,10 @@ use xtask::system::{self, Tool};
 
 use crate::kernel::{self, Feature, KERNEL_TESTS};
 use crate::tools::{
-    AS_AARCH64, AS_PPC64LE, AS_S390X, BSDTAR, BUILDAH, CONTAINERD, CREATEREPO_C, DEBIAN_KEYS, DEBOOTSTRAP, DOCKER,
-    DPKG, EMULATORS, FISH, GCC_ARM, GCC_M68K, GCC_MIPS64EL, GCC_RISCV64, GCC_SPARC64, GIT, GPG, JQ, MAN, MUSL_GCC,
-    OPENSSL, PIP, PODMAN, QEMU_SYSTEM_ARM, QEMU_SYSTEM_X86, ROOTLESSKIT, RPM, RPMBUILD, RPMSIGN, RUNC, SCRIPT,
-    SHELLCHECK, SKOPEO, STRACE, SYSTEMD, SYSTEMD_NSPAWN, UIDMAP, USERADD, ZSH,
+    self, AS_AARCH64, AS_PPC64LE, AS_S390X, BSDTAR, BUILDAH, CONTAINERD, CREATEREPO_C, DEBIAN_KEYS, DEBOOTSTRAP,
+    DOCKER, DPKG, EMULATORS, FISH, GCC_ARM, GCC_M68K, GCC_MIPS64EL, GCC_RISCV64, GCC_SPARC64, GIT, GPG, JQ, MAN,
+    MUSL_GCC, OPENSSL, PIP, PODMAN, QEMU_SYSTEM_ARM, QEMU_SYSTEM_X86, ROOTLESSKIT, RPM, RPMBUILD, RPMSIGN, RUNC,
+    SCRIPT, SHELLCHECK, SKOPEO, STRACE, SYSTEMD, SYSTEMD_NSPAWN, UIDMAP, USERADD, ZSH,
 };
 
 /// Options of `cargo xtask test`.
@@ -227,7 +227,7 @@ impl Group {
         if self.has_cross_compilers {
             tools.extend(system::packaged(CROSS_COMPILERS));
         }
-        system::require(&tools)?;
+        tools::require(&tools)?;
         if let Err(error) = kernel::require(self.features) {
             eprintln!("warning: {} will fail: {error:#}", self.name);
         }

@@ -1,9 +1,27 @@
 //! The system's tools that only tests and benches want. What a build wants, and how a tool is installed, is
 //! [`xtask::system`]'s. dnf is told to leave out weak dependencies: what a package only recommends is named.
 
+use std::path::Path;
+
+use anyhow::Result;
+use nix::unistd::Uid;
 use xtask::cross_compiler;
-use xtask::system::Requirement::{Emulator, File, Program};
-use xtask::system::{Requirement, Tool, tool};
+use xtask::system::Requirement::{File, Other, Program};
+use xtask::system::{self, Requirement, Tool, tool};
+
+use crate::emulators::emulator;
+use crate::services::{POLICY, PolicyRcGuard};
+
+/// Installs those tools that are missing.
+///
+/// # Errors
+/// If that cannot be done; then with what is missing, and the line to type where there is one.
+pub fn require(tools: &[Tool]) -> Result<()> {
+    let installs = Uid::effective().is_root() && !system::missing(tools).is_empty();
+    let guard = (installs && system::find("apt-get").is_some()).then(|| PolicyRcGuard::begin(Path::new(POLICY)));
+    let _services = guard.transpose()?;
+    system::require(tools)
+}
 
 /// A tool whose packages have the same names in both distributions.
 const fn same(requires: &'static [Requirement], packages: &'static [&'static str]) -> Tool {
@@ -30,8 +48,12 @@ pub(crate) const GIT: Tool = tool(&[Program("git")], &["git"], &["git-core"]);
 pub const OPENSSL: Tool = tool(&[Program("openssl")], &["openssl"], &["openssl"]);
 /// Static emulators of QEMU's user mode. In Debian 14 and Ubuntu 26.04 they are in `qemu-user`, and
 /// `qemu-user-static` is only provided by `qemu-user-binfmt`; before, `qemu-user` is dynamically linked.
-pub const EMULATORS: Tool =
-    tool(&[Emulator("aarch64")], &["qemu-user-static | qemu-user"], &["qemu-user-static"]).that_registers_binfmt();
+pub const EMULATORS: Tool = tool(
+    &[Other("a static qemu-aarch64", || emulator("aarch64").is_some())],
+    &["qemu-user-static | qemu-user"],
+    &["qemu-user-static"],
+)
+.that_registers_binfmt();
 /// Links against musl. By Fedora's musl.spec, `libc.a` is in a package that `musl-devel` only recommends.
 pub const MUSL_GCC: Tool = tool(&[Program("musl-gcc")], &["musl-tools"], &["musl-gcc", "musl-libc-static"]);
 /// Counts system calls.

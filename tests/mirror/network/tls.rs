@@ -12,7 +12,7 @@ use crate::fixture::{MIRROR, RELEASE};
 
 /// A certificate for 127.0.0.1 that no authority has signed.
 fn certificate(folder: &Path) -> Certificate {
-    system::require(&[tools::OPENSSL]).expect("the tool that makes certificates");
+    tools::require(&[tools::OPENSSL]).expect("the tool that makes certificates");
     let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
     let mut openssl = system::command("openssl");
     openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]);

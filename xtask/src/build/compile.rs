@@ -39,8 +39,8 @@ pub fn cargo() -> Command {
     command
 }
 
-/// Compiles `registrar` with the table in `table` (the committed one if there is none) and says where it is. Cargo
-/// does nothing when nothing has changed; its [`BuildInfo`] is written all the same.
+/// Compiles `registrar` with a table, or with the committed one, and gives its path. Cargo does nothing if nothing has
+/// changed.
 pub fn registrar(host: Host, table: Option<&Path>, offline: bool) -> Result<PathBuf> {
     let target = &prepare(host, offline)?;
     let linker = Linker::of(host, target)?;
@@ -75,13 +75,11 @@ pub(crate) fn messages(program: &Path) -> PathBuf {
     program.with_extension("messages")
 }
 
-/// Where cargo keeps what it makes. Each table has a folder of its own, beside it: no program is compiled anew, or taken
-/// for another, because of a second table.
+/// The target folder: one for each table, so that a second table neither recompiles nor replaces a program.
 fn build_folder(table: Option<&Path>) -> PathBuf {
     table.and_then(Path::parent).map_or_else(target_dir, |folder| folder.join("cargo"))
 }
 
-/// The build, but for its table.
 fn build_command(host: Host, target: &str, folder: &Path, linker: &Linker) -> Command {
     let mut command = cargo();
     command.args(["build", "--quiet", "--locked", "--package", "registrar"]);
@@ -123,8 +121,7 @@ pub(crate) fn fetch_dependencies(host: Host, offline: bool) -> Result<()> {
     run(&mut command, "fetching dependencies").map(drop)
 }
 
-/// Runs cargo to its end, and gives its output; what it tells people comes after the sign of life, which would be torn
-/// by it.
+/// Runs cargo; gives its standard output. Its messages are printed after the spinner has gone.
 fn run(command: &mut Command, what: &str) -> Result<Vec<u8>> {
     if io::IsTerminal::is_terminal(&io::stderr()) {
         command.env("CARGO_TERM_COLOR", "always");
@@ -143,8 +140,7 @@ pub(crate) fn cargo_home() -> PathBuf {
     env::var_os("CARGO_HOME").map_or_else(default, PathBuf::from)
 }
 
-/// Puts in place what compiling and linking a host's static programs takes, and names the Rust target to compile for:
-/// the host's, or its substitute. With `offline` only looks what is there.
+/// Installs what compiling and linking for a host takes, unless `offline`; gives the Rust target to compile for.
 pub fn prepare(host: Host, offline: bool) -> Result<String> {
     let target = rust_target(host, offline)?;
     if !offline && let Linker::Compiler(compiler) = Linker::of(host, &target)? {
@@ -181,7 +177,6 @@ fn rust_target(host: Host, offline: bool) -> Result<String> {
     }
 }
 
-/// Whether rustup, if it is there, has installed a target.
 fn add_target(target: &str) -> bool {
     let mut rustup = Command::new("rustup");
     rustup.current_dir(workspace_root()).args(["target", "add", target]);

@@ -55,8 +55,7 @@ pub(crate) fn create(folder: &Path) -> Result<StagedDir<'_>> {
     StagedDir::create(folder, |folder| folder.join(SBOM).exists())
 }
 
-/// Writes the root file system and the list of packages into `folder`, and gives the digests of its files, read again from
-/// there.
+/// Writes the root file system and the list of packages; gives the digests of its files, read back.
 pub(crate) fn write(inputs: &RootfsInputs<'_>, folder: &Path) -> Result<Vec<Digests>> {
     let _progress = progress::spinner("writing the root file system");
     make_folder(folder)?;

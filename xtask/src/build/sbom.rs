@@ -1,9 +1,8 @@
-//! The SBOM of the root file system, in SPDX 2.3: its files with their digests, the packages and sources that
-//! they come from, how each was proven, and the crates of `registrar`. Every component has a supplier, and from the document
-//! leads a way to each: both are among the minimum elements that the NTIA asks for.
+//! The SBOM of the root file system in SPDX 2.3: files, packages, sources, the crates of `registrar`, and how each was
+//! verified.
 //!
-//! The same content gives the same document, byte by byte: nothing of it comes from a clock or from chance. Pure, but for
-//! [`files`] and [`crates`], which read digests and crates; writing it somewhere is for [`crate::build::rootfs`].
+//! Every component has a supplier and is reached from the document, as the NTIA's minimum elements ask. The same
+//! content gives the same bytes.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -54,7 +54,6 @@ pub(super) struct Args {
     number: u32,
 }
 
-/// What an archive is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     Oci,

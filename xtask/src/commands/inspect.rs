@@ -1,6 +1,4 @@
-//! `cargo xtask inspect`: compares what was built with its SBOM, and prints where each emulator comes from.
-//!
-//! Reads nothing but the result: neither packages nor caches.
+//! `cargo xtask inspect`: compares a build with its SBOM, and prints where each emulator comes from.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -14,8 +14,7 @@ use crate::download::cache_gc::{self, LONGEST_KEPT};
 use crate::verify::digest::ExpectedDigest;
 use crate::verify::digest::{Algorithm, Sha256};
 
-/// How much of a file's own name is part of its name in the cache, from the end: openSUSE's lists have 128 digits in
-/// theirs, and as many before it would be more than a file system takes (255).
+/// How much of the end of a file's name is in its name in the cache. With the digest it must fit into 255 bytes.
 const MOST_OF_A_NAME: usize = 100;
 
 #[derive(Debug)]
@@ -71,7 +70,6 @@ impl Cache {
         self.folder.join("files").join(format!("{}-{end}", expected.digest.hex()))
     }
 
-    /// A file that has the expected digest.
     pub(crate) fn file(&self, relative: &str, expected: &ExpectedDigest) -> Option<PathBuf> {
         let path = self.path(relative, expected);
         let file = File::open(&path).ok()?;

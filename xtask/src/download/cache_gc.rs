@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// How long an unused file stays.
 pub(crate) const LONGEST_KEPT: Duration = Duration::from_secs(60 * 24 * 60 * 60);
 
 /// Marks a file as used. If that fails, it is fetched again some day.

@@ -10,7 +10,6 @@ use ureq::http::StatusCode;
 #[error("{0}")]
 pub(crate) struct Unreachable(pub(super) String);
 
-/// The server refuses the file.
 #[derive(Debug, thiserror::Error)]
 #[error("HTTP {0}")]
 pub(crate) struct Missing(pub(super) StatusCode);
@@ -56,7 +55,6 @@ impl Failure {
         matches!(self.kind, Kind::Unreachable | Kind::Transient)
     }
 
-    /// Of reading or writing this machine's files.
     pub(super) fn here(cause: anyhow::Error) -> Self {
         Self::new(Kind::Local, cause)
     }

@@ -1,5 +1,4 @@
-//! One request for one file: time-outs, ranges, validators, status. [`super::Fetcher`] decides which servers are asked, and how
-//! often.
+//! One request for one file: time-outs, ranges, validators, status. [`super::Fetcher`] chooses servers and retries.
 
 use std::io::Read;
 use std::net::ToSocketAddrs;
@@ -22,13 +21,11 @@ use crate::verify::digest::ExpectedDigest;
 /// Least throughput, in bytes a second: at less, a package would take hours.
 const SLOWEST: u64 = 1000;
 
-/// Longest accepted `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Time-out of a whole metadata file, as a multiple of the idle time-out.
 const SMALL_FILE: u32 = 4;
 
-/// More redirects are a loop.
 const MOST_REDIRECTS: u32 = 10;
 
 /// `ETag` and `Last-Modified`, for a conditional request.
@@ -178,8 +175,7 @@ impl Client {
         request.call().map_err(Failure::of)
     }
 
-    /// That the host of `url` has an address. The standard library gives that failure no kind of its own, so it is
-    /// looked for apart; a proxy looks for itself.
+    /// Fails as unreachable if the host has no address, which ureq does not tell apart. A proxy resolves by itself.
     fn check_address(&self, url: &str) -> Result<(), Failure> {
         let uri: ureq::http::Uri = url.parse().context("not a URL").map_err(Failure::here)?;
         let host = uri.host().context("a URL without a host").map_err(Failure::here)?;

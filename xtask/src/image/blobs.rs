@@ -11,7 +11,6 @@ use serde::Serialize;
 use super::spec::{Annotations, Descriptor};
 use crate::verify::digest::{BUFFER, Hashed, Hashing, Sha256};
 
-/// Where they are below a layout.
 pub(super) const FOLDER: &str = "blobs/sha256";
 
 pub(super) struct Blobs {

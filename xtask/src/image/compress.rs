@@ -1,5 +1,4 @@
-//! How layers are compressed: the choice as it is typed, and the encoders. The same bytes always give the same bytes,
-//! whatever the number of processors.
+//! How layers are compressed. The number of processors does not change the bytes.
 
 use std::fmt;
 use std::io::Write;
@@ -10,12 +9,11 @@ use flate2::write::GzEncoder;
 
 use crate::system::parallel;
 
-/// Log2 of the window, 16 MiB, that unpacks as cheaply as zstd's own choice and holds a whole emulator: what one has
-/// in common with the one before it is found.
+/// Log2 of zstd's window: 16 MiB hold a whole emulator, so that the next is compressed against it.
 const WINDOW_LOG: u32 = 24;
 
-/// zstd's levels from here on are slow enough to be shared among processors. Below, the pieces that are shared find less of
-/// each other than one thread finds in all of it (54 MB instead of 33 at level 1).
+/// zstd's levels from here on use all processors. Below, that costs more than it gains: 54 MB instead of 33 at level
+/// 1.
 const SHARED_FROM: i32 = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,4 @@
-//! What goes into an image: what `fetch-and-build` has laid out for a host, as its SBOM lists it, in two
-//! layers.
+//! What goes into an image: a host's build, as its SBOM lists it, in two layers.
 
 use std::env;
 use std::fs;
@@ -35,8 +34,7 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Reads what is in `dist/HOST`; `command` is what makes it. The caller holds the lock of that folder until all of it
-    /// is written.
+    /// Reads `dist/HOST`, which `command` makes. The caller holds the folder's lock until the image is written.
     pub(super) fn read(dist: &Path, host: Host, command: &str) -> Result<Self> {
         let folder = dist.join(host.name);
         let path = folder.join(SBOM);

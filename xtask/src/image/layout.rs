@@ -43,8 +43,7 @@ pub(super) struct Layout {
     pub(super) images: Vec<Vec<Image>>,
 }
 
-/// Writes a layout into a folder. `name` and the tag are what engines may call the image; `sboms` says whether `index.json`
-/// leads to the SBOMs too.
+/// Writes a layout. `name` and `tag` are the image's; with `sboms`, `index.json` lists the SBOMs too.
 pub(super) fn write(
     folder: &Path,
     contents: &[Contents],

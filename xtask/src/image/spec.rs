@@ -1,13 +1,9 @@
-//! OCI's image format, as far as it is read here too, as types: index, manifest, and what leads to them.
-//!
-//! Own types, since the crate that has them (`oci-spec`) brings builders, accessors and regular expressions with it: some
-//! twenty crates for these structures.
+//! OCI's index and manifest as types. The crate `oci-spec` would bring some twenty crates for them.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Text by key, sorted.
 pub(crate) type Annotations = BTreeMap<String, String>;
 
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -15,8 +11,8 @@ pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub(crate) const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
-/// What leads to a blob. The format has `artifactType` too, which is left out: the manifest says it, and skopeo 1.9 drops it
-/// from an index that it copies, which is another one then.
+/// A blob's descriptor. `artifactType` is left out: the manifest has it, and skopeo 1.9 drops it from an index that it
+/// copies.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
@@ -36,7 +32,6 @@ pub(crate) struct Platform {
     pub(crate) os: String,
 }
 
-/// What an index leads to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
@@ -47,7 +42,6 @@ pub struct Index {
     pub(crate) annotations: Annotations,
 }
 
-/// What an image, or something that belongs to one, is made of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {

@@ -1,5 +1,4 @@
-//! What a person sees while something takes more than a second: bars and spinners on a terminal; elsewhere at most a line
-//! for each step.
+//! Bars and spinners on a terminal; elsewhere at most a line for each step.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;

@@ -1,8 +1,5 @@
-//! Whether a build would only make again what is there: then nobody is asked, nothing is verified or compiled, and the
-//! answer comes at once.
-//!
-//! What a build was made of is written down when it is done, as one digest, together with what it has made. Anything
-//! that is not certainly the same makes a build run its course, where every step decides for itself.
+//! Skips a build whose inputs have not changed: a digest of all inputs, and of the result's paths, sizes and times, is
+//! kept beside it. If the check fails, the build runs, and each step decides for itself.
 
 use std::fmt::Write as _;
 use std::fs::{self, Metadata};
@@ -43,7 +40,6 @@ const SOURCES: &[&str] = &[
     "registrar/src",
 ];
 
-/// What was built, and of what.
 #[derive(Serialize, Deserialize)]
 struct Record {
     made_of: Sha256,

@@ -1,5 +1,5 @@
-//! Metalink 3.0 as Fedora's mirror manager writes it: what `repomd.xml` must be, what older ones that mirrors may still
-//! have must be, and where the mirrors are. Which mirror is asked, and what it answers, is for others.
+//! Metalink 3.0 of Fedora's MirrorManager: the mirrors, and the digests of `repomd.xml` and of older ones that count
+//! too.
 
 use anyhow::{Context, Result, bail, ensure};
 use quick_xml::events::BytesStart;
@@ -18,13 +18,10 @@ const MOST_ALTERNATES: usize = 200;
 /// Largest `repomd.xml` that may be promised, in bytes; real ones have about 6,000.
 const LARGEST_REPOMD: u64 = 16 << 20;
 
-/// The file that all of this is about.
 const FILE: &str = "repomd.xml";
 
-/// What follows a mirror's base in each URL.
 const SUFFIX: &str = "/repodata/repomd.xml";
 
-/// What a metalink says of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metalink {
     pub(crate) current: ExpectedDigest,

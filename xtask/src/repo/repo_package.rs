@@ -1,5 +1,4 @@
-//! A package as `primary.xml` lists it, and the ranges of versions that it obsoletes. Which package is taken instead is for
-//! [`super::resolve`].
+//! A package as `primary.xml` lists it, and the ranges of versions that it obsoletes.
 
 use anyhow::{Result, bail};
 use rpm_version::{Evr, ReqOperator};
@@ -55,8 +54,7 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// Whether it includes a package of this name, version and so on. As in RPM, a version that is stated without a
-    /// release means every release of it ([`rpm_version::Requirement`] would take the missing one for the lowest).
+    /// Whether it includes a package. As in RPM, a range without a release means every release of that version.
     pub(crate) fn admits(&self, name: &str, evr: &Evr<'_>) -> bool {
         let Some((operator, stated)) = &self.constraint else { return self.name == name };
         let release = if stated.release().is_empty() { "" } else { evr.release() };

@@ -7,7 +7,6 @@ use super::{Checksum, MAX_DECOMPRESSED, MAX_FILE, check_base, validate_relative_
 use crate::download::Location;
 use crate::verify::digest::ExpectedDigest;
 
-/// The entry of type `primary`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Primary {
     /// Path below the repository's root, or below [`Primary::base`].

@@ -91,7 +91,6 @@ impl ResolvedPackage {
     }
 }
 
-/// Name, epoch, version, release, and architecture.
 fn nevra_words(nevra: &str) -> Option<[&str; 5]> {
     let (start, arch) = nevra.rsplit_once('.')?;
     let (start, release) = start.rsplit_once('-')?;

@@ -1,16 +1,10 @@
-//! Takes packages that cannot matter out of a list before it is parsed: of Fedora's 200 MB the XML parser sees 100 kB, so that
-//! reading takes about as long as decompressing.
+//! Removes packages that cannot matter from a list before it is parsed: of Fedora's 200 MB the XML parser sees 100 kB.
 //!
-//! A package is the bytes from `<package ` to the next `</package>`; it is taken out if the wanted text is not among them.
-//! Why that is sound:
-//!
-//! - A `<` that begins no tag is only in comments, CDATA, processing instructions and document types, which begin with `<!` or
-//!   `<?`. From the first of them on (but for the XML declaration) nothing is taken out. Before it, both marks are tags, so a
-//!   well-formed list stays well-formed and loses whole packages only.
-//! - A package that could matter has the wanted text in a name, so it is kept; the parser decides. A text hidden by character
-//!   references hides the package, which a hostile list could as well leave out.
-//! - Errors in what is taken out go unnoticed, and nothing of it is used. What remains is parsed, and each package checked.
-//! - Memory is bounded: a package longer than [`LONGEST`] goes to the parser as it comes.
+//! From `<package ` to the next `</package>`, all is removed that does not contain the wanted text. That is safe:
+//! - `<` without a tag occurs only in comments, CDATA, processing instructions and document types, which begin with
+//!   `<!` or `<?`. From the first of them on (but for the XML declaration) nothing is removed.
+//! - A wanted package has the text in a name. Character references could hide it; so could a list that leaves it out.
+//! - Memory is bounded: a package longer than [`LONGEST`] is not searched.
 
 use std::io::{self, BufRead, Read};
 
@@ -25,7 +19,6 @@ const XML_DECLARATION: &[u8] = b"<?xml ";
 const START: &[u8] = b"<package ";
 const END: &[u8] = b"</package>";
 
-/// A list without the packages that do not contain a text.
 pub(super) struct Skip<'a, R> {
     source: R,
     /// Bytes that are not decided yet.

@@ -1,11 +1,8 @@
-//! The machine's own emulators of Debian or Ubuntu: downloaded and verified by apt, never installed.
+//! Debian's or Ubuntu's emulators, downloaded and verified by apt in folders of ours, never installed: without root,
+//! for any host.
 //!
-//! apt works in folders of ours with the machine's sources and keys, so that neither root nor a change to the machine
-//! is needed, and another host's packages can be had too. What is installed on the machine plays no part.
-//!
-//! The emulators' package has had several shapes, all of which are reached from the name `qemu-user-static`: a package that
-//! holds them (Debian 12), one that depends on `qemu-user` and holds links (Debian 13), and no package at all but a name that
-//! `qemu-user-binfmt` provides (Debian 13's backports, 14, sid; Ubuntu 26.04).
+//! The name `qemu-user-static` leads to all shapes: a package of emulators (Debian 12), one that depends on
+//! `qemu-user` (13), a name that `qemu-user-binfmt` provides (13's backports, 14, sid; Ubuntu 26.04).
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -164,8 +161,8 @@ impl Apt {
         fs::write(&stamp, sources).with_context(|| format!("writing {}", stamp.display()))
     }
 
-    /// The package of that name, or the one that provides it where it is newer or there is no such package. Of several
-    /// that provide it the one with the shortest name: Ubuntu's others are twins of it, for newer hardware.
+    /// The package of that name, or a newer one that provides it. Of several providers the shortest name: Ubuntu's
+    /// others are variants.
     fn resolve(&self, name: &str, version: Option<&str>) -> Result<Record> {
         let policy = self.policy(name)?;
         let own = match version {
@@ -274,7 +271,6 @@ impl Policy {
         (version != "(none)").then(|| version.to_owned())
     }
 
-    /// The lists that have a version.
     fn indexes(&self, version: &str) -> impl Iterator<Item = &str> {
         // A version and its priority, then each list with its own, further to the right.
         let is_it = move |line: &&str| line.trim_start_matches(['*', ' ']).split(' ').next() == Some(version);
@@ -318,7 +314,6 @@ fn origins(text: &str, indexes: &BTreeSet<String>) -> impl Iterator<Item = Strin
     })
 }
 
-/// Whether a version is newer than another, as dpkg compares them.
 fn is_newer(version: &str, other: &str) -> Result<bool> {
     let status = Command::new("dpkg").args(["--compare-versions", version, "gt", other]).status();
     Ok(status.context("running dpkg")?.success())

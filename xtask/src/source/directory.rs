@@ -10,8 +10,7 @@ use crate::repo::resolve::ROOT;
 use crate::verify::Trust;
 use crate::verify::package::Package;
 
-/// The emulator packages of a folder. What they are is only known from their headers, once they are verified; their
-/// file names decide here.
+/// The emulator packages of a folder, by file name; the headers are read once they are verified.
 pub(super) fn packages(folder: &Path, trust: Trust) -> Result<Fetched> {
     let context = || format!("reading the folder {}", folder.display());
     let mut packages = Vec::new();

@@ -24,7 +24,6 @@ mod servers;
 /// How many mirrors of a metalink are made use of; it lists a hundred.
 const MOST_MIRRORS: usize = 10;
 
-/// Where the project publishes its keys.
 const KEYRING: &str = "fedora.gpg";
 
 /// Finds out which release is meant: the first contact, which alone tells whether Fedora can be reached.
@@ -67,7 +66,6 @@ pub(super) fn plan(release: Release, request: &Request, fetcher: &Fetcher) -> Re
     Ok(Plan { origin: origin(release), release: Some(release), repositories, packages, koji: None })
 }
 
-/// How a release is called in an image.
 fn origin(release: Release) -> String {
     format!("Fedora {release}")
 }
@@ -108,13 +106,11 @@ fn repository(release: Release, repo: release::Repo, request: &Request, fetcher:
     }
 }
 
-/// Whether a server says that there is no such thing.
 fn is_absent(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<Missing>().is_some_and(Missing::is_absent))
 }
 
-/// Whose signature counts for a release: the keys that the user names, else those with the pinned fingerprints, by
-/// whatever way they come.
+/// The keys that may sign a release: those that the user names, else those with the pinned fingerprints.
 pub(super) fn trust(
     release: Release,
     repositories: &[Repository],

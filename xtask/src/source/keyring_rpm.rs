@@ -1,7 +1,5 @@
-//! The keys of a distribution out of its own package of them, `fedora-gpg-keys`: for when they cannot be had elsewhere.
-//!
-//! Whether the package is what its repository promises is the caller's business, and so is which of the keys counts: a
-//! fingerprint pinned elsewhere decides ([`Keys::pinned`](crate::verify::Keys::pinned)).
+//! The keys in Fedora's own package of them, for when `fedora.gpg` cannot be had. Fingerprints pinned elsewhere
+//! decide.
 
 use std::io::Read;
 

@@ -1,5 +1,4 @@
-//! `fetch.lock`: exactly which packages a build takes, for those who commit it. Written by `cargo xtask update`, read
-//! with `--locked`; JSON, sorted, so that a change reads well in a review.
+//! `fetch.lock`: the packages that `--locked` takes, as sorted JSON. `cargo xtask update` writes it.
 
 use std::collections::BTreeMap;
 use std::fs;

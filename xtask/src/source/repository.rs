@@ -79,8 +79,7 @@ fn index(repository: &Repository, fetcher: &Fetcher) -> Result<Vec<u8>> {
     Ok(index)
 }
 
-/// The place that metadata name for a file in place of the repository's own, if they do. Length and digest decide what
-/// it may give; what came by https must not lead to http.
+/// The mirrors for a file whose metadata have `xml:base`. Metadata that came by https must not lead to http.
 pub(super) fn elsewhere(base: Option<Location>, repository: &Repository) -> Result<Option<Mirrors>> {
     let Some(base) = base else { return Ok(None) };
     let is_https = |place: &Location| place.name().starts_with("https://");
@@ -91,7 +90,6 @@ pub(super) fn elsewhere(base: Option<Location>, repository: &Repository) -> Resu
     Ok(Some(base.into()))
 }
 
-/// The repository at a place that a user names.
 pub(super) fn of_place(place: &Location) -> Repository {
     Repository { id: place.name(), mirrors: place.clone().into(), versions: Vec::new() }
 }

@@ -1,5 +1,4 @@
-//! One OpenPGP certificate, read strictly, and judged: what cannot be read whole, has been revoked, has expired or cannot
-//! sign is no certificate to trust. Which ones are wanted is decided in `keys`.
+//! An OpenPGP certificate: refused if it is damaged, revoked or expired, or cannot sign.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use pgp::composed::{Deserializable, SignedPublicKey, SignedPublicSubKey};
@@ -78,8 +77,7 @@ pub(super) fn merge(whole: &mut SignedPublicKey, copy: SignedPublicKey) {
     }
 }
 
-/// Leaves of a certificate's signatures those that count: its own, and without a fault. What others say of its owner is
-/// of no use here, and cannot be checked. A revocation counts whatever is wrong with it.
+/// Keeps of a certificate's signatures its own without a fault, and every revocation.
 fn drop_what_does_not_count(whole: &mut SignedPublicKey, now: u64) -> Option<String> {
     let primary = &whole.primary_key;
     let mut first_fault = None;

@@ -1,5 +1,4 @@
-//! Digests in hexadecimal, as metadata have them: SHA-256, which is computed of everything, and SHA-384 and SHA-512, which
-//! a repository may list in its place.
+//! Hexadecimal digests: SHA-256 is computed of everything, SHA-384 and SHA-512 where a repository lists them.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -49,8 +48,7 @@ impl From<Sha256> for String {
     }
 }
 
-/// Accepted algorithms. createrepo_c and MirrorManager also write MD5, SHA-1 and SHA-224: the first two can be forged, and no
-/// repository relies on the third.
+/// Accepted algorithms. createrepo_c and MirrorManager also write MD5 and SHA-1, which can be forged, and SHA-224.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
     Sha256,
@@ -124,7 +122,6 @@ impl Digest {
         Ok(Self { algorithm, hex: algorithm.hex(text)? })
     }
 
-    /// Its digits, in lower case.
     pub fn hex(&self) -> &str {
         &self.hex
     }

@@ -9,7 +9,6 @@ const CLOCK_SKEW: u64 = 5 * 60;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// The one signature that a package's tag holds.
 pub(super) fn read(bytes: &[u8]) -> Option<Signature> {
     match PacketParser::new(bytes).next()?.ok()? {
         Packet::Signature(signature) => Some(signature),
@@ -33,8 +32,7 @@ pub(super) fn is_by(signature: &Signature, key: &impl KeyDetails) -> Option<bool
     (!ids.is_empty()).then(|| ids.contains(&&key.legacy_key_id()))
 }
 
-/// Why a signature over a package must not be relied on, whoever made it: two headers with one SHA-1 or MD5 can be made,
-/// of which a signer sees one.
+/// Why a good signature must not be relied on: SHA-1 and MD5 can be forged.
 pub(super) fn weakness(signature: &Signature) -> Option<String> {
     use HashAlgorithm::{Sha3_256, Sha3_512, Sha256, Sha384, Sha512};
     let hash = signature.hash_alg();
@@ -45,11 +43,8 @@ pub(super) fn weakness(signature: &Signature) -> Option<String> {
     (signature.typ() != Some(SignatureType::Binary)).then(|| "it is not made as a file is signed".into())
 }
 
-/// What makes a signature by `key` bad at `now`, in seconds since 1970, whatever it signs.
-///
-/// Seen with gpg 2.2.40 and rpmkeys 6.1: both call one past its own expiry bad, and one that is older than its key. An
-/// unknown critical notation is `BAD` for gpg and `NOTTRUSTED` for rpm. One from the future is `BAD` for rpm, and good for
-/// gpg.
+/// What makes a signature by `key` bad at `now`, in seconds since 1970, whatever it signs: what gpg 2.2.40 or rpmkeys
+/// 6.1 calls bad. One from the future is bad for rpm alone.
 pub(super) fn fault(signature: &Signature, key: &impl KeyDetails, now: u64) -> Option<String> {
     let Some(config) = signature.config() else { return Some("it is of an unknown version".into()) };
     // gpg looks for critical ones in both areas.

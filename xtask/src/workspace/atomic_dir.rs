@@ -68,8 +68,7 @@ impl<'a> StagedDir<'a> {
         &self.path
     }
 
-    /// Puts it in place: at every moment `out` is all of the old or all of the new, where the file system can exchange
-    /// two folders.
+    /// Exchanges it with `out` in one `renameat2`, where the file system can.
     pub fn commit(self) -> Result<()> {
         let out = &plain(self.out);
         let context = || format!("putting {} in place", out.display());
@@ -104,8 +103,8 @@ impl Drop for StagedDir<'_> {
     }
 }
 
-/// Removes what a killed run has left of a folder in the making, and puts back the old one if it was out of the way. The
-/// caller holds the [`lock`].
+/// Removes what a killed run has left, and puts back the old folder if it was moved away. The caller holds the
+/// [`lock`].
 pub(crate) fn clear(out: &Path) -> Result<()> {
     let out = &plain(out);
     let old = beside(out, OLD);

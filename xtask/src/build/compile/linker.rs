@@ -37,8 +37,7 @@ impl Linker {
         })
     }
 
-    /// The value of the [`variable`] that cargo is to get. For the machine itself cargo chooses the C compiler; rustc finds
-    /// its own linker by name.
+    /// The value for cargo's [`variable`]; cargo itself calls `cc` on the host, and rustc finds `rust-lld` by name.
     pub(super) fn to_set(&self, host: Host) -> Option<&str> {
         match self {
             Self::RustLld => Some(RUST_LLD),
@@ -82,8 +81,7 @@ fn is_musl(target: &str) -> bool {
     target.ends_with("-musl")
 }
 
-/// Whether a toolchain has a linker of its own, and the objects that a musl program begins and ends with. Distributions
-/// package Rust without either; there a C compiler knows the system's.
+/// Whether a toolchain has `rust-lld` and musl's start-up objects. Distributions' packages of Rust have neither.
 fn is_bundled(own: Option<impl AsRef<Path>>, target: Option<impl AsRef<Path>>) -> bool {
     let linker = own.and_then(|libdir| Some(libdir.as_ref().parent()?.join("bin").join(RUST_LLD)));
     let objects = target.map(|libdir| libdir.as_ref().join("self-contained/crt1.o"));

@@ -66,8 +66,7 @@ fn licenses(stage: &Path, licenses: &[TextRecord]) -> Result<BTreeMap<String, Ve
     Ok(texts)
 }
 
-/// Timestamps are `SOURCE_DATE_EPOCH`, or the newest package's build time. Never the clock: the same inputs give the same
-/// bytes.
+/// Timestamps are the newest package's build time, or `SOURCE_DATE_EPOCH`; never the clock.
 fn created(packages: &[VerifiedPackage], epoch: Option<&str>) -> Result<u64> {
     match epoch {
         Some(text) => text.parse().with_context(|| format!("SOURCE_DATE_EPOCH={text:?} is not a number of seconds")),

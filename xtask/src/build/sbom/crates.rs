@@ -1,6 +1,5 @@
-//! The crates that are compiled into `registrar`: what cargo itself said when it compiled it.
-//!
-//! Not `cargo metadata`: that lists what might be linked for some target, and takes longer than all the rest.
+//! The crates that are compiled into `registrar`, from cargo's messages; `cargo metadata` lists other targets' too,
+//! and is slow.
 
 use std::fs;
 use std::path::{Path, PathBuf};

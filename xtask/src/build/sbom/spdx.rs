@@ -1,7 +1,5 @@
-//! SPDX 2.3's JSON, as far as it is used here, as types, each with a function that makes its plainest form.
-//!
-//! Own types, because the crates that have some are not kept up (`spdx-rs`), or do not build everywhere and generate
-//! theirs from a schema at build time (`serde-spdx`); expressions are left to the crate `spdx`.
+//! SPDX 2.3's JSON as types, each with a function that makes its plainest form. `spdx-rs` is not maintained;
+//! `serde-spdx` generates its types from a schema at build time.
 
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,6 @@ use anyhow::{Context, Result};
 use crate::download::{Location, Mirrors};
 use crate::repo::resolved_package::{ResolvedPackage, source_parts};
 
-/// Where builds are kept, and whose signatures are wanted.
 #[derive(Debug)]
 pub(in crate::source) struct Koji {
     mirrors: Mirrors,
@@ -21,7 +20,6 @@ impl Koji {
         &self.mirrors
     }
 
-    /// Paths that a signed package may have there.
     pub(in crate::source) fn paths(&self, chosen: &ResolvedPackage) -> Result<Vec<String>> {
         let (name, version, release) = source_parts(&chosen.source)
             .with_context(|| format!("{:?} is no name of a source package", chosen.source))?;

@@ -5,12 +5,12 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-/// The newest stable release that this source knows, for when Fedora's list of releases cannot be had. This is the one
-/// place to write a new one, beside its key below and the Containerfile's builder, which a test compares.
+/// The newest stable release whose key is below; taken if Fedora's list cannot be had. A test compares the
+/// Containerfile's builder.
 pub const NEWEST_KNOWN: u32 = 45;
 
-/// Fingerprint of each release's signing key. Checked against fedoraproject.org/security when a release is added, and by
-/// a test against the keys themselves in Debian's package `distribution-gpg-keys`.
+/// Each release's signing key, from fedoraproject.org/security; a test compares Debian's package
+/// `distribution-gpg-keys`.
 pub const KEYS: &[(u32, &str)] = &[
     (41, "466CF2D8B60BC3057AA9453ED0622462E99D6AD1"),
     (42, "B0F4950458F69E1150C6C5EDC8AC4916105EF944"),
@@ -64,7 +64,6 @@ pub(super) struct Repo {
 }
 
 impl Release {
-    /// The repositories that make it up, for a host.
     pub(super) fn repositories(self, host: &str) -> Vec<Repo> {
         match self {
             Self::Number(number) => vec![
@@ -107,8 +106,8 @@ struct Line {
     version: String,
 }
 
-/// The newest stable release of Fedora's list whose key is pinned, and whether the list has a newer one. Branched and
-/// rawhide releases have no plain number.
+/// The newest release of Fedora's list whose key is pinned, and a newer one if there is. Branched ones have no plain
+/// number.
 pub(super) fn newest(list: &[u8]) -> Result<(Release, Option<u32>)> {
     let lines: Vec<Line> = serde_json::from_slice(list).context("reading Fedora's list of releases")?;
     let numbers = || lines.iter().filter_map(|line| line.version.parse::<u32>().ok());
