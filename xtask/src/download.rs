@@ -20,8 +20,7 @@ use http::{Answer, Client};
 use mirrors::UnhealthyHosts;
 use partial_download::PartialDownload;
 
-mod cache;
-pub(crate) mod cache_gc;
+pub(crate) mod cache;
 mod failure;
 mod http;
 mod location;
@@ -82,13 +81,6 @@ impl Fetcher {
         }
     }
 
-    /// With `-v`, prints what nothing has verified.
-    pub(crate) fn log_unverified(&self, what: &str) {
-        if self.options.verbose {
-            eprintln!("unproven: {what}");
-        }
-    }
-
     pub(crate) fn warn(&self, what: &str) {
         eprintln!("warning: {what}");
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_owned());
@@ -109,11 +101,6 @@ impl Fetcher {
             }
             Location::Url(_) => self.fetch_small(&name).with_context(|| format!("fetching {name}")),
         }
-    }
-
-    /// The cached copy of a metadata file.
-    pub(crate) fn kept_metadata(&self, location: &Location, relative: &str) -> Option<Vec<u8>> {
-        Some(self.cache.small(&location.of(relative))?.0)
     }
 
     fn fetch_small(&self, url: &str) -> Result<Vec<u8>> {

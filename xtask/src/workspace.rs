@@ -41,9 +41,25 @@ fn target_folder(named: Option<OsString>) -> PathBuf {
     std::path::absolute(&folder).unwrap_or(folder)
 }
 
+/// Seconds since 1970 that a user wants as timestamps: <https://reproducible-builds.org/specs/source-date-epoch/>.
+pub(crate) fn source_date_epoch() -> Result<Option<u64>> {
+    std::env::var("SOURCE_DATE_EPOCH").ok().as_deref().map(parse_epoch).transpose()
+}
+
+fn parse_epoch(text: &str) -> Result<u64> {
+    text.parse().with_context(|| format!("SOURCE_DATE_EPOCH={text:?} is not a number of seconds"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{target_folder, workspace_root};
+    use super::{parse_epoch, target_folder, workspace_root};
+
+    #[test]
+    fn timestamps_are_numbers() {
+        assert_eq!(parse_epoch("3").expect("a time"), 3);
+        let error = parse_epoch("today").expect_err("no number").to_string();
+        assert!(error.contains("SOURCE_DATE_EPOCH"), "{error}");
+    }
 
     #[test]
     fn the_target_folder_is_absolute() {

@@ -6,8 +6,6 @@ use std::process::Command;
 use std::{env, fs, io};
 
 use anyhow::{Context, Result, bail, ensure};
-use codegen::elf;
-use object::read::ReadCache;
 
 use crate::output::progress;
 use crate::system::host::Host;
@@ -61,7 +59,7 @@ pub fn registrar(host: Host, table: Option<&Path>, offline: bool) -> Result<Path
     let before = build_info::revision(workspace_root());
     let said = run(&mut command, &format!("compiling registrar for {target}"))?;
     let program = folder.join(target).join("dist/registrar");
-    check(&program, host).with_context(|| format!("checking {}", program.display()))?;
+    host.check_program(&program).with_context(|| format!("checking {}", program.display()))?;
     let messages = messages(&program);
     fs::write(&messages, said).with_context(|| format!("writing {}", messages.display()))?;
     // If the working tree changed during the compilation, it is unknown which files were compiled.
@@ -102,12 +100,6 @@ fn build_command(host: Host, target: &str, folder: &Path, linker: &Linker) -> Co
         command.env(linker::variable(target), program);
     }
     command
-}
-
-fn check(program: &Path, host: Host) -> Result<()> {
-    let facts = elf::facts(&ReadCache::new(fs::File::open(program)?))?;
-    let target = host.target().with_context(|| format!("nothing is known of {}", host.name))?;
-    Ok(facts.check_emulator(target)?)
 }
 
 /// Puts in place what a later build with `--offline` needs: the sources of all dependencies, and what [`prepare`] does.
@@ -253,13 +245,13 @@ mod tests {
         let target = targets::by_qemu_name("s390x").expect("a target");
         let bytes = probe::executable(target, target.machines[0]).expect("a program");
         fs::write(&program, bytes).expect("writing the program");
-        check(&program, host("s390x")).expect("static, and the host's");
-        let error = check(&program, host("ppc64le")).expect_err("another machine's").to_string();
+        host("s390x").check_program(&program).expect("static, and the host's");
+        let error = host("ppc64le").check_program(&program).expect_err("another machine's").to_string();
         assert!(error.starts_with("made for another machine"), "{error}");
 
         // This test is linked as most programs are.
         let this = env::current_exe().expect("this program");
-        let error = check(&this, Host::named(None).expect("this machine")).expect_err("dynamic").to_string();
+        let error = Host::named(None).expect("this machine").check_program(&this).expect_err("dynamic").to_string();
         assert!(error.starts_with("dynamically linked (loaded by "), "{error}");
     }
 }

@@ -19,7 +19,6 @@ use crate::workspace::atomic_dir::{self, StagedDir};
 pub(crate) use inputs::RootfsInputs;
 
 mod inputs;
-mod packages;
 
 pub const ROOTFS: &str = "rootfs";
 
@@ -43,6 +42,11 @@ pub const REGISTRAR: &str = "registrar";
 ///
 /// nalind/fedora-qemu-user-static, dbhi/qus, multiarch/qemu-user-static, tonistiigi/binfmt.
 pub const ALIAS_HARDLINKS: [&str; 4] = ["entrypoint.sh", "qus/register", "register", "usr/bin/binfmt"];
+
+/// The target of an emulator, by its path in the root file system.
+pub(crate) fn target(path: &str) -> Option<&str> {
+    path.strip_prefix("usr/bin/qemu-")?.strip_suffix("-static")
+}
 
 pub(crate) fn is_program(path: &str) -> bool {
     path == REGISTRAR || ALIAS_HARDLINKS.contains(&path) || path.starts_with("usr/bin/")

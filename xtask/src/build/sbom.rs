@@ -77,8 +77,6 @@ pub(crate) fn write(inputs: &RootfsInputs<'_>, files: &[Digests], folder: &Path)
 
 /// The document.
 pub fn document(contents: &Contents<'_>) -> Result<Document> {
-    let created = i64::try_from(contents.created).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-    let created = created.with_context(|| format!("{} is no time that can be written", contents.created))?;
     let mut document = Document {
         spdx_version: "SPDX-2.3".into(),
         data_license: "CC0-1.0".into(),
@@ -86,7 +84,7 @@ pub fn document(contents: &Contents<'_>) -> Result<Document> {
         name: "registrar-image".into(),
         document_namespace: String::new(),
         creation_info: CreationInfo {
-            created: created.to_rfc3339_opts(SecondsFormat::Secs, true),
+            created: time(contents.created)?,
             creators: vec![concat!("Tool: registrar-xtask-", env!("CARGO_PKG_VERSION")).into()],
         },
         comment: Some(NOT_LISTED.into()),
@@ -107,6 +105,13 @@ pub fn document(contents: &Contents<'_>) -> Result<Document> {
     let digest = Sha256::of(&serde_json::to_vec(&document).context("writing the SBOM")?);
     document.document_namespace = format!("https://spdx.org/spdxdocs/registrar-image-{digest}");
     Ok(document)
+}
+
+/// Seconds since 1970 as `2026-11-23T17:36:27Z`.
+pub(crate) fn time(seconds: u64) -> Result<String> {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let time = time.with_context(|| format!("{seconds} is no time that can be written"))?;
+    Ok(time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
 fn root(contents: &Contents<'_>) -> Package {
@@ -213,7 +218,7 @@ fn add_files_origins(document: &mut Document, contents: &Contents<'_>) {
     for file in contents.files {
         let id = file_id(&file.path);
         document.relationships.push(relationship(ROOT, RelationshipType::Contains, &id));
-        let emulator = file.path.strip_prefix("usr/bin/qemu-").and_then(|name| name.strip_suffix("-static"));
+        let emulator = rootfs::target(&file.path);
         let licenses = file.path.strip_prefix("usr/share/licenses/").and_then(|path| path.split('/').next());
         let from = match (file.path.as_str(), emulator, licenses) {
             (rootfs::REGISTRAR, ..) | (_, _, Some("registrar")) => Some(REGISTRAR.to_owned()),

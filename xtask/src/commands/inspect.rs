@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::build::rootfs::{ALIAS_HARDLINKS, PACKAGES, PACKAGES_INSIDE, REGISTRAR, ROOTFS, SBOM, is_program};
+use crate::build::rootfs::{ALIAS_HARDLINKS, PACKAGES, PACKAGES_INSIDE, REGISTRAR, ROOTFS, SBOM, is_program, target};
 use crate::build::sbom::files::{self, Digests, Entry, Kind};
 use crate::build::sbom::spdx::{Algorithm, Document, File, Package, RelationshipType};
 use crate::build::sbom::{ROOT, SIGNED_BY};
@@ -136,13 +136,9 @@ fn path(file: &File) -> &str {
     file.file_name.trim_start_matches("./")
 }
 
-fn target(file: &File) -> Option<&str> {
-    path(file).strip_prefix("usr/bin/qemu-")?.strip_suffix("-static")
-}
-
 fn table(document: &Document, verbose: bool) -> String {
     let head = ["emulator", "package", "source", "license", "SHA-256", "signed by"].map(str::to_owned);
-    let emulators = document.files.iter().filter(|file| target(file).is_some());
+    let emulators = document.files.iter().filter(|file| target(path(file)).is_some());
     let rows: Vec<_> = [head].into_iter().chain(emulators.map(|file| row(file, document, verbose))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; 6] = std::array::from_fn(width);

@@ -30,7 +30,7 @@ const MOST_REDIRECTS: u32 = 10;
 
 /// `ETag` and `Last-Modified`, for a conditional request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Validators {
+pub(crate) struct Validators {
     etag: Option<String>,
     last_modified: Option<String>,
 }

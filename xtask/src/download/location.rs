@@ -27,10 +27,7 @@ impl Location {
 
     /// What a user would type for a file below it.
     pub(crate) fn of(&self, relative: &str) -> String {
-        match self {
-            Self::Folder(folder) => folder.join(relative).display().to_string(),
-            Self::Url(url) => format!("{url}/{relative}"),
-        }
+        self.below(relative).name()
     }
 
     #[must_use]

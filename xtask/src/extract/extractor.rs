@@ -1,14 +1,13 @@
 //! Writes what comes out of one package, under names chosen here, and checks it on the way.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use codegen::table::Emulator;
-use codegen::{elf, targets};
-use object::ReadCache;
+use codegen::targets;
 
 use super::ExtractRequest;
 use super::listing::{FileDigest, Kind, Listed};
@@ -136,7 +135,8 @@ impl<'a> Extractor<'a> {
         }
         match item {
             WantedFile::Emulator(emulator) => {
-                let build_id = self.check_emulator(emulator, &path)?;
+                let facts = self.host.check_program(&path).with_context(|| emulator.file_name())?;
+                let build_id = facts.build_id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect());
                 self.extracted.emulators.push(EmulatorRecord {
                     target: emulator.target.clone(),
                     path: relative,
@@ -183,15 +183,6 @@ impl<'a> Extractor<'a> {
         }
         io::copy(&mut archive.into_inner(), &mut io::sink()).with_context(context)?;
         Ok(())
-    }
-
-    fn check_emulator(&self, emulator: &Emulator, path: &Path) -> Result<Option<String>> {
-        let context = || emulator.file_name();
-        let host = self.host.target().with_context(context)?;
-        let cache = ReadCache::new(File::open(path).with_context(context)?);
-        let facts = elf::facts(&cache).with_context(context)?;
-        facts.check_emulator(host).with_context(context)?;
-        Ok(facts.build_id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 }
 

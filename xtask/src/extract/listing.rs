@@ -37,26 +37,22 @@ pub(super) struct FileDigest {
 }
 
 impl FileDigest {
+    /// The algorithm of a file's digest by RPM's number, which is OpenPGP's (RFC 9580, 9.5).
     pub(super) fn algorithm(&self) -> Result<Algorithm> {
-        algorithm(self.number)
+        let other = match self.number {
+            8 => return Ok(Algorithm::Sha256),
+            9 => return Ok(Algorithm::Sha384),
+            10 => return Ok(Algorithm::Sha512),
+            1 => "MD5".into(),
+            2 => "SHA-1".into(),
+            3 => "RIPEMD-160".into(),
+            11 => "SHA-224".into(),
+            12 => "SHA3-256".into(),
+            14 => "SHA3-512".into(),
+            number => format!("digest algorithm {number}"),
+        };
+        bail!("its header has digests of files by {other}; SHA-256, SHA-384 and SHA-512 are taken")
     }
-}
-
-/// The algorithm of a file's digest by RPM's number, which is OpenPGP's (RFC 9580, 9.5).
-fn algorithm(number: u64) -> Result<Algorithm> {
-    let other = match number {
-        8 => return Ok(Algorithm::Sha256),
-        9 => return Ok(Algorithm::Sha384),
-        10 => return Ok(Algorithm::Sha512),
-        1 => "MD5".into(),
-        2 => "SHA-1".into(),
-        3 => "RIPEMD-160".into(),
-        11 => "SHA-224".into(),
-        12 => "SHA3-256".into(),
-        14 => "SHA3-512".into(),
-        _ => format!("digest algorithm {number}"),
-    };
-    bail!("its header has digests of files by {other}; SHA-256, SHA-384 and SHA-512 are taken")
 }
 
 /// The files that a header lists, in its order.

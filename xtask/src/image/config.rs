@@ -1,12 +1,12 @@
 //! How an image is run, and what is said of it: its configuration, labels and annotations.
 
-use anyhow::{Context, Result};
-use chrono::{DateTime, SecondsFormat};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::contents::Contents;
 use super::layer::Layer;
 use super::spec::{Annotations, Platform};
+use crate::build::sbom::time;
 use crate::system::host::Host;
 
 /// Licenses of all that is in it, as in the Containerfile.
@@ -65,12 +65,6 @@ pub(super) fn config(contents: &Contents, layers: &[Layer]) -> Result<Value> {
 pub(super) fn platform(host: Host) -> Platform {
     let platform = host.target().map_or_else(|| host.name.to_owned(), |target| target.platform());
     Platform { architecture: platform.trim_start_matches("linux/").into(), os: "linux".into() }
-}
-
-fn time(seconds: u64) -> Result<String> {
-    let time = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-    let time = time.with_context(|| format!("{seconds} is no time that can be written"))?;
-    Ok(time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
 #[cfg(test)]

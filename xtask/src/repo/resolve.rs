@@ -28,27 +28,17 @@ pub fn resolve(entries: Vec<RepoPackage>, arch: &str) -> Result<Vec<RepoPackage>
         if !seen.insert(wanted) {
             continue;
         }
-        match index.take(wanted) {
-            Resolution::Itself(entry) => {
+        match index.find(wanted).as_slice() {
+            [] if wanted == ROOT => bail!("the repository holds no package {ROOT} for {arch}"),
+            [] => bail!("package {ROOT} requires {wanted}, which the repository does not hold for {arch}"),
+            [entry] if entry.name == wanted => {
                 chosen.insert(entry.name.clone());
                 open.extend(entry.requires.iter().map(String::as_str).filter(|name| index.is_emulators(name)));
             }
-            Resolution::Instead(others) if !others.is_empty() => {
-                open.extend(others.iter().map(|entry| entry.name.as_str()))
-            }
-            Resolution::Instead(_) if wanted == ROOT => bail!("the repository holds no package {ROOT} for {arch}"),
-            Resolution::Instead(_) => {
-                bail!("package {ROOT} requires {wanted}, which the repository does not hold for {arch}")
-            }
+            others => open.extend(others.iter().map(|entry| entry.name.as_str())),
         }
     }
     Ok(newest.into_values().filter(|entry| chosen.contains(&entry.name)).collect())
-}
-
-enum Resolution<'a> {
-    Itself(&'a RepoPackage),
-    /// Others in its place; none if nobody has it.
-    Instead(Vec<&'a RepoPackage>),
 }
 
 struct Index<'a> {
@@ -76,14 +66,11 @@ impl<'a> Index<'a> {
         name.starts_with(ROOT) || self.newest.contains_key(name)
     }
 
-    fn take(&self, wanted: &str) -> Resolution<'a> {
-        match self.newest.get(wanted) {
-            Some(entry) => match self.replacements(entry) {
-                others if others.is_empty() => Resolution::Itself(entry),
-                others => Resolution::Instead(others),
-            },
-            None => Resolution::Instead(self.fallback_providers(wanted)),
-        }
+    /// The package of that name, or others in its place.
+    fn find(&self, wanted: &str) -> Vec<&'a RepoPackage> {
+        let Some(entry) = self.newest.get(wanted) else { return self.fallback_providers(wanted) };
+        let others = self.replacements(entry);
+        if others.is_empty() { vec![entry] } else { others }
     }
 
     /// Newer packages that obsolete this one, such as the halves of a split. Older ones do not count, so replacing

@@ -6,6 +6,7 @@
 //! - A wanted package has the text in a name. Character references could hide it; so could a list that leaves it out.
 //! - Memory is bounded: a package longer than [`LONGEST`] is not searched.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 
 use memchr::memmem::Finder;
@@ -23,9 +24,8 @@ pub(super) struct Skip<'a, R> {
     source: R,
     /// Bytes that are not decided yet.
     pending: Vec<u8>,
-    /// Bytes that are kept, and how many of them have been read.
-    kept: Vec<u8>,
-    read: usize,
+    /// Bytes that are kept and not read yet.
+    kept: VecDeque<u8>,
     at_start: bool,
     at_end: bool,
     /// Whether anything may still be taken out.
@@ -41,8 +41,7 @@ impl<'a, R: Read> Skip<'a, R> {
         Self {
             source,
             pending: Vec::new(),
-            kept: Vec::new(),
-            read: 0,
+            kept: VecDeque::new(),
             at_start: true,
             at_end: false,
             skipping: true,
@@ -119,7 +118,7 @@ impl<'a, R: Read> Skip<'a, R> {
     }
 
     fn keep(&mut self, decided: &mut usize, length: usize) {
-        self.kept.extend_from_slice(&self.pending[*decided..*decided + length]);
+        self.kept.extend(&self.pending[*decided..*decided + length]);
         *decided += length;
     }
 
@@ -138,17 +137,15 @@ impl<R: Read> Read for Skip<'_, R> {
 
 impl<R: Read> BufRead for Skip<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.read == self.kept.len() && !(self.at_end && self.pending.is_empty()) {
-            self.kept.clear();
-            self.read = 0;
+        while self.kept.is_empty() && !(self.at_end && self.pending.is_empty()) {
             self.fill()?;
             self.decide();
         }
-        Ok(&self.kept[self.read..])
+        self.kept.fill_buf()
     }
 
     fn consume(&mut self, length: usize) {
-        self.read += length;
+        self.kept.consume(length);
     }
 }
 

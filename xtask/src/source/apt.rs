@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{Fetched, Request};
 use crate::download::Fetcher;
-use crate::download::cache_gc::{self, LONGEST_KEPT};
+use crate::download::cache::{self, LONGEST_KEPT};
 use crate::output::progress;
 use crate::system::host::Host;
 use crate::verify::Trust;
@@ -108,30 +108,27 @@ impl Apt {
     }
 
     fn run(&self, program: &str, arguments: &[&str], folder: &Path) -> Result<String> {
-        let option = |key: &str, value: &OsStr| {
-            let mut option = std::ffi::OsString::from(format!("{key}="));
-            option.push(value);
-            option
-        };
+        let path = |key: &str, path: &Path| [OsStr::new(key), path.as_os_str()].join(OsStr::new("="));
         let mut command = Command::new(program);
         command.current_dir(folder).env("LC_ALL", "C.UTF-8").arg("-q");
+        command.arg("-o").arg(path("Dir::State::lists", &self.dir.join("lists")));
+        command.arg("-o").arg(path("Dir::Cache", &self.dir.join("cache")));
+        let debian = self.host.debian;
         for option in [
-            option("Dir::State::lists", self.dir.join("lists").as_os_str()),
             // What is installed here, perhaps of another release, cannot be downloaded, and decides nothing.
-            option("Dir::State::status", OsStr::new("/dev/null")),
-            option("Dir::Cache", self.dir.join("cache").as_os_str()),
-            // Images of Debian's switch these off, and each call would read all lists anew.
-            option("Dir::Cache::pkgcache", OsStr::new("pkgcache.bin")),
-            option("Dir::Cache::srcpkgcache", OsStr::new("srcpkgcache.bin")),
-            option("APT::Architecture", OsStr::new(self.host.debian)),
-            option("APT::Architectures", OsStr::new(self.host.debian)),
-            option("APT::Get::AllowUnauthenticated", OsStr::new("false")),
+            "Dir::State::status=/dev/null",
+            // Debian's container images disable these, and each call would read all lists anew.
+            "Dir::Cache::pkgcache=pkgcache.bin",
+            "Dir::Cache::srcpkgcache=srcpkgcache.bin",
+            &format!("APT::Architecture={debian}"),
+            &format!("APT::Architectures={debian}"),
+            "APT::Get::AllowUnauthenticated=false",
             // Lists that cannot be fetched are a failure, not a warning.
-            option("APT::Update::Error-Mode", OsStr::new("any")),
+            "APT::Update::Error-Mode=any",
             // The unprivileged user that apt would switch to cannot write into our folder.
-            option("APT::Sandbox::User", OsStr::new("")),
+            "APT::Sandbox::User=",
         ] {
-            command.arg("-o").arg(option);
+            command.args(["-o", option]);
         }
         let output = command.args(arguments).output().with_context(|| format!("running {program}"))?;
         if !output.status.success() {
@@ -240,7 +237,7 @@ impl Apt {
         if let Ok(file) = fs::File::open(&path)
             && record.expected.digest.algorithm.of_reader(&file).is_ok_and(|digest| digest == record.expected.digest)
         {
-            cache_gc::touch(&file);
+            cache::touch(&file);
             return Ok(path);
         }
         if offline {
@@ -252,13 +249,13 @@ impl Apt {
         let mut files = fs::read_dir(folder.path()).context("reading what apt downloaded")?;
         let file = files.next().context("apt-get download left no file")?.context("reading what apt downloaded")?;
         // apt gives a file the time that it has on the server.
-        cache_gc::touch(&fs::File::open(file.path()).context("reading what apt downloaded")?);
+        cache::touch(&fs::File::open(file.path()).context("reading what apt downloaded")?);
         fs::rename(file.path(), &path).with_context(|| format!("writing {}", path.display()))?;
         Ok(path)
     }
 
     fn remove_old(&self) {
-        cache_gc::remove_older_than(&self.dir.join("packages"), LONGEST_KEPT);
+        cache::remove_older_than(&self.dir.join("packages"), LONGEST_KEPT);
     }
 }
 

@@ -125,7 +125,7 @@ pub(super) fn trust(
     let project = Servers::new(request.fedora_base_url.as_deref()).project();
     let name = project.of(KEYRING);
     // The fingerprint proves it, so what is kept is as good as what would be fetched, if it has all that may be needed.
-    let kept = fetcher.kept_metadata(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name).ok());
+    let kept = fetcher.cache.small(&name).and_then(|(keyring, _)| pinned(&[keyring], &name).ok());
     let is_enough = |keys: &Keys| keys.count() >= fingerprints.len() && !fetcher.options.refresh;
     let asked = || fetcher.fetch_unpinned(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name));
     let packaged = || from_package(repositories, fetcher).and_then(|keyrings| pinned(&keyrings, keyring_rpm::NAME));
@@ -204,6 +204,6 @@ pub(super) fn locked(
     };
     // With --key, a release may be one whose fingerprint is not known.
     let fingerprints = fingerprints(release, request).ok().filter(|_| !fetcher.options.offline);
-    let koji = fingerprints.map(|fingerprints| Koji::new(servers.koji(), fingerprints));
+    let koji = fingerprints.map(|fingerprints| Koji { mirrors: servers.koji().into(), fingerprints });
     Ok(Plan { origin: origin(release), release: Some(release), repositories, packages, koji })
 }

@@ -64,7 +64,9 @@ pub(super) fn list(repository: &Repository, prefix: &str, fetcher: &Fetcher) -> 
 fn index(repository: &Repository, fetcher: &Fetcher) -> Result<Vec<u8>> {
     let (id, mirrors) = (&repository.id, &repository.mirrors);
     if repository.versions.is_empty() {
-        fetcher.log_unverified(&format!("repomd.xml of {id}: nothing vouches for it"));
+        if fetcher.options.verbose {
+            eprintln!("unproven: repomd.xml of {id}: nothing vouches for it");
+        }
         return fetcher.fetch_unpinned(mirrors.first(), INDEX);
     }
     let (index, which) = fetcher
@@ -132,7 +134,7 @@ fn file(plan: &Plan, chosen: &ResolvedPackage, fetcher: &Fetcher, progress: &Pro
     };
     let Some(koji) = &plan.koji else { return Err(failure) };
     let elsewhere = koji.paths(chosen)?.into_iter().find_map(|path| {
-        let path = fetcher.file(koji.mirrors(), &path, &chosen.expected, progress).ok()?;
+        let path = fetcher.file(&koji.mirrors, &path, &chosen.expected, progress).ok()?;
         fetcher.log_verified(&format!(
             "{}: from Koji, size and {} as locked",
             chosen.nevra, chosen.expected.digest.algorithm

@@ -1,9 +1,13 @@
 //! The machines that an image is made for, and how `registrar` is compiled for each.
 
 use std::env::consts::ARCH;
+use std::fs::File;
+use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use codegen::elf::{self, Facts};
 use codegen::targets::{self, Target};
+use object::read::ReadCache;
 
 use crate::system::Tool;
 
@@ -59,6 +63,13 @@ impl Host {
 
     pub(crate) fn target(&self) -> Option<&'static Target> {
         targets::by_qemu_name(self.name)
+    }
+
+    /// That a file is a static program of this host.
+    pub(crate) fn check_program(&self, path: &Path) -> Result<Facts> {
+        let facts = elf::facts(&ReadCache::new(File::open(path)?))?;
+        facts.check_emulator(self.target().with_context(|| format!("nothing is known of {}", self.name))?)?;
+        Ok(facts)
     }
 
     pub(crate) fn is_this_machine(&self) -> bool {
