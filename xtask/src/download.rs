@@ -255,7 +255,6 @@ impl Fetcher {
     }
 }
 
-/// Waits before the next round; prints a long wait.
 fn backoff(round: u32, asked: Option<Duration>) {
     let pause = pause(round, asked);
     if pause > LONGEST_SILENCE {
@@ -269,7 +268,6 @@ fn pause(round: u32, asked: Option<Duration>) -> Duration {
     pause.mul_f64(1.0 + fastrand::f64() / 2.0).max(asked.unwrap_or_default())
 }
 
-/// Checks a file of a folder, which is not copied.
 fn check_in_place(path: &Path, expected: &ExpectedDigest, name: &str) -> Result<()> {
     let context = || format!("reading {name}");
     let file = File::open(path).with_context(context)?;

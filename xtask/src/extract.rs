@@ -156,7 +156,6 @@ pub fn unpack_rpm(
     Ok(extractor.extracted)
 }
 
-/// A Debian package, through `dpkg-deb` and the same allow-list.
 fn unpack_deb(
     file: File,
     verified: VerifiedPackage,

@@ -32,7 +32,6 @@ mod order;
 mod out;
 pub mod spec;
 
-/// Default name of the image, and number in its tag.
 pub(crate) const NAME: &str = "localhost/registrar";
 pub(crate) const NUMBER: u32 = 1;
 
@@ -85,7 +84,6 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Reads what is in `dist` for these hosts; `command` makes it.
     pub(crate) fn read(
         dist: &Path,
         hosts: &[Host],
@@ -118,14 +116,12 @@ impl Input {
     }
 }
 
-/// The name of targets that have one together.
 pub(crate) fn set_name(targets: &[String]) -> Option<&'static str> {
     (targets == targets::COMMON).then_some(targets::COMMON_NAME)
 }
 
 /// `QEMUVERSION-NUMBER`; with named targets before it, or the name of their set after it.
 fn tag(contents: &[Contents], targets: &[String], number: u32) -> Result<String> {
-    /// OCI's limit.
     const LONGEST: usize = 128;
     let mut versions: Vec<_> = contents.iter().map(|contents| contents.version.as_str()).collect();
     versions.dedup();

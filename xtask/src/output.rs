@@ -19,12 +19,10 @@ pub(crate) use say;
 /// The first failure to write. It ends no step: what is made is put in place whole, and the command fails after that.
 static FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Writes text. If that fails, [`finish`] says so.
 pub fn write(text: Arguments<'_>) {
     keep(io::stdout().lock().write_fmt(text));
 }
 
-/// Writes what is left of the output.
 pub fn finish() -> Result<()> {
     keep(io::stdout().lock().flush());
     let failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take();

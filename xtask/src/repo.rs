@@ -17,7 +17,6 @@ pub(crate) mod resolved_package;
 mod skip;
 mod xml;
 
-/// Longest accepted path of a file in a repository.
 const LONGEST_HREF: usize = 1024;
 
 /// Longest accepted name or version of a package: all of them together are a file name.

@@ -33,7 +33,6 @@ pub(crate) enum Source {
     Fedora,
     /// Debian's or Ubuntu's static emulators, through apt.
     Apt,
-    /// A folder of RPM files, or a folder or URL with an RPM repository.
     Repository(Location),
 }
 
@@ -91,7 +90,6 @@ pub(crate) struct Plan {
     koji: Option<Koji>,
 }
 
-/// Finds out which packages `request` asks for, and fetches none.
 pub(crate) fn plan(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
     if request.locked {
         return locked(request, fetcher);
@@ -189,7 +187,6 @@ pub(crate) fn download(resolution: Resolution, request: &Request, fetcher: &Fetc
 /// How long Fedora is asked again before other packages are used: a network that comes up takes seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// The wait before Fedora is asked again; it doubles each time.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Tries until Fedora is within reach, or [`PATIENCE`] is over.

@@ -126,7 +126,6 @@ pub fn find(program: &str) -> Option<PathBuf> {
     })
 }
 
-/// A command of a program, wherever it is.
 pub fn command(program: &str) -> Command {
     Command::new(find(program).unwrap_or_else(|| program.into()))
 }

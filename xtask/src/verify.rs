@@ -33,7 +33,6 @@ pub enum Trust {
     Keys(Keys),
     /// Digests suffice: the user typed that no signature is wanted.
     NoSignature,
-    /// The machine's package manager has checked them.
     PackageManager,
 }
 
@@ -58,11 +57,9 @@ impl Trust {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifiedPackage {
-    /// Name, epoch, version, release, architecture.
     pub nevra: String,
     pub version: String,
     pub source: String,
-    /// As its header has it.
     pub license: String,
     pub sha256: Sha256,
     pub size: u64,
@@ -115,7 +112,6 @@ pub(crate) fn package(package: &Package, trust: &Trust, host: Host, scratch: &Pa
     }
 }
 
-/// Checks an RPM package for `host`.
 pub fn rpm(package: &Package, trust: &Trust, host: Host) -> Result<VerifiedRpm> {
     let Package { path, expected, .. } = package;
     let expected = expected.as_ref();

@@ -17,7 +17,6 @@ pub fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
-/// The folder of the workspace's `Cargo.toml`.
 pub fn workspace_root() -> &'static Path {
     /// At run time: the value at compile time may be another checkout's.
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {

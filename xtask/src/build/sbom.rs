@@ -51,7 +51,6 @@ pub struct Contents<'a> {
     pub origin: &'a str,
     pub packages: &'a [VerifiedPackage],
     pub emulators: &'a [EmulatorRecord],
-    /// All regular files of the root file system.
     pub files: &'a [Digests],
     /// What `registrar` is made of, besides itself.
     pub crates: &'a [Crate],
@@ -75,7 +74,6 @@ pub(crate) fn write(inputs: &RootfsInputs<'_>, files: &[Digests], folder: &Path)
     rootfs::write_file(&folder.join(rootfs::SBOM), &text)
 }
 
-/// The document.
 pub fn document(contents: &Contents<'_>) -> Result<Document> {
     let mut document = Document {
         spdx_version: "SPDX-2.3".into(),

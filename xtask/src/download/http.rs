@@ -47,7 +47,6 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// `timeout` is the connect, response and idle time-out.
     pub(super) fn new(timeout: Duration) -> Self {
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let agent = Agent::config_builder()
@@ -189,7 +188,6 @@ impl Client {
     }
 }
 
-/// Empties `part` and takes back what its bar shows.
 fn start_over(part: &mut PartialDownload, progress: &ProgressBar) -> Result<(), Failure> {
     progress.dec(part.length());
     part.reset().map_err(Failure::here)

@@ -22,7 +22,6 @@ pub(crate) const LIMITS: decompress::Limits = decompress::Limits {
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub files: usize,
-    /// How long its archive may be, in bytes.
     pub unpacked: u64,
 }
 

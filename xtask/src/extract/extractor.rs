@@ -24,7 +24,6 @@ const LARGEST_EMULATOR: u64 = 256 << 20;
 /// Largest accepted conf file or license file, in bytes; the largest known has 35 kB.
 const LARGEST_TEXT: u64 = 1 << 20;
 
-/// One package's share of the record.
 #[derive(Debug)]
 pub struct Extracted {
     pub(crate) verified: VerifiedPackage,
@@ -186,7 +185,6 @@ impl<'a> Extractor<'a> {
     }
 }
 
-/// The content of a file has the digest in the verified header.
 fn check(relative: &str, listed: &FileDigest, found: &Digest) -> Result<()> {
     let (name, found, expected) = (found.algorithm, found.hex(), &listed.digits);
     ensure!(

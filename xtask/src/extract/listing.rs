@@ -55,7 +55,6 @@ impl FileDigest {
     }
 }
 
-/// The files that a header lists, in its order.
 pub(super) fn files(metadata: &PackageMetadata, most: usize) -> Result<Vec<Listed>> {
     let header = &metadata.header;
     let names = texts(header, IndexTag::RPMTAG_BASENAMES)?.unwrap_or_default();
@@ -112,7 +111,6 @@ pub(super) fn files(metadata: &PackageMetadata, most: usize) -> Result<Vec<Liste
     names.into_iter().enumerate().map(file).collect()
 }
 
-/// A list of numbers, of whatever width; `None` if there is none.
 fn numbers(header: &Header<IndexTag>, tag: IndexTag) -> Result<Option<Vec<u64>>> {
     if !header.entry_is_present(tag as u32) {
         return Ok(None);

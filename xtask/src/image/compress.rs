@@ -33,7 +33,6 @@ pub(crate) enum Compression {
 impl Compression {
     /// For builds that are tried at once.
     pub(crate) const FAST: Self = Self::Zstd { level: 1 };
-    /// For `docker load` of any version.
     pub(crate) const FAST_GZIP: Self = Self::Gzip { level: 1 };
     /// For builds that are published: what all engines take but docker before 23.
     pub(crate) const RELEASE: Self = Self::Zstd { level: 19 };

@@ -39,7 +39,6 @@ pub(super) fn labels(contents: &Contents) -> Result<Annotations> {
     Ok(labels)
 }
 
-/// The configuration of a host's image.
 pub(super) fn config(contents: &Contents, layers: &[Layer]) -> Result<Value> {
     let created = time(contents.created)?;
     let Platform { architecture, os } = platform(contents.host);

@@ -20,12 +20,9 @@ const SBOM_INSIDE: &str = "usr/share/doc/registrar/sbom.spdx.json";
 pub(super) struct Contents {
     pub(super) host: Host,
     pub version: String,
-    /// Where the emulators come from, in words.
     pub origin: String,
-    /// The commit that `registrar` was compiled from, if it is known.
     pub(super) revision: Option<String>,
     pub(super) registrar: Option<String>,
-    /// The time of everything, in seconds since 1970.
     pub created: u64,
     pub(super) targets: Vec<String>,
     pub(super) sbom: Vec<u8>,
@@ -67,7 +64,6 @@ fn targets(document: &Document) -> Vec<String> {
     targets
 }
 
-/// The SBOM's time of creation.
 fn created(document: &Document) -> Result<u64> {
     let time = DateTime::parse_from_rfc3339(&document.creation_info.created).ok();
     let seconds = time.and_then(|time| u64::try_from(time.timestamp()).ok());

@@ -63,7 +63,6 @@ impl Engine {
         pipe(&mut load, |sink| out::pack(layout, time, sink)).with_context(|| format!("{program} load"))
     }
 
-    /// Gives a loaded image another name.
     pub(super) fn tag(self, image: &str, name: &str) -> Result<()> {
         let mut tag = system::command(self.program());
         system::run(tag.args(["tag", image, name])).map(drop)

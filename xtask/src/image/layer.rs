@@ -49,7 +49,6 @@ pub(super) fn write(items: &[Item], time: u64, compression: Compression, blobs: 
     Ok(Layer { blob, diff_id })
 }
 
-/// The header of a file or folder of root's.
 pub(super) fn tar_header(time: u64, size: u64, mode: u32) -> Header {
     let mut header = Header::new_ustar();
     header.set_mtime(time);

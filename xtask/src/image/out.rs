@@ -40,7 +40,6 @@ pub(crate) fn is_archive(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "tar")
 }
 
-/// Whether a folder is a layout that was made here.
 fn is_ours(folder: &Path) -> bool {
     let index = fs::read(folder.join("index.json")).ok().and_then(|text| serde_json::from_slice::<Index>(&text).ok());
     index.is_some_and(|index| index.annotations.get(MADE_BY.0).is_some_and(|by| by == MADE_BY.1))
@@ -58,7 +57,6 @@ fn check_file(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a layout holds beside its blobs, in an archive's order.
 const NAMES: [&str; 3] = ["oci-layout", "index.json", "manifest.json"];
 
 /// Writes an archive of a layout, the same for the same layout; `time` is that of its files.

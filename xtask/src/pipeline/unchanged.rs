@@ -43,7 +43,6 @@ const SOURCES: &[&str] = &[
 #[derive(Serialize, Deserialize)]
 struct Record {
     made_of: Sha256,
-    /// Paths, sizes and times of what was made.
     made: Sha256,
     asked: SystemTime,
     report: BuildReport,

@@ -54,12 +54,10 @@ struct Draft {
 }
 
 impl Draft {
-    /// A version, if all is known that it takes to recognise the file.
     fn version(mut self) -> Option<ExpectedDigest> {
         Some(ExpectedDigest { digest: self.checksum.strongest()?, size: self.size? })
     }
 
-    /// Takes the text of the element at `path` below the version's own.
     fn take(&mut self, path: &str, text: &str, hash: Option<&str>) -> Result<()> {
         match path {
             "/verification/hash" => self.checksum.take(hash, text)?,
@@ -84,9 +82,7 @@ struct Parser {
     path: String,
     /// Whether the open `file` is the one.
     wanted: bool,
-    /// `type` of the open `hash`.
     hash: Option<String>,
-    /// `preference` of the open `url`.
     preference: u32,
     current: Option<Draft>,
     alternate: Draft,

@@ -22,11 +22,9 @@ pub(crate) const LIMITS: Limits = Limits {
     excess: "the list of packages is longer than promised",
 };
 
-/// What a list that cannot be decompressed is said to be.
 const ADVICE: &str =
     "reading the list of packages (createrepo_c --general-compress-type zstd makes one that can be read)";
 
-/// How much is read of a list at once, in bytes.
 const CHUNK: usize = 1 << 16;
 
 /// Most memory for packages, in bytes: emulators' take 200 kB, and the largest of Fedora's, until it is dropped, 1 MB.
@@ -135,7 +133,6 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Counts bytes that are about to be kept in memory.
     fn hold(&mut self, size: usize) -> Result<()> {
         self.held += size;
         ensure!(self.held <= MOST_HELD, "packages have more than {MOST_HELD} bytes of names, which real ones do not");

@@ -20,7 +20,6 @@ pub struct RepoPackage {
     pub(crate) repository: usize,
     /// Path below the repository's root, or below [`RepoPackage::base`].
     pub href: String,
-    /// Where it is, if not in the repository.
     pub(crate) base: Option<Location>,
     /// What the file must be; absent while the entry is read.
     pub expected: Option<ExpectedDigest>,

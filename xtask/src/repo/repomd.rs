@@ -13,7 +13,6 @@ pub struct Primary {
     pub(crate) href: String,
     pub(crate) base: Option<Location>,
     pub(crate) expected: ExpectedDigest,
-    /// Length of its content, decompressed, in bytes.
     pub(crate) decompressed_size: u64,
 }
 

@@ -14,7 +14,6 @@ pub(crate) struct ResolvedPackage {
     pub(crate) name: String,
     /// Name, epoch, version, release, architecture: `qemu-user-static-arm-2:11.1.3-1.fc45.x86_64`.
     pub(crate) nevra: String,
-    /// QEMU's version alone.
     pub(crate) version: String,
     pub(crate) source: String,
     #[serde(flatten)]

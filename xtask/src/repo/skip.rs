@@ -22,9 +22,7 @@ const END: &[u8] = b"</package>";
 
 pub(super) struct Skip<'a, R> {
     source: R,
-    /// Bytes that are not decided yet.
     pending: Vec<u8>,
-    /// Bytes that are kept and not read yet.
     kept: VecDeque<u8>,
     at_start: bool,
     at_end: bool,

@@ -27,7 +27,6 @@ use crate::workspace::target_dir;
 const ROOT: &str = "qemu-user-static";
 const PREFIX: &str = "qemu-user";
 
-/// How old apt's lists may be before they are fetched again.
 const LISTS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn is_here() -> bool {
@@ -80,7 +79,6 @@ impl Plan {
     }
 }
 
-/// apt with folders of its own.
 struct Apt {
     host: Host,
     dir: PathBuf,
@@ -262,7 +260,6 @@ impl Apt {
 struct Policy(String);
 
 impl Policy {
-    /// The version that apt would take, if there is any.
     fn candidate(&self) -> Option<String> {
         let version = self.0.lines().find_map(|line| line.trim().strip_prefix("Candidate: "))?;
         (version != "(none)").then(|| version.to_owned())

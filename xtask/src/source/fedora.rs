@@ -150,7 +150,6 @@ fn fingerprints(release: Release, request: &Request) -> Result<Vec<String>> {
     }
 }
 
-/// The keys in the repositories' own package of them.
 fn from_package(repositories: &[Repository], fetcher: &Fetcher) -> Result<Vec<Vec<u8>>> {
     let mut found = None;
     for repository in repositories {

@@ -20,7 +20,6 @@ const VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Lock {
     version: u32,
-    /// By RPM's name of the host's architecture.
     pub(crate) hosts: BTreeMap<String, Locked>,
 }
 
@@ -41,7 +40,6 @@ impl Default for Lock {
 }
 
 impl Lock {
-    /// Reads a lock; none where there is no such file.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
         let context = || format!("reading {}", path.display());
         let bytes = match fs::read(path) {

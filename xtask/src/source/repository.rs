@@ -96,7 +96,6 @@ pub(super) fn of_place(place: &Location) -> Repository {
     Repository { id: place.name(), mirrors: place.clone().into(), versions: Vec::new() }
 }
 
-/// The files of a plan's packages that are wanted, side by side.
 pub(super) fn fetch(plan: &Plan, request: &Request, fetcher: &Fetcher) -> Result<Vec<Package>> {
     let wanted: Vec<_> = plan.packages.iter().filter(|chosen| chosen.is_wanted(&request.targets)).collect();
     let total = wanted.iter().map(|chosen| chosen.expected.size).fold(0, u64::saturating_add);

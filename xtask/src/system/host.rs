@@ -17,7 +17,6 @@ pub struct Host {
     pub name: &'static str,
     pub debian: &'static str,
     pub rust_target: &'static str,
-    /// The cross compiler that links elsewhere.
     pub(crate) compiler: Tool,
 }
 
@@ -55,7 +54,6 @@ impl Host {
         self.rust_target.strip_suffix("musl").map(|start| format!("{start}gnu"))
     }
 
-    /// The cross compiler's name.
     pub(crate) fn gcc(&self) -> String {
         let arch = self.rust_target.split('-').next().unwrap_or(self.name);
         format!("{arch}-linux-gnu-gcc")

@@ -116,12 +116,10 @@ impl Machine {
     }
 }
 
-/// Those of the tools that are not here.
 pub fn missing(tools: &[Tool]) -> Vec<&Tool> {
     tools.iter().filter(|tool| !tool.requires.iter().all(|one| one.is_there())).collect()
 }
 
-/// Puts in place those tools that are missing.
 pub fn require(tools: &[Tool]) -> Result<()> {
     let missing = missing(tools);
     if missing.is_empty() {

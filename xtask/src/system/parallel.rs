@@ -5,7 +5,6 @@ use std::thread;
 
 use anyhow::{Result, bail};
 
-/// How many threads run at once on this machine.
 pub(crate) fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }

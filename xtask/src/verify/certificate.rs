@@ -23,7 +23,6 @@ pub(super) enum Verdict {
     Good,
     /// It was made over something else, or by another key.
     DoesNotFit,
-    /// It does not count, and why.
     Bad(String),
 }
 

@@ -22,7 +22,6 @@ impl Sha256 {
         Self(Algorithm::Sha256.of(bytes).hex)
     }
 
-    /// The digest of all that `reader` gives.
     pub fn of_reader(reader: impl Read) -> io::Result<Self> {
         Ok(Self(Algorithm::Sha256.of_reader(reader)?.hex))
     }
@@ -228,7 +227,6 @@ pub(crate) struct Hashing<S> {
     size: u64,
 }
 
-/// Length and digests of what went through a [`Hashing`].
 pub(crate) struct Hashed {
     pub(crate) size: u64,
     pub(crate) sha256: Sha256,

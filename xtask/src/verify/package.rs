@@ -6,11 +6,9 @@ use crate::verify::digest::ExpectedDigest;
 
 #[derive(Clone, Debug)]
 pub struct Package {
-    /// Its name, without version.
     pub name: String,
     /// Name, epoch, version, release and architecture that its header must have, where metadata say so.
     pub nevra: Option<String>,
-    /// What the file must be, where metadata say so.
     pub expected: Option<ExpectedDigest>,
     pub path: PathBuf,
     /// What apt's lists say of a Debian package; an RPM package says it itself.

@@ -30,7 +30,6 @@ pub fn lock(out: &Path) -> Result<File> {
     Ok(lock)
 }
 
-/// Writes a file whole or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let context = || format!("writing {}", path.display());
     let partial = path_of(path);

@@ -72,7 +72,6 @@ impl Display for Linker {
     }
 }
 
-/// Where a user names the linker of a Rust target.
 pub(super) fn variable(target: &str) -> String {
     format!("CARGO_TARGET_{}_LINKER", target.to_ascii_uppercase().replace('-', "_"))
 }

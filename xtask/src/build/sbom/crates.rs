@@ -21,7 +21,6 @@ pub struct Crate {
     pub name: String,
     pub version: String,
     pub license: Option<String>,
-    /// Digest of its archive, as the lock file has it.
     pub sha256: Option<Sha256>,
     /// Where cargo found it: [`CRATES_IO`], the host of another registry or repository, or the folder of the sources.
     pub registry: String,

@@ -14,7 +14,6 @@ use crate::verify::digest::{BUFFER, Hashing, Sha256};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Path below the folder: `usr/bin/qemu-arm-static`.
     pub(crate) path: String,
     pub(crate) kind: Kind,
 }
@@ -34,7 +33,6 @@ pub struct Digests {
     pub sha256: Sha256,
 }
 
-/// All that is below a folder, sorted by path.
 pub fn list(root: &Path) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     list_below(root, "", &mut entries)?;
@@ -88,7 +86,6 @@ pub(crate) fn identity(path: &Path) -> Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Both digests in one reading.
 fn digest(root: &Path, path: &str) -> Result<Digests> {
     let file = root.join(path);
     let context = || format!("reading {}", file.display());

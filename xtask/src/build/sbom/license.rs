@@ -13,7 +13,6 @@ const MODE: ParseMode = ParseMode { allow_deprecated: true, allow_postfix_plus_o
 pub(super) struct Declared {
     /// An expression, or [`NOASSERTION`].
     pub(super) expression: String,
-    /// The statement, where it is no expression.
     pub(super) comment: Option<String>,
 }
 

@@ -37,7 +37,6 @@ pub(super) fn of(verified: &VerifiedPackage, origin: &str) -> Name {
     if verified.source.ends_with(".src.rpm") { rpm(verified, origin) } else { deb(verified, origin) }
 }
 
-/// Where the source of a package is for good: known of Fedora's.
 pub(crate) fn source_address(verified: &VerifiedPackage, origin: &str) -> Option<String> {
     of(verified, origin).source?.address
 }

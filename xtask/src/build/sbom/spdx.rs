@@ -34,7 +34,6 @@ pub struct Document {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CreationInfo {
-    /// `2026-11-23T17:36:27Z`.
     pub(crate) created: String,
     /// `Tool: name-version`.
     pub(crate) creators: Vec<String>,
@@ -61,7 +60,6 @@ pub(crate) struct Package {
     pub(crate) checksums: Vec<Checksum>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) source_info: Option<String>,
-    /// What somebody has concluded of its license: nobody has.
     pub(crate) license_concluded: String,
     pub(crate) license_declared: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

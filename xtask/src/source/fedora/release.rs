@@ -81,7 +81,6 @@ impl Release {
         matches!(self, Self::Number(number) if number < NEWEST_KNOWN)
     }
 
-    /// The pinned fingerprints of the keys that may sign it.
     pub fn fingerprints(self) -> Result<Vec<String>> {
         let is_its = |number: u32| match self {
             Self::Number(wanted) => number == wanted,
@@ -100,7 +99,6 @@ impl Release {
     }
 }
 
-/// One line of Fedora's list of releases; more fields are ignored.
 #[derive(Deserialize)]
 struct Line {
     version: String,
