@@ -182,7 +182,7 @@ impl Fetcher {
         }
         let mut best: Option<(Vec<u8>, usize)> = None;
         let limit = candidates.iter().map(|expected| expected.size).max().unwrap_or_default();
-        let asked = self.ask_mirrors(mirrors, relative, |url| {
+        let result = self.ask_mirrors(mirrors, relative, |url| {
             // A mirror that answers with another length than any is soon told.
             let Answer::Bytes(bytes, _) = self.client.fetch_small(url, limit.min(LONGEST_UNPROMISED), None)? else {
                 return Err(Failure::permanent(anyhow!("it answers a question that was not asked")));
@@ -203,7 +203,7 @@ impl Fetcher {
                 self.cache.keep_promised(relative, &candidates[index], &bytes)?;
                 Ok((bytes, index))
             }
-            None => Err(asked.err().unwrap_or_else(|| anyhow!("no mirror gives {name}"))),
+            None => Err(result.err().unwrap_or_else(|| anyhow!("no mirror gives {name}"))),
         }
     }
 
@@ -255,17 +255,17 @@ impl Fetcher {
     }
 }
 
-fn backoff(round: u32, asked: Option<Duration>) {
-    let pause = pause(round, asked);
+fn backoff(round: u32, retry_after: Option<Duration>) {
+    let pause = pause(round, retry_after);
     if pause > LONGEST_SILENCE {
         eprintln!("waiting {} s, as the server asks", pause.as_secs());
     }
     thread::sleep(pause);
 }
 
-fn pause(round: u32, asked: Option<Duration>) -> Duration {
+fn pause(round: u32, retry_after: Option<Duration>) -> Duration {
     let pause = PAUSE * 2_u32.saturating_pow(round - 1);
-    pause.mul_f64(1.0 + fastrand::f64() / 2.0).max(asked.unwrap_or_default())
+    pause.mul_f64(1.0 + fastrand::f64() / 2.0).max(retry_after.unwrap_or_default())
 }
 
 fn check_in_place(path: &Path, expected: &ExpectedDigest, name: &str) -> Result<()> {

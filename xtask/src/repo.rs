@@ -82,8 +82,8 @@ mod tests {
             ("http://localhost:8081/nexus/yum-repos", "/nexus/yum-repos/v1/a.rpm"),
             ("HTTPS://mirror.example", "https://mirror.example/v1/a.rpm"),
         ] {
-            let place = check_base(good).expect(good).of("v1/a.rpm");
-            assert!(place.ends_with(expected), "{place}");
+            let location = check_base(good).expect(good).of("v1/a.rpm");
+            assert!(location.ends_with(expected), "{location}");
         }
         for bad in [
             "",

@@ -42,7 +42,7 @@ impl Source {
             "auto" => Self::Auto,
             "fedora" => Self::Fedora,
             "apt" => Self::Apt,
-            place => Self::Repository(Location::from_user(place)?),
+            location => Self::Repository(Location::from_user(location)?),
         })
     }
 }
@@ -102,10 +102,10 @@ pub(crate) fn plan(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
         Source::Repository(Location::Folder(folder)) if !folder.join("repodata").exists() => {
             bail!("{} holds no RPM repository (repodata)", folder.display())
         }
-        Source::Repository(place) => {
-            let repositories = vec![repository::of_place(place)];
+        Source::Repository(location) => {
+            let repositories = vec![repository::of_location(location)];
             let packages = repository::resolve(&repositories, request.host.name, fetcher)?;
-            Ok(Plan { origin: place.name(), release: None, repositories, packages, koji: None })
+            Ok(Plan { origin: location.name(), release: None, repositories, packages, koji: None })
         }
     }
 }
@@ -121,8 +121,8 @@ fn locked(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
             }
             fedora::locked(release, packages, request, fetcher)
         }
-        (Source::Repository(place), None) if place.name() == origin => {
-            let repositories = vec![repository::of_place(place)];
+        (Source::Repository(location), None) if location.name() == origin => {
+            let repositories = vec![repository::of_location(location)];
             Ok(Plan { origin, release: None, repositories, packages, koji: None })
         }
         _ => bail!("{file} holds packages of {origin}; name that with --source, or leave out --locked"),

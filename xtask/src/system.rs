@@ -136,9 +136,9 @@ pub fn run(command: &mut Command) -> Result<Output> {
     let name = name.display();
     let output = command.output().with_context(|| format!("starting {name}"))?;
     if !output.status.success() {
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        let lines: Vec<_> = printed.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         bail!("running {name}: {}: {}", output.status, lines[lines.len().saturating_sub(3)..].join("; "));
     }
     Ok(output)

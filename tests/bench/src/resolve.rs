@@ -100,12 +100,12 @@ fn dnf(repository: &Repository, scratch: &Path) -> Result<Run> {
 }
 
 /// That an answer names the whole family. dnf's leaves out what it was asked for, and adds what emulators run on.
-fn check(stdout: &[u8], whose: &str) -> Result<()> {
+fn check(stdout: &[u8], tool: &str) -> Result<()> {
     let text = String::from_utf8_lossy(stdout);
     let prefix = format!("{ROOT}-");
     let count = text.lines().filter(|line| line.trim_start().starts_with(&prefix)).count();
     let lines = text.lines().count();
-    ensure!(count + 1 >= family::COUNT, "{whose} found {count} of {} packages ({lines} lines)", family::COUNT);
+    ensure!(count + 1 >= family::COUNT, "{tool} found {count} of {} packages ({lines} lines)", family::COUNT);
     Ok(())
 }
 

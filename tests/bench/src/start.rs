@@ -116,8 +116,8 @@ struct Containers<'a> {
 
 impl<'a> Containers<'a> {
     fn new(engine: &'a Engine, archive: &Path, nothing: &Path) -> Result<Self> {
-        let said = engine.run(&["load", "--input", archive.to_str().context("a path that is no text")?]);
-        let image = said.split_whitespace().next_back().context("the engine names no image")?.into();
+        let printed = engine.run(&["load", "--input", archive.to_str().context("a path that is no text")?]);
+        let image = printed.split_whitespace().next_back().context("the engine names no image")?.into();
         Ok(Self { engine, image, volume: format!("--volume={}:{NOTHING}:ro", nothing.display()) })
     }
 

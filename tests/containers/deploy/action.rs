@@ -42,10 +42,10 @@ fn run(docker: &Docker, inputs: &[(&str, &str)]) -> Result<BTreeMap<String, Stri
             bash.env(name, input(expression(value, "inputs.")));
         }
         let ended = bash.env("DOCKER_HOST", docker.host()).output().expect("running bash");
-        let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
-        println!("{inputs:?}: {}\n{said}", ended.status);
+        let printed = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+        println!("{inputs:?}: {}\n{printed}", ended.status);
         if !ended.status.success() {
-            return Err(said);
+            return Err(printed);
         }
         let id = step["id"].as_str().unwrap_or_default();
         for line in fs::read_to_string(&output).expect("outputs").lines() {
@@ -112,8 +112,8 @@ fn the_action_registers_resets_and_fails_with_the_cause() {
         (&[("image", "127.0.0.1:9/none:1")], "127.0.0.1:9"),
         (&[("image", "$(touch x)`id`")], "invalid reference format"),
     ] {
-        let said = run(&docker, inputs).expect_err("a failure");
-        let cause_told = said.lines().rev().find_map(|line| line.strip_prefix("::error title=registrar::"));
-        assert!(cause_told.is_some_and(|told| told.contains(cause)), "{inputs:?}: no {cause:?} in:\n{said}");
+        let printed = run(&docker, inputs).expect_err("a failure");
+        let error_line = printed.lines().rev().find_map(|line| line.strip_prefix("::error title=registrar::"));
+        assert!(error_line.is_some_and(|line| line.contains(cause)), "{inputs:?}: no {cause:?} in:\n{printed}");
     }
 }

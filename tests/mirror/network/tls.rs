@@ -52,8 +52,8 @@ fn https_does_not_turn_into_http() {
     let certificate = certificate(folder.path());
     let trusting = [("SSL_CERT_FILE", certificate.certificate.to_str().expect("a path that is text"))];
     let (fedora, plain) = (FakeFedora::new(2), Server::new(&MIRROR.root).expect("a server"));
-    let place = format!("{}{{path}}", plain.url("").trim_end_matches('/'));
-    fedora.mirrors[0].always("", Fault::Redirect(place.clone()));
+    let target = format!("{}{{path}}", plain.url("").trim_end_matches('/'));
+    fedora.mirrors[0].always("", Fault::Redirect(target.clone()));
     let first = fedora.mirrors[0].with_tls(&certificate).expect("a server");
     fedora.name_mirrors(&[&first.url(""), &fedora.mirrors[1].url("")]);
     let new = || tempfile::tempdir().expect("a temporary folder");
@@ -63,7 +63,7 @@ fn https_does_not_turn_into_http() {
     assert!(!fedora.mirrors[0].requests("").is_empty());
 
     let front = fedora.front.with_tls(&certificate).expect("a server");
-    fedora.front.always("metalink", Fault::Redirect(place));
+    fedora.front.always("metalink", Fault::Redirect(target));
     let ran = fedora.with_env(new(), &front.url(""), &["--target", "alpha"], &trusting);
     ran.assert_refused(&[&format!("metalink?repo=fedora-{RELEASE}"), "https"]);
     assert!(plain.requests("").is_empty(), "{:?}", plain.requests(""));

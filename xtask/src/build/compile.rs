@@ -57,11 +57,11 @@ pub fn registrar(host: Host, table: Option<&Path>, offline: bool) -> Result<Path
     // What it is made of; warnings are still told in words.
     command.args(["--message-format", "json-render-diagnostics"]);
     let before = build_info::revision(workspace_root());
-    let said = run(&mut command, &format!("compiling registrar for {target}"))?;
+    let printed = run(&mut command, &format!("compiling registrar for {target}"))?;
     let program = folder.join(target).join("dist/registrar");
     host.check_program(&program).with_context(|| format!("checking {}", program.display()))?;
     let messages = messages(&program);
-    fs::write(&messages, said).with_context(|| format!("writing {}", messages.display()))?;
+    fs::write(&messages, printed).with_context(|| format!("writing {}", messages.display()))?;
     // If the working tree changed during the compilation, it is unknown which files were compiled.
     let revision = build_info::revision(workspace_root()).filter(|after| before.as_ref() == Some(after));
     BuildInfo { revision, rustc: rustc_version()?, linker: linker.to_string() }.write(&program)?;

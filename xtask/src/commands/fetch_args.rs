@@ -118,7 +118,7 @@ impl FetchArgs {
             ("--fedora-base-url", self.fedora_base_url.is_some()),
         ];
         let (source, refused): (_, Vec<_>) = match self.source() {
-            Source::Repository(place) => (place.name(), fedoras.into()),
+            Source::Repository(location) => (location.name(), fedoras.into()),
             Source::Apt => {
                 let own = [("--key", !self.key.is_empty()), ("--no-signature", self.no_signature)];
                 ("apt".into(), fedoras.into_iter().chain(own).chain([("--locked", self.locked)]).collect())

@@ -44,7 +44,7 @@ const SOURCES: &[&str] = &[
 struct Record {
     made_of: Sha256,
     made: Sha256,
-    asked: SystemTime,
+    checked: SystemTime,
     report: BuildReport,
 }
 
@@ -121,27 +121,27 @@ impl Check {
     /// The report of the same build, if its result is there and whole, and its metadata are recent at `now` or `offline`.
     pub(crate) fn unchanged(&self, offline: bool, now: SystemTime) -> Option<BuildReport> {
         let record = self.record()?;
-        let age = now.duration_since(record.asked).ok()?;
+        let age = now.duration_since(record.checked).ok()?;
         let longest = if record.report.warnings.is_empty() { FRESH } else { WARNED };
         let holds = offline || !self.ages || age < longest;
         let is_there = || made(&self.out).is_ok_and(|made| made == record.made);
         if !holds || !is_there() {
             return None;
         }
-        let asked = match self.ages {
-            true if record.asked == SystemTime::UNIX_EPOCH => "; servers were not asked".to_owned(),
+        let checked = match self.ages {
+            true if record.checked == SystemTime::UNIX_EPOCH => "; servers were not asked".to_owned(),
             true => format!("; servers were asked {} ago, --refresh asks again", HumanDuration(age)),
             false => String::new(),
         };
-        let summary = format!("{}\nunchanged, nothing to do{asked}\n", record.report.summary.trim_end());
+        let summary = format!("{}\nunchanged, nothing to do{checked}\n", record.report.summary.trim_end());
         Some(BuildReport { summary, ..record.report })
     }
 
     /// Records that the build is done, and when servers were asked, if they were.
-    pub(crate) fn done(self, report: BuildReport, asked: Option<SystemTime>) -> Result<()> {
-        let earlier = || self.record().map_or(SystemTime::UNIX_EPOCH, |record| record.asked);
-        let asked = asked.unwrap_or_else(earlier);
-        let record = Record { made: made(&self.out)?, made_of: self.made_of, asked, report };
+    pub(crate) fn done(self, report: BuildReport, checked: Option<SystemTime>) -> Result<()> {
+        let earlier = || self.record().map_or(SystemTime::UNIX_EPOCH, |record| record.checked);
+        let checked = checked.unwrap_or_else(earlier);
+        let record = Record { made: made(&self.out)?, made_of: self.made_of, checked, report };
         atomic_dir::write(&self.record, &serde_json::to_vec(&record).context("writing down what was built")?)
     }
 }

@@ -88,7 +88,7 @@ impl<'a, R: Read> Skip<'a, R> {
                 continue;
             }
             match self.end.find(open) {
-                Some(place) if open.starts_with(START) => self.package(&mut decided, place + END.len()),
+                Some(end_at) if open.starts_with(START) => self.package(&mut decided, end_at + END.len()),
                 _ if open.starts_with(START) && (self.at_end || open.len() > LONGEST) => {
                     self.keep_outside(&mut decided, START.len());
                 }

@@ -47,8 +47,8 @@ pub(super) fn contact(request: &Request, fetcher: &Fetcher) -> Result<Release> {
     let known = Release::Number(release::NEWEST_KNOWN);
     if is_out_of_reach(&error) {
         let first = &known.repositories(request.host.name)[0];
-        let asked = fetcher.fetch_unpinned(&servers.metalinks(), &servers::metalink(&first.id, request.host.name));
-        if asked.is_err_and(|error| is_out_of_reach(&error)) {
+        let response = fetcher.fetch_unpinned(&servers.metalinks(), &servers::metalink(&first.id, request.host.name));
+        if response.is_err_and(|error| is_out_of_reach(&error)) {
             return Err(error);
         }
     }
@@ -79,15 +79,15 @@ pub(super) fn repositories(release: Release, request: &Request, fetcher: &Fetche
 
 fn repository(release: Release, repo: release::Repo, request: &Request, fetcher: &Fetcher) -> Result<Repository> {
     let (host, servers) = (request.host.name, Servers::new(request.fedora_base_url.as_deref()));
-    let unproven = |place: Location, why: &str| {
+    let unproven = |location: Location, why: &str| {
         eprintln!("unproven: the index of {}: {why}; the packages' signatures decide", repo.id);
-        Repository { id: repo.id.clone(), mirrors: place.into(), versions: Vec::new() }
+        Repository { id: repo.id.clone(), mirrors: location.into(), versions: Vec::new() }
     };
     if let Some(mirror) = &request.mirror {
         return Ok(unproven(mirror.below(&repo.path), "it comes from --mirror, not by way of a metalink"));
     }
-    let asked = fetcher.fetch_unpinned(&servers.metalinks(), &servers::metalink(&repo.id, host));
-    match asked {
+    let response = fetcher.fetch_unpinned(&servers.metalinks(), &servers::metalink(&repo.id, host));
+    match response {
         Ok(document) => {
             let metalink = metalink::parse(&document)
                 .with_context(|| format!("reading the metalink of {} for {host}", repo.id))?;
@@ -127,12 +127,12 @@ pub(super) fn trust(
     // The fingerprint proves it, so what is kept is as good as what would be fetched, if it has all that may be needed.
     let kept = fetcher.cache.small(&name).and_then(|(keyring, _)| pinned(&[keyring], &name).ok());
     let is_enough = |keys: &Keys| keys.count() >= fingerprints.len() && !fetcher.options.refresh;
-    let asked = || fetcher.fetch_unpinned(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name));
+    let fetched = || fetcher.fetch_unpinned(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name));
     let packaged = || from_package(repositories, fetcher).and_then(|keyrings| pinned(&keyrings, keyring_rpm::NAME));
     let keys = match kept {
         Some(keys) if is_enough(&keys) => keys,
-        Some(keys) => asked().unwrap_or(keys),
-        None => asked().or_else(|error| packaged().map_err(|_| error))?,
+        Some(keys) => fetched().unwrap_or(keys),
+        None => fetched().or_else(|error| packaged().map_err(|_| error))?,
     };
     fetcher.log_verified(&format!(
         "key {} of {}: it has the fingerprint that is wanted",

@@ -84,16 +84,18 @@ fn index(repository: &Repository, fetcher: &Fetcher) -> Result<Vec<u8>> {
 /// The mirrors for a file whose metadata have `xml:base`. Metadata that came by https must not lead to http.
 pub(super) fn elsewhere(base: Option<Location>, repository: &Repository) -> Result<Option<Mirrors>> {
     let Some(base) = base else { return Ok(None) };
-    let is_https = |place: &Location| place.name().starts_with("https://");
+    let is_https = |location: &Location| location.name().starts_with("https://");
     if is_https(repository.mirrors.first()) && !is_https(&base) {
-        let (place, id) = (base.name(), &repository.id);
-        bail!("metadata of {id} name the place {place} for files (xml:base): what came by https must not lead to http");
+        let (location, id) = (base.name(), &repository.id);
+        bail!(
+            "metadata of {id} name the place {location} for files (xml:base): what came by https must not lead to http"
+        );
     }
     Ok(Some(base.into()))
 }
 
-pub(super) fn of_place(place: &Location) -> Repository {
-    Repository { id: place.name(), mirrors: place.clone().into(), versions: Vec::new() }
+pub(super) fn of_location(location: &Location) -> Repository {
+    Repository { id: location.name(), mirrors: location.clone().into(), versions: Vec::new() }
 }
 
 pub(super) fn fetch(plan: &Plan, request: &Request, fetcher: &Fetcher) -> Result<Vec<Package>> {
@@ -145,7 +147,7 @@ fn file(plan: &Plan, chosen: &ResolvedPackage, fetcher: &Fetcher, progress: &Pro
 
 #[cfg(test)]
 mod tests {
-    use super::{Location, elsewhere, of_place};
+    use super::{Location, elsewhere, of_location};
 
     #[test]
     fn what_came_by_https_does_not_lead_to_http() {
@@ -157,11 +159,11 @@ mod tests {
             ("/srv/os", "http://b/os", true),
         ] {
             let base = Location::parse(base);
-            match elsewhere(Some(base.clone()), &of_place(&Location::parse(repository))) {
+            match elsewhere(Some(base.clone()), &of_location(&Location::parse(repository))) {
                 Ok(mirrors) => assert!(is_good && mirrors.expect("a place").first() == &base, "{repository} {base:?}"),
                 Err(error) => assert!(!is_good && error.to_string().contains("https must not lead to http"), "{error}"),
             }
         }
-        assert!(elsewhere(None, &of_place(&Location::parse("https://a"))).expect("nothing").is_none());
+        assert!(elsewhere(None, &of_location(&Location::parse("https://a"))).expect("nothing").is_none());
     }
 }

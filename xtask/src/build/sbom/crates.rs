@@ -27,12 +27,12 @@ pub struct Crate {
 }
 
 pub(crate) fn of(registrar: &Path) -> Result<Vec<Crate>> {
-    let said = compile::messages(registrar);
-    let messages = fs::read_to_string(&said).with_context(|| format!("reading {}", said.display()))?;
+    let path = compile::messages(registrar);
+    let messages = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let lock = workspace_root().join("Cargo.lock");
     let lock = fs::read_to_string(&lock).with_context(|| format!("reading {}", lock.display()))?;
     let folder = registrar.parent().context("a program without a folder")?;
-    let artifacts = linked(&messages, folder).with_context(|| format!("reading {}", said.display()))?;
+    let artifacts = linked(&messages, folder).with_context(|| format!("reading {}", path.display()))?;
     let with_facts = |artifact: Artifact| {
         let (source, name, version) = artifact.identity();
         let manifest = fs::read_to_string(&artifact.manifest_path).unwrap_or_default();
