@@ -111,7 +111,7 @@ impl Fetcher {
             round += 1;
             match self.client.fetch_small(url, LONGEST_UNPROMISED, known) {
                 Ok(answer) => break answer,
-                // Where nobody is, another source may be: that is to be known soon.
+                // An unreachable server is not asked again here: another source may answer.
                 Err(failure) if failure.kind == Kind::Transient && round < ROUNDS => {
                     backoff(round, failure.retry_after);
                 }

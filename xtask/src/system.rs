@@ -80,7 +80,7 @@ impl Tool {
 }
 
 impl Tool {
-    /// The same tool, one whose installation may register handlers.
+    /// The same tool, whose installation may register handlers.
     #[must_use]
     pub const fn that_registers_binfmt(self) -> Self {
         Self { registers_binfmt: true, ..self }

@@ -119,7 +119,7 @@ fn run(command: &mut Command, what: &str) -> Result<Vec<u8>> {
         command.env("CARGO_TERM_COLOR", "always");
     }
     let output = progress::step(what, || command.output()).context("starting cargo")?;
-    // Nobody can be told that nobody can be told.
+    // A failure to write messages cannot be reported.
     let _ = io::stderr().write_all(&output.stderr);
     if !output.status.success() {
         bail!("{what}: cargo failed, see above");

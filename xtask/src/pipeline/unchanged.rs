@@ -171,7 +171,7 @@ fn listing(folder: &Path, look: Look, text: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// Path, kind, size and times of a file. The time of the last change of its inode is nobody's to set.
+/// Path, kind, size and times of a file. The inode's ctime cannot be set.
 fn describe(path: &Path, look: Look, text: &mut String) -> Result<()> {
     let metadata = look(path).with_context(|| format!("reading {}", path.display()))?;
     let size = if metadata.is_dir() { 0 } else { metadata.len() };

@@ -16,7 +16,7 @@ pub struct RepoPackage {
     pub(crate) release: String,
     /// File name of the source package that it was built from; may be empty.
     pub(crate) source_rpm: String,
-    /// Which of several repositories it comes from: for whoever reads several to set, and to find it again.
+    /// Index of its repository, set by the caller that reads several.
     pub(crate) repository: usize,
     /// Path below the repository's root, or below [`RepoPackage::base`].
     pub href: String,

@@ -170,7 +170,7 @@ fn from_package(repositories: &[Repository], fetcher: &Fetcher) -> Result<Vec<Ve
     keyring_rpm::keyrings(file, chosen.expected.size).with_context(|| format!("reading {}", chosen.nevra))
 }
 
-/// A plan from `fetch.lock`: the packages are known, and nobody is asked unless one of them is not in the cache.
+/// A plan from `fetch.lock`. No server is asked if all packages are in the cache.
 pub(super) fn locked(
     release: Release,
     packages: Vec<ResolvedPackage>,

@@ -36,7 +36,7 @@ pub(super) fn hex(key: &impl KeyDetails) -> String {
     format!("{:X}", key.fingerprint())
 }
 
-/// A certificate as it stands in a file. What the `pgp` crate says of a damaged one is of use to nobody.
+/// Reads a certificate; the `pgp` crate's errors are replaced by short ones.
 pub(super) fn parse(packets: &[u8]) -> Result<SignedPublicKey> {
     let packets: Result<Vec<_>, _> = PacketParser::new(packets).collect();
     let packets = packets.map_err(|_| anyhow!("one of its packets is damaged or of an unknown kind"))?;
@@ -154,7 +154,7 @@ impl Certificate {
         Ok(usable)
     }
 
-    /// What is to be said of a signature over `data` at `now`; nothing if it says that somebody else made it.
+    /// Judges a signature over `data` at `now`; `None` if it names another key.
     pub(super) fn verify(&self, signature: &Signature, data: &[u8], now: u64) -> Option<Verdict> {
         if let Some(key) = self.primary.as_ref().filter(|&key| is_by(signature, key) == Some(true)) {
             return Some(judge(signature, key, data, now));

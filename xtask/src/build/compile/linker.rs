@@ -46,7 +46,7 @@ impl Linker {
         }
     }
 
-    /// Said where a target could be linked by the toolchain and is not, although nobody asked for that.
+    /// For musl linked by a C compiler that the user did not name.
     pub(super) fn warning(&self, target: &str) -> Option<String> {
         match self {
             Self::Compiler(name) if is_musl(target) => Some(format!(
