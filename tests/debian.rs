@@ -89,7 +89,7 @@ impl<'a> Apt<'a> {
 
 /// The place that this machine gets Debian from.
 pub fn mirror() -> String {
-    let places = Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]).output();
-    let places = places.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    places.lines().find(|place| place.ends_with("/debian/")).unwrap_or(MIRROR).to_owned()
+    let urls = Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]).output();
+    let urls = urls.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    urls.lines().find(|url| url.ends_with("/debian/")).unwrap_or(MIRROR).to_owned()
 }

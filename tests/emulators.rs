@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use codegen::targets::{self, Target};
 use nix::mount::{MsFlags, mount};
-use xtask::system;
+use test_groups::emulators;
 
 /// Where the packages put them.
 const FOLDER: &str = "/usr/bin";
@@ -17,7 +17,7 @@ const FOLDER: &str = "/usr/bin";
 /// The targets whose emulators are here, sorted as all are.
 pub static TARGETS: LazyLock<Vec<Target>> = LazyLock::new(|| {
     let are_here: Vec<_> =
-        targets::TARGETS.iter().filter(|target| system::emulator(target.qemu).is_some()).copied().collect();
+        targets::TARGETS.iter().filter(|target| emulators::emulator(target.qemu).is_some()).copied().collect();
     assert!(!are_here.is_empty(), "no static emulators of QEMU in {FOLDER}; install them by cargo xtask test");
     are_here
 });
@@ -27,7 +27,7 @@ pub static TARGETS: LazyLock<Vec<Target>> = LazyLock::new(|| {
 /// # Panics
 /// If it is not here.
 pub fn path(target: &str) -> PathBuf {
-    system::emulator(target)
+    emulators::emulator(target)
         .unwrap_or_else(|| panic!("no static qemu-{target} in {FOLDER}; cargo xtask test installs it"))
 }
 

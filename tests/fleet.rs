@@ -95,12 +95,12 @@ impl Node {
         let mut command = Command::new(env::current_exe()?);
         command.arg(NODE).arg(registrar).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
-        let mut said = BufReader::new(child.stdout.take().ok_or_else(|| io::Error::other("no pipe to a node"))?);
+        let mut printed = BufReader::new(child.stdout.take().ok_or_else(|| io::Error::other("no pipe to a node"))?);
         let mut line = String::new();
         let mut begin = None;
         while !line.contains(" unchanged") {
             line.clear();
-            if said.read_line(&mut line)? == 0 {
+            if printed.read_line(&mut line)? == 0 {
                 return Err(io::Error::other(format!("a node ended before it was ready: {}", child.wait()?)));
             }
             if line == BEGINS {
@@ -111,7 +111,7 @@ impl Node {
         let begin = begin.ok_or_else(|| io::Error::other("a node did not say when it began"))?;
         let folder = File::open(format!("/proc/{}/root{DEFAULT_MOUNT_POINT}", child.id()))?;
         is_of_another_instance(&folder)?;
-        Ok(Self { child, _said: said, folder, start: ready - start, register: ready - begin })
+        Ok(Self { child, _said: printed, folder, start: ready - start, register: ready - begin })
     }
 
     /// The number of the resident's process.

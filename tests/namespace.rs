@@ -42,8 +42,8 @@ pub fn enter(users: Users) -> io::Result<()> {
         (Users::Two, mapper) => {
             let output = mapper.map(Child::wait_with_output).transpose()?;
             if let Some(output) = output.filter(|output| !output.status.success()) {
-                let said = String::from_utf8_lossy(&output.stderr).into_owned();
-                return Err(io::Error::other(format!("mapping a second user: {said}")));
+                let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+                return Err(io::Error::other(format!("mapping a second user: {printed}")));
             }
         }
     }

@@ -18,11 +18,11 @@ impl Podman {
     /// With storage below `folder`.
     pub fn new(folder: &Path) -> Self {
         fs::write(folder.join("containers.conf"), SETTINGS).expect("writing podman's settings");
-        let place = |name: &str| folder.join(name).display().to_string();
+        let path_of = |name: &str| folder.join(name).display().to_string();
         let storage = format!(
             "[storage]\ndriver = \"overlay\"\ngraphroot = {:?}\nrunroot = {:?}\n",
-            place("storage"),
-            place("run")
+            path_of("storage"),
+            path_of("run")
         );
         fs::write(folder.join("storage.conf"), storage).expect("writing podman's settings");
         Self { folder: folder.into() }

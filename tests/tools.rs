@@ -97,11 +97,11 @@ pub fn passes(command: &mut Command) -> String {
 #[track_caller]
 pub fn refuses(command: &mut Command, fault: &str) {
     let output = command.output().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
     assert!(
-        !output.status.success() && said.contains(fault),
-        "{command:?}: {}, no {fault:?} in:\n{said}",
+        !output.status.success() && printed.contains(fault),
+        "{command:?}: {}, no {fault:?} in:\n{printed}",
         output.status
     );
 }

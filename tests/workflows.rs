@@ -98,7 +98,7 @@ pub struct Finished {
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
     /// What each script has said, with its standard error.
-    pub said: Vec<String>,
+    pub printed: Vec<String>,
 }
 
 impl Runner {
@@ -122,7 +122,7 @@ impl Runner {
         let job = &workflow["jobs"][job];
         enter(&mut contexts, &workflow["env"]);
         enter(&mut contexts, &job["env"]);
-        let mut said = Vec::new();
+        let mut printed = Vec::new();
         for step in job["steps"].as_array().expect("steps") {
             let skipped = step["run"].is_string() && reasons.next().expect("a reason or none").is_some();
             let wanted = step["if"].as_str().is_none_or(|condition| expression::is_true(condition, &contexts));
@@ -136,11 +136,11 @@ impl Runner {
                 continue;
             }
             let (text, outputs) = self.script(step["run"].as_str().expect("a script"), &contexts_of_step);
-            said.push(text);
+            printed.push(text);
             let id = step["id"].as_str().unwrap_or_default();
             contexts.extend(outputs.into_iter().map(|(name, value)| (format!("steps.{id}.outputs.{name}"), value)));
         }
-        Finished { outputs: values(&job["outputs"], &contexts), said }
+        Finished { outputs: values(&job["outputs"], &contexts), printed }
     }
 
     /// Runs one script as `shell: bash` does; gives what it said, and its outputs.
@@ -160,10 +160,10 @@ impl Runner {
         }
         bash.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let ended = bash.output().expect("running bash");
-        let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
-        println!("$ {}\n{said}", script.trim_end());
-        assert!(ended.status.success(), "{}: {script}\n{said}", ended.status);
-        (said, outputs(&output))
+        let printed = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+        println!("$ {}\n{printed}", script.trim_end());
+        assert!(ended.status.success(), "{}: {script}\n{printed}", ended.status);
+        (printed, outputs(&output))
     }
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Commits a changed fetch.lock on the branch update-packages, and prints "title=TITLE"; prints nothing if it is unchanged.
-# The message is what `cargo xtask update` has said: commit-lock.sh FILE
+# The message is the output of `cargo xtask update`: commit-lock.sh FILE
 set -euo pipefail
 changes=$1
 [ -n "$(git status --porcelain -- fetch.lock)" ] || exit 0

@@ -80,8 +80,8 @@ fn unregister(args: &CommonArgs, dry_run: DryRun) -> Result<Output, Error> {
 /// What would come of a plan that only removes: whether the entries could be written.
 fn preview_removal(args: &CommonArgs, location: &Location, plan: HandlerPlan) -> PlanResult {
     let refused = location.mount.as_ref().filter(|_| !plan.changes.is_empty()).and_then(|mount| {
-        let (Operation::Add(slot) | Operation::Remove(slot)) = *plan.changes.first()?;
-        let path = mount.path().join(slot.name(plan.handler));
+        let (Operation::Add(entry_name) | Operation::Remove(entry_name)) = *plan.changes.first()?;
+        let path = mount.path().join(entry_name.name(plan.handler));
         let errno = access(&path, AccessFlags::W_OK).err()?;
         let remaining = plan.remaining(&args.desired, |name| mount.entry(name));
         Some(PlanStatus::Failed(binfmt_misc::Error::Remove { path, errno }, remaining))

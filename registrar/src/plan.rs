@@ -1,5 +1,5 @@
-//! What must change for what is asked: the table's handlers and the kernel's entries in, steps out. Pure; carrying
-//! them out is the business of [`crate::apply`].
+//! Plans operations from the wanted state, the table's handlers and the kernel's entries. Pure; [`crate::apply`] carries
+//! them out.
 
 mod entry_name;
 mod observed;
@@ -18,18 +18,18 @@ use observed::NameOwner;
 pub(crate) use entry_name::{EntryName, Operation, is_ours};
 pub(crate) use observed::{ActiveForeignEntry, Observed};
 
-/// What becomes of one handler.
+/// The plan for one handler.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct HandlerPlan {
     pub(crate) handler: &'static Handler,
-    /// The name of the entry that is meant to stay: the own one, or the second where somebody else has that.
+    /// The entry's name afterwards: the primary one, or the secondary where another tool has that.
     pub(crate) main: EntryName,
     pub(crate) outcome: PlanOutcome,
-    /// In this order; the first that fails is the last.
+    /// In this order, up to the first that fails.
     pub(crate) changes: Vec<Operation>,
-    /// The entry of somebody else that serves the same programs, or has the name, and stays.
+    /// Another tool's entry that matches the same programs, or has the name; it stays.
     pub(crate) beside: Option<ForeignEntry>,
-    /// Flag `C` of the entry that serves now is not among the flags of the new one.
+    /// The active entry has flag `C`, the new one has not.
     pub(crate) loses_credentials: bool,
 }
 
@@ -50,15 +50,15 @@ impl LeftToOthers {
     }
 }
 
-/// An entry of somebody else.
+/// Another tool's entry for this target.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ForeignEntry {
     pub(crate) name: String,
     /// Whose it is.
     pub(crate) owner: String,
-    /// It serves some kinds of the programs, or none of them.
+    /// It matches only some ELF variants, or none.
     pub(crate) covers_some: bool,
-    /// Why its programs do not run, where that was tried.
+    /// Why its programs do not run, if that was tested.
     pub(crate) fault: Option<String>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) enum PlanOutcome {
     Absent,
     /// Not wanted on this machine, or not ours to do.
     Skipped(SkipReason),
-    /// It is named, and the kernel's answer told nothing of whether it is needed, for this cause.
+    /// The handler is named, and the check whether this machine needs it failed, for this cause.
     Undecidable(String),
     /// Its emulator's file cannot be what flag `F` needs.
     Unfit(String),
@@ -98,7 +98,7 @@ pub(crate) enum PlanOutcome {
 }
 
 impl PlanOutcome {
-    /// Whether something that was asked for will not be so.
+    /// Whether the wanted state is not reached.
     pub(crate) fn is_failure(&self) -> bool {
         match self {
             Self::Registered | Self::Replaced(_) | Self::Refreshed | Self::Unchanged => false,
@@ -113,10 +113,9 @@ impl PlanOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SkipReason {
     Native,
-    /// It would run natively if an entry of ours were not there. That is left to `unregister`: nobody expects
-    /// `register` to take something away.
+    /// It runs natively once our entry is gone. `register` removes nothing: that is for `unregister`.
     ShadowsNative,
-    /// Why the kernel's answer told nothing.
+    /// The check whether it runs natively failed, for this cause.
     Unknown(String),
     /// Entries of others serve all of its programs, and `--keep` is set.
     Served,

@@ -57,7 +57,7 @@ pub(crate) struct VerifyRequest<'a> {
 pub(crate) enum Error {
     Kernel(binfmt_misc::Error),
     /// No way to run programs.
-    NoPlace(Vec<(Isolation, String)>),
+    NoSandbox(Vec<(Isolation, String)>),
 }
 
 impl From<binfmt_misc::Error> for Error {
@@ -70,7 +70,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kernel(error) => write!(f, "{error}"),
-            Self::NoPlace(refused) => write!(f, "cannot tell whether programs run: {}", report::refusals(refused)),
+            Self::NoSandbox(refused) => write!(f, "cannot tell whether programs run: {}", report::refusals(refused)),
         }
     }
 }
@@ -81,28 +81,31 @@ pub(crate) fn registered(handlers: &[&'static Handler], entries: &Entries) -> Ve
 }
 
 /// Runs the test programs and says what each means, in the order of the handlers.
-pub(crate) fn verify(question: &VerifyRequest<'_>) -> Result<Verified, Error> {
-    let VerifyRequest { handlers, folder, emulators, is_fixed, limit } = *question;
+pub(crate) fn verify(request: &VerifyRequest<'_>) -> Result<Verified, Error> {
+    let VerifyRequest { handlers, folder, emulators, is_fixed, limit } = *request;
     let ways = if is_fixed { &Isolation::ALL[..] } else { &[Isolation::Memory] };
     let (unknown, at) = (Entries::default(), Path::new(DEFAULT_MOUNT));
     let (mount, entries) = folder.map_or((at, &unknown), |(folder, entries)| (folder.path(), entries));
     let is_switched_on = folder.map(|(folder, _)| folder.is_switched_on()).transpose()?;
     let mut native_support = NativeSupportCache::default();
-    let mut is_native = |chains: &[MatchingEntries<'_>], handler| {
-        chains.iter().all(|chain| chain.takers.is_empty()) && native_support.of(handler) == NativeSupport::Native
+    let mut is_native = |all_matching: &[MatchingEntries<'_>], handler| {
+        all_matching.iter().all(|matching| matching.takers.is_empty())
+            && native_support.of(handler) == NativeSupport::Native
     };
-    let with_chains = |&handler: &&'static Handler| {
-        let chains = MatchingEntries::of(handler, entries);
-        let is_native = is_native(&chains, handler);
-        (handler, chains, is_native)
+    let with_matching = |&handler: &&'static Handler| {
+        let all_matching = MatchingEntries::of(handler, entries);
+        let is_native = is_native(&all_matching, handler);
+        (handler, all_matching, is_native)
     };
-    let of_handlers: Vec<_> = handlers.iter().map(with_chains).collect();
-    let set_user_id = |chain: &MatchingEntries<'_>| chain.takers.iter().any(|(_, entry)| entry.flags.contains('C'));
-    let foreign = of_handlers.iter().filter(|(_, _, is_native)| !is_native).flat_map(|(_, chains, _)| chains);
-    let probe = |chain: &MatchingEntries<'_>| ProbeRun {
-        handler: chain.handler,
-        kind: chain.kind,
-        set_user_id: set_user_id(chain),
+    let of_handlers: Vec<_> = handlers.iter().map(with_matching).collect();
+    let set_user_id =
+        |matching: &MatchingEntries<'_>| matching.takers.iter().any(|(_, entry)| entry.flags.contains('C'));
+    let foreign =
+        of_handlers.iter().filter(|(_, _, is_native)| !is_native).flat_map(|(_, all_matching, _)| all_matching);
+    let probe = |matching: &MatchingEntries<'_>| ProbeRun {
+        handler: matching.handler,
+        kind: matching.kind,
+        set_user_id: set_user_id(matching),
     };
     let (way, refused, results) = run(foreign.map(probe), limit, ways)?;
     let context = Context {
@@ -114,20 +117,20 @@ pub(crate) fn verify(question: &VerifyRequest<'_>) -> Result<Verified, Error> {
         look: &elf::loader,
         real: &|path: &Path| fs::canonicalize(path).ok(),
     };
-    let row = |&(handler, ref chains, is_native): &(&'static Handler, Vec<MatchingEntries<'_>>, bool)| {
-        let result = |chain: &MatchingEntries<'_>| {
-            let is_it = |run: &ProbeRun| run.handler.name == handler.name && run.kind == chain.kind;
+    let row = |&(handler, ref all_matching, is_native): &(&'static Handler, Vec<MatchingEntries<'_>>, bool)| {
+        let result = |matching: &MatchingEntries<'_>| {
+            let is_it = |run: &ProbeRun| run.handler.name == handler.name && run.kind == matching.kind;
             results.iter().find(|(run, _)| is_it(run)).map(|(_, ran)| ran)
         };
-        let finding = |chain: &MatchingEntries<'_>| match result(chain) {
-            Some(ran) => (chain.kind, diagnosis::judge(chain, ran, &context)),
-            None => (chain.kind, without_run(handler, is_native)),
+        let diagnosis = |matching: &MatchingEntries<'_>| match result(matching) {
+            Some(ran) => (matching.kind, diagnosis::judge(matching, ran, &context)),
+            None => (matching.kind, without_run(handler, is_native)),
         };
-        let finding = diagnosis::merged(chains.iter().map(finding));
-        let server = chains.iter().find_map(|chain| chain.server(result(chain)?, &context));
-        let ours = || chains.first()?.ours.as_ref().map(|(name, entry)| (OsStr::new(name), *entry));
+        let diagnosis = diagnosis::merged(all_matching.iter().map(diagnosis));
+        let server = all_matching.iter().find_map(|matching| matching.server(result(matching)?, &context));
+        let ours = || all_matching.first()?.ours.as_ref().map(|(name, entry)| (OsStr::new(name), *entry));
         let entry = server.or_else(ours).map(|(name, entry)| (name.display().to_string(), entry.clone()));
-        Row { handler, failed: u32::from(!finding.is_good()), finding, entry }
+        Row { handler, failed: u32::from(!diagnosis.is_good()), diagnosis, entry }
     };
     let rows = of_handlers.iter().map(row).collect();
     let folder = folder.zip(is_switched_on).map(|((folder, _), is_on)| (folder.path().into(), is_on));
@@ -166,9 +169,14 @@ pub(crate) fn none_runs_from_above(handlers: &[&'static Handler], limit: Duratio
 
 /// Of handlers that several entries take, one of them ours: the entry that ran the test program, where that shows.
 pub(crate) fn servers(handlers: &[&'static Handler], entries: &Entries, limit: Duration) -> Vec<OsString> {
-    let chains = handlers.iter().flat_map(|handler| MatchingEntries::of(handler, entries));
-    let contested: Vec<_> = chains.filter(|chain| chain.ours.is_some() && chain.takers.len() > 1).collect();
-    let probe = |chain: &MatchingEntries<'_>| ProbeRun { handler: chain.handler, kind: chain.kind, set_user_id: false };
+    let all_matching = handlers.iter().flat_map(|handler| MatchingEntries::of(handler, entries));
+    let contested: Vec<_> =
+        all_matching.filter(|matching| matching.ours.is_some() && matching.takers.len() > 1).collect();
+    let probe = |matching: &MatchingEntries<'_>| ProbeRun {
+        handler: matching.handler,
+        kind: matching.kind,
+        set_user_id: false,
+    };
     let probes = contested.iter().map(probe);
     let Ok((Some(way), _, results)) = run(probes, limit, &Isolation::ALL) else { return Vec::new() };
     let context = Context {
@@ -180,10 +188,10 @@ pub(crate) fn servers(handlers: &[&'static Handler], entries: &Entries, limit: D
         look: &elf::loader,
         real: &|path: &Path| fs::canonicalize(path).ok(),
     };
-    let server = |chain: &MatchingEntries<'_>| {
-        let is_it = |run: &ProbeRun| run.handler.name == chain.handler.name && run.kind == chain.kind;
+    let server = |matching: &MatchingEntries<'_>| {
+        let is_it = |run: &ProbeRun| run.handler.name == matching.handler.name && run.kind == matching.kind;
         let (_, ran) = results.iter().find(|(run, _)| is_it(run))?;
-        Some(chain.server(ran, &context)?.0.to_owned())
+        Some(matching.server(ran, &context)?.0.to_owned())
     };
     contested.iter().filter_map(server).collect()
 }
@@ -225,5 +233,5 @@ fn run(probes: impl Iterator<Item = ProbeRun>, limit: Duration, ways: &[Isolatio
             Err(why) => refused.push((way, why)),
         }
     }
-    Err(Error::NoPlace(refused))
+    Err(Error::NoSandbox(refused))
 }

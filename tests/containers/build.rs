@@ -37,9 +37,9 @@ impl Engine<'_> {
         // BuildKit, where it is the default, prints otherwise.
         let output = build.env("DOCKER_BUILDKIT", "0").stdin(Stdio::null()).output();
         let output = output.unwrap_or_else(|error| panic!("{build:?}: {error}"));
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert!(output.status.success(), "{said}");
-        said
+        let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success(), "{printed}");
+        printed
     }
 
     /// Builds to the end of the step that fetches; gives the steps, each with what was said of it.
@@ -132,7 +132,7 @@ fn docker_builds_the_image_and_fetches_again_when_it_is_told_to() {
     let engine = Engine { command: &|| docker.command(), options: &["--network=host"] };
     let context = source(folder.path());
     engine.image(&context);
-    let said = docker.run(&["run", "--rm", "--network=none", "--cap-drop=ALL", "localhost/registrar", "--version"]);
-    assert!(said.contains("36 handlers of 35 targets"), "{said}");
+    let printed = docker.run(&["run", "--rm", "--network=none", "--cap-drop=ALL", "localhost/registrar", "--version"]);
+    assert!(printed.contains("36 handlers of 35 targets"), "{printed}");
     check_cache(&engine, &context);
 }

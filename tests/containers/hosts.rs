@@ -165,7 +165,7 @@ impl Hosted<'_> {
     #[track_caller]
     fn succeeds(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        let [out, err] = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said).into_owned());
+        let [out, err] = [&output.stdout, &output.stderr].map(|printed| String::from_utf8_lossy(printed).into_owned());
         assert!(output.status.success() && err.is_empty(), "{} {arguments:?}: {out}{err}", self.host);
         out
     }
@@ -173,11 +173,11 @@ impl Hosted<'_> {
     /// What each command says where nothing is registered, where all is, and what it leaves.
     fn check(&self, own: &Path) {
         let host = self.host;
-        let said = self.succeeds(&["--version"]);
+        let printed = self.succeeds(&["--version"]);
         let handlers = format!("{HANDLERS} handlers of {} targets", TARGETS.len());
         assert!(
-            said.contains(&format!("(Fedora {}", source::NEWEST_KNOWN)) && said.contains(&handlers),
-            "{host}: {said}"
+            printed.contains(&format!("(Fedora {}", source::NEWEST_KNOWN)) && printed.contains(&handlers),
+            "{host}: {printed}"
         );
 
         let states = self.states();
@@ -188,20 +188,20 @@ impl Hosted<'_> {
         // Its own emulators: a program for another machine cannot be what the kernel starts on its host.
         let emulators = self.registrar.with_file_name("usr/bin");
         let bindir = emulators.to_str().expect("text");
-        let said = self.succeeds(&["register", "--dry-run", SCOPE, "--bindir", bindir]);
-        let to_register: Vec<_> = said.lines().filter(|line| line.contains("  to register  ")).collect();
+        let printed = self.succeeds(&["register", "--dry-run", SCOPE, "--bindir", bindir]);
+        let to_register: Vec<_> = printed.lines().filter(|line| line.contains("  to register  ")).collect();
         let is_meant = |target: &&str| to_register.iter().any(|line| line.starts_with(&format!("qemu-{target} ")));
         let expected: Vec<_> = foreign.iter().copied().filter(|target| *target != host).collect();
-        assert!(expected.iter().all(is_meant) && to_register.len() == expected.len(), "{host}: {said}");
+        assert!(expected.iter().all(is_meant) && to_register.len() == expected.len(), "{host}: {printed}");
         assert!(self.namespace.names().is_empty(), "{host}: what is registered after a dry run");
 
         if host == this() {
             self.succeeds(&["register", SCOPE]);
         } else {
-            assert!(said.contains("; not to be done here: this image is for"), "{host}: {said}");
+            assert!(printed.contains("; not to be done here: this image is for"), "{host}: {printed}");
             let refused = self.run(&["register", SCOPE]);
-            let said = String::from_utf8_lossy(&refused.stderr);
-            assert!(!refused.status.success() && said.starts_with("this image is for"), "{host}: {said}");
+            let printed = String::from_utf8_lossy(&refused.stderr);
+            assert!(!refused.status.success() && printed.starts_with("this image is for"), "{host}: {printed}");
             assert!(self.namespace.names().is_empty(), "{host}: what is registered by who refused");
             // Of the machine's own image.
             system::run(self.namespace.command().arg(own).args(["register", SCOPE])).expect("registering");
@@ -215,10 +215,10 @@ impl Hosted<'_> {
 
     /// The state of each target, as `status` tells it.
     fn states(&self) -> BTreeMap<String, String> {
-        let said: Value = serde_json::from_str(&self.succeeds(&["status", "--json"])).expect("JSON");
+        let printed: Value = serde_json::from_str(&self.succeeds(&["status", "--json"])).expect("JSON");
         assert!(self.succeeds(&["status"]).starts_with("binfmt_misc at "));
         let text = |handler: &Value, key: &str| handler[key].as_str().expect("text").to_owned();
-        let handlers = said["handlers"].as_array().expect("handlers").iter();
+        let handlers = printed["handlers"].as_array().expect("handlers").iter();
         handlers.map(|handler| (text(handler, "target"), text(handler, "state"))).collect()
     }
 }
@@ -243,10 +243,10 @@ impl Namespace {
         let mut unshare = Command::new("unshare");
         unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
         let mut child = unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare starts");
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut said).expect("what it says");
+        let mut printed = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut printed).expect("what it says");
         let namespace = Self(child);
-        assert_eq!(said, "ready\n", "no user namespace with a binfmt_misc, which needs Linux 6.7");
+        assert_eq!(printed, "ready\n", "no user namespace with a binfmt_misc, which needs Linux 6.7");
         assert!(namespace.names().is_empty(), "it has somebody's entries");
         namespace
     }

@@ -66,8 +66,8 @@ impl Made {
     fn load(&self, engine: &str, settings: &[(&str, &Path)]) -> String {
         let mut command = compile::cargo();
         command.args(["xtask", "image", "--load", engine, "--dist"]).arg(&self.0).env_remove("SOURCE_DATE_EPOCH");
-        let said = system::run(command.envs(settings.iter().copied())).expect("a loaded image");
-        String::from_utf8_lossy(&said.stdout).into_owned()
+        let printed = system::run(command.envs(settings.iter().copied())).expect("a loaded image");
+        String::from_utf8_lossy(&printed.stdout).into_owned()
     }
 }
 
@@ -85,13 +85,14 @@ fn podman_loads_and_runs_every_kind_of_image() {
     for options in [&[][..], &["--release"], BOTH, &["--format", "docker"]] {
         let image = made.image(options);
         podman.run(&["load", "--input", &image]);
-        let said = podman.run(&["run", "--rm", "--network=none", "--cap-drop=ALL", "--read-only", NAME, "--version"]);
-        assert!(said.contains(&counted(&TARGETS)), "{options:?}: {said}");
+        let printed =
+            podman.run(&["run", "--rm", "--network=none", "--cap-drop=ALL", "--read-only", NAME, "--version"]);
+        assert!(printed.contains(&counted(&TARGETS)), "{options:?}: {printed}");
         // registrar by its other names is the same file, which no layer holds twice.
         for (entry, word) in [("/entrypoint.sh", "--version"), ("/usr/bin/binfmt", "-version")] {
             let entry = format!("--entrypoint={entry}");
-            let said = podman.run(&["run", "--rm", "--network=none", "--cap-drop=ALL", &entry, NAME, word]);
-            assert!(said.contains(&counted(&TARGETS)), "{options:?}: {said}");
+            let printed = podman.run(&["run", "--rm", "--network=none", "--cap-drop=ALL", &entry, NAME, word]);
+            assert!(printed.contains(&counted(&TARGETS)), "{options:?}: {printed}");
         }
         let size: usize = podman.run(&["image", "inspect", "--format={{.Size}}", NAME]).trim().parse().expect("a size");
         let once = emulator(&made.0).len() * fixture::TARGETS.len() + made.registrar() + 500_000;
@@ -119,8 +120,8 @@ fn all_emulators_are_copied_out_once_each() {
     let files = podman.files("localhost/copied");
     let copied: Vec<_> = files.iter().filter_map(|path| path.strip_prefix("usr/bin/qemu-")).collect();
     assert_eq!(copied, fixture::TARGETS.map(|target| format!("{target}-static")));
-    let said = podman.run(&["image", "inspect", "--format={{.Size}}", "localhost/copied"]);
-    let size: usize = said.trim().parse().expect("a size");
+    let printed = podman.run(&["image", "inspect", "--format={{.Size}}", "localhost/copied"]);
+    let size: usize = printed.trim().parse().expect("a size");
     assert!(size < emulator(&made.0).len() * fixture::TARGETS.len() + 100_000, "{size} bytes");
     podman.run(&["rmi", "localhost/copied", NAME]);
 }
@@ -128,7 +129,9 @@ fn all_emulators_are_copied_out_once_each() {
 #[test]
 fn skopeo_copies_all_of_an_image_as_it_is() {
     let made = Made::new("image-skopeo");
-    let raw = |place: &str| system::run(Command::new("skopeo").args(["inspect", "--raw", place])).expect("a manifest");
+    let raw = |reference: &str| {
+        system::run(Command::new("skopeo").args(["inspect", "--raw", reference])).expect("a manifest")
+    };
     let mut image = String::new();
     for options in [BOTH, &["--compression", "gzip"], &[], &["--release"]] {
         image = format!("oci-archive:{}", made.image(options));
@@ -146,9 +149,9 @@ fn skopeo_copies_all_of_an_image_as_it_is() {
     system::run(Command::new("skopeo").args(["copy", "--all", &folder, &copy])).expect("a copy");
     assert_eq!(raw(&folder).stdout, raw(&copy).stdout);
     assert_eq!(raw(&folder).stdout, raw(&image).stdout, "the same image in a folder and in an archive");
-    let said = system::run(Command::new("skopeo").args(["inspect", &image])).expect("an image of this machine");
-    let said = String::from_utf8_lossy(&said.stdout);
-    assert!(said.contains("\"org.opencontainers.image.version\": \"11.1.3~rc1\""), "{said}");
+    let printed = system::run(Command::new("skopeo").args(["inspect", &image])).expect("an image of this machine");
+    let printed = String::from_utf8_lossy(&printed.stdout);
+    assert!(printed.contains("\"org.opencontainers.image.version\": \"11.1.3~rc1\""), "{printed}");
 }
 
 #[test]
@@ -183,9 +186,9 @@ fn one_index_holds_an_image_for_each_host_that_its_machines_run() {
         };
         // Those of other machines have the committed table.
         let expected = if host == this { TARGETS.as_slice() } else { targets::TARGETS };
-        let said = system::run(registrar.arg("--version")).expect("registrar");
-        let said = String::from_utf8_lossy(&said.stdout);
-        assert!(said.contains(&counted(expected)), "{host}: {said}");
+        let printed = system::run(registrar.arg("--version")).expect("registrar");
+        let printed = String::from_utf8_lossy(&printed.stdout);
+        assert!(printed.contains(&counted(expected)), "{host}: {printed}");
     }
 }
 
@@ -201,19 +204,19 @@ fn docker_loads_and_runs_an_archive_for_it_and_a_release() {
         let image = made.image(options);
         if options == ["--release"] && major < 23 {
             let refused = docker.command().args(["load", "--input", &image]).output().expect("running docker");
-            let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+            let printed = String::from_utf8_lossy(&refused.stderr).into_owned();
             assert!(
-                !refused.status.success() && said.contains("invalid tar header"),
-                "docker {major} reads zstd? {said}"
+                !refused.status.success() && printed.contains("invalid tar header"),
+                "docker {major} reads zstd? {printed}"
             );
             continue;
         }
-        let said = docker.run(&["load", "--input", &image]);
-        assert!(said.contains(NAME), "{options:?}: {said}");
+        let printed = docker.run(&["load", "--input", &image]);
+        assert!(printed.contains(NAME), "{options:?}: {printed}");
         let run =
             ["run", "--rm", "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only"];
-        let said = docker.run(&[&run[..], &[NAME, "--version"]].concat());
-        assert!(said.contains(&counted(&TARGETS)), "{options:?}: {said}");
+        let printed = docker.run(&[&run[..], &[NAME, "--version"]].concat());
+        assert!(printed.contains(&counted(&TARGETS)), "{options:?}: {printed}");
         docker.run(&["rmi", NAME]);
     }
 }
@@ -239,8 +242,8 @@ fn containerd_imports_and_runs_every_kind_of_image() {
         for layer in layers {
             assert!(fs::read(&layer).expect("a layer").starts_with(magic), "{options:?}: {}", layer.display());
         }
-        let said = containerd.run(&["run", "--rm", "--read-only", NAME, "registrar", "/registrar", "--version"]);
-        assert!(said.contains(&counted(&TARGETS)), "{options:?}: {said}");
+        let printed = containerd.run(&["run", "--rm", "--read-only", NAME, "registrar", "/registrar", "--version"]);
+        assert!(printed.contains(&counted(&TARGETS)), "{options:?}: {printed}");
         containerd.run(&["image", "rm", "--sync", NAME]);
     }
 }
@@ -256,14 +259,14 @@ fn an_image_is_loaded_into_each_engine() {
         names
     };
     let before = names(&made.0);
-    let runs = |said: &str, settings: &[(&str, &Path)]| {
-        let (told, line) = said.split_once('\n').expect(said);
-        assert_eq!(told, format!("loaded {NAME}; next, to register:"));
+    let runs = |printed: &str, settings: &[(&str, &Path)]| {
+        let (first, line) = printed.split_once('\n').expect(printed);
+        assert_eq!(first, format!("loaded {NAME}; next, to register:"));
         let line = line.replace(" register", " --version");
         let mut shell = Command::new("sh");
-        let said =
+        let printed =
             system::run(shell.args(["-c", &line]).envs(settings.iter().copied())).expect("the line that was printed");
-        assert!(String::from_utf8_lossy(&said.stdout).contains("36 handlers of 35 targets"), "{line}");
+        assert!(String::from_utf8_lossy(&printed.stdout).contains("36 handlers of 35 targets"), "{line}");
     };
     let _host = tests::host::Host::mounted();
     {

@@ -70,9 +70,9 @@ fn the_image_is_built_registers_and_unregisters() {
     let context = build::source(folder.path());
     let options = ["--isolation=oci", "--network=host", "--layers"];
     let engine = build::Engine { command: &|| podman.command(), options: &options };
-    let said = engine.image(&context);
+    let printed = engine.image(&context);
     // A line of its own: the text of the step has these words too.
-    assert!(said.lines().any(|line| line == "built without a network"), "{said}");
+    assert!(printed.lines().any(|line| line == "built without a network"), "{printed}");
     build::check_cache(&engine, &context);
     podman.run(&["rmi", "localhost/fetched"]);
     podman.run(&["image", "prune", "--force"]);
@@ -96,13 +96,13 @@ fn the_image_is_built_registers_and_unregisters() {
     let foreign = TARGETS.iter().filter(|target| !runs_itself(&scratch, target));
     let count: usize = foreign.map(|target| target.machines.len()).sum();
 
-    let said = image(&["register"]);
-    assert!(said.contains(&format!("{count} registered")), "{said}");
-    assert!(runs(), "arm64 programs do not run although the container is gone and said: {said}");
-    let said = image(&["register"]);
-    assert!(said.contains(&format!("{count} refreshed")), "{said}");
-    let said = image(&["unregister"]);
-    assert!(said.contains(&format!("{count} unregistered")), "{said}");
+    let printed = image(&["register"]);
+    assert!(printed.contains(&format!("{count} registered")), "{printed}");
+    assert!(runs(), "arm64 programs do not run although the container is gone and said: {printed}");
+    let printed = image(&["register"]);
+    assert!(printed.contains(&format!("{count} refreshed")), "{printed}");
+    let printed = image(&["unregister"]);
+    assert!(printed.contains(&format!("{count} unregistered")), "{printed}");
     assert!(!runs());
 
     // By the names that other images' manifests call, with their words.
@@ -118,10 +118,10 @@ fn the_image_is_built_registers_and_unregisters() {
         &["/qus/register", "-s", "--", "-p"],
         &["/usr/bin/binfmt", "--install", "arm64"],
     ] {
-        let said = entry(words);
-        assert!(runs(), "{words:?}: {said}");
-        let said = entry(&["/entrypoint.sh", "unregister"]);
-        assert!(!runs(), "{words:?}: {said}");
+        let printed = entry(words);
+        assert!(runs(), "{words:?}: {printed}");
+        let printed = entry(&["/entrypoint.sh", "unregister"]);
+        assert!(!runs(), "{words:?}: {printed}");
     }
     assert!(entry(&["/entrypoint.sh"]).contains("Usage: registrar"));
     assert_eq!(host::entries(), host.before);

@@ -35,9 +35,9 @@ fn a_container_says_where_its_handlers_would_not_last() {
     };
 
     let _host = Host::not_mounted();
-    let (code, said) = register();
-    let last = said.lines().last().unwrap_or_default();
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed) = register();
+    let last = printed.lines().last().unwrap_or_default();
+    assert_eq!(code, Some(1), "{printed}");
     for fix in [
         &format!("-v {DEFAULT_MOUNT_POINT}:/binfmt_misc"),
         "--stay",
@@ -49,8 +49,8 @@ fn a_container_says_where_its_handlers_would_not_last() {
 
     // Once the host holds the instance, a mount in the container is one more of the same.
     host::mount_it();
-    let (code, said) = register();
-    assert_eq!((code, said.as_str()), (Some(0), ""));
+    let (code, printed) = register();
+    assert_eq!((code, printed.as_str()), (Some(0), ""));
     assert!(runs(), "the container is gone, and with it its handler");
 }
 

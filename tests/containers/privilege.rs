@@ -29,11 +29,11 @@ struct Way {
     /// Beside `register arm64`.
     words: &'static [&'static str],
     /// The last line, on standard output where handlers are registered, else on standard error.
-    said: Result<&'static str, &'static str>,
+    printed: Result<&'static str, &'static str>,
 }
 
-fn way(options: &[&[&'static str]], said: Result<&'static str, &'static str>) -> Way {
-    Way { options: options.concat(), words: &[], said }
+fn way(options: &[&[&'static str]], printed: Result<&'static str, &'static str>) -> Way {
+    Way { options: options.concat(), words: &[], printed }
 }
 
 /// What does not depend on the engine.
@@ -85,17 +85,17 @@ impl Engine<'_> {
 
     /// Tries each way, and takes back what it has registered in the same way.
     fn try_all(&self, ways: &[Way]) {
-        for Way { options, words, said } in ways {
+        for Way { options, words, printed } in ways {
             let register = [&["register", "arm64"], *words].concat();
             let (code, out, err) = self.run(options, &register);
-            let (code_expected, last) = match said {
+            let (code_expected, last) = match printed {
                 Ok(last) => (0, (Some(*last), None)),
                 Err(last) => (1, (None, Some(*last))),
             };
-            let found = (out.lines().last().filter(|_| said.is_ok()), err.lines().last());
+            let found = (out.lines().last().filter(|_| printed.is_ok()), err.lines().last());
             assert_eq!((code, found), (Some(code_expected), last), "{} {options:?} {words:?}", self.name);
-            assert_eq!(self.runs(), said.is_ok(), "{} {options:?}: arm64 programs on the host", self.name);
-            if said.is_ok() {
+            assert_eq!(self.runs(), printed.is_ok(), "{} {options:?}: arm64 programs on the host", self.name);
+            if printed.is_ok() {
                 let (code, out, err) = self.run(options, &["unregister", "arm64"]);
                 let last = out.lines().last().unwrap_or_default();
                 assert_eq!((code, last, err.as_str()), (Some(0), "1 unregistered", ""), "{options:?}");

@@ -109,8 +109,8 @@ impl Checkout {
     /// `update.yml`; gives the title of what it proposes, and what `cargo xtask update` said.
     fn update(&self) -> (Option<String>, String) {
         let finished = self.runner.job(UPDATE, "propose", &[], &mut |_, _| ());
-        let title = finished.said.last().and_then(|_| self.title());
-        (title, finished.said[0].clone())
+        let title = finished.printed.last().and_then(|_| self.title());
+        (title, finished.printed[0].clone())
     }
 
     /// Title of the commit that `update.yml` has made.
@@ -201,8 +201,8 @@ fn the_weekly_workflows_update_build_push_sign_and_tag() {
     // The first week: nothing is locked yet.
     let old = mirror(&scratch.join("old"), Updates::Empty);
     checkout.fetch_from(&old);
-    let (title, said) = checkout.update();
-    assert!(title.as_deref().is_some_and(|title| title.starts_with("QEMU ")), "{title:?}: {said}");
+    let (title, printed) = checkout.update();
+    assert!(title.as_deref().is_some_and(|title| title.starts_with("QEMU ")), "{title:?}: {printed}");
     checkout.merge();
     assert_eq!(checkout.update().0, None, "nothing has changed since");
     let first = checkout.build_and_push(&scratch.join("artifacts"));
@@ -224,12 +224,12 @@ fn the_weekly_workflows_update_build_push_sign_and_tag() {
     assert!(labels.contains(&format!("org.opencontainers.image.revision:{revision}")), "{labels}");
 
     // The list of releases has one whose key is not pinned.
-    let said = |checkout: &Checkout| checkout.runner.job(AUDIT, "keys", &[], &mut |_, _| ()).said.concat();
-    assert!(!said(&checkout).contains("::warning"));
+    let printed = |checkout: &Checkout| checkout.runner.job(AUDIT, "keys", &[], &mut |_, _| ()).printed.concat();
+    assert!(!printed(&checkout).contains("::warning"));
     let list = scratch.join("old/releases.json");
     let releases = fs::read_to_string(&list).expect("the list").replacen('[', "[{\"version\":\"99\"},", 1);
     fs::write(list, releases).expect("the list");
-    let warned = said(&checkout);
+    let warned = printed(&checkout);
     assert!(
         warned.lines().any(|line| line.starts_with("::warning title=new release of Fedora::Fedora 99 is out")),
         "{warned}"
@@ -238,13 +238,13 @@ fn the_weekly_workflows_update_build_push_sign_and_tag() {
     // Another week: newer builds of the same QEMU.
     let new = mirror(&scratch.join("new"), Updates::Newer);
     checkout.fetch_from(&new);
-    let (title, said) = checkout.update();
-    assert_eq!(title.as_deref(), Some("Newer builds of the same QEMU"), "{said}");
-    assert!(said.contains("~ qemu-user-static-alpha ") && said.contains(" -> "), "{said}");
+    let (title, printed) = checkout.update();
+    assert_eq!(title.as_deref(), Some("Newer builds of the same QEMU"), "{printed}");
+    assert!(printed.contains("~ qemu-user-static-alpha ") && printed.contains(" -> "), "{printed}");
     // What is pushed then is another image of this QEMU, twice: the second time, it has its tags.
     let (one, other) = (&first.outputs["whole"], &first.outputs["common"]);
     let outputs = [("whole", other), ("common", one)].map(|(set, digest)| (set.to_owned(), digest.clone()));
-    let second = Finished { outputs: outputs.into(), said: Vec::new() };
+    let second = Finished { outputs: outputs.into(), printed: Vec::new() };
     for _ in 0..2 {
         checkout.tags(&second);
         for (tag, expected) in [("-1", one), ("-2", other), ("", other)] {

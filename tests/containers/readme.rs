@@ -146,9 +146,9 @@ fn with_engine(readme: &mut Readme, engine: &str, shell: &Shell<'_>) {
     let block = readme.block("--load docker");
     let mut image = String::new();
     for line in &block {
-        let said = shell.run(&in_its_place(line).replace("IMAGE", &image));
+        let printed = shell.run(&in_its_place(line).replace("IMAGE", &image));
         readme.done(line);
-        if let Some((_, loaded)) = said.split_once("loaded ") {
+        if let Some((_, loaded)) = printed.split_once("loaded ") {
             image = loaded.split(';').next().expect("a name").to_owned();
         }
     }

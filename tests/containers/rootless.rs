@@ -39,15 +39,15 @@ fn podman_runs_and_builds_for_another_architecture_without_root() {
     };
     let fails = || {
         for arguments in [&run[..], &build] {
-            let said = user.fails("podman", arguments);
-            assert!(said.contains("exec format error"), "{said}");
+            let printed = user.fails("podman", arguments);
+            assert!(printed.contains("exec format error"), "{printed}");
         }
     };
     fails();
     registrar("register");
     assert_eq!(user.succeeds("podman", &run), "aarch64\n");
-    let said = user.succeeds("podman", &build);
-    assert!(said.lines().any(|line| line == "aarch64"), "{said}");
+    let printed = user.succeeds("podman", &build);
+    assert!(printed.lines().any(|line| line == "aarch64"), "{printed}");
     assert_eq!(host::entries(), host.before, "the host's entries");
     assert!(Command::new(user.path("hello")).output().is_err(), "arm64 programs run on the host");
     registrar("unregister");
@@ -59,8 +59,8 @@ fn rootlesskit_has_handlers_of_its_own() {
     let host = Host::mounted();
     let user = User::new();
     let script = "./registrar register aarch64 --scope=userns --temporary && ./hello";
-    let said = user.succeeds("rootlesskit", &["sh", "-c", script]);
-    assert!(said.ends_with("aarch64\n"), "{said}");
+    let printed = user.succeeds("rootlesskit", &["sh", "-c", script]);
+    assert!(printed.ends_with("aarch64\n"), "{printed}");
     assert_eq!(host::entries(), host.before, "the host's entries");
     assert!(Command::new(user.path("hello")).output().is_err(), "arm64 programs run on the host");
 }
@@ -88,8 +88,8 @@ fn a_namespace_of_rootlesskit_can_be_entered() {
     // The working directory is the namespace's root.
     let [registrar, hello] = ["registrar", "hello"].map(|name| user.path(name).display().to_string());
     assert!(!enter(&[&hello]).0, "arm64 programs run before anything is registered");
-    let (succeeded, said) = enter(&[&registrar, "register", "aarch64", "--scope=userns"]);
-    assert!(succeeded && said.contains("; as long as this mount namespace; for programs of user:["), "{said}");
+    let (succeeded, printed) = enter(&[&registrar, "register", "aarch64", "--scope=userns"]);
+    assert!(succeeded && printed.contains("; as long as this mount namespace; for programs of user:["), "{printed}");
     assert_eq!(enter(&[&hello]), (true, "aarch64\n".into()));
     assert_eq!(host::entries(), host.before, "the host's entries");
     assert!(Command::new(user.path("hello")).output().is_err(), "arm64 programs run on the host");
@@ -176,16 +176,16 @@ impl User {
 
     #[track_caller]
     pub(crate) fn succeeds(&self, program: &str, arguments: &[&str]) -> String {
-        let (succeeded, said) = self.run(program, arguments);
-        assert!(succeeded, "{program} {arguments:?}: {said}");
-        said
+        let (succeeded, printed) = self.run(program, arguments);
+        assert!(succeeded, "{program} {arguments:?}: {printed}");
+        printed
     }
 
     #[track_caller]
     fn fails(&self, program: &str, arguments: &[&str]) -> String {
-        let (succeeded, said) = self.run(program, arguments);
-        assert!(!succeeded, "{program} {arguments:?}: {said}");
-        said
+        let (succeeded, printed) = self.run(program, arguments);
+        assert!(!succeeded, "{program} {arguments:?}: {printed}");
+        printed
     }
 }
 

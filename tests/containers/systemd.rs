@@ -78,9 +78,9 @@ impl Host {
 
     #[track_caller]
     fn succeeds(&self, words: &[&str]) -> String {
-        let (has_succeeded, said) = self.run(words);
-        assert!(has_succeeded, "{words:?}: {said}\n{}", self.run(&["journalctl", "--no-pager"]).1);
-        said
+        let (has_succeeded, printed) = self.run(words);
+        assert!(has_succeeded, "{words:?}: {printed}\n{}", self.run(&["journalctl", "--no-pager"]).1);
+        printed
     }
 }
 
@@ -96,8 +96,8 @@ impl Drop for Host {
 fn wait_until(what: &str, log: &Path, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        let said = || fs::read_to_string(log).unwrap_or_default();
-        assert!(start.elapsed() < TIMEOUT, "{what}: not in {TIMEOUT:?}\n{}", said());
+        let printed = || fs::read_to_string(log).unwrap_or_default();
+        assert!(start.elapsed() < TIMEOUT, "{what}: not in {TIMEOUT:?}\n{}", printed());
         thread::sleep(Duration::from_millis(200));
     }
 }
@@ -141,10 +141,10 @@ fn a_host_with_systemd_registers_and_keeps_its_handlers() {
     assert!(are_there());
     assert_eq!(host.succeeds(&[program]), "aarch64\n");
     // systemd-binfmt had been first.
-    let said = host.succeeds(&["journalctl", "--no-pager", "--unit=registrar", "--output=cat"]);
+    let printed = host.succeeds(&["journalctl", "--no-pager", "--unit=registrar", "--output=cat"]);
     assert!(
-        said.contains("0 registered, 0 replaced, 2 refreshed, 0 unchanged\n") && said.contains("verified: 2 ok"),
-        "{said}"
+        printed.contains("0 registered, 0 replaced, 2 refreshed, 0 unchanged\n") && printed.contains("verified: 2 ok"),
+        "{printed}"
     );
 
     fs::write(entry("qemu-aarch64"), "-1").expect("removed");

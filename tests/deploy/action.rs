@@ -49,7 +49,7 @@ fn it_is_an_action_without_known_dangers() {
 fn faults_are_found() {
     let (_folder, file) = changed("using: composite", "using: composites");
     refuses(&mut schema(&file), "composites");
-    let (_folder, file) = changed("said=$(mktemp)", "said=${{ inputs.image }}");
+    let (_folder, file) = changed("messages=$(mktemp)", "messages=${{ inputs.image }}");
     refuses(&mut audit(&file), "template-injection");
 }
 

@@ -67,15 +67,15 @@ fn check(suite: &str, origin: &str) {
         names.filter_map(|name| Some(name.strip_prefix("qemu-")?.strip_suffix("-static")?.to_owned())).collect();
     // QEMU 9.2 and later have 33; which they are is for each release to say.
     assert!(emulators.len() >= 30, "{suite}: {emulators:?}");
-    let said = verified(&rootfs);
-    println!("{suite}: {found}, {} emulators: {said}", emulators.len());
-    assert_eq!(said["good"], true, "{suite}: {said}");
-    let handlers = said["handlers"].as_array().expect("handlers");
+    let printed = verified(&rootfs);
+    println!("{suite}: {found}, {} emulators: {printed}", emulators.len());
+    assert_eq!(printed["good"], true, "{suite}: {printed}");
+    let handlers = printed["handlers"].as_array().expect("handlers");
     let tried: BTreeSet<_> = handlers.iter().map(|handler| handler["target"].as_str().expect("text")).collect();
     // What this machine runs itself is not registered.
     let family = |target: &str| targets::by_qemu_name(target).expect("known").family;
     let foreign: Vec<_> = emulators.iter().filter(|target| family(target) != family(host())).collect();
-    assert!(foreign.len() >= 28 && foreign.iter().all(|target| tried.contains(target.as_str())), "{suite}: {said}");
+    assert!(foreign.len() >= 28 && foreign.iter().all(|target| tried.contains(target.as_str())), "{suite}: {printed}");
     assert!(rootfs.join("usr/share/licenses/qemu-user/copyright").exists(), "{suite}: no license file");
 }
 

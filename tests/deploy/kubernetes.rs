@@ -54,8 +54,8 @@ fn every_build_is_valid() {
         let built = build(components);
         for version in VERSIONS {
             let (_folder, mut command) = validate(version, &built);
-            let said = passes(&mut command);
-            assert_eq!(said.matches(" passed for resource ").count(), 4, "{components:?}: {said}");
+            let printed = passes(&mut command);
+            assert_eq!(printed.matches(" passed for resource ").count(), 4, "{components:?}: {printed}");
         }
     }
 }

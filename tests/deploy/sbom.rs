@@ -94,11 +94,11 @@ fn check(file: &Path) -> Command {
 /// relationship leads to. It passes over the latter otherwise, and would find no fault with them.
 fn checked(file: &Path) -> (Value, Value, Value) {
     let output = check(file).output().expect("starting the checker");
-    let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
-    assert_eq!(said["isConformant"], output.status.success(), "{said}");
-    let without = said["componentSuppliers"]["nonconformantComponents"].clone();
-    let floating = said["graphValidation"]["floatingComponents"]["floatingComponentCount"].clone();
-    (said["isConformant"].clone(), without, floating)
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    assert_eq!(printed["isConformant"], output.status.success(), "{printed}");
+    let without = printed["componentSuppliers"]["nonconformantComponents"].clone();
+    let floating = printed["graphValidation"]["floatingComponents"]["floatingComponentCount"].clone();
+    (printed["isConformant"].clone(), without, floating)
 }
 
 #[test]

@@ -37,10 +37,10 @@ fn analyze(words: &[&str], file: &Path) -> Command {
 /// What systemd has to say of a unit: of each line that it does not take, and goes on without.
 fn complaints(file: &Path) -> String {
     let output = analyze(&["verify", "--man=no", "--recursive-errors=no"], file).output().expect("systemd-analyze");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() || !said.is_empty(), "{}", output.status);
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() || !printed.is_empty(), "{}", output.status);
     // It also reads this machine's units, of which each may have something.
-    said.lines().filter(|line| line.contains("registrar")).map(|line| format!("{line}\n")).collect()
+    printed.lines().filter(|line| line.contains("registrar")).map(|line| format!("{line}\n")).collect()
 }
 
 /// The service that the generator makes of a unit.
@@ -75,8 +75,9 @@ fn podmans_unit_becomes_a_service() {
     let image = "registry.invalid/registrar:10.1.0-1";
     let text = unit("podman/registrar.container").replace("Image=IMAGE", &format!("Image={image}"));
     let (_folder, mut generator) = generated(&text);
-    let said = passes(&mut generator);
-    let (_, service) = said.split_once("---registrar.service---\n").unwrap_or_else(|| panic!("no service: {said}"));
+    let printed = passes(&mut generator);
+    let (_, service) =
+        printed.split_once("---registrar.service---\n").unwrap_or_else(|| panic!("no service: {printed}"));
     let (_folder, file) = written(service, "/usr/bin/podman");
     assert_eq!(complaints(&file), "");
     let start = service.lines().find(|line| line.starts_with("ExecStart=")).expect("a command");

@@ -182,7 +182,7 @@ fn the_lints_pass_as_written_there() {
     let mut actions = Vec::new();
     let mut action = |name: &str, _: &BTreeMap<String, String>| actions.push(name.to_owned());
     let finished = runner.job(&format!("{FOLDER}/ci.yml"), "lints", &[], &mut action);
-    assert_eq!(finished.said.len(), 3, "{:?}", finished.said);
+    assert_eq!(finished.printed.len(), 3, "{:?}", finished.printed);
     assert_eq!(actions, ["actions/checkout"]);
 }
 

@@ -102,17 +102,17 @@ fn each_fault_is_one_line_and_leaves_nothing() {
         fixture::make(dist, "x86_64", PROGRAM);
         prepare(dist);
         let before = tree(dist);
-        let place = |text: &str| text.replace("DIR", dist.to_str().expect("text"));
-        let arguments: Vec<_> = arguments.iter().map(|argument| place(argument)).collect();
+        let with_dist = |text: &str| text.replace("DIR", dist.to_str().expect("text"));
+        let arguments: Vec<_> = arguments.iter().map(|argument| with_dist(argument)).collect();
         let mut arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         arguments.extend(
             ["--host", "x86_64"].iter().filter(|_| *expected != faults[0].0 && !expected.starts_with("images")),
         );
-        let said = image(dist, &arguments);
-        let stderr = String::from_utf8_lossy(&said.stderr).into_owned();
+        let printed = image(dist, &arguments);
+        let stderr = String::from_utf8_lossy(&printed.stderr).into_owned();
         let error = stderr.lines().last().unwrap_or_default();
         assert!(
-            !said.status.success() && error.starts_with(&format!("error: {}", place(expected))),
+            !printed.status.success() && error.starts_with(&format!("error: {}", with_dist(expected))),
             "{expected}: {stderr}"
         );
         assert_eq!(stderr.lines().filter(|line| line.starts_with("error")).count(), 1, "{stderr}");
@@ -135,9 +135,9 @@ fn on_a_full_disk_the_old_image_stays() {
     let mut command = Command::new("unshare");
     command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(&small);
     command.arg(env!("CARGO_BIN_EXE_tested-xtask")).args(["image", "--host", "x86_64", "--dist"]).arg(folder.path());
-    let said = command.output().expect("running unshare");
-    let (stdout, stderr) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
-    assert!(said.status.success(), "{stdout}{stderr}");
+    let printed = command.output().expect("running unshare");
+    let (stdout, stderr) = (String::from_utf8_lossy(&printed.stdout), String::from_utf8_lossy(&printed.stderr));
+    assert!(printed.status.success(), "{stdout}{stderr}");
     assert!(stderr.trim_end().ends_with("No space left on device (os error 28)"), "{stderr}");
     let sums: Vec<_> = stdout.lines().filter(|line| line.ends_with("/image.tar") && line.len() > 64).collect();
     let sums: Vec<_> = sums.into_iter().filter(|line| !line.starts_with("made ")).collect();

@@ -38,9 +38,9 @@ fn an_engine_gets_an_archive_that_each_of_its_versions_reads() {
     let before = tree(&dist);
     for (engine, compression) in [("docker", "gzip"), ("podman", "zstd")] {
         let loaded = folder.path().join(format!("{engine}.tar"));
-        let said = load(&dist, engine, Some(TAKES), &loaded, &["--name", "example.org/q"]);
-        let [out, err] = [&said.stdout, &said.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
-        assert!(said.status.success(), "{engine}: {err}");
+        let printed = load(&dist, engine, Some(TAKES), &loaded, &["--name", "example.org/q"]);
+        let [out, err] = [&printed.stdout, &printed.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+        assert!(printed.status.success(), "{engine}: {err}");
         assert!(out.starts_with("loaded example.org/q:11.1.3-rc1-1; next, to register:\n"), "{engine}: {out}");
         let command: String = out.lines().skip(1).collect();
         assert!(command.trim_start().starts_with(engine) && command.contains("example.org/q:11.1.3-rc1-1"), "{out}");
@@ -83,10 +83,10 @@ fn an_engine_that_does_not_take_it_is_told_in_one_line() {
         ),
         ("docker", Some(full), "docker load: exit status: 1: write: no space left on device"),
     ] {
-        let said = load(&dist, engine, client, Path::new("/dev/null"), &[]);
-        let err = String::from_utf8_lossy(&said.stderr).into_owned();
-        assert_eq!(said.status.code(), Some(1), "{expected}: {err}");
+        let printed = load(&dist, engine, client, Path::new("/dev/null"), &[]);
+        let err = String::from_utf8_lossy(&printed.stderr).into_owned();
+        assert_eq!(printed.status.code(), Some(1), "{expected}: {err}");
         assert_eq!(err.lines().last(), Some(format!("error: {expected}").as_str()), "{err}");
-        assert!(tree(&dist) == before && said.stdout.is_empty(), "{expected}");
+        assert!(tree(&dist) == before && printed.stdout.is_empty(), "{expected}");
     }
 }

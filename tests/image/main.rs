@@ -31,8 +31,8 @@ fn image(dist: &Path, arguments: &[&str]) -> Output {
 #[track_caller]
 fn layout(dist: &Path, arguments: &[&str]) -> Layout {
     let out = dist.join("out");
-    let said = image(dist, &[arguments, &["--out", out.to_str().expect("text")]].concat());
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let printed = image(dist, &[arguments, &["--out", out.to_str().expect("text")]].concat());
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
     Layout(out)
 }
 
@@ -124,8 +124,8 @@ fn sboms_refer_to_the_index_in_a_folder_and_are_left_out_of_an_archive() {
         entries[1..].iter().map(|entry| layout.json(entry)["annotations"].to_string()).collect();
     assert_eq!(platforms.len(), 2, "whose each is: {platforms:?}");
 
-    let said = image(folder.path(), &arguments);
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let printed = image(folder.path(), &arguments);
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
     let unpacked = Layout(folder.path().join("unpacked"));
     let archive = fs::File::open(folder.path().join("image.tar")).expect("an archive");
     tar::Archive::new(archive).unpack(&unpacked.0).expect("unpacked");
@@ -197,8 +197,8 @@ fn the_same_files_give_the_same_image_in_any_folder_at_any_time() {
 
     for arguments in [&[][..], &["--release"], &["--format", "docker"], &["--compression", "zstd:17"]] {
         let archives = [&one, &two].map(|dist| {
-            let said = image(dist, &[&["--host", "x86_64"], arguments].concat());
-            assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+            let printed = image(dist, &[&["--host", "x86_64"], arguments].concat());
+            assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
             fs::read(dist.join("image.tar")).expect("an archive")
         });
         assert!(archives[0] == archives[1], "{arguments:?}");
@@ -206,8 +206,8 @@ fn the_same_files_give_the_same_image_in_any_folder_at_any_time() {
     let before = Sha256::of(&fs::read(one.join("image.tar")).expect("an archive"));
     let mut later = Command::new(env!("CARGO_BIN_EXE_tested-xtask"));
     later.args(["image", "--host", "x86_64", "--compression", "zstd:17", "--dist"]).arg(&one);
-    let said = later.env("SOURCE_DATE_EPOCH", "5").output().expect("running xtask");
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let printed = later.env("SOURCE_DATE_EPOCH", "5").output().expect("running xtask");
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
     assert_ne!(Sha256::of(&fs::read(one.join("image.tar")).expect("an archive")), before, "the time is the user's");
 }
 
@@ -243,8 +243,8 @@ fn an_archive_that_docker_can_read_names_for_it_what_the_index_leads_to() {
         (&["--host", "s390x", "--compression", "gzip"], false, "gzip"),
     ];
     for (number, (arguments, is_for_docker, compression)) in cases.into_iter().enumerate() {
-        let said = image(folder, &[&["--host", "x86_64", "--name", "example.org/q"], arguments].concat());
-        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let printed = image(folder, &[&["--host", "x86_64", "--name", "example.org/q"], arguments].concat());
+        assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
         assert_eq!(fs::read_dir(folder).expect("a folder").count(), 3 + number, "hosts, archive, what was unpacked");
         let unpacked = Layout(folder.join(format!("unpacked-{number}")));
         let archive = fs::File::open(folder.join("image.tar")).expect("an archive");

@@ -236,9 +236,9 @@ fn are_labelled(sandbox: &Sandbox) {
     let before = sandbox.entries();
     for (error, cause) in [("EPERM", "not permitted"), ("EOPNOTSUPP", "the file system has no labels")] {
         let (ran, _) = sandbox.run_injected(&format!("fsetxattr:error={error}"), None, &arguments);
-        let said = format!("labelling {}/qemu-", to.display());
+        let printed = format!("labelling {}/qemu-", to.display());
         let advice = format!("{LABEL}: {cause}; what was there stays; see --selinux-label, also none\n");
-        assert!(ran.code == Some(1) && ran.err.starts_with(&said) && ran.err.ends_with(&advice), "{ran:?}");
+        assert!(ran.code == Some(1) && ran.err.starts_with(&printed) && ran.err.ends_with(&advice), "{ran:?}");
         assert_eq!((names(&to), sandbox.entries()), (vec!["qemu-m68k-static".to_owned()], before.clone()));
     }
 }

@@ -134,8 +134,8 @@ fn end(sandbox: &Sandbox, operation: &Operation, errno: &str) -> String {
     let broken = broken(sandbox, operation, &ran);
     assert!(broken.is_empty(), "{name}, {errno}: {broken:?}: {ran:?}, then {entries}");
     let last = ran.err.lines().last().unwrap_or("-");
-    let said = if ran.code == Some(0) { ran.out.lines().next().unwrap_or_default() } else { last };
-    format!("{} | {entries} | {}", ran.code.map_or("killed".into(), |code| code.to_string()), plain(sandbox, said))
+    let printed = if ran.code == Some(0) { ran.out.lines().next().unwrap_or_default() } else { last };
+    format!("{} | {entries} | {}", ran.code.map_or("killed".into(), |code| code.to_string()), plain(sandbox, printed))
 }
 
 /// What must be so however a run ended, and is not. Ends with a run that nothing hinders.

@@ -123,8 +123,8 @@ fn emulator_that_is_opened_later(sandbox: &Sandbox) {
     let missing =
         format!("registering qemu-s390x: {emulator}: no such file; --bindir names the folder of the emulators");
     let refused = format!("registering qemu-s390x: {emulator}: not executable, or on a file system mounted noexec");
-    let said = format!("qemu-s390x  failed        {emulator}\n0 registered, 0 replaced, 0 unchanged, 1 failed\n");
-    assert_eq!(sandbox.fails(&register, &missing), said);
+    let printed = format!("qemu-s390x  failed        {emulator}\n0 registered, 0 replaced, 0 unchanged, 1 failed\n");
+    assert_eq!(sandbox.fails(&register, &missing), printed);
     assert!(sandbox.names().is_empty());
     fs::create_dir(&emulator).expect("a folder");
     sandbox.fails(&register, &refused);
@@ -136,7 +136,7 @@ fn emulator_that_is_opened_later(sandbox: &Sandbox) {
     sandbox.succeeds(&register);
     // One that is there serves no program either.
     fs::remove_file(&emulator).expect("removed");
-    assert_eq!(sandbox.fails(&register, &missing), said);
+    assert_eq!(sandbox.fails(&register, &missing), printed);
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
     let all = sandbox.run(&["register", "--flags=", "--bindir", &folder]);
     assert!(all.code == Some(1) && all.err.contains("/qemu-ARCH-static: no such file; "), "{}", all.err);
@@ -301,9 +301,9 @@ fn unreadable_entries(sandbox: &Sandbox) {
         }
         let ran = ran(strace.arg(sandbox.registrar()).args(scoped(&["register"])).args(targets));
         assert_eq!((ran.code, ran.err), (Some(1), err));
-        let told =
+        let reported =
             ran.out.lines().filter(|line| line.contains("cannot read qemu-") && line.ends_with(": permission denied"));
-        assert_eq!(told.count(), targets.len(), "{}", ran.out);
+        assert_eq!(reported.count(), targets.len(), "{}", ran.out);
     }
 }
 
@@ -318,14 +318,14 @@ fn root_of_a_namespace(sandbox: &Sandbox) {
     command.args(["setpriv", "--bounding-set=-all", "--inh-caps=-all", "sh", "-c"]);
     command.arg("readlink /proc/self/ns/user; $0 register m68k --scope userns; $0 unregister --scope userns");
     let CommandResult { out, err, .. } = ran(command.arg(&program));
-    let (namespace, said) = out.split_once('\n').expect("a namespace");
+    let (namespace, printed) = out.split_once('\n').expect("a namespace");
     let expected = format!(
         "writing /proc/sys/fs/binfmt_misc/register: permission denied; this is root of {namespace}, the folder is \
          another's: {}\n",
         way_out()
     );
     assert_eq!(err, expected);
-    assert!(said.contains(" failed ") && said.ends_with("\nnothing was registered\n"), "{said}");
+    assert!(printed.contains(" failed ") && printed.ends_with("\nnothing was registered\n"), "{printed}");
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
 }
 

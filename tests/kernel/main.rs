@@ -38,10 +38,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::OnceLock;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use test_groups::kernel::{self, KERNEL_TESTS};
 use tests::namespace::Users;
 use tests::{binfmt_misc, fleet as nodes, registrar};
-use xtask::commands::test::KERNEL_FEATURES;
-use xtask::system::kernel;
 
 use sandbox::Sandbox;
 
@@ -117,7 +116,7 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     // One line, not one failure for each test.
-    if let Some(error) = Some(&arguments).filter(|it| !it.list).and_then(|_| kernel::require(KERNEL_FEATURES).err()) {
+    if let Some(error) = Some(&arguments).filter(|it| !it.list).and_then(|_| kernel::require(KERNEL_TESTS).err()) {
         eprintln!("the kernel tests cannot run: {error:#}");
         return ExitCode::FAILURE;
     }

@@ -117,11 +117,11 @@ fn scope_must_be_named(sandbox: &Sandbox) {
 }
 
 fn scope_is_told(sandbox: &Sandbox) {
-    let told = |arguments: &[&str]| {
+    let output_of = |arguments: &[&str]| {
         let output = Command::new(sandbox.registrar()).args(arguments).output().expect("it ran");
         String::from_utf8(output.stdout).expect("text")
     };
     let expected = format!("1 registered, 0 replaced, 0 unchanged; {}\n", remark());
-    assert!(told(&["register", SCOPE, "s390x"]).ends_with(&expected));
-    assert!(told(&["status"]).starts_with(&format!("binfmt_misc at /proc/sys/fs/binfmt_misc, {}\n", remark())));
+    assert!(output_of(&["register", SCOPE, "s390x"]).ends_with(&expected));
+    assert!(output_of(&["status"]).starts_with(&format!("binfmt_misc at /proc/sys/fs/binfmt_misc, {}\n", remark())));
 }

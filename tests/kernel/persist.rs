@@ -308,10 +308,10 @@ fn killed(sandbox: &Sandbox) {
     let host = unit::systemd_host(sandbox);
     let root = host.root.to_str().expect("text");
     let names = ["m68k", "s390x"];
-    let asked = [&["--unit"][..], &names].concat();
+    let options = [&["--unit"][..], &names].concat();
     let start = host.files();
     let begin = Instant::now();
-    host.succeeds("persist", "systemd", &asked);
+    host.succeeds("persist", "systemd", &options);
     let mut span = begin.elapsed();
     let whole = host.files();
     let mut between = 0;
@@ -319,7 +319,7 @@ fn killed(sandbox: &Sandbox) {
         host.succeeds("unpersist", "systemd", &[]);
         let delay = span.mul_f64(random.f64());
         let mut command = Command::new(sandbox.registrar());
-        command.args(["persist", "--root", root, "--format", "systemd"]).args(&asked).stdout(Stdio::null());
+        command.args(["persist", "--root", root, "--format", "systemd"]).args(&options).stdout(Stdio::null());
         let mut child = command.spawn().expect("it starts");
         thread::sleep(delay);
         child.kill().expect("killed, or ended");
@@ -339,7 +339,7 @@ fn killed(sandbox: &Sandbox) {
         between += usize::from(found != whole && found.len() > start.len() + 1);
         // Without another run in between, too.
         if turn % 2 == 0 {
-            host.succeeds("persist", "systemd", &asked);
+            host.succeeds("persist", "systemd", &options);
             assert_eq!(host.files(), whole, "{context}");
         }
         host.succeeds("unpersist", "systemd", &[]);

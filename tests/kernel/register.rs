@@ -131,8 +131,8 @@ fn hello(sandbox: &Sandbox, triple: &str) -> Result<PathBuf, String> {
     let mut compile = Command::new(&compiler);
     compile.arg("-static").arg("-o").arg(&program).arg(&source);
     let compiled = compile.output().map_err(|error| format!("{compiler}: {error}"))?;
-    let said = String::from_utf8_lossy(&compiled.stderr);
-    if compiled.status.success() { Ok(program) } else { Err(format!("{compiler}: {}", said.trim())) }
+    let printed = String::from_utf8_lossy(&compiled.stderr);
+    if compiled.status.success() { Ok(program) } else { Err(format!("{compiler}: {}", printed.trim())) }
 }
 
 fn host_is_never_registered(sandbox: &Sandbox) {

@@ -52,7 +52,7 @@ impl Resident {
         let mut command = Command::new(sandbox.registrar());
         command.args(["register", SCOPE, "--stay"]).args(options).stdout(file("out")).stderr(file("err"));
         let resident = Self(command.spawn().expect("started"));
-        wait_until("registered", || said(sandbox, "out").contains(" unchanged; "));
+        wait_until("registered", || printed(sandbox, "out").contains(" unchanged; "));
         resident
     }
 
@@ -103,7 +103,7 @@ impl Drop for Resident {
 }
 
 /// What a resident has said by now.
-fn said(sandbox: &Sandbox, name: &str) -> String {
+fn printed(sandbox: &Sandbox, name: &str) -> String {
     fs::read_to_string(sandbox.scratch().join(name)).expect("what it says")
 }
 
@@ -149,12 +149,12 @@ fn outdoes_newcomers(sandbox: &Sandbox) {
         assert_eq!(sandbox.run(&options).code, Some(1));
         wait_until("ours is first", || runs(sandbox, s390x));
         sandbox.succeeds(&options);
-        let told = format!("(before: shadowed by a newer entry), before {name} (/bin/false), which stays\n");
-        wait_until("told", || said(sandbox, "out").contains(&told));
+        let message = format!("(before: shadowed by a newer entry), before {name} (/bin/false), which stays\n");
+        wait_until("told", || printed(sandbox, "out").contains(&message));
     }
     thread::sleep(TWO_LOOKS);
-    assert_eq!(said(sandbox, "out").matches("shadowed").count(), 3);
-    assert_eq!(said(sandbox, "err"), "");
+    assert_eq!(printed(sandbox, "out").matches("shadowed").count(), 3);
+    assert_eq!(printed(sandbox, "err"), "");
     drop(resident);
     assert_eq!(sandbox.names(), ["others", "qemu-s390x", "theirs"]);
 }
@@ -196,12 +196,12 @@ fn keeps_its_own_mount(sandbox: &Sandbox) {
 fn looks_after_what_was_asked_for(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x"]);
     let _resident = Resident::start_logged(sandbox, &["arm64,m68k", "--keep"]);
-    let begin = said(sandbox, "out");
+    let begin = printed(sandbox, "out");
     sandbox.succeeds(&["unregister", "s390x"]);
     sandbox.add(&line("m68k", "theirs", "/opt/m68k", ""));
     sandbox.write("qemu-m68k", "-1");
     thread::sleep(TWO_LOOKS);
-    assert_eq!((said(sandbox, "out"), said(sandbox, "err")), (begin, String::new()));
+    assert_eq!((printed(sandbox, "out"), printed(sandbox, "err")), (begin, String::new()));
     assert_eq!(sandbox.names(), ["qemu-aarch64", "theirs"]);
     sandbox.write("theirs", "-1");
     wait_until("put back", || sandbox.names() == ["qemu-aarch64", "qemu-m68k"]);
@@ -212,16 +212,16 @@ fn says_a_thing_once(sandbox: &Sandbox) {
     let _resident = Resident::start_logged(sandbox, &["arm64,m68k", "--bindir", folder.to_str().expect("text")]);
     let healed = "all handlers are in place again\n";
     sandbox.write("status", "0");
-    wait_until("told", || said(sandbox, "err").contains("binfmt_misc is disabled"));
+    wait_until("told", || printed(sandbox, "err").contains("binfmt_misc is disabled"));
     thread::sleep(TWO_LOOKS);
-    assert_eq!((said(sandbox, "err").lines().count(), said(sandbox, "out").contains(healed)), (1, false));
+    assert_eq!((printed(sandbox, "err").lines().count(), printed(sandbox, "out").contains(healed)), (1, false));
     sandbox.write("status", "1");
-    wait_until("told", || said(sandbox, "out").ends_with(healed));
+    wait_until("told", || printed(sandbox, "out").ends_with(healed));
     fs::remove_file(folder.join("qemu-m68k-static")).expect("removed");
     sandbox.write("qemu-m68k", "-1");
-    wait_until("told", || said(sandbox, "err").contains("qemu-m68k-static: no such file"));
+    wait_until("told", || printed(sandbox, "err").contains("qemu-m68k-static: no such file"));
     thread::sleep(TWO_LOOKS);
-    let (out, err) = (said(sandbox, "out"), said(sandbox, "err"));
+    let (out, err) = (printed(sandbox, "out"), printed(sandbox, "err"));
     assert_eq!((err.lines().count(), out.matches(", 1 failed").count()), (2, 1), "{out}{err}");
 }
 

@@ -147,8 +147,8 @@ fn commit(folder: &Path) -> String {
 fn git(folder: &Path, arguments: &[&str]) -> String {
     let mut git = Command::new("git");
     git.args(["-c", "user.name=tester", "-c", "user.email=tester@localhost", "-c", "commit.gpgsign=false"]);
-    let said = system::run(git.current_dir(folder).args(arguments)).expect("git");
-    String::from_utf8(said.stdout).expect("text").trim().to_owned()
+    let printed = system::run(git.current_dir(folder).args(arguments)).expect("git");
+    String::from_utf8(printed.stdout).expect("text").trim().to_owned()
 }
 
 /// Lets a build find its own sources in another checkout, as cargo does for the program that it runs.
@@ -183,8 +183,8 @@ fn without_linkers(build: &mut Command, folder: &Path) {
 }
 
 fn rustc(arguments: &[&str]) -> String {
-    let said = system::run(Command::new("rustc").args(arguments).current_dir(workspace_root())).expect("rustc");
-    String::from_utf8(said.stdout).expect("text").trim().to_owned()
+    let printed = system::run(Command::new("rustc").args(arguments).current_dir(workspace_root())).expect("rustc");
+    String::from_utf8(printed.stdout).expect("text").trim().to_owned()
 }
 
 /// The SBOM, but for what tells of the working tree.
@@ -231,8 +231,8 @@ fn what_is_built_depends_on_no_folder_no_umask_no_linker_and_names_its_commit() 
     assert_eq!(tree(&one, ""), tree(&two, ""), "names, modes and links");
     let mut diff = Command::new("diff");
     diff.args(["--recursive", "--no-dereference", "--brief"]);
-    let said = diff.args(["--exclude", "sbom.spdx.json"]).arg(&one).arg(&two).output().expect("running diff");
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+    let printed = diff.args(["--exclude", "sbom.spdx.json"]).arg(&one).arg(&two).output().expect("running diff");
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stdout));
     let (document, revision) = sbom(&two);
     assert_eq!(sbom(&one).0, document);
 
@@ -260,9 +260,9 @@ fn what_is_built_depends_on_no_folder_no_umask_no_linker_and_names_its_commit() 
     let again = || {
         let program = fs::read(two.join("rootfs/registrar")).expect("registrar");
         let mut build = build(two.parent().expect("a folder"), &target);
-        let said = system::run(from_checkout(as_released(&mut build), &checkout)).expect("a build once more");
+        let printed = system::run(from_checkout(as_released(&mut build), &checkout)).expect("a build once more");
         assert!(fs::read(two.join("rootfs/registrar")).expect("registrar") == program, "the same program");
-        (sbom(&two).1, String::from_utf8(said.stdout).expect("text"))
+        (sbom(&two).1, String::from_utf8(printed.stdout).expect("text"))
     };
     let (revision, stdout) = again();
     assert!(revision.is_null() && stdout.contains("from uncommitted files"), "{revision} {stdout}");
@@ -282,9 +282,12 @@ fn a_file_of_the_users_is_neither_removed_nor_kept_silently() {
     let thesis = out.join(MIRROR.host).join("thesis.txt");
     fs::write(&thesis, "mine").expect("a file of the user's");
     system::run(&mut build(&out, kept_target())).expect("a build that has nothing to do");
-    let said = build(&out, kept_target()).env("SOURCE_DATE_EPOCH", "1").output().expect("running xtask");
-    let stderr = String::from_utf8_lossy(&said.stderr);
+    let printed = build(&out, kept_target()).env("SOURCE_DATE_EPOCH", "1").output().expect("running xtask");
+    let stderr = String::from_utf8_lossy(&printed.stderr);
     let line = stderr.lines().last().unwrap_or_default();
-    assert!(!said.status.success() && line.contains("holds thesis.txt, which this command has not made"), "{stderr}");
+    assert!(
+        !printed.status.success() && line.contains("holds thesis.txt, which this command has not made"),
+        "{stderr}"
+    );
     assert_eq!(fs::read_to_string(&thesis).expect("the file"), "mine");
 }

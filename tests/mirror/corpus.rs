@@ -65,7 +65,7 @@ fn seconds_on_processor() -> f64 {
 }
 
 /// A place in a file, in its first 4 kB half of the time: that is where headers are.
-fn place(random: &mut fastrand::Rng, length: usize) -> usize {
+fn position(random: &mut fastrand::Rng, length: usize) -> usize {
     let first = if random.bool() { length.min(4096) } else { length };
     below(random, first)
 }
@@ -81,7 +81,7 @@ fn change(random: &mut fastrand::Rng, input: &mut Vec<u8>, other: &[u8]) {
     if input.is_empty() {
         return input.extend_from_slice(other);
     }
-    let at = place(random, input.len());
+    let at = position(random, input.len());
     let end = (at + 1 + random.usize(..64)).min(input.len());
     match random.usize(..7) {
         0 => input[at] ^= 1 << random.usize(..8),
@@ -94,11 +94,11 @@ fn change(random: &mut fastrand::Rng, input: &mut Vec<u8>, other: &[u8]) {
         3 => drop(input.drain(at..end)),
         4 => {
             let copy = input[at..end].to_vec();
-            let to = place(random, input.len());
+            let to = position(random, input.len());
             input.splice(to..to, copy);
         }
         5 => {
-            let from = place(random, other.len());
+            let from = position(random, other.len());
             let piece = &other[from..(from + 1 + random.usize(..256)).min(other.len())];
             input.splice(at..at, piece.iter().copied());
         }

@@ -8,8 +8,10 @@ use std::sync::LazyLock;
 
 use fedora_mirror::{Key, Mirror, Options, Updates};
 use tempfile::TempDir;
+use test_groups::emulators;
+use test_groups::tools;
 use xtask::source;
-use xtask::system::{self, Tool};
+use xtask::system;
 
 /// The emulators of the mirror: a family of two, one with a second entry, and one by itself.
 pub(crate) const TARGETS: &[&str] = &["alpha", "arm", "armeb", "i386"];
@@ -31,7 +33,7 @@ pub(crate) fn dist() -> &'static str {
 
 /// The shared mirror; nothing may be changed in it.
 pub(crate) static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
-    system::require(&[Tool::RPM, Tool::EMULATORS]).expect("the tools of these tests");
+    tools::require(&[tools::RPM, tools::EMULATORS]).expect("the tools of these tests");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mirror");
     let options = Options { updates: Updates::Newer, ..Options::quick(folder, TARGETS) };
     fedora_mirror::make(&options).expect("a mirror")
@@ -39,7 +41,7 @@ pub(crate) static MIRROR: LazyLock<Mirror> = LazyLock::new(|| {
 
 /// This machine's emulator of a target.
 pub(crate) fn emulator(target: &str) -> PathBuf {
-    system::emulator(target).unwrap_or_else(|| panic!("no static qemu-{target} here"))
+    emulators::emulator(target).unwrap_or_else(|| panic!("no static qemu-{target} here"))
 }
 
 /// Text of a path.

@@ -59,9 +59,9 @@ fn string<'a>(value: &'a Value, key: &str) -> &'a str {
 fn sums(tool: &str, folder: &Path) -> BTreeMap<String, String> {
     let mut find = Command::new("find");
     find.args([".", "-type", "f", "-exec", tool, "{}", "+"]).current_dir(folder);
-    let said = system::run(&mut find).expect("find").stdout;
-    let said = String::from_utf8(said).expect("text");
-    let pairs = said.lines().map(|line| line.split_once("  ").expect("a sum and a path"));
+    let printed = system::run(&mut find).expect("find").stdout;
+    let printed = String::from_utf8(printed).expect("text");
+    let pairs = printed.lines().map(|line| line.split_once("  ").expect("a sum and a path"));
     pairs.map(|(sum, path)| (path.to_owned(), sum.to_owned())).collect()
 }
 
@@ -80,8 +80,8 @@ fn query(name: &str, format: &str) -> String {
     let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start));
     let package = MIRROR.packages().expect("the packages").into_iter().find(is_it).expect("that package");
     let mut rpm = Command::new("rpm");
-    let said = system::run(rpm.args(["-qp", "--nosignature", "--qf", format]).arg(package)).expect("rpm").stdout;
-    String::from_utf8(said).expect("text")
+    let printed = system::run(rpm.args(["-qp", "--nosignature", "--qf", format]).arg(package)).expect("rpm").stdout;
+    String::from_utf8(printed).expect("text")
 }
 
 /// The elements that an element has one kind of relationship to.
@@ -237,10 +237,11 @@ fn the_sbom_is_of_what_is_there() {
 
     // What compiled it, and of which commit, as other commands say.
     let run = |program: &str, arguments: &[&str]| {
-        let said = Command::new(program).args(arguments).current_dir(workspace_root()).output();
-        said.ok()
-            .filter(|said| said.status.success())
-            .map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned())
+        let printed = Command::new(program).args(arguments).current_dir(workspace_root()).output();
+        printed
+            .ok()
+            .filter(|printed| printed.status.success())
+            .map(|printed| String::from_utf8_lossy(&printed.stdout).trim().to_owned())
     };
     let compiled = package(&document, "registrar");
     let rustc = run("rustc", &["--version"]).expect("rustc");
@@ -260,9 +261,9 @@ fn the_sbom_is_of_what_is_there() {
 #[test]
 fn inspect_prints_what_each_emulator_comes_from() {
     let built = built();
-    let said = inspect(&built.out(), &[]);
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    let stdout = String::from_utf8_lossy(&said.stdout);
+    let printed = inspect(&built.out(), &[]);
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    let stdout = String::from_utf8_lossy(&printed.stdout);
     let host = built.out().join(MIRROR.host);
     let files = sums("sha256sum", &host.join("rootfs"));
     let arm = stdout.lines().find(|line| line.starts_with("qemu-arm-static ")).expect("a line for arm");

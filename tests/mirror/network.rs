@@ -149,8 +149,8 @@ fn a_busy_server_is_left_alone_for_as_long_as_it_asks() {
 #[test]
 fn redirects_lead_to_other_servers() {
     let (fedora, other) = (FakeFedora::new(2), Server::new(&MIRROR.root).expect("a server"));
-    let place = other.url("");
-    fedora.mirrors[0].always("", Fault::Redirect(format!("{}{{path}}", place.trim_end_matches('/'))));
+    let target = other.url("");
+    fedora.mirrors[0].always("", Fault::Redirect(format!("{}{{path}}", target.trim_end_matches('/'))));
     fedora.assert_alpha("another server");
     assert_eq!(other.requests(ALPHA).len(), 1);
     assert!(fedora.mirrors[1].requests("").is_empty());

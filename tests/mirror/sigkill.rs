@@ -124,9 +124,9 @@ fn a_killed_run_leaves_all_of_the_old_or_all_of_the_new() {
     };
     let time = |number: u32| format!("1970-01-01T00:00:{number:02}Z");
     let found = |when: &str| {
-        let said = inspect(&out, &["--json"]);
-        assert!(said.status.success(), "{when}: {}", String::from_utf8_lossy(&said.stderr));
-        let document: Value = serde_json::from_slice(&said.stdout).expect("an SBOM");
+        let printed = inspect(&out, &["--json"]);
+        assert!(printed.status.success(), "{when}: {}", String::from_utf8_lossy(&printed.stderr));
+        let document: Value = serde_json::from_slice(&printed.stdout).expect("an SBOM");
         document["creationInfo"]["created"].as_str().expect("a time").to_owned()
     };
     system::run(&mut at(0)).expect("a build");

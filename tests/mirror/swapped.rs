@@ -12,7 +12,7 @@ use xtask::system;
 use xtask::system::host::Host;
 use xtask::verify::digest::ExpectedDigest;
 use xtask::verify::digest::Sha256;
-use xtask::verify::package::{Format, Package, Stated};
+use xtask::verify::package::{Package, Stated};
 use xtask::verify::{self, Keys, Trust};
 
 use crate::command::names;
@@ -38,7 +38,6 @@ fn with_a_change(built: &Built, change: impl FnOnce(&Path)) -> (TempDir, Result<
         nevra: None,
         expected: None,
         path: built.path.clone(),
-        format: Format::Rpm,
         stated: None,
     };
     let trust = Trust::Keys(Keys::from_files(&[key().into()]).expect("the mirror's key"));
@@ -124,7 +123,6 @@ fn a_debian_package_swapped() {
         nevra: None,
         expected: Some(ExpectedDigest { size: bytes.len() as u64, digest: Sha256::of(&bytes).into() }),
         path: path.clone(),
-        format: Format::Deb,
         stated: Some(Stated { nevra: "x".into(), version: "1".into(), source: "x".into() }),
     };
     let (file, proof) = verify::deb(&package, folder.path()).expect("a good package");

@@ -143,8 +143,9 @@ fn kernel_packages(apt: &Apt, newest: &str) -> Result<Vec<(String, Vec<String>)>
 
 /// The first package that a package depends on and whose name begins so.
 fn dependency(apt: &Apt, package: &str, beginning: &str) -> Result<Option<String>> {
-    let said = apt.run("apt-cache", &["show", "--no-all-versions", package])?;
-    let mut names = said.lines().find_map(|line| line.strip_prefix("Depends: ")).unwrap_or_default().split([' ', ',']);
+    let printed = apt.run("apt-cache", &["show", "--no-all-versions", package])?;
+    let mut names =
+        printed.lines().find_map(|line| line.strip_prefix("Depends: ")).unwrap_or_default().split([' ', ',']);
     Ok(names.find(|name| name.starts_with(beginning)).map(str::to_owned))
 }
 

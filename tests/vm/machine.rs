@@ -100,9 +100,9 @@ impl Boot<'_> {
         // Without a dot in its name, what the kernel does not know is in the environment of the init process.
         let parameters = format!("console={console} quiet panic=-1 said=/dev/{} {}", second.1, self.parameters);
         command.args(["-append", &parameters, "-serial", "stdio", "-chardev"]);
-        let mut said = OsString::from("file,id=said,path=");
-        said.push(path("said"));
-        command.arg(said).args(second.0);
+        let mut printed = OsString::from("file,id=said,path=");
+        printed.push(path("said"));
+        command.arg(printed).args(second.0);
         fs::write(path("initramfs"), self.initramfs()?).context("writing the machine's files")?;
         let output = File::create(path("console")).context("making a file for the console")?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
@@ -110,8 +110,10 @@ impl Boot<'_> {
         let text = |name| {
             fs::read(path(name)).map(|bytes| String::from_utf8_lossy(&bytes).replace('\r', "")).unwrap_or_default()
         };
-        let (said, console) = (text("said"), text("console"));
-        ended.and_then(|()| read(&said)).with_context(|| format!("its steps have said:\n{said}its console:\n{console}"))
+        let (printed, console) = (text("said"), text("console"));
+        ended
+            .and_then(|()| read(&printed))
+            .with_context(|| format!("its steps have said:\n{printed}its console:\n{console}"))
     }
 
     fn initramfs(self) -> Result<Vec<u8>> {
@@ -144,7 +146,7 @@ fn read(text: &str) -> Result<StepOutput> {
     for line in text.lines() {
         match (line.split_once(' ').unwrap_or((line, "")), &mut current) {
             (("begin", name), None) => current = Some((name.into(), String::new())),
-            (("|", said), Some((_, text))) => text.extend([said, "\n"]),
+            (("|", printed), Some((_, text))) => text.extend([printed, "\n"]),
             (("end", ""), Some(_)) => steps.extend(current.take()),
             (("done", ""), None) => return Ok(steps),
             _ => bail!("unexpected line: {line}"),

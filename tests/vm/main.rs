@@ -134,13 +134,13 @@ static MACHINES: [Machine; 10] = [
 ];
 
 fn main() -> ExitCode {
-    let said: [_; MACHINES.len()] = std::array::from_fn(|_| Arc::new(OnceLock::new()));
+    let printed: [_; MACHINES.len()] = std::array::from_fn(|_| Arc::new(OnceLock::new()));
     let most = MACHINES.iter().map(|machine| machine.facts.len()).max().unwrap_or_default();
     // Two tests at a time are of two machines, which then boot beside each other.
     let trials = (0..most).flat_map(|index| {
-        MACHINES.iter().zip(&said).filter_map(move |(machine, said)| {
-            let (fact, said) = (machine.facts.get(index)?, Arc::clone(said));
-            Some(Trial::test(format!("{}/{}", machine.name, fact.name), move || fact.check(machine, &said)))
+        MACHINES.iter().zip(&printed).filter_map(move |(machine, printed)| {
+            let (fact, printed) = (machine.facts.get(index)?, Arc::clone(printed));
+            Some(Trial::test(format!("{}/{}", machine.name, fact.name), move || fact.check(machine, &printed)))
         })
     });
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
@@ -148,21 +148,21 @@ fn main() -> ExitCode {
 
 impl Fact {
     /// Compares what the step of this fact has said with what it should.
-    fn check(&self, machine: &Machine, said: &OnceLock<Result<StepOutput, String>>) -> Result<(), Failed> {
+    fn check(&self, machine: &Machine, printed: &OnceLock<Result<StepOutput, String>>) -> Result<(), Failed> {
         let mut is_first = false;
-        let said = said.get_or_init(|| {
+        let printed = printed.get_or_init(|| {
             is_first = true;
             machine.boot().map_err(|error| format!("{error:#}"))
         });
-        let said = match said {
-            Ok(said) => said.get(self.name).ok_or("this step was not done")?,
+        let printed = match printed {
+            Ok(printed) => printed.get(self.name).ok_or("this step was not done")?,
             Err(error) if is_first => return Err(error.into()),
             Err(_) => return Err("its machine has failed, as another of its tests tells".into()),
         };
-        let said: Vec<_> = said.lines().map(str::trim_end).collect();
+        let printed: Vec<_> = printed.lines().map(str::trim_end).collect();
         let expected = (self.expected)(machine).iter();
         let expected: Vec<_> = expected.map(|line| line.replace(FOREIGN, &machine.foreign().to_string())).collect();
-        if said == expected { Ok(()) } else { Err(format!("expected: {expected:#?}\nit says: {said:#?}").into()) }
+        if printed == expected { Ok(()) } else { Err(format!("expected: {expected:#?}\nit says: {printed:#?}").into()) }
     }
 }
 

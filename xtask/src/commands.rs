@@ -7,7 +7,6 @@ use clap::{Parser, Subcommand};
 use crate::output;
 use development::DevelopmentArgs;
 
-mod codegen;
 mod development;
 mod extract;
 pub(crate) mod fetch_and_build;
@@ -15,7 +14,6 @@ pub(crate) mod fetch_args;
 mod image;
 mod inspect;
 mod resolve;
-pub mod test;
 mod update;
 
 /// Everything that a maintainer or CI runs.
@@ -41,7 +39,8 @@ enum Command {
     /// Check what was built against its SBOM, and list it
     Inspect(inspect::Args),
     /// Write the committed table of targets, or compare conf files with it
-    Codegen(codegen::Args),
+    #[command(disable_help_flag = true)]
+    Codegen(DevelopmentArgs),
     /// Write a mirror in Fedora's layout from this machine's emulators, and serve it
     #[command(disable_help_flag = true)]
     Mirror(DevelopmentArgs),
@@ -52,10 +51,10 @@ enum Command {
     #[command(disable_help_flag = true)]
     Release(DevelopmentArgs),
     /// Install what the tests need, then run them
-    Test(test::TestArgs),
+    #[command(disable_help_flag = true)]
+    Test(DevelopmentArgs),
 }
 
-/// The program.
 pub fn main() -> ExitCode {
     match Cli::parse().command.run().and_then(|()| output::finish()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,11 +74,11 @@ impl Command {
             Self::Resolve(args) => resolve::run(args),
             Self::Update(args) => update::run(args),
             Self::Inspect(args) => inspect::run(args),
-            Self::Codegen(args) => codegen::run(args),
-            Self::Mirror(args) => development::run("fedora-mirror", args),
-            Self::Bench(args) => development::run("bench", args),
-            Self::Release(args) => development::run("release", args),
-            Self::Test(args) => test::run(args),
+            Self::Codegen(_) => development::run("committed-table"),
+            Self::Mirror(_) => development::run("fedora-mirror"),
+            Self::Bench(_) => development::run("bench"),
+            Self::Release(_) => development::run("release"),
+            Self::Test(_) => development::run("test-groups"),
         }
     }
 }

@@ -1,8 +1,7 @@
-//! Files from a folder or from web servers, into a cache; the only place that reaches the network for packages.
+//! Files from a folder or from web servers, into a cache. No other module reaches the network for packages.
 //!
-//! What a file must be (length, SHA-256) is checked while it arrives, and again each time that it is taken from the
-//! cache; whether that can be trusted is the caller's business. Here: which server is asked when, and what is kept. One
-//! attempt is `http`'s, what is kept is `cache`'s and, while it arrives, `part`'s; what a failure means stands in `failure`.
+//! Length and digest are checked on arrival and at each use of the cache. This module chooses servers and retries;
+//! `http` is one request, `cache` what is kept, `partial_download` a file on its way, `failure` what an error means.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -21,8 +20,7 @@ use http::{Answer, Client};
 use mirrors::UnhealthyHosts;
 use partial_download::PartialDownload;
 
-mod cache;
-pub(crate) mod cache_gc;
+pub(crate) mod cache;
 mod failure;
 mod http;
 mod location;
@@ -33,21 +31,17 @@ pub(crate) use failure::{Missing, NotCached, Unreachable};
 pub(crate) use location::Location;
 pub(crate) use mirrors::Mirrors;
 
-/// Largest metadata file of unknown size, in bytes; `repomd.xml` has about 6,000, a metalink 60,000, Fedora's list of
-/// releases 250,000.
+/// Largest metadata file of unknown size, in bytes; Fedora's list of releases has 250,000.
 const LONGEST_UNPROMISED: u64 = 16 << 20;
 
-/// Rounds through all mirrors.
 const ROUNDS: u32 = 3;
 
-/// Most attempts for a file: each may take the idle timeout.
 const MOST_ATTEMPTS: usize = 12;
 
 /// Longer waits are printed.
 const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 
-/// Wait before the second round; it doubles each round, plus a random half, so that builds which failed together do not
-/// come back together.
+/// Wait before the second round. It doubles each round; a random half more keeps builds from retrying together.
 const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Debug)]
@@ -63,8 +57,8 @@ pub(crate) struct Options {
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     client: Client,
-    cache: Cache,
-    options: Options,
+    pub(crate) cache: Cache,
+    pub(crate) options: Options,
     unhealthy: UnhealthyHosts,
     warnings: Mutex<Vec<String>>,
 }
@@ -80,29 +74,10 @@ impl Fetcher {
         }
     }
 
-    pub(crate) fn is_offline(&self) -> bool {
-        self.options.offline
-    }
-
-    pub(crate) fn is_refreshing(&self) -> bool {
-        self.options.refresh
-    }
-
-    pub(crate) fn is_verbose(&self) -> bool {
-        self.options.verbose
-    }
-
     /// With `-v`, prints what was verified, and by what.
     pub(crate) fn log_verified(&self, what: &str) {
         if self.options.verbose {
             eprintln!("proven: {what}");
-        }
-    }
-
-    /// With `-v`, prints what nothing has verified.
-    pub(crate) fn log_unverified(&self, what: &str) {
-        if self.options.verbose {
-            eprintln!("unproven: {what}");
         }
     }
 
@@ -128,20 +103,6 @@ impl Fetcher {
         }
     }
 
-    /// The cached copy of a metadata file.
-    pub(crate) fn kept_metadata(&self, location: &Location, relative: &str) -> Option<Vec<u8>> {
-        Some(self.cache.small(&location.of(relative))?.0)
-    }
-
-    /// A file of the cache, if it has the expected digest.
-    pub(crate) fn cached(&self, relative: &str, expected: &ExpectedDigest) -> Option<PathBuf> {
-        self.cache.file(relative, expected)
-    }
-
-    pub(crate) fn remove_old(&self) {
-        self.cache.remove_old();
-    }
-
     fn fetch_small(&self, url: &str) -> Result<Vec<u8>> {
         let kept = self.cache.small(url);
         let known = kept.as_ref().map(|(_, validators)| validators);
@@ -150,7 +111,7 @@ impl Fetcher {
             round += 1;
             match self.client.fetch_small(url, LONGEST_UNPROMISED, known) {
                 Ok(answer) => break answer,
-                // Where nobody is, another source may be: that is to be known soon.
+                // An unreachable server is not asked again here: another source may answer.
                 Err(failure) if failure.kind == Kind::Transient && round < ROUNDS => {
                     backoff(round, failure.retry_after);
                 }
@@ -181,7 +142,7 @@ impl Fetcher {
             check_in_place(&path, expected, &name)?;
             return Ok(path);
         }
-        if let Some(path) = self.cached(relative, expected) {
+        if let Some(path) = self.cache.file(relative, expected) {
             progress.inc(expected.size);
             return Ok(path);
         }
@@ -191,7 +152,7 @@ impl Fetcher {
         let path = self.cache.path(relative, expected);
         let mut part = PartialDownload::open(&path, expected.digest.algorithm, expected.size)?;
         // Another run may have finished it while this one waited.
-        if let Some(path) = self.cached(relative, expected) {
+        if let Some(path) = self.cache.file(relative, expected) {
             progress.inc(expected.size);
             return Ok(path);
         }
@@ -206,13 +167,13 @@ impl Fetcher {
         &self,
         mirrors: &Mirrors,
         relative: &str,
-        candidates: &[&ExpectedDigest],
+        candidates: &[ExpectedDigest],
     ) -> Result<(Vec<u8>, usize)> {
         let name = mirrors.first().of(relative);
         let newest = candidates.first().with_context(|| format!("no digest is known of {name}"))?;
         let among = if self.options.offline { candidates } else { &candidates[..1] };
         for (index, expected) in among.iter().enumerate() {
-            if let Some(path) = self.cached(relative, expected) {
+            if let Some(path) = self.cache.file(relative, expected) {
                 return Ok((read_small(&path).with_context(|| format!("reading {}", path.display()))?, index));
             }
         }
@@ -221,28 +182,28 @@ impl Fetcher {
         }
         let mut best: Option<(Vec<u8>, usize)> = None;
         let limit = candidates.iter().map(|expected| expected.size).max().unwrap_or_default();
-        let asked = self.ask_mirrors(mirrors, relative, |url| {
+        let result = self.ask_mirrors(mirrors, relative, |url| {
             // A mirror that answers with another length than any is soon told.
             let Answer::Bytes(bytes, _) = self.client.fetch_small(url, limit.min(LONGEST_UNPROMISED), None)? else {
-                return Err(Failure::new(Kind::Permanent, anyhow!("it answers a question that was not asked")));
+                return Err(Failure::permanent(anyhow!("it answers a question that was not asked")));
             };
             let (size, digest) = (bytes.len() as u64, newest.digest.algorithm.of(&bytes));
-            let is_it = |expected: &&ExpectedDigest| expected.matches(size, &expected.digest.algorithm.of(&bytes));
+            let is_it = |expected: &ExpectedDigest| expected.matches(size, &expected.digest.algorithm.of(&bytes));
             let which = candidates.iter().position(is_it);
             if let Some(index) = which.filter(|index| best.as_ref().is_none_or(|best| *index < best.1)) {
                 best = Some((bytes, index));
             }
             match which {
                 Some(0) => Ok(()),
-                _ => Err(Failure::new(Kind::Permanent, newest.mismatch(url, size, &digest))),
+                _ => Err(Failure::permanent(newest.mismatch(url, size, &digest))),
             }
         });
         match best {
             Some((bytes, index)) => {
-                self.cache.keep_promised(relative, candidates[index], &bytes)?;
+                self.cache.keep_promised(relative, &candidates[index], &bytes)?;
                 Ok((bytes, index))
             }
-            None => Err(asked.err().unwrap_or_else(|| anyhow!("no mirror gives {name}"))),
+            None => Err(result.err().unwrap_or_else(|| anyhow!("no mirror gives {name}"))),
         }
     }
 
@@ -294,21 +255,19 @@ impl Fetcher {
     }
 }
 
-/// Waits before the next round; prints a long wait.
-fn backoff(round: u32, asked: Option<Duration>) {
-    let pause = pause(round, asked);
+fn backoff(round: u32, retry_after: Option<Duration>) {
+    let pause = pause(round, retry_after);
     if pause > LONGEST_SILENCE {
         eprintln!("waiting {} s, as the server asks", pause.as_secs());
     }
     thread::sleep(pause);
 }
 
-fn pause(round: u32, asked: Option<Duration>) -> Duration {
+fn pause(round: u32, retry_after: Option<Duration>) -> Duration {
     let pause = PAUSE * 2_u32.saturating_pow(round - 1);
-    pause.mul_f64(1.0 + fastrand::f64() / 2.0).max(asked.unwrap_or_default())
+    pause.mul_f64(1.0 + fastrand::f64() / 2.0).max(retry_after.unwrap_or_default())
 }
 
-/// Checks a file of a folder, which is not copied.
 fn check_in_place(path: &Path, expected: &ExpectedDigest, name: &str) -> Result<()> {
     let context = || format!("reading {name}");
     let file = File::open(path).with_context(context)?;

@@ -1,7 +1,7 @@
-//! Emulators, conf lines and license files out of packages: verified, by an allow-list, under names chosen here.
+//! Emulators, conf lines and license files out of verified packages, into a staged folder with a [`Record`] of their
+//! origin.
 //!
-//! Into a staged folder, with a [`Record`] of what came from where. Nothing else of a package is written anywhere. Here: the order of the steps; what a package holds is
-//! read in `entries`, what of it is wanted is in `item`, the writing and checking of that in `extractor`.
+//! `entries` reads a package, `wanted_file` is the allow-list, `extractor` writes and checks.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -32,19 +32,16 @@ pub(crate) use extractor::Extracted;
 pub(crate) use listing::Kind;
 pub use record::{EmulatorRecord, Record, Stage, TextRecord};
 
-/// What to extract for whom.
 #[derive(Debug)]
 pub struct ExtractRequest<'a> {
-    /// The machine that the emulators must run on.
     pub host: Host,
     /// QEMU's names of the wanted targets; all if empty.
     pub targets: &'a [String],
-    /// Whose word is taken.
     pub trust: &'a Trust,
 }
 
-/// Verifies `packages` and extracts them into `dir`. If `dir` was made from the same before, and holds it byte for byte,
-/// nothing is done. The caller holds the [`lock`](crate::workspace::atomic_dir::lock) of `dir`.
+/// Verifies and extracts `packages` into `dir`, whose lock the caller holds; does nothing if `dir` is from the same,
+/// unchanged.
 pub(crate) fn stage(
     packages: &[Package],
     verify: impl Fn(&Package) -> Result<Verified> + Sync,
@@ -101,8 +98,7 @@ fn extract_all(
     let bar = progress::bytes(queue.iter().map(|&(size, ..)| size).sum(), "extracting");
     let shares = parallel::each(&queue, parallel::processors(), |&(size, package, digest)| {
         let share = extract(verify(package)?, package, request, dir)?;
-        // What the folder is found by must be what it was made from. Digests that a repository lists, of whatever kind, have
-        // been compared when the package was verified.
+        // The key must be of the bytes that were read. Listed digests were compared by `verify`.
         let is_same = package.expected.is_some() || Digest::from(share.verified.sha256.clone()) == *digest;
         ensure!(is_same, "{} was changed while it was read; run again", package.path.display());
         bar.inc(size);
@@ -145,11 +141,7 @@ fn extract(verified: Verified, package: &Package, request: &ExtractRequest<'_>, 
     }
 }
 
-/// Writes what is wanted of a verified package into `dir`, below `emulators`, `binfmt.d` and `licenses`. Nothing is taken
-/// of its file but what the digests in the verified header vouch for, whatever has become of it since.
-///
-/// # Errors
-/// If a file is not the one that the header lists, or would not run.
+/// Extracts from a verified package. Each file must have the digest that the signed header lists.
 pub fn unpack_rpm(
     verified: VerifiedRpm,
     package: &Package,
@@ -164,7 +156,6 @@ pub fn unpack_rpm(
     Ok(extractor.extracted)
 }
 
-/// A Debian package, through `dpkg-deb` and the same allow-list.
 fn unpack_deb(
     file: File,
     verified: VerifiedPackage,

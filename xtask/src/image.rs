@@ -1,8 +1,8 @@
-//! A container image of what `fetch-and-build` has built, for one host or several, as OCI's layout or an archive of it. No
-//! container engine is needed, and the same inputs give the same digests.
+//! A container image of one host's build or several hosts', as OCI layout or archive; the same inputs give the same
+//! digests.
 //!
-//! `contents` reads what goes in, `layer` and `compress` make layers, `layout` writes manifests, `out` puts all of it in
-//! place, and `engine` loads it. To push it is for skopeo, oras or podman.
+//! `contents` reads the build, `layer` and `compress` make layers, `layout` writes manifests, `out` puts all in place,
+//! `engine` loads it.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,7 +16,6 @@ use crate::system::host::Host;
 use crate::workspace::atomic_dir::{self, StagedDir};
 
 pub(crate) use compress::Compression;
-use config::ImageMetadata;
 use contents::Contents;
 pub(crate) use engine::Engine;
 use layout::Layout;
@@ -33,17 +32,15 @@ mod order;
 mod out;
 pub mod spec;
 
-/// Default name of the image, and number in its tag.
 pub(crate) const NAME: &str = "localhost/registrar";
 pub(crate) const NUMBER: u32 = 1;
 
-/// Writes an image to `path`, an archive or a folder.
 pub(crate) fn write(input: &Input, path: &Path, dist: &Path, compressions: &[Compression], name: &str) -> Result<()> {
     let make = |folder: &Path| {
         let layout = input.write(folder, compressions, name, !is_archive(path))?;
         // docker load takes one host's image, whatever else the archive is for.
         if input.contents.len() == 1 && is_archive(path) {
-            layout::add_docker(folder, &layout, name, &input.metadata)?;
+            layout::add_docker(folder, &layout, name, &input.tag)?;
         }
         Ok(layout)
     };
@@ -52,8 +49,7 @@ pub(crate) fn write(input: &Input, path: &Path, dist: &Path, compressions: &[Com
     Ok(())
 }
 
-/// Loads what `fetch-and-build` has put into `dist` for a host into an engine that was [checked](Engine::check), and prints
-/// what runs it.
+/// Loads a host's build into a [checked](Engine::check) container engine, and prints the command that runs it.
 pub(crate) fn load_built(engine: Engine, dist: &Path, host: Host, targets: &[String]) -> Result<()> {
     // Never shown: it has just run.
     let command = |_| "cargo xtask fetch-and-build".to_owned();
@@ -65,9 +61,9 @@ pub(crate) fn load(engine: Engine, dist: &Path, input: &Input, name: &str) -> Re
     // Never finished: it goes at the end, or with the next run if this one is killed.
     let staged = StagedDir::create(&out, |_| false)?;
     let layout = input.write(staged.path(), &[engine.compression()], name, false)?;
-    layout::add_docker(staged.path(), &layout, name, &input.metadata)?;
+    layout::add_docker(staged.path(), &layout, name, &input.tag)?;
     progress::step("loading the image", || engine.load(staged.path(), input.time))?;
-    let image = format!("{name}:{}", input.metadata.tag);
+    let image = format!("{name}:{}", input.tag);
     // The name without a tag, which deploy/ takes in a checkout.
     engine.tag(&image, name)?;
     match input.contents.first() {
@@ -79,7 +75,8 @@ pub(crate) fn load(engine: Engine, dist: &Path, input: &Input, name: &str) -> Re
 
 pub(crate) struct Input {
     contents: Vec<Contents>,
-    metadata: ImageMetadata,
+    /// `QEMUVERSION-NUMBER`, after the targets where these are not all.
+    tag: String,
     /// The newest of the hosts' times, in seconds since 1970.
     time: u64,
     /// So that what was read stays as it is.
@@ -87,7 +84,6 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Reads what is in `dist` for these hosts; `command` makes it.
     pub(crate) fn read(
         dist: &Path,
         hosts: &[Host],
@@ -109,26 +105,23 @@ impl Input {
                 command(contents.host)
             );
         }
-        let metadata = ImageMetadata { tag: tag(&contents, targets, number)? };
+        let tag = tag(&contents, targets, number)?;
         let time = contents.iter().map(|contents| contents.created).max().unwrap_or_default();
-        Ok(Self { contents, metadata, time, _lock: lock })
+        Ok(Self { contents, tag, time, _lock: lock })
     }
 
     fn write(&self, folder: &Path, compressions: &[Compression], name: &str, sboms: bool) -> Result<Layout> {
-        let write = || layout::write(folder, &self.contents, compressions, &self.metadata, name, sboms);
+        let write = || layout::write(folder, &self.contents, compressions, &self.tag, name, sboms);
         progress::step("compressing the image", write)
     }
 }
 
-/// The name of targets that have one together.
 pub(crate) fn set_name(targets: &[String]) -> Option<&'static str> {
     (targets == targets::COMMON).then_some(targets::COMMON_NAME)
 }
 
-/// `QEMUVERSION-NUMBER`, which is proposed and never moved; with the targets before it, if some were named, or the name of
-/// their set after it.
+/// `QEMUVERSION-NUMBER`; with named targets before it, or the name of their set after it.
 fn tag(contents: &[Contents], targets: &[String], number: u32) -> Result<String> {
-    /// OCI's limit.
     const LONGEST: usize = 128;
     let mut versions: Vec<_> = contents.iter().map(|contents| contents.version.as_str()).collect();
     versions.dedup();
@@ -159,6 +152,6 @@ fn summary(layout: &Layout, input: &Input, path: &Path) {
             );
         }
     }
-    say!("index {}, tag {}", layout.index.digest, input.metadata.tag);
+    say!("index {}, tag {}", layout.index.digest, input.tag);
     say!("made {}", path.display());
 }

@@ -1,5 +1,4 @@
-//! What commands print: lines on standard output, where whoever reads them may stop reading (`| head`) and the work goes
-//! on. That they cannot be written (a full disk) is a failure of the command.
+//! Standard output: a reader that stops (`| head`) is no failure, a full disk is.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -20,15 +19,10 @@ pub(crate) use say;
 /// The first failure to write. It ends no step: what is made is put in place whole, and the command fails after that.
 static FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Writes text. If that fails, [`finish`] says so.
 pub fn write(text: Arguments<'_>) {
     keep(io::stdout().lock().write_fmt(text));
 }
 
-/// Writes what is left of the output.
-///
-/// # Errors
-/// If any of it could not be written, other than because nobody reads it.
 pub fn finish() -> Result<()> {
     keep(io::stdout().lock().flush());
     let failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take();

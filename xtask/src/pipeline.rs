@@ -35,7 +35,6 @@ pub(crate) struct Options {
     pub(crate) fetch_only: bool,
 }
 
-/// Builds for one host, and prints a summary.
 pub(crate) fn run(options: &Options, request: &Request) -> Result<()> {
     let work = target_dir().join("fetch").join(request.host.name);
     let _lock = atomic_dir::lock(&work.join("stage"))?;
@@ -47,29 +46,28 @@ pub(crate) fn run(options: &Options, request: &Request) -> Result<()> {
     let check = Check::new(request, if options.strict { "strict" } else { "" }, &work, &options.out)?;
     let started = SystemTime::now();
     let fetcher = &options.fetcher;
-    let may_be_done = !fetcher.is_refreshing() && !options.fetch_only;
-    if let Some(report) = may_be_done.then(|| check.unchanged(fetcher.is_offline(), started)).flatten() {
+    let may_be_done = !fetcher.options.refresh && !options.fetch_only;
+    if let Some(report) = may_be_done.then(|| check.unchanged(fetcher.options.offline, started)).flatten() {
         report.packages.iter().for_each(|package| fetcher.log_verified(package));
         report.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         output::write(format_args!("{}", report.summary));
         return Ok(());
     }
     match build(options, request, &work)? {
-        Some(report) => check.done(report, (!fetcher.is_offline()).then_some(started)),
+        Some(report) => check.done(report, (!fetcher.options.offline).then_some(started)),
         None => Ok(()),
     }
 }
 
-/// The eight steps.
 fn build(options: &Options, request: &Request, work: &Path) -> Result<Option<BuildReport>> {
     let Options { fetcher, out, .. } = options;
     let host = request.host;
 
     let resolution = source::resolve(request, fetcher)?;
     let fetched = source::download(resolution, request, fetcher)?;
-    fetcher.remove_old();
+    fetcher.cache.remove_old();
     if options.fetch_only {
-        compile::fetch_dependencies(host, fetcher.is_offline())?;
+        compile::fetch_dependencies(host, fetcher.options.offline)?;
         return Ok(None);
     }
 
@@ -85,7 +83,7 @@ fn build(options: &Options, request: &Request, work: &Path) -> Result<Option<Bui
     let table_path = work.join("table.rs");
     write_if_changed(&table_path, &emit::table(&table).context("writing the table as Rust")?)?;
 
-    let registrar = compile::registrar(host, Some(&table_path), fetcher.is_offline())?;
+    let registrar = compile::registrar(host, Some(&table_path), fetcher.options.offline)?;
 
     let inputs = RootfsInputs::gather(&stage, &table.provenance, &registrar)?;
     let _lock = atomic_dir::lock(out)?;
@@ -123,7 +121,7 @@ fn write_sample(table: &Table, host: Host, folder: &Path) -> Result<Option<Strin
 /// Prints the table's notes and warnings; gives the warnings, which `--strict` makes a failure.
 fn report_remarks(table: &Table, options: &Options) -> Result<Vec<String>> {
     let (warnings, notes): (Vec<_>, Vec<_>) = table.remarks.iter().partition(|remark| remark.is_warning());
-    notes.iter().filter(|_| options.fetcher.is_verbose()).for_each(|note| eprintln!("{note}"));
+    notes.iter().filter(|_| options.fetcher.options.verbose).for_each(|note| eprintln!("{note}"));
     let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
     let refused = usize::from(options.strict);
     warnings.iter().skip(refused).for_each(|warning| eprintln!("warning: {warning}"));

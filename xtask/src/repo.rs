@@ -1,5 +1,4 @@
-//! RPM repositories: what their metadata says, and which packages are wanted. Reading only; bytes come from
-//! [`crate::download`], packages go to [`crate::verify`].
+//! RPM repositories: reads their metadata, and chooses packages.
 
 use anyhow::{Context, Result, bail};
 
@@ -9,9 +8,6 @@ use crate::output::quoted;
 use checksum::Checksum;
 
 mod checksum;
-pub(crate) mod dependency;
-#[cfg(test)]
-mod hostile;
 pub mod metalink;
 pub mod primary;
 pub(crate) mod repo_package;
@@ -21,20 +17,17 @@ pub(crate) mod resolved_package;
 mod skip;
 mod xml;
 
-/// Longest accepted path of a file in a repository.
 const LONGEST_HREF: usize = 1024;
 
 /// Longest accepted name or version of a package: all of them together are a file name.
 const LONGEST_WORD: usize = 255;
 
-/// Largest accepted package and list of packages, in bytes: metadata are not signed, and what they promise is what a
-/// hostile mirror wants us to take. Fedora's have 20 MB each.
+/// Largest accepted package and list of packages, in bytes: metadata are not signed. Fedora's have 20 MB each.
 pub(crate) const MAX_FILE: u64 = 1 << 30;
 
 /// Largest accepted list of packages when decompressed, in bytes; Fedora's has 200 MB.
 pub(crate) const MAX_DECOMPRESSED: u64 = 2 << 30;
 
-/// Reads a size and holds it against a limit.
 pub(crate) fn size(text: &str, limit: u64) -> Result<u64> {
     let size = text.trim().parse().with_context(|| format!("{} is no size", quoted(text.trim())))?;
     if size > limit {
@@ -52,7 +45,6 @@ pub(crate) fn validate_rpm_token(word: &str) -> Result<&str> {
     Ok(word)
 }
 
-/// A path below a repository's root.
 pub(crate) fn validate_relative_path(href: &str) -> Result<&str> {
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\\?#%\"<>".contains(&byte);
     let inside = href.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
@@ -62,8 +54,7 @@ pub(crate) fn validate_relative_path(href: &str) -> Result<&str> {
     Ok(href)
 }
 
-/// The place that an attribute `xml:base` names in place of the repository's own, which `createrepo_c --baseurl` writes.
-/// dnf takes it as an absolute URL, and so it is taken here: <https://github.com/rpm-software-management/libdnf/pull/54>.
+/// `xml:base`, which `createrepo_c --baseurl` writes: an absolute URL, as for dnf (rpm-software-management/libdnf#54).
 pub(crate) fn check_base(base: &str) -> Result<Location> {
     let plain = base.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\?#\"<>@".contains(&byte));
     match Location::from_user(base) {
@@ -76,6 +67,8 @@ pub(crate) fn check_base(base: &str) -> Result<Location> {
 
 #[cfg(test)]
 mod tests {
+    mod hostile;
+
     use super::{check_base, size, validate_relative_path, validate_rpm_token};
 
     #[test]
@@ -89,8 +82,8 @@ mod tests {
             ("http://localhost:8081/nexus/yum-repos", "/nexus/yum-repos/v1/a.rpm"),
             ("HTTPS://mirror.example", "https://mirror.example/v1/a.rpm"),
         ] {
-            let place = check_base(good).expect(good).of("v1/a.rpm");
-            assert!(place.ends_with(expected), "{place}");
+            let location = check_base(good).expect(good).of("v1/a.rpm");
+            assert!(location.ends_with(expected), "{location}");
         }
         for bad in [
             "",

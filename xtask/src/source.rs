@@ -23,18 +23,16 @@ pub mod keyring_rpm;
 pub(crate) mod lock;
 mod repository;
 
-pub use fedora::{KEYS, NEWEST_KNOWN, Release, WantedRelease};
+pub(crate) use fedora::parse_wanted;
+pub use fedora::{KEYS, NEWEST_KNOWN, Release};
 
-/// What a user may name as a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// Fedora, or, where it cannot be reached at all, the machine's own packages.
     Auto,
-    /// Fedora's servers, nothing else.
     Fedora,
     /// Debian's or Ubuntu's static emulators, through apt.
     Apt,
-    /// A folder of RPM files, or a folder or URL with an RPM repository.
     Repository(Location),
 }
 
@@ -44,12 +42,11 @@ impl Source {
             "auto" => Self::Auto,
             "fedora" => Self::Fedora,
             "apt" => Self::Apt,
-            place => Self::Repository(Location::from_user(place)?),
+            location => Self::Repository(Location::from_user(location)?),
         })
     }
 }
 
-/// What is wanted, from whom, and how it is to be proven.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) source: Source,
@@ -63,7 +60,8 @@ pub(crate) struct Request {
     pub(crate) fingerprints: Vec<String>,
     /// Whether the user typed that no signature is wanted.
     pub(crate) no_signature: bool,
-    pub(crate) release: WantedRelease,
+    /// The newest stable one if none is named.
+    pub(crate) release: Option<Release>,
     /// Where Fedora's repositories are, in place of the mirrors that a metalink lists.
     pub(crate) mirror: Option<Location>,
     /// A stand-in for all of Fedora's servers.
@@ -72,13 +70,11 @@ pub(crate) struct Request {
     pub(crate) lock: PathBuf,
 }
 
-/// Packages on this machine.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     /// Where they come from, in words that the image carries.
     pub(crate) origin: String,
     pub(crate) packages: Vec<Package>,
-    /// Whose word is taken.
     pub(crate) trust: Trust,
 }
 
@@ -89,13 +85,11 @@ pub(crate) struct Plan {
     pub(crate) origin: String,
     /// Fedora's release; none for another repository.
     pub(crate) release: Option<Release>,
-    /// The packages, sorted by name.
     pub(crate) packages: Vec<ResolvedPackage>,
     repositories: Vec<Repository>,
     koji: Option<Koji>,
 }
 
-/// Finds out which packages `request` asks for, and fetches none.
 pub(crate) fn plan(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
     if request.locked {
         return locked(request, fetcher);
@@ -108,10 +102,10 @@ pub(crate) fn plan(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
         Source::Repository(Location::Folder(folder)) if !folder.join("repodata").exists() => {
             bail!("{} holds no RPM repository (repodata)", folder.display())
         }
-        Source::Repository(place) => {
-            let repositories = vec![repository::of_place(place)];
+        Source::Repository(location) => {
+            let repositories = vec![repository::of_location(location)];
             let packages = repository::resolve(&repositories, request.host.name, fetcher)?;
-            Ok(Plan { origin: place.name(), release: None, repositories, packages, koji: None })
+            Ok(Plan { origin: location.name(), release: None, repositories, packages, koji: None })
         }
     }
 }
@@ -122,13 +116,13 @@ fn locked(request: &Request, fetcher: &Fetcher) -> Result<Plan> {
     match (&request.source, release) {
         (Source::Auto | Source::Fedora, Some(release)) => {
             let release = release.parse().with_context(|| format!("reading {file}"))?;
-            if let WantedRelease::Release(wanted) = request.release {
+            if let Some(wanted) = request.release {
                 ensure!(wanted == release, "{file} holds Fedora {release}; leave out --release, or --locked");
             }
             fedora::locked(release, packages, request, fetcher)
         }
-        (Source::Repository(place), None) if place.name() == origin => {
-            let repositories = vec![repository::of_place(place)];
+        (Source::Repository(location), None) if location.name() == origin => {
+            let repositories = vec![repository::of_location(location)];
             Ok(Plan { origin, release: None, repositories, packages, koji: None })
         }
         _ => bail!("{file} holds packages of {origin}; name that with --source, or leave out --locked"),
@@ -190,11 +184,9 @@ pub(crate) fn download(resolution: Resolution, request: &Request, fetcher: &Fetc
     }
 }
 
-/// How long Fedora is asked again where it cannot be reached, before other packages are taken: a resolver that starts,
-/// or a network that has just come up, needs a few seconds.
+/// How long Fedora is asked again before other packages are used: a network that comes up takes seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// The wait before Fedora is asked again; it doubles each time.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Tries until Fedora is within reach, or [`PATIENCE`] is over.
@@ -202,7 +194,7 @@ fn patiently<T>(attempt: impl Fn() -> Result<T>, fetcher: &Fetcher) -> Result<T>
     let (begun, mut pause) = (Instant::now(), PAUSE);
     loop {
         match attempt() {
-            Err(error) if fedora::is_out_of_reach(&error) && !fetcher.is_offline() => {
+            Err(error) if fedora::is_out_of_reach(&error) && !fetcher.options.offline => {
                 if begun.elapsed() + pause > PATIENCE {
                     return Err(error);
                 }
@@ -242,7 +234,7 @@ fn fall_back(request: &Request, fetcher: &Fetcher, error: anyhow::Error) -> Resu
 impl Request {
     /// Whether it says something that only Fedora can give.
     fn is_of_fedora(&self) -> bool {
-        self.locked || self.release != WantedRelease::Latest || self.mirror.is_some() || !self.fingerprints.is_empty()
+        self.locked || self.release.is_some() || self.mirror.is_some() || !self.fingerprints.is_empty()
     }
 
     /// Whose word is taken for packages of a place that the user named.

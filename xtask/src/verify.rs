@@ -1,8 +1,8 @@
-//! Verifies packages before anything opens them.
+//! Verifies packages before anything opens them, in this order: length and digest as listed, counts and offsets in the
+//! headers, the signature over the header, the payload digest in the signed header.
 //!
-//! In this order, so that unverified bytes reach only a hash function: length and expected digest (if there is one), counts and offsets in the file's headers against the file, the signature over the header, the payload
-//! digest that the signed header holds. The file is read once for all of it, and the header that is parsed is the one
-//! that was hashed. Files come out in [`crate::extract`], which holds them against the digests in that header.
+//! The file is read once, and the header that is parsed is the one that was hashed. [`crate::extract`] holds each file
+//! against its digest there.
 
 use std::fmt;
 use std::fs::File;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::system::host::Host;
 use digest::{Algorithm, ExpectedDigest, Hashed, Hashing, Sha256};
-use package::{Format, Package};
+use package::Package;
 
 mod certificate;
 pub mod digest;
@@ -30,11 +30,9 @@ pub use keys::{Keys, parse_fingerprint};
 /// Whose word is taken for the packages.
 #[derive(Debug)]
 pub enum Trust {
-    /// A signature of one of these keys is required.
     Keys(Keys),
     /// Digests suffice: the user typed that no signature is wanted.
     NoSignature,
-    /// The machine's package manager has checked them.
     PackageManager,
 }
 
@@ -57,20 +55,13 @@ impl Trust {
     }
 }
 
-/// What was found out about a package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifiedPackage {
-    /// Name, epoch, version, release, architecture.
     pub nevra: String,
-    /// Upstream's version alone.
     pub version: String,
-    /// The source package that it was built from.
     pub source: String,
-    /// As its header has it.
     pub license: String,
-    /// Digest of the file.
     pub sha256: Sha256,
-    /// Length of the file in bytes.
     pub size: u64,
     /// Fingerprint of the key whose signature was good.
     pub signer: Option<String>,
@@ -97,9 +88,8 @@ fn without_epoch_0(nevra: &str) -> String {
     nevra.replacen("-0:", "-", 1)
 }
 
-/// An RPM package that has been verified: its header, parsed from the bytes that were verified, and its file, still open
-/// at its payload. Whoever can write to the file may have changed it since, so what is read of the payload must be held
-/// against the digests in the header.
+/// A verified RPM package: its header, parsed from the verified bytes, and its file at the payload. The file may have
+/// changed since: what is read of it must have the digests in the header.
 #[derive(Debug)]
 pub struct VerifiedRpm {
     pub(crate) verified: VerifiedPackage,
@@ -107,7 +97,6 @@ pub struct VerifiedRpm {
     pub(crate) payload: File,
 }
 
-/// A package that has been verified.
 #[derive(Debug)]
 pub(crate) enum Verified {
     Rpm(Box<VerifiedRpm>),
@@ -117,16 +106,12 @@ pub(crate) enum Verified {
 
 /// Verifies a package for `host`, whatever its format; `scratch` is a folder for unnamed copies.
 pub(crate) fn package(package: &Package, trust: &Trust, host: Host, scratch: &Path) -> Result<Verified> {
-    match package.format {
-        Format::Rpm => Ok(Verified::Rpm(Box::new(rpm(package, trust, host)?))),
-        Format::Deb => deb(package, scratch).map(|(file, package)| Verified::Deb(file, package)),
+    match package.stated {
+        None => Ok(Verified::Rpm(Box::new(rpm(package, trust, host)?))),
+        Some(_) => deb(package, scratch).map(|(file, package)| Verified::Deb(file, package)),
     }
 }
 
-/// Checks an RPM package for `host`.
-///
-/// # Errors
-/// The first check that fails, with the file's name and what to do.
 pub fn rpm(package: &Package, trust: &Trust, host: Host) -> Result<VerifiedRpm> {
     let Package { path, expected, .. } = package;
     let expected = expected.as_ref();
@@ -191,7 +176,6 @@ fn check_header(name: &str, metadata: &PackageMetadata, trust: &Trust) -> Result
     keys.check(name, &header, &metadata.raw_signatures().map_err(|_| damaged("signatures"))?).map(Some)
 }
 
-/// Digests of a file that was read from start to end.
 struct Contents {
     hashed: Hashed,
     /// The headers, and the SHA-256 of what follows them; `None` if the headers are not those of an RPM package.
@@ -210,12 +194,8 @@ fn read(file: &mut File, expected: Option<&ExpectedDigest>) -> Result<Contents> 
     Ok(Contents { hashed, parts: headers.map(|headers| (headers, payload)) })
 }
 
-/// Checks a Debian package against the lists that apt has verified. What is given back is a copy without a name, made in
-/// `scratch` while it was hashed: such a package has no digests of its files that the lists vouch for, and nobody can
-/// write into the copy.
-///
-/// # Errors
-/// If the file is not the one that the lists name.
+/// Checks a Debian package against apt's lists; gives an unnamed copy, made in `scratch` while it was hashed: no
+/// digests of its files are listed, and nobody can write into the copy.
 pub fn deb(package: &Package, scratch: &Path) -> Result<(File, VerifiedPackage)> {
     let name = &package.name;
     let (Some(expected), Some(stated)) = (&package.expected, &package.stated) else {
@@ -245,8 +225,7 @@ pub fn deb(package: &Package, scratch: &Path) -> Result<(File, VerifiedPackage)>
     Ok((copy, verified))
 }
 
-/// When dpkg-deb put a package together: the time in the header of its archive's first member. The file is left at its
-/// start.
+/// When the package was built: the time in the header of its archive's first member. Leaves the file at its start.
 fn deb_build_time(file: &mut File) -> std::io::Result<u64> {
     // "!<arch>\n", a name of 16 bytes, 12 decimal digits padded with spaces.
     let mut header = [0; 8 + 16 + 12];

@@ -10,9 +10,6 @@ use anyhow::{Context, Result};
 pub mod atomic_dir;
 
 /// Writes a generated file only if its text changes, so that cargo does not compile it again.
-///
-/// # Errors
-/// If it cannot be written.
 pub fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(path).is_ok_and(|current| current == text) {
         return Ok(());
@@ -20,10 +17,8 @@ pub fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
-/// The folder of the workspace's `Cargo.toml`.
 pub fn workspace_root() -> &'static Path {
-    /// `CARGO_MANIFEST_DIR` at run time. Its value at compile time may be of another checkout: the former path of this one,
-    /// or one with the same target folder.
+    /// At run time: the value at compile time may be another checkout's.
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
         let is_ours = std::env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME"));
         let running = std::env::var_os("CARGO_MANIFEST_DIR").filter(|_| is_ours);
@@ -45,9 +40,25 @@ fn target_folder(named: Option<OsString>) -> PathBuf {
     std::path::absolute(&folder).unwrap_or(folder)
 }
 
+/// Seconds since 1970 that a user wants as timestamps: <https://reproducible-builds.org/specs/source-date-epoch/>.
+pub(crate) fn source_date_epoch() -> Result<Option<u64>> {
+    std::env::var("SOURCE_DATE_EPOCH").ok().as_deref().map(parse_epoch).transpose()
+}
+
+fn parse_epoch(text: &str) -> Result<u64> {
+    text.parse().with_context(|| format!("SOURCE_DATE_EPOCH={text:?} is not a number of seconds"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{target_folder, workspace_root};
+    use super::{parse_epoch, target_folder, workspace_root};
+
+    #[test]
+    fn timestamps_are_numbers() {
+        assert_eq!(parse_epoch("3").expect("a time"), 3);
+        let error = parse_epoch("today").expect_err("no number").to_string();
+        assert!(error.contains("SOURCE_DATE_EPOCH"), "{error}");
+    }
 
     #[test]
     fn the_target_folder_is_absolute() {

@@ -69,7 +69,7 @@ impl From<Error> for Output {
     fn from(error: Error) -> Self {
         let output = Self::failure(&error.to_string());
         match error {
-            Error::Verify(verify::Error::NoPlace(_)) => output.with_code(CANNOT_TELL),
+            Error::Verify(verify::Error::NoSandbox(_)) => output.with_code(CANNOT_TELL),
             _ => output,
         }
     }

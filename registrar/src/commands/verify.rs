@@ -36,7 +36,7 @@ pub(super) fn verify(request: &VerifyArgs) -> Result<Output, Error> {
 fn may_be_well_later(found: &Result<Verified, Error>) -> bool {
     match found {
         Ok(verified) => verified.failures().next().is_some(),
-        Err(error) => !matches!(error, Error::Verify(verify::Error::NoPlace(_))),
+        Err(error) => !matches!(error, Error::Verify(verify::Error::NoSandbox(_))),
     }
 }
 

@@ -43,7 +43,7 @@ impl EntryName {
     /// Which name of a handler this is, if it is one.
     pub(super) fn of(handler: &Handler, name: &OsStr) -> Option<Self> {
         let suffix = name.to_str()?.strip_prefix(handler.name)?;
-        Self::ALL.into_iter().find(|slot| slot.suffix() == suffix)
+        Self::ALL.into_iter().find(|name| name.suffix() == suffix)
     }
 
     /// Under which name an entry serves while the one of this name is exchanged.

@@ -46,8 +46,8 @@ impl<'e> Observed<'e> {
             return found;
         }
         for (name, entry) in entries.iter() {
-            let Some(slot) = EntryName::of(handler, name) else { continue };
-            found.holders[slot as usize] =
+            let Some(entry_name) = EntryName::of(handler, name) else { continue };
+            found.holders[entry_name as usize] =
                 if entry.is_of(handler) { NameOwner::Ours(entry) } else { NameOwner::Foreign(entry) };
         }
         let kinds: [_; HEADER_VARIANTS] = ElfHeader::of(&handler.header()).kinds();
@@ -56,23 +56,23 @@ impl<'e> Observed<'e> {
         found
     }
 
-    pub(super) fn holder(&self, slot: EntryName) -> NameOwner<'e> {
-        self.holders[slot as usize]
+    pub(super) fn holder(&self, entry_name: EntryName) -> NameOwner<'e> {
+        self.holders[entry_name as usize]
     }
 
     /// Names that entries of ours have.
     pub(super) fn slots_of_ours(&self) -> impl Iterator<Item = EntryName> {
-        EntryName::ALL.into_iter().filter(|slot| matches!(self.holder(*slot), NameOwner::Ours(_)))
+        EntryName::ALL.into_iter().filter(|entry_name| matches!(self.holder(*entry_name), NameOwner::Ours(_)))
     }
 
     /// The entry of ours that is meant to stay, with its name.
     pub(crate) fn ours(&self) -> Option<(String, &'e Entry)> {
-        self.our_slot().map(|(slot, entry)| (slot.name(self.handler), entry))
+        self.our_entry_name().map(|(entry_name, entry)| (entry_name.name(self.handler), entry))
     }
 
-    fn our_slot(&self) -> Option<(EntryName, &'e Entry)> {
-        EntryName::ALL.into_iter().find_map(|slot| match self.holder(slot) {
-            NameOwner::Ours(entry) => Some((slot, entry)),
+    fn our_entry_name(&self) -> Option<(EntryName, &'e Entry)> {
+        EntryName::ALL.into_iter().find_map(|entry_name| match self.holder(entry_name) {
+            NameOwner::Ours(entry) => Some((entry_name, entry)),
             _ => None,
         })
     }
@@ -105,12 +105,12 @@ impl<'e> Observed<'e> {
 
     /// How the entry of ours that is meant to stay differs from what would be registered.
     pub(crate) fn difference(&self, desired: &DesiredState) -> Option<Drift> {
-        let (slot, entry) = self.our_slot()?;
+        let (entry_name, entry) = self.our_entry_name()?;
         if let Some(difference) = text_difference(self.handler, desired, entry) {
             Some(difference)
         } else if self.server().is_some() {
             Some(Drift::Shadowed)
-        } else if self.servers().any(|(name, _)| EntryName::of(self.handler, name) != Some(slot)) {
+        } else if self.servers().any(|(name, _)| EntryName::of(self.handler, name) != Some(entry_name)) {
             // Another one of ours.
             Some(Drift::Leftover)
         } else {

@@ -55,9 +55,9 @@ fn disabled(entry: Entry) -> Entry {
 }
 
 /// The one of somebody else's name is the newest.
-fn entries([own, spare, theirs]: [Option<Entry>; 3]) -> Entries {
+fn entries([own, secondary, theirs]: [Option<Entry>; 3]) -> Entries {
     let handler = handler();
-    let named = [(THEIRS.to_owned(), theirs), (Secondary.name(handler), spare), (handler.name.to_owned(), own)];
+    let named = [(THEIRS.to_owned(), theirs), (Secondary.name(handler), secondary), (handler.name.to_owned(), own)];
     named.into_iter().filter_map(|(name, entry)| Some((name, entry?))).collect()
 }
 
@@ -67,9 +67,9 @@ fn what_register_does() {
     let flags = || Entry { flags: "POCF".into(), ..ours() };
     let pattern = || Entry { rule: Entry::parse(b"\nflags: \noffset 0\nmagic 7f\n").rule, ..ours() };
     let unreadable = || Entry::unreadable(Errno::EIO);
-    let (spare, owner) = (|| Secondary.name(handler()), || other().owner());
-    let taken = || PlanOutcome::Taken { name: spare(), owner: owner() };
-    let blocked = || PlanOutcome::Blocked { name: spare(), owner: owner() };
+    let (secondary, owner) = (|| Secondary.name(handler()), || other().owner());
+    let taken = || PlanOutcome::Taken { name: secondary(), owner: owner() };
+    let blocked = || PlanOutcome::Blocked { name: secondary(), owner: owner() };
     let replaced = PlanOutcome::Replaced;
     let unread = |name: &str| PlanOutcome::Unreadable { name: name.into(), errno: Errno::EIO };
     let cases: [Case; 29] = [
@@ -105,7 +105,7 @@ fn what_register_does() {
         // It may be ours.
         ([Some(unreadable()), None, None], unread(handler().name), &[]),
         ([None, Some(unreadable()), None], PlanOutcome::Registered, &[Add(Primary)]),
-        ([Some(other()), Some(unreadable()), None], unread(&spare()), &[]),
+        ([Some(other()), Some(unreadable()), None], unread(&secondary()), &[]),
     ];
     for (found, outcome, changes) in cases {
         let entries = entries(found);

@@ -165,7 +165,7 @@ pub(super) fn merged(found: impl IntoIterator<Item = (usize, Diagnosis)>) -> Dia
     let of_kind = |(kind, Diagnosis { detail, .. }): &(usize, Diagnosis)| {
         format!("{}: {}", KIND_NAMES[*kind], detail.as_deref().unwrap_or("ok"))
     };
-    let at = found.iter().position(|(_, finding)| !finding.is_good());
+    let at = found.iter().position(|(_, diagnosis)| !diagnosis.is_good());
     let detail = match at {
         _ if found.len() == 1 => found[0].1.detail.clone(),
         Some(failure) => Some(of_kind(&found[failure])),
@@ -185,7 +185,7 @@ fn fault(
         server.map_or_else(|| chain.handler.interpreter(context.emulators), |(_, entry)| entry.path().into());
     let other = "try another build of the emulator";
     let when = if ran.written.is_empty() { "" } else { " after its first words, at fork, exec or wait" };
-    let finding = match ran.end {
+    let diagnosis = match ran.end {
         ProbeExit::Refused(Errno::ENOEXEC) => not_taken(chain, server, context),
         ProbeExit::Refused(Errno::ENOENT) => not_found(server, context),
         ProbeExit::Refused(Errno::EACCES) => {
@@ -217,7 +217,7 @@ fn fault(
         }
         ProbeExit::Exited(_) => return None,
     };
-    Some(finding)
+    Some(diagnosis)
 }
 
 fn unsuccessful(status: i32, ran: &ProbeResult, good: i32, other: &str) -> (&'static str, String) {

@@ -29,7 +29,7 @@ pub(crate) struct Verified {
 
 pub(super) struct Row {
     pub(super) handler: &'static Handler,
-    pub(super) finding: Diagnosis,
+    pub(super) diagnosis: Diagnosis,
     /// The entry that took the program, or ours.
     pub(super) entry: Option<(String, Entry)>,
     /// In how many runs it failed.
@@ -52,15 +52,15 @@ impl Verified {
     /// What was found of a handler, with how often.
     fn detail(&self, row: &Row) -> Option<String> {
         let often = format!("in {} of {} runs", row.failed, self.runs);
-        match &row.finding.detail {
+        match &row.diagnosis.detail {
             Some(detail) if self.runs > 1 && row.failed > 0 => Some(format!("{often}: {detail}")),
             detail => detail.clone(),
         }
     }
 
     /// All that was found.
-    pub(crate) fn findings(&self) -> impl Iterator<Item = (&'static Handler, &Diagnosis)> {
-        self.rows.iter().map(|row| (row.handler, &row.finding))
+    pub(crate) fn diagnoses(&self) -> impl Iterator<Item = (&'static Handler, &Diagnosis)> {
+        self.rows.iter().map(|row| (row.handler, &row.diagnosis))
     }
 
     /// The emulator of the entry that took a handler's program, or of ours.
@@ -71,7 +71,7 @@ impl Verified {
 
     /// All that is not as it should be.
     pub(crate) fn failures(&self) -> impl Iterator<Item = (&'static Handler, &Diagnosis)> {
-        self.findings().filter(|(_, finding)| !finding.is_good())
+        self.diagnoses().filter(|(_, diagnosis)| !diagnosis.is_good())
     }
 
     /// What was found, and as a failure what is wrong.
@@ -94,8 +94,8 @@ impl Verified {
     /// One line, unless all is well.
     pub(crate) fn failures_in_short(&self) -> Option<String> {
         let names: Vec<_> = self.failures().map(|(handler, _)| handler.name).collect();
-        let first = self.rows.iter().find(|row| !row.finding.is_good())?;
-        let cause = format!("{}: {}", first.finding.result, self.detail(first).unwrap_or_default());
+        let first = self.rows.iter().find(|row| !row.diagnosis.is_good())?;
+        let cause = format!("{}: {}", first.diagnosis.result, self.detail(first).unwrap_or_default());
         Some(match names.as_slice() {
             [only] => format!("verifying {only}: {cause}"),
             names => {
@@ -108,7 +108,7 @@ impl Verified {
 
     fn text(&self) -> String {
         let cells = |row: &Row| {
-            let Diagnosis { result, said, .. } = &row.finding;
+            let Diagnosis { result, said, .. } = &row.diagnosis;
             let mut detail = self.detail(row).unwrap_or_default();
             if let Some(said) = said {
                 detail.push_str(&format!("; it said: {said}"));
@@ -122,10 +122,10 @@ impl Verified {
 
     fn sum(&self) -> String {
         let mut results: Vec<(&str, usize)> = Vec::new();
-        for Row { finding, .. } in &self.rows {
-            match results.iter_mut().find(|(result, _)| *result == finding.result) {
+        for Row { diagnosis, .. } in &self.rows {
+            match results.iter_mut().find(|(result, _)| *result == diagnosis.result) {
                 Some((_, count)) => *count += 1,
-                None => results.push((finding.result, 1)),
+                None => results.push((diagnosis.result, 1)),
             }
         }
         let (good, bad): (Vec<_>, Vec<_>) =
@@ -171,19 +171,19 @@ impl Verified {
         ];
         let head = [&json::head(self.folder.as_ref().map(|(at, is_on)| (at.as_path(), *is_on)))[..], &more].concat();
         let rows = self.rows.iter().map(|row| {
-            let Row { handler, finding, entry, .. } = row;
+            let Row { handler, diagnosis, entry, .. } = row;
             let (name, entry) = entry.as_ref().map(|(name, entry)| (name.as_str(), entry)).unzip();
             let fields = [
                 ("name", string(handler.name)),
                 ("target", string(handler.target)),
                 ("platform", string(handler.platform)),
-                ("result", string(finding.result)),
-                ("good", finding.is_good().to_string()),
+                ("result", string(diagnosis.result)),
+                ("good", diagnosis.is_good().to_string()),
                 ("entry", optional(name)),
                 ("interpreter", optional(entry.map(Entry::path).as_deref())),
                 ("flags", optional(entry.map(|entry| entry.flags.as_str()))),
                 ("detail", optional(self.detail(row).as_deref())),
-                ("said", optional(finding.said.as_deref())),
+                ("said", optional(diagnosis.said.as_deref())),
             ];
             format!("    {{{}}}", members(&fields, ", "))
         });

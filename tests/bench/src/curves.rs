@@ -15,7 +15,7 @@ pub(crate) fn drawing(title: &str, losses: &[(&str, &Vec<Duration>); 2], promise
     let seconds = limit.as_secs().max(1) + 1;
     let x = |time: f64| LEFT + WIDTH * time / seconds as f64;
     let y = |share: f64| TOP + HEIGHT * (1.0 - share);
-    let whole = |place: f64| place as usize;
+    let whole = |left: f64| left as usize;
     let mut drawing = Drawing::new(whole(LEFT + WIDTH) + 30, whole(TOP + HEIGHT) + 5 * LINE, title);
     for percent in [0, 50, 100] {
         let height = y(f64::from(percent) / 100.0);
@@ -26,9 +26,9 @@ pub(crate) fn drawing(title: &str, losses: &[(&str, &Vec<Duration>); 2], promise
         drawing.text(whole(x(second as f64)) - 4, whole(y(0.0)) + LINE, format_args!("{second} s"));
     }
     for (name, time) in [("promise", promise), ("limit here", limit)] {
-        let place = x(time.as_secs_f64());
-        drawing.line([(place, y(0.0)), (place, y(1.0))], RED);
-        drawing.text(whole(place) + 4, whole(TOP) + LINE, name);
+        let left = x(time.as_secs_f64());
+        drawing.line([(left, y(0.0)), (left, y(1.0))], RED);
+        drawing.text(whole(left) + 4, whole(TOP) + LINE, name);
     }
     for (number, ((name, times), colour)) in losses.iter().zip([GREY, DARK]).enumerate() {
         let mut times: Vec<_> = times.iter().map(Duration::as_secs_f64).collect();

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{MEGABYTE, Run, median, peak_memory};
 use fedora_mirror::Mirror;
+use test_groups::tools;
 use xtask::say;
-use xtask::system::{self, Tool};
+use xtask::system;
 use xtask::workspace;
 
 /// How much longer than unpacking alone, which verifies nothing, verified extraction may take.
@@ -21,7 +22,7 @@ const EXTRACT_MEMORY: u64 = 100 << 20;
 /// Runs the comparison with a mirror that is made if it is not there.
 pub(super) fn run(folder: &Path, runs: usize) -> Result<()> {
     ensure!(runs > 0, "no runs, no median: --runs must be at least 1");
-    system::require(&[Tool::BSDTAR])?;
+    tools::require(&[tools::BSDTAR])?;
     let mirror = fedora_mirror::make(&fedora_mirror::Options::new(folder))?;
     let scratch = tempfile::tempdir_in(workspace::target_dir()).context("making a folder to extract into")?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());

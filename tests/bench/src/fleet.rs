@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::sys::utsname::uname;
+use test_groups::tools;
 use tests::binfmt_misc;
 use tests::fleet::{self, Loss, Node};
 use xtask::build::compile;
 use xtask::system::host::Host;
 use xtask::system::parallel;
-use xtask::system::{self, Tool};
 
 use crate::curves;
 
@@ -42,7 +42,7 @@ pub(super) fn run(count: usize, rest: u64, svg: Option<&Path>) -> Result<()> {
         "too little to measure: --nodes must be at least 1, --rest at least {}",
         SHORTEST_REST.as_secs()
     );
-    system::require(&[Tool::EMULATORS])?;
+    tools::require(&[tools::EMULATORS])?;
     let registrar = compile::registrar(Host::named(None)?, None, false)?;
     let processors = thread::available_parallelism()?.get();
     let host = host()?;

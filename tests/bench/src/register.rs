@@ -12,10 +12,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use test_groups::tools;
 use tests::{binfmt_misc, namespace, statistics::median};
 use xtask::build::compile;
 use xtask::system::host::Host;
-use xtask::system::{self, Tool};
 
 use crate::others;
 
@@ -45,7 +45,7 @@ struct Case {
 /// Runs the comparison.
 pub(super) fn run(runs: usize, old: Option<&Path>) -> Result<()> {
     ensure!(runs > 0, "no runs, no median: --runs must be at least 1");
-    system::require(&[Tool::MUSL_GCC, Tool::STRACE, Tool::EMULATORS])?;
+    tools::require(&[tools::MUSL_GCC, tools::STRACE, tools::EMULATORS])?;
     let registrar = compile::registrar(Host::named(None)?, None, false)?;
     let old = old.map(|old| fs::canonicalize(old).with_context(|| old.display().to_string())).transpose()?;
     let scratch = tempfile::tempdir()?;

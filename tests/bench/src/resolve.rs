@@ -9,10 +9,11 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::repository::{self, Compression, Repository};
 use crate::{MEGABYTE, Run, family, median, peak_memory};
+use test_groups::tools;
 use xtask::output::progress;
 use xtask::repo::resolve::ROOT;
 use xtask::say;
-use xtask::system::{self, Tool};
+use xtask::system;
 use xtask::workspace;
 
 /// How long it may take, in seconds, from the start of the process.
@@ -28,7 +29,7 @@ const RATIO: f64 = 0.2;
 pub(super) fn run(packages: usize, runs: usize, compressions: &[Compression]) -> Result<()> {
     ensure!(runs > 0, "no runs, no median: --runs must be at least 1");
     ensure!(packages > family::COUNT, "--packages must be more than the {} that are looked for", family::COUNT);
-    system::require(&[Tool::DNF])?;
+    tools::require(&[tools::DNF])?;
     let scratch = tempfile::tempdir_in(workspace::target_dir()).context("making a folder for the repository")?;
     let repositories = progress::step("making a repository", || {
         repository::write(scratch.path(), packages, compressions).context("making a repository")
@@ -99,12 +100,12 @@ fn dnf(repository: &Repository, scratch: &Path) -> Result<Run> {
 }
 
 /// That an answer names the whole family. dnf's leaves out what it was asked for, and adds what emulators run on.
-fn check(stdout: &[u8], whose: &str) -> Result<()> {
+fn check(stdout: &[u8], tool: &str) -> Result<()> {
     let text = String::from_utf8_lossy(stdout);
     let prefix = format!("{ROOT}-");
     let count = text.lines().filter(|line| line.trim_start().starts_with(&prefix)).count();
     let lines = text.lines().count();
-    ensure!(count + 1 >= family::COUNT, "{whose} found {count} of {} packages ({lines} lines)", family::COUNT);
+    ensure!(count + 1 >= family::COUNT, "{tool} found {count} of {} packages ({lines} lines)", family::COUNT);
     Ok(())
 }
 

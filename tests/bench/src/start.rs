@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
+use test_groups::tools;
 use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::docker::Docker;
 use tests::host::{self, Host};
 use tests::podman::Podman;
-use xtask::system::{self, Tool};
+use xtask::system;
 use xtask::workspace::target_dir;
 
 /// How much longer a container may take that registers into an empty `binfmt_misc`.
@@ -35,10 +36,10 @@ pub(super) enum EngineName {
 pub(super) fn run(dist: &Path, engine: EngineName, runs: usize) -> Result<()> {
     ensure!(runs > 0, "no runs, no median: --runs must be at least 1");
     let (tool, format) = match engine {
-        EngineName::Podman => (Tool::PODMAN, "oci"),
-        EngineName::Docker => (Tool::DOCKER, "docker"),
+        EngineName::Podman => (tools::PODMAN, "oci"),
+        EngineName::Docker => (tools::DOCKER, "docker"),
     };
-    system::require(&[tool, Tool::RUNC, Tool::MUSL_GCC])?;
+    tools::require(&[tool, tools::RUNC, tools::MUSL_GCC])?;
     let scratch = tempfile::tempdir_in(target_dir()).context("making a folder for the image")?;
     let image = scratch.path().join("image.tar");
     let mut make = crate::xtask()?;
@@ -115,8 +116,8 @@ struct Containers<'a> {
 
 impl<'a> Containers<'a> {
     fn new(engine: &'a Engine, archive: &Path, nothing: &Path) -> Result<Self> {
-        let said = engine.run(&["load", "--input", archive.to_str().context("a path that is no text")?]);
-        let image = said.split_whitespace().next_back().context("the engine names no image")?.into();
+        let printed = engine.run(&["load", "--input", archive.to_str().context("a path that is no text")?]);
+        let image = printed.split_whitespace().next_back().context("the engine names no image")?.into();
         Ok(Self { engine, image, volume: format!("--volume={}:{NOTHING}:ro", nothing.display()) })
     }
 

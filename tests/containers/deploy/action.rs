@@ -71,8 +71,8 @@ fn the_action_registers_resets_and_fails_with_the_cause() {
         (&[("image", "127.0.0.1:9/none:1")], "127.0.0.1:9"),
         (&[("image", "$(touch x)`id`")], "invalid reference format"),
     ] {
-        let said = run(&docker, inputs).expect_err("a failure");
-        let cause_told = said.lines().rev().find_map(|line| line.strip_prefix("::error title=registrar::"));
-        assert!(cause_told.is_some_and(|told| told.contains(cause)), "{inputs:?}: no {cause:?} in:\n{said}");
+        let printed = run(&docker, inputs).expect_err("a failure");
+        let error_line = printed.lines().rev().find_map(|line| line.strip_prefix("::error title=registrar::"));
+        assert!(error_line.is_some_and(|line| line.contains(cause)), "{inputs:?}: no {cause:?} in:\n{printed}");
     }
 }

@@ -27,8 +27,8 @@ fn the_compose_file_registers_heals_and_leaves_handlers() {
     };
 
     let host = Host::mounted();
-    let said = compose(&["up", "--detach", "--wait"]);
-    assert!(said.contains("Healthy"), "{said}");
+    let printed = compose(&["up", "--detach", "--wait"]);
+    assert!(printed.contains("Healthy"), "{printed}");
     assert!(runs(&hello));
     let container = compose(&["ps", "--quiet"]);
     let process = docker.run(&["inspect", "--format={{.State.Pid}}", container.trim()]);

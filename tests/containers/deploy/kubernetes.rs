@@ -142,19 +142,19 @@ fn the_daemon_sets_container_is_ready_heals_and_leaves_handlers() {
     // It may look in the moment between, but not again and again.
     let seen = (0..5).find_map(|_| {
         remove_handler();
-        let (is_ready, said) = container.passes(&ready);
+        let (is_ready, printed) = container.passes(&ready);
         wait_until("put back", is_handler_there);
-        (!is_ready).then_some(said)
+        (!is_ready).then_some(printed)
     });
-    assert!(seen.is_some_and(|said| said.contains(HANDLER)), "the probe does not tell that a handler is gone");
+    assert!(seen.is_some_and(|printed| printed.contains(HANDLER)), "the probe does not tell that a handler is gone");
     remove_handler();
     let took = wait_until("put back", is_handler_there);
     println!("put back after {took:?}");
     assert!(container.passes(&ready).0 && runs(&hello));
 
     // Within the limits that the pod has.
-    let (is_well, said) = container.passes(&["/registrar", "verify"]);
-    assert!(is_well, "{said}");
+    let (is_well, printed) = container.passes(&["/registrar", "verify"]);
+    assert!(is_well, "{printed}");
     assert!(process::is_confined(container.process()).expect("its status"), "it has capabilities, or could gain them");
     let peak = process::peak_rss(container.process()).expect("its memory");
     let request = bytes(spec["resources"]["requests"]["memory"].as_str().expect("text"));

@@ -110,8 +110,8 @@ fn license(name: &str) -> Vec<u8> {
         "COPYING.LIB" => "/usr/share/common-licenses/LGPL-2.1",
         _ => "/usr/share/doc/qemu-user-static/copyright",
     };
-    let places = [format!("{LICENSES}/{name}"), elsewhere.into()];
-    places.iter().find_map(|place| fs::read(place).ok()).unwrap_or_else(|| {
+    let paths = [format!("{LICENSES}/{name}"), elsewhere.into()];
+    paths.iter().find_map(|path| fs::read(path).ok()).unwrap_or_else(|| {
         format!("{name} of QEMU: not on the machine that made this test mirror; see https://www.qemu.org/\n").into()
     })
 }

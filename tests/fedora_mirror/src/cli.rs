@@ -7,9 +7,9 @@ use codegen::targets;
 
 use crate::serve::Interrupts;
 use crate::{Keyring, Kind, Mirror, Options, Rpm, Updates, make, serve};
+use test_groups::tools;
 use xtask::say;
 use xtask::system::host::Host;
-use xtask::system::{self, Tool};
 use xtask::workspace;
 
 /// Options of `cargo xtask mirror`.
@@ -60,7 +60,7 @@ pub struct MirrorArgs {
 /// The first failure, with what was being done.
 pub fn run(args: &MirrorArgs) -> Result<()> {
     if args.emulators.iter().any(|folder| folder == Path::new(Options::EMULATORS)) {
-        system::require(&[Tool::EMULATORS])?;
+        tools::require(&[tools::EMULATORS])?;
     }
     let mirror = make(&Options {
         out: args.out.clone().unwrap_or_else(|| workspace::workspace_root().join("mirror")),

@@ -10,7 +10,7 @@ use codegen::targets::{self, TARGETS, Target};
 use codegen::{elf, probe, table};
 use object::read::ReadCache;
 
-use crate::system;
+use test_groups::emulators;
 
 /// One emulator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub fn find(folder: &Path, wanted: Option<&[String]>) -> Result<Vec<Emulator>> {
     for target in targets.into_iter().filter(|target| wanted.is_none_or(|wanted| wanted.contains(target))) {
         let named_static = folder.join(format!("qemu-{target}-static"));
         // Whatever else begins with `qemu-` is not asked for, nor a dynamic emulator.
-        let Some(path) = Some(named_static).filter(|path| path.exists()).or(system::emulator_in(folder, &target))
+        let Some(path) = Some(named_static).filter(|path| path.exists()).or(emulators::emulator_in(folder, &target))
         else {
             continue;
         };

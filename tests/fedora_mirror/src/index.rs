@@ -93,8 +93,8 @@ fn add_zchunk(repodata: &Path) -> Result<()> {
             ZCHUNK.len()
         );
     }
-    let place = index.find("  <data type=\"group\">").or_else(|| index.find("</repomd>"));
-    let (before, after) = index.split_at(place.context("createrepo_c has written no end of the index")?);
+    let end = index.find("  <data type=\"group\">").or_else(|| index.find("</repomd>"));
+    let (before, after) = index.split_at(end.context("createrepo_c has written no end of the index")?);
     fs::write(&path, [before, &entries, after].concat()).with_context(|| format!("writing {}", path.display()))
 }
 

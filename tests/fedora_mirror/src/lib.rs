@@ -29,8 +29,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use test_groups::tools;
 use xtask::output::progress;
-use xtask::system::{self, Tool};
 use xtask::workspace::atomic_dir::{self, StagedDir};
 
 mod build;
@@ -236,7 +236,7 @@ pub fn make(options: &Options) -> Result<Mirror> {
             "rpmbuild cannot work in {}, a path with spaces or quotes; name another folder with --out",
             out.display()
         );
-        system::require(&[Tool::RPMBUILD, Tool::RPMSIGN, Tool::CREATEREPO_C, Tool::GPG])?;
+        tools::require(&[tools::RPMBUILD, tools::RPMSIGN, tools::CREATEREPO_C, tools::GPG])?;
         let staged = StagedDir::create(&out, |out| out.join(STAMP).is_file())?;
         let root = staged.path();
         let key = options.step("making a throwaway key", || Key::generate(root, KEY_NAME, KEY_BITS))?;

@@ -7,8 +7,9 @@ use std::process::{Command, Output};
 
 use fedora_mirror::{Key, Keyring, Kind, Mirror, Options, Updates, emulators};
 use tempfile::TempDir;
+use test_groups::tools;
 use xtask::source::NEWEST_KNOWN;
-use xtask::system::{self, Tool};
+use xtask::system;
 
 /// A family with two members, and both kinds of byte order and word size.
 const TARGETS: &[&str] = &["aarch64", "arm", "armeb", "i386", "s390x"];
@@ -20,7 +21,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(change: impl FnOnce(&mut Options)) -> Self {
-        system::require(&[Tool::RPM, Tool::EMULATORS, Tool::BSDTAR]).expect("the tools of this test");
+        tools::require(&[tools::RPM, tools::EMULATORS, tools::BSDTAR]).expect("the tools of this test");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut options = Options::quick(folder.path().join("mirror"), TARGETS);
         change(&mut options);
@@ -30,9 +31,10 @@ impl Fixture {
 
     /// What `rpm` says of a package of the release repository.
     fn query(&self, package: &str, arguments: &[&str]) -> Vec<String> {
-        let said = rpm(Command::new("rpm").args(["-qp", "--nosignature"]).args(arguments).arg(self.package(package)));
-        assert!(said.status.success(), "rpm: {}", text(&said.stderr));
-        text(&said.stdout).lines().map(str::to_owned).collect()
+        let printed =
+            rpm(Command::new("rpm").args(["-qp", "--nosignature"]).args(arguments).arg(self.package(package)));
+        assert!(printed.status.success(), "rpm: {}", text(&printed.stderr));
+        text(&printed.stdout).lines().map(str::to_owned).collect()
     }
 
     /// The file of a package, by its name.
@@ -48,8 +50,8 @@ impl Fixture {
         let database = tempfile::tempdir_in(self.folder.path()).expect("a folder for rpm's database");
         let mut import = Command::new("rpmkeys");
         import.arg("--dbpath").arg(database.path()).arg("--import").arg(&key.public);
-        let said = rpm(&mut import);
-        assert!(said.status.success(), "rpmkeys: {}", text(&said.stderr));
+        let printed = rpm(&mut import);
+        assert!(printed.status.success(), "rpmkeys: {}", text(&printed.stderr));
         let mut check = Command::new("rpmkeys");
         check.arg("--dbpath").arg(database.path()).args(["--define", "_pkgverify_level all", "-Kv"]).arg(package);
         rpm(&mut check).status.success()
@@ -141,7 +143,7 @@ fn packages_hold_the_machines_emulators_and_confs_of_one_line() {
         let name = format!("qemu-{target}-static");
         let packaged = root.join("usr/bin").join(&name);
         assert!(
-            fs::read(&packaged).ok() == fs::read(system::emulator(target).expect("an emulator")).ok(),
+            fs::read(&packaged).ok() == fs::read(test_groups::emulators::emulator(target).expect("an emulator")).ok(),
             "{name} has changed"
         );
         let mode = fs::metadata(&packaged).expect("its mode").permissions().mode();
@@ -167,11 +169,11 @@ fn certificates(keyring: &Path) -> Vec<(String, String)> {
     let home = tempfile::tempdir().expect("a folder for gpg");
     let mut gpg = Command::new("gpg");
     gpg.arg("--homedir").arg(home.path()).args(["--batch", "--with-colons", "--show-keys"]).arg(keyring);
-    let said = system::run(&mut gpg).expect("gpg").stdout;
-    let said = text(&said);
+    let printed = system::run(&mut gpg).expect("gpg").stdout;
+    let printed = text(&printed);
     let (mut algorithms, mut fingerprints) = (Vec::new(), Vec::new());
     let mut is_primary = false;
-    for line in said.lines() {
+    for line in printed.lines() {
         let fields: Vec<_> = line.split(':').collect();
         match fields[0] {
             "pub" => algorithms.push(fields[3].to_owned()),
@@ -312,7 +314,7 @@ fn it_stands_in_for_all_of_fedoras_servers() {
     });
     let out = tempfile::tempdir().expect("a temporary folder");
     let numbered = [format!("fedora-{NEWEST_KNOWN}"), format!("updates-released-f{NEWEST_KNOWN}")];
-    for (kind, metadata, asked, listed) in [
+    for (kind, metadata, requests, listed) in [
         (Kind::Release, "zstd", &numbered[..], NEWEST_KNOWN),
         (Kind::Rawhide, "xz", &["rawhide".into()], NEWEST_KNOWN - 1),
         (Kind::Archived, "gz", &numbered, NEWEST_KNOWN + 2),
@@ -329,7 +331,7 @@ fn it_stands_in_for_all_of_fedoras_servers() {
         assert_eq!(mirror.version, "11.1.3");
         let server = fedora_mirror::serve(&mirror.root).expect("a server");
         for tree in &mirror.trees {
-            for (name, path) in asked.iter().zip(std::iter::once(&tree.repo_path).chain(&tree.updates_path)) {
+            for (name, path) in requests.iter().zip(std::iter::once(&tree.repo_path).chain(&tree.updates_path)) {
                 let metalink = get(&server.url(&format!("metalink?repo={name}&arch={}", tree.host)));
                 let index = server.url(&format!("{path}/repodata/repomd.xml"));
                 assert!(metalink.contains(&format!("preference=\"100\">{index}</url>")), "{metalink}");

@@ -98,7 +98,7 @@ fn paths(sandbox: &Sandbox) {
     let folder = sandbox.emulators(&["s390x", "riscv64"]);
     std::os::unix::fs::symlink("/usr/bin/qemu-s390x-static", folder.join("qemu-s390x-mine")).expect("a link");
     let at = folder.to_str().expect("text");
-    let said = |file: &str| format!("Setting {at}/{file} as binfmt interpreter for s390x\n");
+    let printed = |file: &str| format!("Setting {at}/{file} as binfmt interpreter for s390x\n");
     for (words, environment, file) in [
         (&["-Q", at, "-p", "yes", "s390x"][..], None, "qemu-s390x-static"),
         (&["--qemu-path", at, "--persistent", "yes", "s390x"], None, "qemu-s390x-static"),
@@ -108,7 +108,7 @@ fn paths(sandbox: &Sandbox) {
     ] {
         let environment: Vec<_> = environment.into_iter().collect();
         let ran = Line { environment: &environment, ..Line::from(words) }.run(sandbox);
-        assert_eq!((ran.code, ran.out, ran.err.as_str()), (Some(0), said(file), ""), "{words:?}");
+        assert_eq!((ran.code, ran.out, ran.err.as_str()), (Some(0), printed(file), ""), "{words:?}");
         let expected = (format!("{at}/{file}"), "F".to_owned());
         assert_eq!(registered(sandbox), [("qemu-s390x".to_owned(), expected)].into(), "{words:?}");
         clear(sandbox);

@@ -63,8 +63,8 @@ fn keeps_handlers_in_place(sandbox: &Sandbox) {
         words.args(line.split(' ')).arg(SCOPE);
         words
     };
-    let said = host_runs(&mut command("ExecStartPre=", "verify"));
-    assert!(said.contains("2 registered") && said.contains("\nverified: 2 ok"), "{said}");
+    let printed = host_runs(&mut command("ExecStartPre=", "verify"));
+    assert!(printed.contains("2 registered") && printed.contains("\nverified: 2 ok"), "{printed}");
     let wanted = sandbox.entries();
     assert_eq!(sandbox.names(), ["qemu-m68k", "qemu-s390x"]);
     assert!(wanted["qemu-s390x"].contains(&format!("interpreter {EMULATORS}/qemu-s390x-static\nflags: POF\n")));
@@ -118,12 +118,12 @@ fn comes_and_goes(sandbox: &Sandbox) {
 
 fn that_cannot_be_written(sandbox: &Sandbox) {
     let host = Host::new(sandbox);
-    let asked = ["--unit", "s390x"];
+    let options = ["--unit", "s390x"];
     let err = "no /etc/systemd/system below --root: is systemd installed there, and is that the host's root?";
-    host.fails("persist", "systemd", &asked, err);
+    host.fails("persist", "systemd", &options, err);
     host.write(UNIT, "[Unit]\n");
     let advice = "nothing was changed; remove it first";
-    host.fails("persist", "systemd", &asked, &format!("/{UNIT} belongs to another tool; {advice}"));
+    host.fails("persist", "systemd", &options, &format!("/{UNIT} belongs to another tool; {advice}"));
     host.succeeds("persist", "systemd", &["s390x"]);
     host.succeeds("unpersist", "systemd", &[]);
     assert!(host.root.join(UNIT).exists());
@@ -131,7 +131,7 @@ fn that_cannot_be_written(sandbox: &Sandbox) {
     for folder in ["/opt/a%b", "/home/user/bin", "/tmp"] {
         let advice =
             "with --unit, name a path of letters, digits and /._-+@, that is not in a home or temporary folder";
-        let asked = ["--unit", "--copy-to", folder, "s390x"];
-        host.fails("persist", "systemd", &asked, &format!("--copy-to {folder}: {advice}"));
+        let options = ["--unit", "--copy-to", folder, "s390x"];
+        host.fails("persist", "systemd", &options, &format!("--copy-to {folder}: {advice}"));
     }
 }

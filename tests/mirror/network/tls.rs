@@ -4,6 +4,7 @@ use std::path::Path;
 
 use fedora_mirror::server::Fault;
 use fedora_mirror::{Certificate, Server};
+use test_groups::tools;
 use xtask::system;
 
 use crate::fake_fedora::{ALPHA, FakeFedora, assert_alpha};
@@ -11,7 +12,7 @@ use crate::fixture::{MIRROR, RELEASE};
 
 /// A certificate for 127.0.0.1 that no authority has signed.
 fn certificate(folder: &Path) -> Certificate {
-    system::require(&[system::Tool::OPENSSL]).expect("the tool that makes certificates");
+    tools::require(&[tools::OPENSSL]).expect("the tool that makes certificates");
     let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
     let mut openssl = system::command("openssl");
     openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]);
@@ -51,8 +52,8 @@ fn https_does_not_turn_into_http() {
     let certificate = certificate(folder.path());
     let trusting = [("SSL_CERT_FILE", certificate.certificate.to_str().expect("a path that is text"))];
     let (fedora, plain) = (FakeFedora::new(2), Server::new(&MIRROR.root).expect("a server"));
-    let place = format!("{}{{path}}", plain.url("").trim_end_matches('/'));
-    fedora.mirrors[0].always("", Fault::Redirect(place.clone()));
+    let target = format!("{}{{path}}", plain.url("").trim_end_matches('/'));
+    fedora.mirrors[0].always("", Fault::Redirect(target.clone()));
     let first = fedora.mirrors[0].with_tls(&certificate).expect("a server");
     fedora.name_mirrors(&[&first.url(""), &fedora.mirrors[1].url("")]);
     let new = || tempfile::tempdir().expect("a temporary folder");
@@ -62,7 +63,7 @@ fn https_does_not_turn_into_http() {
     assert!(!fedora.mirrors[0].requests("").is_empty());
 
     let front = fedora.front.with_tls(&certificate).expect("a server");
-    fedora.front.always("metalink", Fault::Redirect(place));
+    fedora.front.always("metalink", Fault::Redirect(target));
     let ran = fedora.with_env(new(), &front.url(""), &["--target", "alpha"], &trusting);
     ran.assert_refused(&[&format!("metalink?repo=fedora-{RELEASE}"), "https"]);
     assert!(plain.requests("").is_empty(), "{:?}", plain.requests(""));

@@ -22,7 +22,7 @@ pub(crate) const FACTS: &[Fact] = &[
             confined no-memory-files /registrar verify aarch64 s390x
             confined no-memory-files /registrar doctor aarch64 | grep -E '^(verify|policy)|status'",
         expected: |_| {
-            macro_rules! told {
+            macro_rules! message {
                 ($before:literal) => {
                     concat!(
                         $before,
@@ -34,9 +34,9 @@ pub(crate) const FACTS: &[Fact] = &[
             &[
                 "register: 0",
                 "exit status 29",
-                told!(""),
+                message!(""),
                 "exit status 2",
-                told!("verify    unknown  "),
+                message!("verify    unknown  "),
                 "policy    unknown  AppArmor confines this process (no-memory-files); dmesg shows what it has denied; in a \
                  container: --security-opt apparmor=unconfined",
                 "exit status 2",
@@ -68,7 +68,7 @@ pub(crate) const FACTS: &[Fact] = &[
             confined no-memory-files /registrar doctor i386 | sed -n 's/^rule *broken *//p; $p'
             list",
         expected: |_| {
-            macro_rules! told {
+            macro_rules! message {
                 ($before:literal, $after:literal) => {
                     concat!(
                         $before,
@@ -79,13 +79,13 @@ pub(crate) const FACTS: &[Fact] = &[
                 };
             }
             &[
-                told!("registering i386: cannot tell whether it runs natively: ", ""),
+                message!("registering i386: cannot tell whether it runs natively: ", ""),
                 "exit status 1",
-                told!("(", ")"),
-                told!("(", ")"),
+                message!("(", ")"),
+                message!("(", ")"),
                 "exit status 1",
-                told!("qemu-i386: cannot tell whether it runs natively: ", ""),
-                told!("qemu-i486: cannot tell whether it runs natively: ", ""),
+                message!("qemu-i386: cannot tell whether it runs natively: ", ""),
+                message!("qemu-i486: cannot tell whether it runs natively: ", ""),
                 "exit status 1",
                 "register status",
             ]

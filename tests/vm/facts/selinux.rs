@@ -16,7 +16,7 @@ pub(crate) const FACTS: &[Fact] = &[
             privileged /registrar verify aarch64 | tail -n 2
             privileged /registrar doctor aarch64 | grep -E '^policy|status'",
         expected: |_| {
-            macro_rules! told {
+            macro_rules! message {
                 ($before:literal) => {
                     concat!(
                         $before,
@@ -27,13 +27,13 @@ pub(crate) const FACTS: &[Fact] = &[
                 };
             }
             &[
-                told!(""),
+                message!(""),
                 "exit status 0",
                 "Segmentation fault",
                 "exit status 139",
                 "1 ok; in an empty root",
                 "exit status 0",
-                told!("policy    unknown  qemu-aarch64: "),
+                message!("policy    unknown  qemu-aarch64: "),
                 "exit status 0",
             ]
         },
@@ -65,7 +65,7 @@ pub(crate) const FACTS: &[Fact] = &[
             confined /registrar verify aarch64
             confined /registrar doctor aarch64 | grep -E '^verify|status'",
         expected: |_| {
-            macro_rules! told {
+            macro_rules! message {
                 ($before:literal) => {
                     concat!(
                         $before,
@@ -77,9 +77,9 @@ pub(crate) const FACTS: &[Fact] = &[
             &[
                 "exit status 0",
                 "exit status 29",
-                told!(""),
+                message!(""),
                 "exit status 2",
-                told!("verify    unknown  "),
+                message!("verify    unknown  "),
                 "exit status 2",
             ]
         },

@@ -6,8 +6,6 @@ use std::process::Command;
 use std::{env, fs, io};
 
 use anyhow::{Context, Result, bail, ensure};
-use codegen::elf;
-use object::read::ReadCache;
 
 use crate::output::progress;
 use crate::system::host::Host;
@@ -39,13 +37,10 @@ pub fn cargo() -> Command {
     command
 }
 
-/// Compiles `registrar` with the table in `table` (the committed one if there is none) and says where it is. Cargo
-/// does nothing when nothing has changed; its [`BuildInfo`] is written all the same.
-///
-/// # Errors
-/// If the Rust target cannot be had, compilation fails, or what it makes is not a static executable of the host.
+/// Compiles `registrar` with a table, or with the committed one, and gives its path. Cargo does nothing if nothing has
+/// changed.
 pub fn registrar(host: Host, table: Option<&Path>, offline: bool) -> Result<PathBuf> {
-    let target = prepare(host, offline)?;
+    let target = &prepare(host, offline)?;
     let linker = Linker::of(host, target)?;
     if let Some(warning) = linker.warning(target) {
         eprintln!("warning: {warning}");
@@ -62,11 +57,11 @@ pub fn registrar(host: Host, table: Option<&Path>, offline: bool) -> Result<Path
     // What it is made of; warnings are still told in words.
     command.args(["--message-format", "json-render-diagnostics"]);
     let before = build_info::revision(workspace_root());
-    let said = run(&mut command, &format!("compiling registrar for {target}"))?;
+    let printed = run(&mut command, &format!("compiling registrar for {target}"))?;
     let program = folder.join(target).join("dist/registrar");
-    check(&program, host).with_context(|| format!("checking {}", program.display()))?;
+    host.check_program(&program).with_context(|| format!("checking {}", program.display()))?;
     let messages = messages(&program);
-    fs::write(&messages, said).with_context(|| format!("writing {}", messages.display()))?;
+    fs::write(&messages, printed).with_context(|| format!("writing {}", messages.display()))?;
     // If the working tree changed during the compilation, it is unknown which files were compiled.
     let revision = build_info::revision(workspace_root()).filter(|after| before.as_ref() == Some(after));
     BuildInfo { revision, rustc: rustc_version()?, linker: linker.to_string() }.write(&program)?;
@@ -78,13 +73,11 @@ pub(crate) fn messages(program: &Path) -> PathBuf {
     program.with_extension("messages")
 }
 
-/// Where cargo keeps what it makes. Each table has a folder of its own, beside it: no program is compiled anew, or taken
-/// for another, because of a second table.
+/// The target folder: one for each table, so that a second table neither recompiles nor replaces a program.
 fn build_folder(table: Option<&Path>) -> PathBuf {
     table.and_then(Path::parent).map_or_else(target_dir, |folder| folder.join("cargo"))
 }
 
-/// The build, but for its table.
 fn build_command(host: Host, target: &str, folder: &Path, linker: &Linker) -> Command {
     let mut command = cargo();
     command.args(["build", "--quiet", "--locked", "--package", "registrar"]);
@@ -109,13 +102,6 @@ fn build_command(host: Host, target: &str, folder: &Path, linker: &Linker) -> Co
     command
 }
 
-/// Whether a program runs on the host with nothing else there.
-fn check(program: &Path, host: Host) -> Result<()> {
-    let facts = elf::facts(&ReadCache::new(fs::File::open(program)?))?;
-    let target = host.target().with_context(|| format!("nothing is known of {}", host.name))?;
-    Ok(facts.check_emulator(target)?)
-}
-
 /// Puts in place what a later build with `--offline` needs: the sources of all dependencies, and what [`prepare`] does.
 pub(crate) fn fetch_dependencies(host: Host, offline: bool) -> Result<()> {
     prepare(host, offline)?;
@@ -127,14 +113,13 @@ pub(crate) fn fetch_dependencies(host: Host, offline: bool) -> Result<()> {
     run(&mut command, "fetching dependencies").map(drop)
 }
 
-/// Runs cargo to its end, and gives its output; what it tells people comes after the sign of life, which would be torn
-/// by it.
+/// Runs cargo; gives its standard output. Its messages are printed after the spinner has gone.
 fn run(command: &mut Command, what: &str) -> Result<Vec<u8>> {
     if io::IsTerminal::is_terminal(&io::stderr()) {
         command.env("CARGO_TERM_COLOR", "always");
     }
     let output = progress::step(what, || command.output()).context("starting cargo")?;
-    // Nobody can be told that nobody can be told.
+    // A failure to write messages cannot be reported.
     let _ = io::stderr().write_all(&output.stderr);
     if !output.status.success() {
         bail!("{what}: cargo failed, see above");
@@ -147,11 +132,10 @@ pub(crate) fn cargo_home() -> PathBuf {
     env::var_os("CARGO_HOME").map_or_else(default, PathBuf::from)
 }
 
-/// Puts in place what compiling and linking a host's static programs takes, and names the Rust target to compile for:
-/// the host's, or its substitute. With `offline` only looks what is there.
-pub(crate) fn prepare(host: Host, offline: bool) -> Result<&'static str> {
+/// Installs what compiling and linking for a host takes, unless `offline`; gives the Rust target to compile for.
+pub fn prepare(host: Host, offline: bool) -> Result<String> {
     let target = rust_target(host, offline)?;
-    if !offline && let Linker::Compiler(compiler) = Linker::of(host, target)? {
+    if !offline && let Linker::Compiler(compiler) = Linker::of(host, &target)? {
         if !host.is_this_machine() {
             // Any compiler of that name will do; a C library does not come with every one, nor does musl need it.
             if system::find(&compiler).is_none() {
@@ -165,17 +149,17 @@ pub(crate) fn prepare(host: Host, offline: bool) -> Result<&'static str> {
 }
 
 /// The Rust target to compile for: the host's, if it is installed or can be; else its substitute.
-fn rust_target(host: Host, offline: bool) -> Result<&'static str> {
+fn rust_target(host: Host, offline: bool) -> Result<String> {
     let target = host.rust_target;
     if is_installed(target)? {
-        return Ok(target);
+        return Ok(target.into());
     }
     // rustup may say that it is there already, and it is not.
     if !offline && add_target(target) && is_installed(target)? {
-        return Ok(target);
+        return Ok(target.into());
     }
-    match host.fallback {
-        Some(fallback) if is_installed(fallback)? => {
+    match host.fallback() {
+        Some(fallback) if is_installed(&fallback)? => {
             eprintln!(
                 "warning: Rust's target {target} is not there; using {fallback}, whose programs start more slowly"
             );
@@ -185,7 +169,6 @@ fn rust_target(host: Host, offline: bool) -> Result<&'static str> {
     }
 }
 
-/// Whether rustup, if it is there, has installed a target.
 fn add_target(target: &str) -> bool {
     let mut rustup = Command::new("rustup");
     rustup.current_dir(workspace_root()).args(["target", "add", target]);
@@ -210,7 +193,6 @@ fn libdir(target: Option<&str>) -> Result<Option<PathBuf>> {
     Ok(output.status.success().then_some(libdir))
 }
 
-/// `rustc 1.95.0 (59807616e 2026-04-14)`.
 fn rustc_version() -> Result<String> {
     let output = rustc().arg("--version").output().context("running rustc")?;
     ensure!(output.status.success(), "rustc --version: {}", output.status);
@@ -263,13 +245,13 @@ mod tests {
         let target = targets::by_qemu_name("s390x").expect("a target");
         let bytes = probe::executable(target, target.machines[0]).expect("a program");
         fs::write(&program, bytes).expect("writing the program");
-        check(&program, host("s390x")).expect("static, and the host's");
-        let error = check(&program, host("ppc64le")).expect_err("another machine's").to_string();
+        host("s390x").check_program(&program).expect("static, and the host's");
+        let error = host("ppc64le").check_program(&program).expect_err("another machine's").to_string();
         assert!(error.starts_with("made for another machine"), "{error}");
 
         // This test is linked as most programs are.
         let this = env::current_exe().expect("this program");
-        let error = check(&this, Host::named(None).expect("this machine")).expect_err("dynamic").to_string();
+        let error = Host::named(None).expect("this machine").check_program(&this).expect_err("dynamic").to_string();
         assert!(error.starts_with("dynamically linked (loaded by "), "{error}");
     }
 }

@@ -19,15 +19,11 @@ use crate::workspace::atomic_dir::{self, StagedDir};
 pub(crate) use inputs::RootfsInputs;
 
 mod inputs;
-mod packages;
 
-/// The root file system, in the folder of a host.
 pub const ROOTFS: &str = "rootfs";
 
-/// Its SBOM.
 pub const SBOM: &str = "sbom.spdx.json";
 
-/// Its list of packages.
 pub const PACKAGES: &str = "packages";
 
 pub(crate) const PACKAGES_INSIDE: &str = "usr/share/doc/registrar/packages";
@@ -38,7 +34,6 @@ const NAMES: [&str; 4] = [ROOTFS, SBOM, PACKAGES, "rootfs.stamp"];
 /// Prefix of the name of a foreign program to try the handlers with.
 pub(crate) const SAMPLE: &str = "try-";
 
-/// The program that registers.
 pub const REGISTRAR: &str = "registrar";
 
 /// Entry points of other images, as manifests name them in `command:`; `registrar` tells them apart by argv[0]. They are
@@ -47,6 +42,11 @@ pub const REGISTRAR: &str = "registrar";
 ///
 /// nalind/fedora-qemu-user-static, dbhi/qus, multiarch/qemu-user-static, tonistiigi/binfmt.
 pub const ALIAS_HARDLINKS: [&str; 4] = ["entrypoint.sh", "qus/register", "register", "usr/bin/binfmt"];
+
+/// The target of an emulator, by its path in the root file system.
+pub(crate) fn target(path: &str) -> Option<&str> {
+    path.strip_prefix("usr/bin/qemu-")?.strip_suffix("-static")
+}
 
 pub(crate) fn is_program(path: &str) -> bool {
     path == REGISTRAR || ALIAS_HARDLINKS.contains(&path) || path.starts_with("usr/bin/")
@@ -59,8 +59,7 @@ pub(crate) fn create(folder: &Path) -> Result<StagedDir<'_>> {
     StagedDir::create(folder, |folder| folder.join(SBOM).exists())
 }
 
-/// Writes the root file system and the list of packages into `folder`, and gives the digests of its files, read again from
-/// there.
+/// Writes the root file system and the list of packages; gives the digests of its files, read back.
 pub(crate) fn write(inputs: &RootfsInputs<'_>, folder: &Path) -> Result<Vec<Digests>> {
     let _progress = progress::spinner("writing the root file system");
     make_folder(folder)?;
@@ -137,14 +136,12 @@ fn copy_program(from: &Path, to: &Path) -> Result<()> {
     fs::set_permissions(to, fs::Permissions::from_mode(0o755)).with_context(|| format!("writing {}", to.display()))
 }
 
-/// Makes a folder with mode 755, whatever the umask.
 fn make_folder(path: &Path) -> Result<()> {
     let context = || format!("making the folder {}", path.display());
     fs::create_dir_all(path).with_context(context)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).with_context(context)
 }
 
-/// Writes a file with mode 644.
 pub(super) fn write_file(path: &Path, content: &[u8]) -> Result<()> {
     let context = || format!("writing {}", path.display());
     let mut file = File::create(path).with_context(context)?;

@@ -1,9 +1,8 @@
-//! The SBOM of the root file system, in SPDX 2.3: its files with their digests, the packages and sources that
-//! they come from, how each was proven, and the crates of `registrar`. Every component has a supplier, and from the document
-//! leads a way to each: both are among the minimum builders that the NTIA asks for.
+//! The SBOM of the root file system in SPDX 2.3: files, packages, sources, the crates of `registrar`, and how each was
+//! verified.
 //!
-//! The same content gives the same document, byte by byte: nothing of it comes from a clock or from chance. Pure, but for
-//! [`files`] and [`crates`], which read digests and crates; writing it somewhere is for [`crate::build::rootfs`].
+//! Every component has a supplier and is reached from the document, as the NTIA's minimum elements ask. The same
+//! content gives the same bytes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,16 +10,17 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat};
 
-use self::builders::{file, file_id, id, package, package_id, purl, relationship, sha256, source_id};
 use self::files::Digests;
-use self::spdx::{CreationInfo, DOCUMENT, Document, NOASSERTION, Package, Purpose, RelationshipType, VerificationCode};
+use self::spdx::{
+    CreationInfo, DOCUMENT, Document, NOASSERTION, Package, Purpose, RelationshipType, VerificationCode, file, file_id,
+    id, package, package_id, purl, relationship, sha256, source_id,
+};
 use crate::build::compile::build_info::BuildInfo;
 use crate::build::rootfs::{self, RootfsInputs};
 use crate::extract::EmulatorRecord;
 use crate::verify::VerifiedPackage;
 use crate::verify::digest::Sha256;
 
-mod builders;
 pub mod crates;
 pub mod files;
 mod license;
@@ -45,24 +45,16 @@ const NOT_LISTED: &str = "the QEMU emulators are statically linked: they contain
 /// What begins the word on a package that a key has signed; the key's fingerprint follows.
 pub(crate) const SIGNED_BY: &str = "signed by ";
 
-/// All that a document tells of.
 #[derive(Debug)]
 pub struct Contents<'a> {
-    /// QEMU's version.
     pub version: &'a str,
-    /// Where the emulators come from, in words.
     pub origin: &'a str,
-    /// The packages.
     pub packages: &'a [VerifiedPackage],
-    /// The emulators that they gave.
     pub emulators: &'a [EmulatorRecord],
-    /// All regular files of the root file system.
     pub files: &'a [Digests],
     /// What `registrar` is made of, besides itself.
     pub crates: &'a [Crate],
-    /// How it was compiled.
     pub build: &'a BuildInfo,
-    /// When all this was made, in seconds since 1970.
     pub created: u64,
 }
 
@@ -82,13 +74,7 @@ pub(crate) fn write(inputs: &RootfsInputs<'_>, files: &[Digests], folder: &Path)
     rootfs::write_file(&folder.join(rootfs::SBOM), &text)
 }
 
-/// The document.
-///
-/// # Errors
-/// If the time is none that can be written.
 pub fn document(contents: &Contents<'_>) -> Result<Document> {
-    let created = i64::try_from(contents.created).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-    let created = created.with_context(|| format!("{} is no time that can be written", contents.created))?;
     let mut document = Document {
         spdx_version: "SPDX-2.3".into(),
         data_license: "CC0-1.0".into(),
@@ -96,7 +82,7 @@ pub fn document(contents: &Contents<'_>) -> Result<Document> {
         name: "registrar-image".into(),
         document_namespace: String::new(),
         creation_info: CreationInfo {
-            created: created.to_rfc3339_opts(SecondsFormat::Secs, true),
+            created: time(contents.created)?,
             creators: vec![concat!("Tool: registrar-xtask-", env!("CARGO_PKG_VERSION")).into()],
         },
         comment: Some(NOT_LISTED.into()),
@@ -117,6 +103,13 @@ pub fn document(contents: &Contents<'_>) -> Result<Document> {
     let digest = Sha256::of(&serde_json::to_vec(&document).context("writing the SBOM")?);
     document.document_namespace = format!("https://spdx.org/spdxdocs/registrar-image-{digest}");
     Ok(document)
+}
+
+/// Seconds since 1970 as `2026-11-23T17:36:27Z`.
+pub(crate) fn time(seconds: u64) -> Result<String> {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let time = time.with_context(|| format!("{seconds} is no time that can be written"))?;
+    Ok(time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
 fn root(contents: &Contents<'_>) -> Package {
@@ -223,7 +216,7 @@ fn add_files_origins(document: &mut Document, contents: &Contents<'_>) {
     for file in contents.files {
         let id = file_id(&file.path);
         document.relationships.push(relationship(ROOT, RelationshipType::Contains, &id));
-        let emulator = file.path.strip_prefix("usr/bin/qemu-").and_then(|name| name.strip_suffix("-static"));
+        let emulator = rootfs::target(&file.path);
         let licenses = file.path.strip_prefix("usr/share/licenses/").and_then(|path| path.split('/').next());
         let from = match (file.path.as_str(), emulator, licenses) {
             (rootfs::REGISTRAR, ..) | (_, _, Some("registrar")) => Some(REGISTRAR.to_owned()),

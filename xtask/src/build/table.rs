@@ -1,9 +1,8 @@
-//! The table of handlers: from extracted emulators with their confs as witnesses, or from `codegen::targets` alone.
+//! The table of handlers, from extracted emulators with their confs as witnesses.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
-use codegen::emit;
 use codegen::table::{Emulator, Inputs, Provenance, Table};
 use codegen::witness::Conf;
 
@@ -26,9 +25,4 @@ pub(crate) fn of_stage(stage: &Stage, host: Host, origin: &str) -> Result<Table>
         provenance: Provenance { qemu_version: version.into(), origin: origin.into() },
     };
     Table::build(inputs).context("making the table of handlers")
-}
-
-pub(crate) fn committed() -> Result<String> {
-    let table = Table::build(Inputs::from_targets()).context("making the table of all targets")?;
-    emit::table(&table).context("writing the table of all targets as Rust")
 }

@@ -15,7 +15,6 @@ use crate::verify;
 use crate::verify::package::Package;
 use crate::workspace::atomic_dir;
 
-/// Options of `cargo xtask extract`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

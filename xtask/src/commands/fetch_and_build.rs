@@ -9,7 +9,6 @@ use crate::image::{self, Engine};
 use crate::pipeline::{self, Options};
 use crate::workspace::workspace_root;
 
-/// Options of `cargo xtask fetch-and-build`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

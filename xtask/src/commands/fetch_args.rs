@@ -10,7 +10,7 @@ use codegen::targets::selection;
 
 use crate::download::{self, Fetcher, Location};
 use crate::source::lock;
-use crate::source::{Request, Source, WantedRelease};
+use crate::source::{self, Release, Request, Source};
 use crate::system::host::Host;
 use crate::verify::parse_fingerprint;
 use crate::workspace::{target_dir, workspace_root};
@@ -32,8 +32,8 @@ pub(crate) struct FetchArgs {
     host: Vec<String>,
 
     /// Fedora's release: a number, rawhide, or latest, the newest stable one
-    #[arg(long, value_name = "NN", default_value = "latest")]
-    release: WantedRelease,
+    #[arg(long, value_name = "NN", default_value = "latest", value_parser = source::parse_wanted)]
+    release: std::option::Option<Release>,
 
     /// Take Fedora's repositories from here: a URL that has releases/ and updates/ below it
     #[arg(long, value_name = "URL", value_parser = parse_mirror)]
@@ -112,13 +112,13 @@ impl FetchArgs {
     /// Refuses options that the source would ignore.
     fn check(&self) -> Result<()> {
         let fedoras = [
-            ("--release", self.release != WantedRelease::Latest),
+            ("--release", self.release.is_some()),
             ("--mirror", self.mirror.is_some()),
             ("--fingerprint", !self.fingerprint.is_empty()),
             ("--fedora-base-url", self.fedora_base_url.is_some()),
         ];
         let (source, refused): (_, Vec<_>) = match self.source() {
-            Source::Repository(place) => (place.name(), fedoras.into()),
+            Source::Repository(location) => (location.name(), fedoras.into()),
             Source::Apt => {
                 let own = [("--key", !self.key.is_empty()), ("--no-signature", self.no_signature)];
                 ("apt".into(), fedoras.into_iter().chain(own).chain([("--locked", self.locked)]).collect())

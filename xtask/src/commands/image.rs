@@ -11,7 +11,6 @@ use crate::image::{self, Compression, Engine, Input, NAME, NUMBER};
 use crate::system::host::Host;
 use crate::workspace::workspace_root;
 
-/// Options of `cargo xtask image`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The machines that the image runs on [default: this one's architecture]
@@ -55,7 +54,6 @@ pub(super) struct Args {
     number: u32,
 }
 
-/// What an archive is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     Oci,

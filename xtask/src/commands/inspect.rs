@@ -1,29 +1,24 @@
-//! `cargo xtask inspect`: compares what was built with its SBOM, and prints where each emulator comes from.
-//!
-//! Reads nothing but the result: neither packages nor caches.
+//! `cargo xtask inspect`: compares a build with its SBOM, and prints where each emulator comes from.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::build::rootfs::{ALIAS_HARDLINKS, PACKAGES, PACKAGES_INSIDE, REGISTRAR, ROOTFS, SBOM, is_program};
+use crate::build::rootfs::{ALIAS_HARDLINKS, PACKAGES, PACKAGES_INSIDE, REGISTRAR, ROOTFS, SBOM, is_program, target};
 use crate::build::sbom::files::{self, Digests, Entry, Kind};
 use crate::build::sbom::spdx::{Algorithm, Document, File, Package, RelationshipType};
 use crate::build::sbom::{ROOT, SIGNED_BY};
+use crate::output::{self, say};
 use crate::system::host::Host;
 use crate::workspace::atomic_dir;
 use crate::workspace::workspace_root;
 
-/// How many digits of a digest are shown, if not all.
 const SHORT_DIGEST: usize = 16;
 
-/// How much of a license is shown, if not all, in characters.
 const SHORT_LICENSE: usize = 32;
 
-/// Options of `cargo xtask inspect`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The machine that was built for [default: this one's architecture]
@@ -55,20 +50,16 @@ pub(super) fn run(args: &Args) -> Result<()> {
     );
     // No other run may exchange the folder meanwhile.
     let _lock = atomic_dir::lock(&folder)?;
-    let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let document: Document =
-        serde_json::from_slice(&text).with_context(|| format!("reading {}: damaged; build again", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {}: damaged; build again", path.display()))?;
     let count = check(&folder, &document)?;
-    let text = if args.json {
-        text
+    if args.json {
+        output::write(format_args!("{text}"));
     } else {
-        format!("{}\n{count} files, all as recorded\n", table(&document, args.verbose)).into_bytes()
-    };
-    match io::stdout().lock().write_all(&text) {
-        // Whoever read it has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("writing to standard output"),
+        say!("{}\n{count} files, all as recorded", table(&document, args.verbose));
     }
+    Ok(())
 }
 
 /// Compares a folder with its SBOM; gives the number of files.
@@ -145,13 +136,9 @@ fn path(file: &File) -> &str {
     file.file_name.trim_start_matches("./")
 }
 
-fn target(file: &File) -> Option<&str> {
-    path(file).strip_prefix("usr/bin/qemu-")?.strip_suffix("-static")
-}
-
 fn table(document: &Document, verbose: bool) -> String {
     let head = ["emulator", "package", "source", "license", "SHA-256", "signed by"].map(str::to_owned);
-    let emulators = document.files.iter().filter(|file| target(file).is_some());
+    let emulators = document.files.iter().filter(|file| target(path(file)).is_some());
     let rows: Vec<_> = [head].into_iter().chain(emulators.map(|file| row(file, document, verbose))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; 6] = std::array::from_fn(width);

@@ -10,7 +10,6 @@ use crate::output::say;
 use crate::source;
 use crate::system::peak_rss;
 
-/// Options of `cargo xtask resolve`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

@@ -11,7 +11,6 @@ use crate::source::lock::{Lock, Locked};
 use crate::source::{self, Plan};
 use crate::workspace::atomic_dir;
 
-/// Options of `cargo xtask update`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -10,16 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::LONGEST_UNPROMISED;
 use super::http::Validators;
 use super::partial_download::PartialDownload;
-use crate::download::cache_gc::{self, LONGEST_KEPT};
-use crate::verify::digest::ExpectedDigest;
-use crate::verify::digest::{Algorithm, Sha256};
+use crate::verify::digest::{Algorithm, ExpectedDigest, Sha256};
 
-/// How much of a file's own name is part of its name in the cache, from the end: openSUSE's lists have 128 digits in
-/// theirs, and as many before it would be more than a file system takes (255).
+/// How much of the end of a file's name is in its name in the cache. With the digest it must fit into 255 bytes.
 const MOST_OF_A_NAME: usize = 100;
 
 #[derive(Debug)]
-pub(super) struct Cache {
+pub(crate) struct Cache {
     folder: PathBuf,
 }
 
@@ -37,7 +35,7 @@ impl Cache {
     }
 
     /// A small file, and what its server has said of its state.
-    pub(super) fn small(&self, url: &str) -> Option<(Vec<u8>, Validators)> {
+    pub(crate) fn small(&self, url: &str) -> Option<(Vec<u8>, Validators)> {
         let path = self.small_path(url);
         let kept: Kept = serde_json::from_slice(&fs::read(path.with_extension("json")).ok()?).ok()?;
         let bytes = read_small(&path).ok()?;
@@ -45,7 +43,7 @@ impl Cache {
             return None;
         }
         for used in [path.with_extension("json"), path] {
-            cache_gc::touch(&File::open(used).ok()?);
+            touch(&File::open(used).ok()?);
         }
         Some((bytes, kept.validators))
     }
@@ -71,20 +69,19 @@ impl Cache {
         self.folder.join("files").join(format!("{}-{end}", expected.digest.hex()))
     }
 
-    /// A file that has the expected digest.
-    pub(super) fn file(&self, relative: &str, expected: &ExpectedDigest) -> Option<PathBuf> {
+    pub(crate) fn file(&self, relative: &str, expected: &ExpectedDigest) -> Option<PathBuf> {
         let path = self.path(relative, expected);
         let file = File::open(&path).ok()?;
         if expected.digest.algorithm.of_reader(&file).ok()? != expected.digest {
             return None;
         }
-        cache_gc::touch(&file);
+        touch(&file);
         Some(path)
     }
 
-    pub(super) fn remove_old(&self) {
+    pub(crate) fn remove_old(&self) {
         for folder in ["files", "metadata"] {
-            cache_gc::remove_older_than(&self.folder.join(folder), LONGEST_KEPT);
+            remove_older_than(&self.folder.join(folder), LONGEST_KEPT);
         }
     }
 }
@@ -98,17 +95,33 @@ pub(super) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes a metadata file, whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut part = PartialDownload::open(path, Algorithm::Sha256, 0)?;
     part.write(bytes)?;
     part.finish()
 }
 
+/// How long an unused file stays: otherwise every build of QEMU would.
+pub(crate) const LONGEST_KEPT: Duration = Duration::from_secs(60 * 24 * 60 * 60);
+
+/// Marks a file as used. If that fails, it is fetched again some day.
+pub(crate) fn touch(file: &File) {
+    let _ = file.set_modified(SystemTime::now());
+}
+
+/// Removes the files right in `folder` that have not been written, or [`touch`]ed, for `age`.
+pub(crate) fn remove_older_than(folder: &Path, age: Duration) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        if modified.ok().and_then(|time| time.elapsed().ok()).is_some_and(|elapsed| elapsed > age) {
+            // Another run may have removed it; and what is left takes space, no more.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
     #[test]

@@ -10,7 +10,6 @@ use ureq::http::StatusCode;
 #[error("{0}")]
 pub(crate) struct Unreachable(pub(super) String);
 
-/// The server refuses the file.
 #[derive(Debug, thiserror::Error)]
 #[error("HTTP {0}")]
 pub(crate) struct Missing(pub(super) StatusCode);
@@ -22,12 +21,10 @@ impl Missing {
     }
 }
 
-/// The file is not in the cache, and `--offline` forbids to fetch it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is not in the cache; run once without --offline")]
 pub(crate) struct NotCached(pub(super) String);
 
-/// What a failed attempt means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Unreachable,
@@ -45,7 +42,6 @@ pub(super) enum Kind {
 pub(super) struct Failure {
     pub(super) kind: Kind,
     pub(super) cause: anyhow::Error,
-    /// `Retry-After`.
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -59,7 +55,6 @@ impl Failure {
         matches!(self.kind, Kind::Unreachable | Kind::Transient)
     }
 
-    /// Of reading or writing this machine's files.
     pub(super) fn here(cause: anyhow::Error) -> Self {
         Self::new(Kind::Local, cause)
     }
@@ -82,6 +77,10 @@ impl Failure {
             // Redirects that are not followed, answers that are not HTTP.
             other => Self::new(Kind::Permanent, other),
         }
+    }
+
+    pub(super) fn permanent(cause: impl Into<anyhow::Error>) -> Self {
+        Self::new(Kind::Permanent, cause)
     }
 
     pub(super) fn unreachable(why: String) -> Self {

@@ -1,5 +1,4 @@
-//! One request for one file: time-outs, ranges, validators, status. [`super::Fetcher`] decides which servers are asked, and how
-//! often.
+//! One request for one file: time-outs, ranges, validators, status. [`super::Fetcher`] chooses servers and retries.
 
 use std::io::Read;
 use std::net::ToSocketAddrs;
@@ -22,18 +21,16 @@ use crate::verify::digest::ExpectedDigest;
 /// Least throughput, in bytes a second: at less, a package would take hours.
 const SLOWEST: u64 = 1000;
 
-/// Longest accepted `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Time-out of a whole metadata file, as a multiple of the idle time-out.
 const SMALL_FILE: u32 = 4;
 
-/// More redirects are a loop.
 const MOST_REDIRECTS: u32 = 10;
 
 /// `ETag` and `Last-Modified`, for a conditional request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Validators {
+pub(crate) struct Validators {
     etag: Option<String>,
     last_modified: Option<String>,
 }
@@ -50,7 +47,6 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// `timeout` is the connect, response and idle time-out.
     pub(super) fn new(timeout: Duration) -> Self {
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let agent = Agent::config_builder()
@@ -84,7 +80,7 @@ impl Client {
             return Err(cut_off(Failure::of(error.into()), bytes.len() as u64, announced));
         }
         if bytes.len() as u64 > limit {
-            return Err(Failure::new(Kind::Permanent, anyhow!("response exceeds the metadata limit of {limit} bytes")));
+            return Err(Failure::permanent(anyhow!("response exceeds the metadata limit of {limit} bytes")));
         }
         Ok(Answer::Bytes(bytes, validators))
     }
@@ -103,10 +99,7 @@ impl Client {
             let mut response = self.ask(url, [(RANGE, range)], None)?;
             if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
                 start_over(part, progress)?;
-                return Err(Failure::new(
-                    Kind::Permanent,
-                    anyhow!("the server has fewer bytes than have arrived already"),
-                ));
+                return Err(Failure::permanent(anyhow!("the server has fewer bytes than have arrived already")));
             }
             check_status(&response)?;
             self.receive(&mut response, expected, part, progress)?;
@@ -116,7 +109,7 @@ impl Client {
             return Ok(());
         }
         start_over(part, progress)?;
-        let wrong = Failure::new(Kind::Permanent, expected.mismatch(url, size, &digest));
+        let wrong = Failure::permanent(expected.mismatch(url, size, &digest));
         // What had arrived before may be what is wrong, and not what this server gives.
         if begun > 0 { self.fetch_remaining(url, expected, part, progress) } else { Err(wrong) }
     }
@@ -134,7 +127,7 @@ impl Client {
         let announced = response.body().content_length().map(|rest| part.length() + rest);
         // What must be wrong in the end need not be fetched.
         if let Some(size) = announced.filter(|&size| size > expected.size) {
-            return Err(Failure::new(Kind::Permanent, expected.mismatch("the file", size, &expected.digest)));
+            return Err(Failure::permanent(expected.mismatch("the file", size, &expected.digest)));
         }
         let mut body = response.body_mut().as_reader();
         let mut buffer = vec![0; 1 << 16];
@@ -148,7 +141,7 @@ impl Client {
             if part.length() + length as u64 > expected.size {
                 start_over(part, progress)?;
                 let size = expected.size + 1;
-                return Err(Failure::new(Kind::Permanent, expected.mismatch("the file", size, &expected.digest)));
+                return Err(Failure::permanent(expected.mismatch("the file", size, &expected.digest)));
             }
             part.write(&buffer[..length]).map_err(Failure::here)?;
             progress.inc(length as u64);
@@ -181,8 +174,7 @@ impl Client {
         request.call().map_err(Failure::of)
     }
 
-    /// That the host of `url` has an address. The standard library gives that failure no kind of its own, so it is
-    /// looked for apart; a proxy looks for itself.
+    /// Fails as unreachable if the host has no address, which ureq does not tell apart. A proxy resolves by itself.
     fn check_address(&self, url: &str) -> Result<(), Failure> {
         let uri: ureq::http::Uri = url.parse().context("not a URL").map_err(Failure::here)?;
         let host = uri.host().context("a URL without a host").map_err(Failure::here)?;
@@ -196,7 +188,6 @@ impl Client {
     }
 }
 
-/// Empties `part` and takes back what its bar shows.
 fn start_over(part: &mut PartialDownload, progress: &ProgressBar) -> Result<(), Failure> {
     progress.dec(part.length());
     part.reset().map_err(Failure::here)
@@ -213,7 +204,7 @@ fn check_status(response: &Response<ureq::Body>) -> Result<(), Failure> {
     if status.is_success() {
         return match response.headers().get(CONTENT_ENCODING) {
             Some(encoding) if encoding != "identity" => {
-                Err(Failure::new(Kind::Permanent, anyhow!("the response is compressed, which was not requested")))
+                Err(Failure::permanent(anyhow!("the response is compressed, which was not requested")))
             }
             _ => Ok(()),
         };
@@ -226,7 +217,7 @@ fn check_status(response: &Response<ureq::Body>) -> Result<(), Failure> {
     if status.is_client_error() {
         return Err(Failure::new(Kind::Missing, Missing(status)));
     }
-    Err(Failure::new(Kind::Permanent, anyhow!("HTTP {status}")))
+    Err(Failure::permanent(anyhow!("HTTP {status}")))
 }
 
 /// Seconds alone: the other form, a date, is not worth a parser.
@@ -244,5 +235,5 @@ fn continues(response: &Response<ureq::Body>, begun: u64, size: u64) -> Result<b
     if range == format!("bytes {begun}-{}/{size}", size - 1) {
         return Ok(true);
     }
-    Err(Failure::new(Kind::Permanent, anyhow!("asked for the bytes from {begun} on, the server gives {range:?}")))
+    Err(Failure::permanent(anyhow!("asked for the bytes from {begun} on, the server gives {range:?}")))
 }

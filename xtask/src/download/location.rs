@@ -25,12 +25,8 @@ impl Location {
         Self::from_user(text).expect("a place")
     }
 
-    /// What a user would type for a file below it.
     pub(crate) fn of(&self, relative: &str) -> String {
-        match self {
-            Self::Folder(folder) => folder.join(relative).display().to_string(),
-            Self::Url(url) => format!("{url}/{relative}"),
-        }
+        self.below(relative).name()
     }
 
     #[must_use]
@@ -48,7 +44,6 @@ impl Location {
         url[host..].find('/').map_or(url, |end| &url[..host + end])
     }
 
-    /// What a user would type for itself.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Folder(folder) => folder.display().to_string(),

@@ -9,8 +9,7 @@ use super::location::Location;
 #[derive(Debug)]
 pub(crate) struct Mirrors(Vec<Location>);
 
-/// Hosts that could not be reached or were busy, slow or silent in this run, and locations that gave wrong bytes: others are
-/// asked first.
+/// Hosts that were unreachable, busy or slow, and locations that gave wrong bytes: they are asked last.
 #[derive(Debug, Default)]
 pub(super) struct UnhealthyHosts(Mutex<BTreeSet<String>>);
 

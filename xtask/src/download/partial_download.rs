@@ -1,5 +1,4 @@
-//! A file of the cache in the making: `NAME.part` beside it. It stays where a download breaks off, so that the next
-//! attempt, also of a later run and from another mirror, asks for the rest only; its digest over all of it decides.
+//! A file on its way into the cache, `NAME.part`. A broken download stays, and the next attempt or run resumes it.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
@@ -22,8 +21,7 @@ pub(super) struct PartialDownload {
 }
 
 impl PartialDownload {
-    /// Begins or goes on with what is to become `whole`. What is there already is hashed; more than `limit` bytes of
-    /// it can be no part of the file, and are thrown away.
+    /// Opens and hashes what has arrived of `whole`; more than `limit` bytes are discarded.
     pub(super) fn open(whole: &Path, algorithm: Algorithm, limit: u64) -> Result<Self> {
         let folder = whole.parent().context("a cache path without a folder")?;
         fs::create_dir_all(folder).with_context(|| format!("making the cache folder {}", folder.display()))?;

@@ -1,8 +1,6 @@
-//! The archive of an RPM package, already decompressed: cpio as rpm writes it, with names or with numbers into the
-//! header's list of files. What a member is, is the header's word; how many bytes of it there are, the archive's.
+//! The cpio archive of an RPM package, decompressed, with names or with indexes into the header's list of files.
 //!
-//! The `rpm` crate has a reader of its own, which asks for as much memory as the length of a name says, and looks for
-//! each name in the whole list.
+//! The `rpm` crate's reader allocates as much as a name's length says, and searches the whole list for each name.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -15,10 +13,8 @@ use super::listing::Listed;
 const NAMED: usize = 110;
 const NUMBERED: usize = 14;
 
-/// The name of the member that ends an archive.
 const END: &str = "TRAILER!!!";
 
-/// Longest accepted name, in bytes: `PATH_MAX`.
 const LONGEST_NAME: usize = 4096;
 
 pub(super) struct Archive<R> {

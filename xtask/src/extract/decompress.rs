@@ -1,15 +1,12 @@
-//! Decompresses what comes from elsewhere: gzip, xz, zstd, or none, told by the first bytes. How much may come out, and
-//! how much memory that may take, is the caller's to say and held here.
+//! Decompresses gzip, xz, zstd, or none, told by the first bytes, within limits of length and memory.
 
 use std::io::{self, BufRead, Read};
 
 use anyhow::{Context, Result, bail};
 use liblzma::stream::{CONCATENATED, Stream};
 
-/// What a compressed file may ask for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Most memory for xz, in bytes.
     pub(crate) xz_memory: u64,
     /// Longest distance that zstd may look back, as a power of two.
     pub(crate) zstd_window: u32,

@@ -1,8 +1,5 @@
-//! The files in an RPM package, one after the other, in bounded memory and time whatever the package says.
-//!
-//! How much of anything there may be is decided here, and how much memory a payload may ask for. The `rpm` crate reads
-//! the header, `decompress` the payload, `archive` what comes out of that. Digests and signatures are
-//! [`crate::verify`]'s, and what is wanted of the files is the caller's.
+//! The files in an RPM package, one after the other, in bounded memory and time whatever the package says. Nothing is
+//! verified here: that is [`crate::verify`]'s.
 
 use std::io::{BufReader, Read};
 
@@ -14,8 +11,7 @@ use super::listing::{Listed, files};
 use crate::extract::decompress::{self, decompress};
 use crate::verify::rpm_header_bounds;
 
-/// What a compressed payload may ask for: `xz -9` needs 65 MiB; zstd at Fedora's level 19 has a window of 8 MiB, and 32 MiB
-/// are let pass.
+/// What a compressed payload may ask for: `xz -9` needs 65 MiB, zstd at Fedora's level 19 a window of 8 MiB.
 pub(crate) const LIMITS: decompress::Limits = decompress::Limits {
     xz_memory: 72 << 20,
     zstd_window: 25,
@@ -23,26 +19,19 @@ pub(crate) const LIMITS: decompress::Limits = decompress::Limits {
     excess: "it unpacks to more than any such package does",
 };
 
-/// What a package may be like.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many files it may list.
     pub files: usize,
-    /// How long its archive may be, in bytes.
     pub unpacked: u64,
 }
 
 impl Limits {
-    /// For real packages. Those of emulators list some 40 files, Fedora's package of keys some hundreds; all emulators of
-    /// Fedora 44 together have 170 MiB.
+    /// Fedora's package of keys lists some hundreds of files; all emulators of Fedora 44 together have 170 MiB.
     pub(crate) const PACKAGE: Self = Self { files: 2048, unpacked: 1 << 30 };
 }
 
-/// Calls `each` for all that the archive of a package holds and its header knows, with its content. What is left of a
-/// content is passed over. `length` is the package's, in bytes. Nothing here is verified.
-///
-/// # Errors
-/// If the package is damaged or goes beyond a limit, or if `each` fails.
+/// Calls `each` for the archive's files that the header lists, with their contents. `length` is the package's, in
+/// bytes.
 pub fn entries(
     mut package: impl Read,
     length: u64,
@@ -54,8 +43,7 @@ pub fn entries(
     unpack(&header, package, limits, each).map(drop)
 }
 
-/// The same for a header that was parsed and a payload that is to be read from here on. Gives the files that the header
-/// lists and the archive lacks.
+/// The same for a parsed header and the payload after it. Gives the listed files that the archive lacks.
 pub(super) fn unpack(
     header: &PackageMetadata,
     payload: impl Read,

@@ -1,14 +1,13 @@
 //! Writes what comes out of one package, under names chosen here, and checks it on the way.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use codegen::table::Emulator;
-use codegen::{elf, targets};
-use object::ReadCache;
+use codegen::targets;
 
 use super::ExtractRequest;
 use super::listing::{FileDigest, Kind, Listed};
@@ -17,7 +16,7 @@ use super::wanted_file::WantedFile;
 use crate::system::host::Host;
 use crate::verify::VerifiedPackage;
 use crate::verify::digest::{Algorithm, BUFFER, Digest, Hashed, Hashing};
-use crate::verify::package::{Format, Package};
+use crate::verify::package::Package;
 
 /// Largest accepted emulator, in bytes; the largest known has 20 MB, an unstripped one 60 MB.
 const LARGEST_EMULATOR: u64 = 256 << 20;
@@ -25,7 +24,6 @@ const LARGEST_EMULATOR: u64 = 256 << 20;
 /// Largest accepted conf file or license file, in bytes; the largest known has 35 kB.
 const LARGEST_TEXT: u64 = 1 << 20;
 
-/// One package's share of the record.
 #[derive(Debug)]
 pub struct Extracted {
     pub(crate) verified: VerifiedPackage,
@@ -110,7 +108,7 @@ impl<'a> Extractor<'a> {
             bail!("{relative} is not a plain file of at most {limit} bytes");
         }
         // Of a Debian package the lists of apt vouch for the whole file.
-        let vouched = file.digest.is_some() || self.package.format == Format::Deb;
+        let vouched = file.digest.is_some() || self.package.stated.is_some();
         ensure!(vouched, "its header holds no digest of {}; do not use it", file.path);
         let path = self.dir.join(&relative);
         if let WantedFile::License { folder, .. } = item {
@@ -125,7 +123,7 @@ impl<'a> Extractor<'a> {
             }
             other => other.with_context(context)?,
         };
-        let algorithm = file.digest.as_ref().map_or(Ok(Algorithm::Sha256), |listed| listed.kind.algorithm())?;
+        let algorithm = file.digest.as_ref().map_or(Ok(Algorithm::Sha256), FileDigest::algorithm)?;
         let mut content = Hashing::new(content.take(limit + 1), algorithm);
         let mut buffer = BufWriter::with_capacity(BUFFER, copied);
         io::copy(&mut content, &mut buffer).and_then(|_| buffer.flush()).with_context(context)?;
@@ -136,7 +134,8 @@ impl<'a> Extractor<'a> {
         }
         match item {
             WantedFile::Emulator(emulator) => {
-                let build_id = self.check_emulator(emulator, &path)?;
+                let facts = self.host.check_program(&path).with_context(|| emulator.file_name())?;
+                let build_id = facts.build_id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect());
                 self.extracted.emulators.push(EmulatorRecord {
                     target: emulator.target.clone(),
                     path: relative,
@@ -184,21 +183,10 @@ impl<'a> Extractor<'a> {
         io::copy(&mut archive.into_inner(), &mut io::sink()).with_context(context)?;
         Ok(())
     }
-
-    /// That it is a static executable of the host; its build id.
-    fn check_emulator(&self, emulator: &Emulator, path: &Path) -> Result<Option<String>> {
-        let context = || emulator.file_name();
-        let host = self.host.target().with_context(context)?;
-        let cache = ReadCache::new(File::open(path).with_context(context)?);
-        let facts = elf::facts(&cache).with_context(context)?;
-        facts.check_emulator(host).with_context(context)?;
-        Ok(facts.build_id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect()))
-    }
 }
 
-/// The content of a file has the digest in the verified header.
 fn check(relative: &str, listed: &FileDigest, found: &Digest) -> Result<()> {
-    let (name, found, expected) = (listed.kind.name(), found.hex(), &listed.digits);
+    let (name, found, expected) = (found.algorithm, found.hex(), &listed.digits);
     ensure!(
         found == expected,
         "{relative} has {name} {found}, the header that was verified says {expected:?}: the package was changed meanwhile, or \

@@ -7,7 +7,6 @@ use rpm::{FileFlags, FileMode, FileType, Header, IndexTag, PackageMetadata};
 
 use crate::verify::digest::Algorithm;
 
-/// A file as the package's header describes it.
 #[derive(Debug)]
 pub struct Listed {
     /// Its absolute path, as the package says: nothing is to be written under that name.
@@ -30,55 +29,32 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// A digest of a file's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileDigest {
-    pub(super) kind: DigestKind,
+    /// By [`FileDigest::algorithm`]; a file that is not wanted may have another.
+    number: u64,
     pub(super) digits: String,
 }
 
-/// How a digest of a file was made: RPM's numbers are OpenPGP's (RFC 9580, 9.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DigestKind {
-    Known(Algorithm),
-    Other(u32),
-}
-
-impl DigestKind {
-    fn of(number: u32) -> Self {
-        match number {
-            8 => Self::Known(Algorithm::Sha256),
-            9 => Self::Known(Algorithm::Sha384),
-            10 => Self::Known(Algorithm::Sha512),
-            other => Self::Other(other),
-        }
-    }
-
-    pub(super) fn name(self) -> String {
-        match self {
-            Self::Known(algorithm) => algorithm.to_string(),
-            Self::Other(1) => "MD5".into(),
-            Self::Other(2) => "SHA-1".into(),
-            Self::Other(3) => "RIPEMD-160".into(),
-            Self::Other(11) => "SHA-224".into(),
-            Self::Other(12) => "SHA3-256".into(),
-            Self::Other(14) => "SHA3-512".into(),
-            Self::Other(number) => format!("digest algorithm {number}"),
-        }
-    }
-
-    /// What computes it.
-    pub(super) fn algorithm(self) -> Result<Algorithm> {
-        match self {
-            Self::Known(algorithm) => Ok(algorithm),
-            Self::Other(_) => {
-                bail!("its header has digests of files by {}; SHA-256, SHA-384 and SHA-512 are taken", self.name())
-            }
-        }
+impl FileDigest {
+    /// The algorithm of a file's digest by RPM's number, which is OpenPGP's (RFC 9580, 9.5).
+    pub(super) fn algorithm(&self) -> Result<Algorithm> {
+        let other = match self.number {
+            8 => return Ok(Algorithm::Sha256),
+            9 => return Ok(Algorithm::Sha384),
+            10 => return Ok(Algorithm::Sha512),
+            1 => "MD5".into(),
+            2 => "SHA-1".into(),
+            3 => "RIPEMD-160".into(),
+            11 => "SHA-224".into(),
+            12 => "SHA3-256".into(),
+            14 => "SHA3-512".into(),
+            number => format!("digest algorithm {number}"),
+        };
+        bail!("its header has digests of files by {other}; SHA-256, SHA-384 and SHA-512 are taken")
     }
 }
 
-/// The files that a header lists, in its order.
 pub(super) fn files(metadata: &PackageMetadata, most: usize) -> Result<Vec<Listed>> {
     let header = &metadata.header;
     let names = texts(header, IndexTag::RPMTAG_BASENAMES)?.unwrap_or_default();
@@ -99,7 +75,7 @@ pub(super) fn files(metadata: &PackageMetadata, most: usize) -> Result<Vec<Liste
     let digests = texts(header, IndexTag::RPMTAG_FILEDIGESTS)?.unwrap_or_default();
     // Without a number they are MD5.
     let digest_kind = numbers(header, IndexTag::RPMTAG_FILEDIGESTALGO)?.and_then(|found| found.first().copied());
-    let digest_kind = DigestKind::of(digest_kind.map_or(1, |number| u32::try_from(number).unwrap_or(u32::MAX)));
+    let number = digest_kind.unwrap_or(1);
     let links = texts(header, IndexTag::RPMTAG_FILELINKTOS)?.unwrap_or_default();
     let devices = numbers(header, IndexTag::RPMTAG_FILEDEVICES)?.unwrap_or_default();
     let inodes = numbers(header, IndexTag::RPMTAG_FILEINODES)?.unwrap_or_default();
@@ -127,7 +103,7 @@ pub(super) fn files(metadata: &PackageMetadata, most: usize) -> Result<Vec<Liste
             path: format!("{folder}{name}"),
             kind,
             size: sizes[index],
-            digest: digest.map(|digits| FileDigest { kind: digest_kind, digits: digits.to_ascii_lowercase() }),
+            digest: digest.map(|digits| FileDigest { number, digits: digits.to_ascii_lowercase() }),
             stored: if has_none { 0 } else { sizes[index] },
             is_ghost: is_ghost(index),
         })
@@ -135,7 +111,6 @@ pub(super) fn files(metadata: &PackageMetadata, most: usize) -> Result<Vec<Liste
     names.into_iter().enumerate().map(file).collect()
 }
 
-/// A list of numbers, of whatever width; `None` if there is none.
 fn numbers(header: &Header<IndexTag>, tag: IndexTag) -> Result<Option<Vec<u64>>> {
     if !header.entry_is_present(tag as u32) {
         return Ok(None);
@@ -147,7 +122,6 @@ fn numbers(header: &Header<IndexTag>, tag: IndexTag) -> Result<Option<Vec<u64>>>
     found.map(Some).map_err(|_| anyhow!("its header is damaged: {tag} holds no numbers"))
 }
 
-/// A list of texts; `None` if there is none.
 fn texts(header: &Header<IndexTag>, tag: IndexTag) -> Result<Option<Vec<String>>> {
     if !header.entry_is_present(tag as u32) {
         return Ok(None);

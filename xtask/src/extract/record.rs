@@ -12,10 +12,8 @@ use crate::verify::digest::Sha256;
 
 const RECORD: &str = "record.json";
 
-/// What the folder holds, and what it was made from.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// Digest of all that decided its content.
     pub(super) key: Sha256,
     pub(crate) packages: Vec<VerifiedPackage>,
     pub(crate) emulators: Vec<EmulatorRecord>,
@@ -23,18 +21,12 @@ pub struct Record {
     pub(crate) licenses: Vec<TextRecord>,
 }
 
-/// One emulator in the folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EmulatorRecord {
-    /// QEMU's name of its target.
     pub target: String,
-    /// Path below the folder.
     pub path: String,
-    /// In bytes.
     pub size: u64,
-    /// Of its content.
     pub sha256: Sha256,
-    /// GNU build id, in hexadecimal digits.
     pub build_id: Option<String>,
     /// Which of [`Record::packages`] it comes from.
     pub nevra: String,
@@ -48,7 +40,6 @@ pub struct TextRecord {
     pub(crate) sha256: Sha256,
 }
 
-/// A folder of extracted files.
 #[derive(Debug)]
 pub struct Stage {
     pub(crate) dir: PathBuf,
@@ -76,7 +67,6 @@ impl Record {
         fs::write(dir.join(RECORD), serde_json::to_vec_pretty(self).context(context)?).context(context)
     }
 
-    /// Whether all that is recorded is there, byte for byte.
     pub(super) fn is_whole(&self, dir: &Path) -> bool {
         let emulators = self.emulators.iter().map(|emulator| (&emulator.path, emulator.size, &emulator.sha256));
         let texts = self.confs.iter().chain(&self.licenses).map(|text| (&text.path, text.size, &text.sha256));
@@ -89,7 +79,6 @@ impl Record {
         parallel::each(&files, parallel::processors(), check).is_ok()
     }
 
-    /// Fingerprints of the keys whose signatures were good.
     pub(crate) fn signers(&self) -> Vec<&str> {
         let mut signers: Vec<_> = self.packages.iter().filter_map(|verified| verified.signer.as_deref()).collect();
         signers.sort_unstable();

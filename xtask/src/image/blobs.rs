@@ -1,7 +1,7 @@
 //! The blobs of a layout: files that are called what they hash to.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,7 +11,6 @@ use serde::Serialize;
 use super::spec::{Annotations, Descriptor};
 use crate::verify::digest::{BUFFER, Hashed, Hashing, Sha256};
 
-/// Where they are below a layout.
 pub(super) const FOLDER: &str = "blobs/sha256";
 
 pub(super) struct Blobs {
@@ -37,38 +36,20 @@ impl Blobs {
         self.bytes(media_type, &serde_json::to_vec(value).context("writing JSON")?)
     }
 
-    /// Starts a blob that is written piece by piece.
-    pub(super) fn create(&self) -> Result<Blob> {
-        let number = self.unnamed.fetch_add(1, Ordering::Relaxed);
-        let path = self.folder.join(format!("unnamed-{number}"));
-        let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
-        Ok(Blob { file: Hashing::sha256(BufWriter::with_capacity(BUFFER, file)), path })
-    }
-}
-
-pub(super) struct Blob {
-    path: PathBuf,
-    file: Hashing<BufWriter<File>>,
-}
-
-impl Blob {
-    /// Renames it to its digest.
-    pub(super) fn finish(self, media_type: &str) -> Result<Descriptor> {
-        let context = || format!("writing {}", self.path.display());
-        let (mut file, Hashed { size, sha256, .. }) = self.file.finish();
+    /// A blob that `write` writes piece by piece; it gets its name, the digest, at the end.
+    pub(super) fn stream<T>(
+        &self,
+        media_type: &str,
+        write: impl FnOnce(Hashing<BufWriter<File>>) -> Result<(Hashing<BufWriter<File>>, T)>,
+    ) -> Result<(Descriptor, T)> {
+        let path = self.folder.join(format!("unnamed-{}", self.unnamed.fetch_add(1, Ordering::Relaxed)));
+        let context = || format!("writing {}", path.display());
+        let file = File::create(&path).with_context(context)?;
+        let (file, written) = write(Hashing::sha256(BufWriter::with_capacity(BUFFER, file)))?;
+        let (mut file, Hashed { size, sha256, .. }) = file.finish();
         file.flush().with_context(context)?;
-        fs::rename(&self.path, self.path.with_file_name(sha256.to_string())).with_context(context)?;
-        Ok(descriptor(media_type, &sha256, size))
-    }
-}
-
-impl Write for Blob {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        fs::rename(&path, self.folder.join(sha256.to_string())).with_context(context)?;
+        Ok((descriptor(media_type, &sha256, size), written))
     }
 }
 

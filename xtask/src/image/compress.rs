@@ -1,20 +1,19 @@
-//! How layers are compressed: the choice as it is typed, and the encoders. The same bytes always give the same bytes,
-//! whatever the number of processors.
+//! How layers are compressed. The number of processors does not change the bytes.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::Write;
 use std::str::FromStr;
-use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
 use flate2::write::GzEncoder;
 
-/// Log2 of the window, 16 MiB, that unpacks as cheaply as zstd's own choice and holds a whole emulator: what one has
-/// in common with the one before it is found.
+use crate::system::parallel;
+
+/// Log2 of zstd's window: 16 MiB hold a whole emulator, so that the next is compressed against it.
 const WINDOW_LOG: u32 = 24;
 
-/// zstd's levels from here on are slow enough to be shared among processors. Below, the pieces that are shared find less of
-/// each other than one thread finds in all of it (54 MB instead of 33 at level 1).
+/// zstd's levels from here on use all processors. Below, that costs more than it gains: 54 MB instead of 33 at level
+/// 1.
 const SHARED_FROM: i32 = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +33,6 @@ pub(crate) enum Compression {
 impl Compression {
     /// For builds that are tried at once.
     pub(crate) const FAST: Self = Self::Zstd { level: 1 };
-    /// For `docker load` of any version.
     pub(crate) const FAST_GZIP: Self = Self::Gzip { level: 1 };
     /// For builds that are published: what all engines take but docker before 23.
     pub(crate) const RELEASE: Self = Self::Zstd { level: 19 };
@@ -61,15 +59,28 @@ impl Compression {
         }
     }
 
-    pub(super) fn encoder<W: Write>(self, sink: W) -> io::Result<Encoder<W>> {
-        let workers = thread::available_parallelism().map_or(1, usize::from);
-        self.encoder_with(sink, u32::try_from(workers).unwrap_or(1))
+    /// Compresses what `write` writes into `sink`, which is given back.
+    pub(super) fn encode<W: Write, T>(
+        self,
+        sink: W,
+        write: impl FnOnce(&mut dyn Write) -> Result<T>,
+    ) -> Result<(W, T)> {
+        self.encode_with(sink, parallel::processors(), write)
     }
 
-    fn encoder_with<W: Write>(self, sink: W, workers: u32) -> io::Result<Encoder<W>> {
+    fn encode_with<W: Write, T>(
+        self,
+        sink: W,
+        workers: usize,
+        write: impl FnOnce(&mut dyn Write) -> Result<T>,
+    ) -> Result<(W, T)> {
         let level = match self {
-            // No time and no name in the header.
-            Self::Gzip { level } => return Ok(Encoder::Gzip(GzEncoder::new(sink, flate2::Compression::new(level)))),
+            Self::Gzip { level } => {
+                // No time and no name in the header.
+                let mut encoder = GzEncoder::new(sink, flate2::Compression::new(level));
+                let written = write(&mut encoder)?;
+                return Ok((encoder.finish()?, written));
+            }
             Self::Zstd { level } => level,
         };
         let mut encoder = zstd::Encoder::new(sink, level)?;
@@ -77,9 +88,10 @@ impl Compression {
         encoder.long_distance_matching(true)?;
         if level >= SHARED_FROM {
             // Any number gives what one gives; only none gives something else.
-            encoder.multithread(workers.max(1))?;
+            encoder.multithread(u32::try_from(workers).unwrap_or(1).max(1))?;
         }
-        Ok(Encoder::Zstd(encoder))
+        let written = write(&mut encoder)?;
+        Ok((encoder.finish()?, written))
     }
 }
 
@@ -106,36 +118,6 @@ impl fmt::Display for Compression {
         match self {
             Self::Gzip { level } => write!(f, "gzip:{level}"),
             Self::Zstd { level } => write!(f, "zstd:{level}"),
-        }
-    }
-}
-
-pub(super) enum Encoder<W: Write> {
-    Gzip(GzEncoder<W>),
-    Zstd(zstd::Encoder<'static, W>),
-}
-
-impl<W: Write> Encoder<W> {
-    pub(super) fn finish(self) -> io::Result<W> {
-        match self {
-            Self::Gzip(encoder) => encoder.finish(),
-            Self::Zstd(encoder) => encoder.finish(),
-        }
-    }
-}
-
-impl<W: Write> Write for Encoder<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Gzip(encoder) => encoder.write(bytes),
-            Self::Zstd(encoder) => encoder.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Gzip(encoder) => encoder.flush(),
-            Self::Zstd(encoder) => encoder.flush(),
         }
     }
 }
@@ -185,12 +167,10 @@ mod tests {
         let mut written = Vec::new();
         for workers in [1, 2, 5] {
             let compression = Compression::Zstd { level: SHARED_FROM };
-            let mut encoder = compression.encoder_with(Vec::new(), workers).expect("an encoder");
-            for _ in 0..36 {
-                encoder.write_all(&block).expect("compressed");
-                encoder.write_all(b"a little more").expect("compressed");
-            }
-            written.push(encoder.finish().expect("compressed"));
+            let write = |sink: &mut dyn Write| {
+                Ok((0..36).try_for_each(|_| sink.write_all(&block).and_then(|()| sink.write_all(b"a little more")))?)
+            };
+            written.push(compression.encode_with(Vec::new(), workers, write).expect("compressed").0);
         }
         assert!(written[0].len() < 2 << 20, "{} bytes", written[0].len());
         assert!(written[0] == written[1] && written[0] == written[2]);

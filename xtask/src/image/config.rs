@@ -1,11 +1,12 @@
 //! How an image is run, and what is said of it: its configuration, labels and annotations.
 
-use anyhow::{Context, Result};
-use chrono::{DateTime, SecondsFormat};
+use anyhow::Result;
+use serde_json::{Value, json};
 
 use super::contents::Contents;
 use super::layer::Layer;
-use super::spec::{Annotations, Config, History, Platform, RootFs, Settings};
+use super::spec::{Annotations, Platform};
+use crate::build::sbom::time;
 use crate::system::host::Host;
 
 /// Licenses of all that is in it, as in the Containerfile.
@@ -16,68 +17,53 @@ const LAYERS: [&str; 2] = ["QEMU's emulators", "registrar, license files, packag
 /// As tonistiigi/binfmt's published image has it, for those who call this one by its command line. As in the Containerfile.
 const ENVIRONMENT: [&str; 1] = ["QEMU_PRESERVE_ARGV0=1"];
 
-pub(super) struct ImageMetadata {
-    /// `QEMUVERSION-RELEASE`, after the targets where these are not all.
-    pub(super) tag: String,
-}
-
-impl ImageMetadata {
-    pub(super) fn labels(&self, contents: &Contents) -> Result<Annotations> {
-        let mut labels: Annotations = [
-            ("title", "registrar"),
-            ("description", "Registers QEMU's user-mode emulators with binfmt_misc"),
-            ("licenses", LICENSES),
-            ("version", &contents.version),
-            ("base.name", "scratch"),
-            ("created", &time(contents.created)?),
-        ]
-        .map(|(key, value)| (format!("org.opencontainers.image.{key}"), value.to_owned()))
-        .into();
-        let source = Some(env!("CARGO_PKG_REPOSITORY").to_owned()).filter(|source| !source.is_empty());
-        for (key, value) in [("source", &source), ("revision", &contents.revision)] {
-            if let Some(value) = value {
-                labels.insert(format!("org.opencontainers.image.{key}"), value.clone());
-            }
+pub(super) fn labels(contents: &Contents) -> Result<Annotations> {
+    let mut labels: Annotations = [
+        ("title", "registrar"),
+        ("description", "Registers QEMU's user-mode emulators with binfmt_misc"),
+        ("licenses", LICENSES),
+        ("version", &contents.version),
+        ("base.name", "scratch"),
+        ("created", &time(contents.created)?),
+    ]
+    .map(|(key, value)| (format!("org.opencontainers.image.{key}"), value.to_owned()))
+    .into();
+    let source = Some(env!("CARGO_PKG_REPOSITORY").to_owned()).filter(|source| !source.is_empty());
+    for (key, value) in [("source", &source), ("revision", &contents.revision)] {
+        if let Some(value) = value {
+            labels.insert(format!("org.opencontainers.image.{key}"), value.clone());
         }
-        labels.insert("registrar.qemu.origin".into(), contents.origin.clone());
-        labels.extend(contents.registrar.clone().map(|version| ("registrar.version".into(), version)));
-        Ok(labels)
     }
+    labels.insert("registrar.qemu.origin".into(), contents.origin.clone());
+    labels.extend(contents.registrar.clone().map(|version| ("registrar.version".into(), version)));
+    Ok(labels)
 }
 
-pub(super) fn config(contents: &Contents, metadata: &ImageMetadata, layers: &[Layer]) -> Result<Config> {
+pub(super) fn config(contents: &Contents, layers: &[Layer]) -> Result<Value> {
     let created = time(contents.created)?;
     let Platform { architecture, os } = platform(contents.host);
-    let history = LAYERS.map(|comment| History {
-        created: created.clone(),
-        created_by: "cargo xtask image".into(),
-        comment: comment.into(),
-    });
-    Ok(Config {
-        created,
-        architecture,
-        os,
-        config: Settings {
-            entrypoint: vec!["/registrar".into()],
-            environment: ENVIRONMENT.map(str::to_owned).into(),
-            working_dir: "/".into(),
-            labels: metadata.labels(contents)?,
+    let history =
+        LAYERS.map(|comment| json!({ "created": created, "created_by": "cargo xtask image", "comment": comment }));
+    let diff_ids: Vec<_> = layers.iter().map(|layer| &layer.diff_id).collect();
+    Ok(json!({
+        "created": created,
+        "architecture": architecture,
+        "os": os,
+        "config": {
+            "Entrypoint": ["/registrar"],
+            "Env": ENVIRONMENT,
+            "WorkingDir": "/",
+            "Labels": labels(contents)?,
         },
-        rootfs: RootFs { kind: "layers".into(), diff_ids: layers.iter().map(|layer| layer.diff_id.clone()).collect() },
-        history: history.into(),
-    })
+        "rootfs": { "type": "layers", "diff_ids": diff_ids },
+        "history": history,
+    }))
 }
 
 /// A host as engines name it.
 pub(super) fn platform(host: Host) -> Platform {
     let platform = host.target().map_or_else(|| host.name.to_owned(), |target| target.platform());
     Platform { architecture: platform.trim_start_matches("linux/").into(), os: "linux".into() }
-}
-
-fn time(seconds: u64) -> Result<String> {
-    let time = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-    let time = time.with_context(|| format!("{seconds} is no time that can be written"))?;
-    Ok(time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
 #[cfg(test)]

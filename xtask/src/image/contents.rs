@@ -1,7 +1,5 @@
-//! What goes into an image: what `fetch-and-build` has laid out for a host, as its SBOM lists it, in two
-//! layers.
+//! What goes into an image: a host's build, as its SBOM lists it, in two layers.
 
-use std::env;
 use std::fs;
 use std::path::Path;
 
@@ -10,25 +8,21 @@ use chrono::DateTime;
 
 use super::layer::{Item, Kind};
 use super::order;
-use crate::build::rootfs::{ALIAS_HARDLINKS, REGISTRAR, ROOTFS, SBOM, is_program};
+use crate::build::rootfs::{ALIAS_HARDLINKS, REGISTRAR, ROOTFS, SBOM, is_program, target};
 use crate::build::sbom::spdx::{Algorithm, Document};
 use crate::build::sbom::{self, ROOT};
 use crate::system::host::Host;
 use crate::verify::digest::Sha256;
+use crate::workspace::source_date_epoch;
 
 const SBOM_INSIDE: &str = "usr/share/doc/registrar/sbom.spdx.json";
 
 pub(super) struct Contents {
     pub(super) host: Host,
-    /// QEMU's version.
     pub version: String,
-    /// Where the emulators come from, in words.
     pub origin: String,
-    /// The commit that `registrar` was compiled from, if it is known.
     pub(super) revision: Option<String>,
-    /// Version of `registrar`.
     pub(super) registrar: Option<String>,
-    /// The time of everything, in seconds since 1970.
     pub created: u64,
     pub(super) targets: Vec<String>,
     pub(super) sbom: Vec<u8>,
@@ -37,8 +31,7 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Reads what is in `dist/HOST`; `command` is what makes it. The caller holds the lock of that folder until all of it
-    /// is written.
+    /// Reads `dist/HOST`, which `command` makes. The caller holds the folder's lock until the image is written.
     pub(super) fn read(dist: &Path, host: Host, command: &str) -> Result<Self> {
         let folder = dist.join(host.name);
         let path = folder.join(SBOM);
@@ -56,7 +49,7 @@ impl Contents {
             origin: root.source_info.clone().unwrap_or_default(),
             revision: sbom::revision(&document).map(str::to_owned),
             registrar: document.package(sbom::REGISTRAR).and_then(|package| package.version_info.clone()),
-            created: created(&document, env::var("SOURCE_DATE_EPOCH").ok().as_deref())?,
+            created: source_date_epoch()?.map_or_else(|| created(&document), Ok)?,
             layers: layers(&document, &folder, &Sha256::of(&sbom))?,
             targets,
             sbom,
@@ -71,22 +64,10 @@ fn targets(document: &Document) -> Vec<String> {
     targets
 }
 
-fn target(path: &str) -> Option<&str> {
-    path.strip_prefix("usr/bin/qemu-")?.strip_suffix("-static")
-}
-
-/// What the user says, else what the SBOM says.
-fn created(document: &Document, epoch: Option<&str>) -> Result<u64> {
-    let number = match epoch {
-        Some(text) => text.parse().ok(),
-        None => DateTime::parse_from_rfc3339(&document.creation_info.created)
-            .ok()
-            .and_then(|time| u64::try_from(time.timestamp()).ok()),
-    };
-    number.with_context(|| match epoch {
-        Some(text) => format!("SOURCE_DATE_EPOCH={text:?} is not a number of seconds"),
-        None => format!("{:?} is no time", document.creation_info.created),
-    })
+fn created(document: &Document) -> Result<u64> {
+    let time = DateTime::parse_from_rfc3339(&document.creation_info.created).ok();
+    let seconds = time.and_then(|time| u64::try_from(time.timestamp()).ok());
+    seconds.with_context(|| format!("{:?} is no time", document.creation_info.created))
 }
 
 /// The files in their layers, each after the folder that it is in.

@@ -16,7 +16,6 @@ use crate::system;
 pub(crate) enum Engine {
     /// Docker, also another engine that its client speaks to.
     Docker,
-    /// podman, of this user.
     Podman,
 }
 
@@ -64,10 +63,6 @@ impl Engine {
         pipe(&mut load, |sink| out::pack(layout, time, sink)).with_context(|| format!("{program} load"))
     }
 
-    /// Gives a loaded image another name.
-    ///
-    /// # Errors
-    /// If the engine does not do it, with what its client says.
     pub(super) fn tag(self, image: &str, name: &str) -> Result<()> {
         let mut tag = system::command(self.program());
         system::run(tag.args(["tag", image, name])).map(drop)

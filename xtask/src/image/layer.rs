@@ -33,25 +33,22 @@ pub(super) enum Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     pub(super) blob: Descriptor,
-    /// Digest of the archive before compression.
     pub(super) diff_id: String,
 }
 
 /// Writes a layer, read, hashed and compressed in one pass; `time`, in seconds since 1970, is that of everything in it.
 pub(super) fn write(items: &[Item], time: u64, compression: Compression, blobs: &Blobs) -> Result<Layer> {
-    let context = || format!("writing a layer into {}", blobs.folder.display());
-    let encoder = compression.encoder(blobs.create()?).with_context(context)?;
-    let mut archive = Builder::new(BufWriter::with_capacity(BUFFER, Hashing::sha256(encoder)));
-    for item in items {
-        append(&mut archive, item, time)?;
-    }
-    let archive = archive.into_inner().and_then(|buffer| Ok(buffer.into_inner()?)).with_context(context)?;
-    let (encoder, archive) = archive.finish();
-    let blob = encoder.finish().with_context(context)?.finish(compression.media_type())?;
-    Ok(Layer { blob, diff_id: format!("sha256:{}", archive.sha256) })
+    let write = |sink: &mut dyn Write| {
+        let mut archive = Builder::new(BufWriter::with_capacity(BUFFER, Hashing::sha256(sink)));
+        items.iter().try_for_each(|item| append(&mut archive, item, time))?;
+        let (_, archive) = archive.into_inner()?.into_inner().map_err(io::Error::from)?.finish();
+        Ok(format!("sha256:{}", archive.sha256))
+    };
+    let layer = blobs.stream(compression.media_type(), |blob| compression.encode(blob, write));
+    let (blob, diff_id) = layer.with_context(|| format!("writing a layer into {}", blobs.folder.display()))?;
+    Ok(Layer { blob, diff_id })
 }
 
-/// The header of a file or folder of root's.
 pub(super) fn tar_header(time: u64, size: u64, mode: u32) -> Header {
     let mut header = Header::new_ustar();
     header.set_mtime(time);

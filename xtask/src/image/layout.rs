@@ -11,15 +11,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::json;
 
 use super::blobs::{self, Blobs};
 use super::compress::Compression;
-use super::config::{ImageMetadata, config, platform};
+use super::config::{config, labels, platform};
 use super::contents::Contents;
 use super::layer::{self, Layer};
-use super::spec::{
-    Annotations, CONFIG, Config, Descriptor, DockerImage, EMPTY, INDEX, Index, MANIFEST, Manifest, Platform,
-};
+use super::spec::{Annotations, CONFIG, Descriptor, EMPTY, INDEX, Index, MANIFEST, Manifest, Platform};
 use crate::build::rootfs::SBOM;
 use crate::system::parallel;
 
@@ -44,13 +43,12 @@ pub(super) struct Layout {
     pub(super) images: Vec<Vec<Image>>,
 }
 
-/// Writes a layout into a folder. `name` and the tag are what engines may call the image; `sboms` says whether `index.json`
-/// leads to the SBOMs too.
+/// Writes a layout. `name` and `tag` are the image's; with `sboms`, `index.json` lists the SBOMs too.
 pub(super) fn write(
     folder: &Path,
     contents: &[Contents],
     compressions: &[Compression],
-    metadata: &ImageMetadata,
+    tag: &str,
     name: &str,
     sboms: bool,
 ) -> Result<Layout> {
@@ -59,9 +57,8 @@ pub(super) fn write(
     let mut images = Vec::new();
     for contents in contents {
         // Both at once: one alone has no work for two processors all the time.
-        let of_host = parallel::each(compressions, compressions.len(), |compression| {
-            image(contents, *compression, metadata, &blobs)
-        })?;
+        let of_host =
+            parallel::each(compressions, compressions.len(), |compression| image(contents, *compression, &blobs))?;
         for image in &of_host {
             let mut manifest = image.manifest.clone();
             manifest.platform = Some(platform(contents.host));
@@ -73,7 +70,7 @@ pub(super) fn write(
         images.push(of_host);
     }
     let first = contents.first().context("no host")?;
-    let mut annotations = metadata.labels(first)?;
+    let mut annotations = labels(first)?;
     // Of all hosts together, nothing is said that is known of one.
     annotations.remove("registrar.qemu.origin");
     if contents.iter().any(|other| other.revision != first.revision) {
@@ -81,13 +78,13 @@ pub(super) fn write(
     }
     let inner = Index { schema_version: 2, media_type: INDEX.into(), manifests, annotations };
     let index = blobs.json(INDEX, &inner)?;
-    let sboms = contents.iter().filter(|_| sboms).map(|contents| sbom_manifest(&index, contents, metadata, &blobs));
+    let sboms = contents.iter().filter(|_| sboms).map(|contents| sbom_manifest(&index, contents, &blobs));
     let sboms: Vec<_> = sboms.collect::<Result<_>>()?;
     let mut named = index.clone();
     named.annotations = [
-        ("org.opencontainers.image.ref.name", metadata.tag.clone()),
+        ("org.opencontainers.image.ref.name", tag.to_owned()),
         // The whole name, for podman and containerd.
-        ("io.containerd.image.name", format!("{name}:{}", metadata.tag)),
+        ("io.containerd.image.name", format!("{name}:{}", tag)),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
@@ -102,11 +99,10 @@ pub(super) fn write(
     Ok(Layout { index, images })
 }
 
-fn image(contents: &Contents, compression: Compression, metadata: &ImageMetadata, blobs: &Blobs) -> Result<Image> {
+fn image(contents: &Contents, compression: Compression, blobs: &Blobs) -> Result<Image> {
     let layers = contents.layers.iter().map(|items| layer::write(items, contents.created, compression, blobs));
     let layers: Vec<Layer> = layers.collect::<Result<_>>()?;
-    let config: Config = config(contents, metadata, &layers)?;
-    let config = blobs.json(CONFIG, &config)?;
+    let config = blobs.json(CONFIG, &config(contents, &layers)?)?;
     let manifest = Manifest {
         schema_version: 2,
         media_type: MANIFEST.into(),
@@ -114,21 +110,16 @@ fn image(contents: &Contents, compression: Compression, metadata: &ImageMetadata
         config: config.clone(),
         layers: layers.iter().map(|layer| layer.blob.clone()).collect(),
         subject: None,
-        annotations: metadata.labels(contents)?,
+        annotations: labels(contents)?,
     };
     let manifest = blobs.json(MANIFEST, &manifest)?;
     Ok(Image { compression, layers, config, manifest })
 }
 
 /// The SBOM of one host's image, as a referrer of the index.
-fn sbom_manifest(
-    index: &Descriptor,
-    contents: &Contents,
-    metadata: &ImageMetadata,
-    blobs: &Blobs,
-) -> Result<Descriptor> {
+fn sbom_manifest(index: &Descriptor, contents: &Contents, blobs: &Blobs) -> Result<Descriptor> {
     const TITLE: &str = "org.opencontainers.image.title";
-    let mut annotations = metadata.labels(contents)?;
+    let mut annotations = labels(contents)?;
     annotations.retain(|key, _| ["created", "version"].iter().any(|kept| key.ends_with(&format!(".image.{kept}"))));
     let Platform { os, architecture } = platform(contents.host);
     annotations.insert(TITLE.into(), format!("SBOM for {os}/{architecture}"));
@@ -148,13 +139,11 @@ fn sbom_manifest(
 }
 
 /// Adds what `docker load` reads: the first image of the only host.
-pub(super) fn add_docker(folder: &Path, layout: &Layout, name: &str, metadata: &ImageMetadata) -> Result<()> {
+pub(super) fn add_docker(folder: &Path, layout: &Layout, name: &str, tag: &str) -> Result<()> {
     let image = layout.images.first().and_then(|images| images.first()).context("no image")?;
-    let image = DockerImage {
-        config: blobs::path(&image.config),
-        repo_tags: vec![format!("{name}:{}", metadata.tag)],
-        layers: image.layers.iter().map(|layer| blobs::path(&layer.blob)).collect(),
-    };
+    let layers: Vec<_> = image.layers.iter().map(|layer| blobs::path(&layer.blob)).collect();
+    let name = format!("{name}:{}", tag);
+    let image = json!({ "Config": blobs::path(&image.config), "RepoTags": [name], "Layers": layers });
     write_json(folder, "manifest.json", &[image])
 }
 

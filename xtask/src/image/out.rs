@@ -1,5 +1,4 @@
-//! Where the image goes: a folder, or a file (`*.tar`) that holds what the folder would. Either is put in place whole, over
-//! one that was made here before, and over nothing else.
+//! Puts the image in place: a folder, or an archive (`*.tar`) of it. Only an image of this command's is replaced.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
@@ -14,8 +13,7 @@ use super::layout::MADE_BY;
 use super::spec::Index;
 use crate::workspace::atomic_dir::{self, StagedDir};
 
-/// Has `make` write a layout and puts it at `path`; `time` is that of an archive's files. The caller holds the lock of the
-/// folder `locked`.
+/// Has `make` write a layout, and puts it at `path`. The caller holds the lock of the folder `locked`.
 pub(super) fn write<T>(path: &Path, time: u64, locked: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     // A second `flock` of the same folder would wait for this process itself.
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -38,12 +36,10 @@ pub(super) fn write<T>(path: &Path, time: u64, locked: &Path, make: impl FnOnce(
     Ok(made)
 }
 
-/// A path that ends in `.tar` is an archive, any other a folder.
 pub(crate) fn is_archive(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "tar")
 }
 
-/// Whether a folder is a layout that was made here.
 fn is_ours(folder: &Path) -> bool {
     let index = fs::read(folder.join("index.json")).ok().and_then(|text| serde_json::from_slice::<Index>(&text).ok());
     index.is_some_and(|index| index.annotations.get(MADE_BY.0).is_some_and(|by| by == MADE_BY.1))
@@ -61,7 +57,6 @@ fn check_file(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a layout holds beside its blobs, in an archive's order.
 const NAMES: [&str; 3] = ["oci-layout", "index.json", "manifest.json"];
 
 /// Writes an archive of a layout, the same for the same layout; `time` is that of its files.

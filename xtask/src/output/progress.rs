@@ -1,5 +1,4 @@
-//! What a person sees while something takes more than a second: bars and spinners on a terminal; elsewhere at most a line
-//! for each step.
+//! Bars and spinners on a terminal; elsewhere at most a line for each step.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -10,7 +9,6 @@ fn target() -> ProgressDrawTarget {
     if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
 }
 
-/// A bar that counts bytes up to `total`, gone when dropped.
 pub(crate) fn bytes(total: u64, what: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), target());
     if let Ok(style) = ProgressStyle::with_template("{msg:32!} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}") {

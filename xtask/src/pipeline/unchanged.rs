@@ -1,8 +1,5 @@
-//! Whether a build would only make again what is there: then nobody is asked, nothing is verified or compiled, and the
-//! answer comes at once.
-//!
-//! What a build was made of is written down when it is done, as one digest, together with what it has made. Anything
-//! that is not certainly the same makes a build run its course, where every step decides for itself.
+//! Skips a build whose inputs have not changed: a digest of all inputs, and of the result's paths, sizes and times, is
+//! kept beside it. If the check fails, the build runs, and each step decides for itself.
 
 use std::fmt::Write as _;
 use std::fs::{self, Metadata};
@@ -11,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use indicatif::HumanDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::build::compile::{self, build_info};
@@ -42,13 +40,11 @@ const SOURCES: &[&str] = &[
     "registrar/src",
 ];
 
-/// What was built, and of what.
 #[derive(Serialize, Deserialize)]
 struct Record {
     made_of: Sha256,
-    /// Paths, sizes and times of what was made.
     made: Sha256,
-    asked: SystemTime,
+    checked: SystemTime,
     report: BuildReport,
 }
 
@@ -125,27 +121,27 @@ impl Check {
     /// The report of the same build, if its result is there and whole, and its metadata are recent at `now` or `offline`.
     pub(crate) fn unchanged(&self, offline: bool, now: SystemTime) -> Option<BuildReport> {
         let record = self.record()?;
-        let age = now.duration_since(record.asked).ok()?;
+        let age = now.duration_since(record.checked).ok()?;
         let longest = if record.report.warnings.is_empty() { FRESH } else { WARNED };
         let holds = offline || !self.ages || age < longest;
         let is_there = || made(&self.out).is_ok_and(|made| made == record.made);
         if !holds || !is_there() {
             return None;
         }
-        let asked = match self.ages {
-            true if record.asked == SystemTime::UNIX_EPOCH => "; servers were not asked".to_owned(),
-            true => format!("; servers were asked {} ago, --refresh asks again", words(age)),
+        let checked = match self.ages {
+            true if record.checked == SystemTime::UNIX_EPOCH => "; servers were not asked".to_owned(),
+            true => format!("; servers were asked {} ago, --refresh asks again", HumanDuration(age)),
             false => String::new(),
         };
-        let summary = format!("{}\nunchanged, nothing to do{asked}\n", record.report.summary.trim_end());
+        let summary = format!("{}\nunchanged, nothing to do{checked}\n", record.report.summary.trim_end());
         Some(BuildReport { summary, ..record.report })
     }
 
     /// Records that the build is done, and when servers were asked, if they were.
-    pub(crate) fn done(self, report: BuildReport, asked: Option<SystemTime>) -> Result<()> {
-        let earlier = || self.record().map_or(SystemTime::UNIX_EPOCH, |record| record.asked);
-        let asked = asked.unwrap_or_else(earlier);
-        let record = Record { made: made(&self.out)?, made_of: self.made_of, asked, report };
+    pub(crate) fn done(self, report: BuildReport, checked: Option<SystemTime>) -> Result<()> {
+        let earlier = || self.record().map_or(SystemTime::UNIX_EPOCH, |record| record.checked);
+        let checked = checked.unwrap_or_else(earlier);
+        let record = Record { made: made(&self.out)?, made_of: self.made_of, checked, report };
         atomic_dir::write(&self.record, &serde_json::to_vec(&record).context("writing down what was built")?)
     }
 }
@@ -175,21 +171,12 @@ fn listing(folder: &Path, look: Look, text: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// Path, kind, size and times of a file. The time of the last change of its inode is nobody's to set.
+/// Path, kind, size and times of a file. The inode's ctime cannot be set.
 fn describe(path: &Path, look: Look, text: &mut String) -> Result<()> {
     let metadata = look(path).with_context(|| format!("reading {}", path.display()))?;
     let size = if metadata.is_dir() { 0 } else { metadata.len() };
-    let _ = writeln!(
-        text,
-        "{} {:o} {} {size} {}.{} {}.{}",
-        path.display(),
-        metadata.mode(),
-        metadata.ino(),
-        metadata.mtime(),
-        metadata.mtime_nsec(),
-        metadata.ctime(),
-        metadata.ctime_nsec()
-    );
+    let changed = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
+    let _ = writeln!(text, "{} {:o} {} {size} {changed:?}", path.display(), metadata.mode(), metadata.ino());
     Ok(())
 }
 
@@ -210,14 +197,6 @@ fn children(folder: &Path) -> Result<Vec<PathBuf>> {
         entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().with_context(context)?;
     paths.sort();
     Ok(paths)
-}
-
-/// `3 h`, `25 min`.
-fn words(age: Duration) -> String {
-    match age.as_secs() / 60 {
-        minutes if minutes >= 60 => format!("{} h", minutes / 60),
-        minutes => format!("{minutes} min"),
-    }
 }
 
 #[cfg(test)]

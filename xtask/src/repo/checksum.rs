@@ -10,7 +10,7 @@ use crate::verify::digest::{Algorithm, Digest};
 #[derive(Debug, Default)]
 pub(super) struct Checksum {
     found: BTreeMap<Algorithm, Digest>,
-    /// A kind that proves nothing, for whoever wonders why there is none.
+    /// The first kind that is not accepted, for the message.
     refused: Option<String>,
 }
 

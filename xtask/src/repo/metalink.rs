@@ -1,5 +1,5 @@
-//! Metalink 3.0 as Fedora's mirror manager writes it: what `repomd.xml` must be, what older ones that mirrors may still
-//! have must be, and where the mirrors are. Which mirror is asked, and what it answers, is for others.
+//! Metalink 3.0 of Fedora's MirrorManager: the mirrors, and the digests of `repomd.xml` and of older ones that count
+//! too.
 
 use anyhow::{Context, Result, bail, ensure};
 use quick_xml::events::BytesStart;
@@ -18,29 +18,19 @@ const MOST_ALTERNATES: usize = 200;
 /// Largest `repomd.xml` that may be promised, in bytes; real ones have about 6,000.
 const LARGEST_REPOMD: u64 = 16 << 20;
 
-/// The file that all of this is about.
 const FILE: &str = "repomd.xml";
 
-/// What follows a mirror's base in each URL.
 const SUFFIX: &str = "/repodata/repomd.xml";
 
-/// What a metalink says of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metalink {
-    /// The newest `repomd.xml`.
-    pub(crate) current: Version,
+    pub(crate) current: ExpectedDigest,
     /// Older ones that are still acceptable, in the document's order.
-    pub(crate) alternates: Vec<Version>,
+    pub(crate) alternates: Vec<ExpectedDigest>,
     /// Where the repository is, the most preferred first; at least one.
     pub mirrors: Vec<Mirror>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Version {
-    pub(crate) expected: ExpectedDigest,
-}
-
-/// One copy of the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mirror {
     /// An http or https URL of the folder that holds `repodata`, without a slash at its end.
@@ -49,10 +39,7 @@ pub struct Mirror {
     pub preference: u32,
 }
 
-/// Reads a metalink.
-///
-/// # Errors
-/// If it is damaged, promises no digest that proves something, or no size, of the current `repomd.xml`, or names no mirror by http or https.
+/// Reads a metalink. It must have the size and a SHA-2 digest of the current `repomd.xml`, and a mirror.
 pub fn parse(document: &[u8]) -> Result<Metalink> {
     let mut parser = Parser::default();
     walk(document, |node| parser.node(&node)).context("reading the metalink")?;
@@ -67,12 +54,10 @@ struct Draft {
 }
 
 impl Draft {
-    /// A version, if all is known that it takes to recognise the file.
-    fn version(mut self) -> Option<Version> {
-        Some(Version { expected: ExpectedDigest { digest: self.checksum.strongest()?, size: self.size? } })
+    fn version(mut self) -> Option<ExpectedDigest> {
+        Some(ExpectedDigest { digest: self.checksum.strongest()?, size: self.size? })
     }
 
-    /// Takes the text of the element at `path` below the version's own.
     fn take(&mut self, path: &str, text: &str, hash: Option<&str>) -> Result<()> {
         match path {
             "/verification/hash" => self.checksum.take(hash, text)?,
@@ -97,13 +82,11 @@ struct Parser {
     path: String,
     /// Whether the open `file` is the one.
     wanted: bool,
-    /// `type` of the open `hash`.
     hash: Option<String>,
-    /// `preference` of the open `url`.
     preference: u32,
     current: Option<Draft>,
     alternate: Draft,
-    alternates: Vec<Version>,
+    alternates: Vec<ExpectedDigest>,
     mirrors: Vec<Mirror>,
 }
 

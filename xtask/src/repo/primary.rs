@@ -6,8 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use quick_xml::events::BytesStart;
 use rpm_version::Evr;
 
-use super::dependency::{Range, operator};
-use super::repo_package::{RepoPackage, is_candidate};
+use super::repo_package::{Range, RepoPackage, is_candidate, operator};
 use super::skip::Skip;
 use super::xml::{Node, attribute, walk};
 use super::{Checksum, MAX_FILE, check_base, validate_relative_path, validate_rpm_token};
@@ -15,8 +14,7 @@ use crate::extract::decompress::{Limits, decompress};
 use crate::output::quoted;
 use crate::verify::digest::ExpectedDigest;
 
-/// What a compressed list may ask for: xz at its highest level needs 65 MiB, and what createrepo_c makes 9; zstd takes a
-/// window of 128 MiB unasked, and createrepo_c's lists have 4 MiB.
+/// What a compressed list may ask for: `xz -9` needs 65 MiB; zstd's decoder allows 128 MiB by default.
 pub(crate) const LIMITS: Limits = Limits {
     xz_memory: 80 << 20,
     zstd_window: 27,
@@ -24,22 +22,15 @@ pub(crate) const LIMITS: Limits = Limits {
     excess: "the list of packages is longer than promised",
 };
 
-/// What a list that cannot be decompressed is said to be.
 const ADVICE: &str =
     "reading the list of packages (createrepo_c --general-compress-type zstd makes one that can be read)";
 
-/// How much is read of a list at once, in bytes.
 const CHUNK: usize = 1 << 16;
 
-/// Most memory that packages may take, in bytes: metadata are not signed. Emulators' have 200 kB, and the largest of all
-/// Fedora's packages, which is held until its end tells that it is of no use, 1 MB.
+/// Most memory for packages, in bytes: emulators' take 200 kB, and the largest of Fedora's, until it is dropped, 1 MB.
 const MOST_HELD: usize = 16 << 20;
 
-/// Reads a list of packages, compressed or not, and keeps those that are [`is_candidate`] to `prefix`. `decompressed_size` is the
-/// promised length of the decompressed list: more than that is refused, however small the file.
-///
-/// # Errors
-/// If it is damaged, longer than promised, or an entry lacks what is needed to fetch it.
+/// Reads a list of at most `decompressed_size` bytes, compressed or not; keeps what [`is_candidate`] to `prefix`.
 pub fn packages(compressed: impl Read, decompressed_size: u64, prefix: &str) -> Result<Vec<RepoPackage>> {
     let compressed = BufReader::with_capacity(CHUNK, compressed);
     let open = decompress(compressed, decompressed_size, LIMITS).context(ADVICE)?;
@@ -142,7 +133,6 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Counts bytes that are about to be kept in memory.
     fn hold(&mut self, size: usize) -> Result<()> {
         self.held += size;
         ensure!(self.held <= MOST_HELD, "packages have more than {MOST_HELD} bytes of names, which real ones do not");

@@ -7,21 +7,16 @@ use super::{Checksum, MAX_DECOMPRESSED, MAX_FILE, check_base, validate_relative_
 use crate::download::Location;
 use crate::verify::digest::ExpectedDigest;
 
-/// The entry of type `primary`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Primary {
     /// Path below the repository's root, or below [`Primary::base`].
     pub(crate) href: String,
     pub(crate) base: Option<Location>,
     pub(crate) expected: ExpectedDigest,
-    /// Length of its content, decompressed, in bytes.
     pub(crate) decompressed_size: u64,
 }
 
 /// Finds `<data type="primary">`. Other types, known or not, are ignored.
-///
-/// # Errors
-/// If there is none or more than one, or it lacks its path, size or a digest that proves something.
 pub fn primary(document: &[u8]) -> Result<Primary> {
     let mut inside = false;
     let mut seen = false;

@@ -1,25 +1,17 @@
-//! Which packages are wanted: `qemu-user-static` and what it requires, the newest of each, nothing but emulators; and
-//! what stands in for packages that were split or renamed.
-//!
-//! Works on [`is_candidate`] packages only, so that a repository's other 70,000 need not be kept. Of a repository that is
-//! consistent it takes what dnf would; it decides where dnf would give up or ask, and always alike.
+//! Which packages are wanted: the newest `qemu-user-static`, the emulators that it requires, and what replaces
+//! packages that were split or renamed. On a consistent repository the result is dnf's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 
-use super::dependency::Range;
-use super::repo_package::RepoPackage;
+use super::repo_package::{Range, RepoPackage};
 
-/// The meta package, and what all names of emulator packages begin with. Scriptlets and static-PIE programs require
-/// shells and loaders too; the prefix keeps those out.
+/// The meta package, and the prefix of all emulator packages: other requirements, such as shells, are left out.
 pub const ROOT: &str = "qemu-user-static";
 
-/// The closure of [`ROOT`] for a host architecture in RPM's terms, sorted by name. Where several repositories or
-/// builds hold a package, the newest wins, and of equals the first.
-///
-/// # Errors
-/// If the root is missing, or requires an emulator package that nobody holds.
+/// [`ROOT`] and what it requires for an architecture, sorted by name: of several builds the newest, of equals the
+/// first.
 pub fn resolve(entries: Vec<RepoPackage>, arch: &str) -> Result<Vec<RepoPackage>> {
     let mut newest: BTreeMap<String, RepoPackage> = BTreeMap::new();
     for entry in entries.into_iter().filter(|entry| entry.arch == arch || entry.arch == "noarch") {
@@ -36,30 +28,19 @@ pub fn resolve(entries: Vec<RepoPackage>, arch: &str) -> Result<Vec<RepoPackage>
         if !seen.insert(wanted) {
             continue;
         }
-        match index.take(wanted) {
-            Resolution::Itself(entry) => {
+        match index.find(wanted).as_slice() {
+            [] if wanted == ROOT => bail!("the repository holds no package {ROOT} for {arch}"),
+            [] => bail!("package {ROOT} requires {wanted}, which the repository does not hold for {arch}"),
+            [entry] if entry.name == wanted => {
                 chosen.insert(entry.name.clone());
                 open.extend(entry.requires.iter().map(String::as_str).filter(|name| index.is_emulators(name)));
             }
-            Resolution::Instead(others) if !others.is_empty() => {
-                open.extend(others.iter().map(|entry| entry.name.as_str()))
-            }
-            Resolution::Instead(_) if wanted == ROOT => bail!("the repository holds no package {ROOT} for {arch}"),
-            Resolution::Instead(_) => {
-                bail!("package {ROOT} requires {wanted}, which the repository does not hold for {arch}")
-            }
+            others => open.extend(others.iter().map(|entry| entry.name.as_str())),
         }
     }
     Ok(newest.into_values().filter(|entry| chosen.contains(&entry.name)).collect())
 }
 
-enum Resolution<'a> {
-    Itself(&'a RepoPackage),
-    /// Others in its place; none if nobody has it.
-    Instead(Vec<&'a RepoPackage>),
-}
-
-/// Packages by what they are, give and replace.
 struct Index<'a> {
     newest: &'a BTreeMap<String, RepoPackage>,
     providers: BTreeMap<&'a str, Vec<&'a RepoPackage>>,
@@ -80,34 +61,28 @@ impl<'a> Index<'a> {
         index
     }
 
-    /// Whether a required name is one of emulators: by its prefix, or because it is the new name of a package that
-    /// still says how it was called.
+    /// Whether a required name is an emulator package's: by its prefix, or a candidate under a new name.
     fn is_emulators(&self, name: &str) -> bool {
         name.starts_with(ROOT) || self.newest.contains_key(name)
     }
 
-    fn take(&self, wanted: &str) -> Resolution<'a> {
-        match self.newest.get(wanted) {
-            Some(entry) => match self.replacements(entry) {
-                others if others.is_empty() => Resolution::Itself(entry),
-                others => Resolution::Instead(others),
-            },
-            None => Resolution::Instead(self.fallback_providers(wanted)),
-        }
+    /// The package of that name, or others in its place.
+    fn find(&self, wanted: &str) -> Vec<&'a RepoPackage> {
+        let Some(entry) = self.newest.get(wanted) else { return self.fallback_providers(wanted) };
+        let others = self.replacements(entry);
+        if others.is_empty() { vec![entry] } else { others }
     }
 
-    /// Packages that replace one that is there: all newer ones with a range that includes it, like the halves of a
-    /// split. Only newer ones, so that replacing comes to an end, and a package that came back is not taken away by
-    /// what once replaced it.
+    /// Newer packages that obsolete this one, such as the halves of a split. Older ones do not count, so replacing
+    /// ends.
     fn replacements(&self, entry: &RepoPackage) -> Vec<&'a RepoPackage> {
         let evr = entry.evr();
         let applies = |(other, range): &(&RepoPackage, &Range)| range.admits(&entry.name, &evr) && other.evr() > evr;
         self.obsoleters(&entry.name).iter().filter(|pair| applies(pair)).map(|(other, _)| *other).collect()
     }
 
-    /// Packages in place of one that is not there: emulator packages that provide its name, all of them; else the
-    /// newest package of any name that does; else those that obsolete it, in whatever version, since none is there to
-    /// be compared.
+    /// For a missing package: the emulator packages that provide its name, else the newest other provider, else what
+    /// obsoletes it.
     fn fallback_providers(&self, wanted: &str) -> Vec<&'a RepoPackage> {
         let providers = self.providers.get(wanted).map(Vec::as_slice).unwrap_or_default();
         let emulators: Vec<_> = providers.iter().copied().filter(|entry| entry.name.starts_with(ROOT)).collect();

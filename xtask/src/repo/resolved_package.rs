@@ -14,13 +14,10 @@ pub(crate) struct ResolvedPackage {
     pub(crate) name: String,
     /// Name, epoch, version, release, architecture: `qemu-user-static-arm-2:11.1.3-1.fc45.x86_64`.
     pub(crate) nevra: String,
-    /// QEMU's version alone.
     pub(crate) version: String,
-    /// The source package: `qemu-11.1.3-1.fc45.src.rpm`.
     pub(crate) source: String,
     #[serde(flatten)]
     pub(crate) expected: ExpectedDigest,
-    /// Which repository lists it.
     pub(crate) repository: String,
     /// Path below the repository's root, or below [`ResolvedPackage::base`].
     pub(crate) href: String,
@@ -93,13 +90,19 @@ impl ResolvedPackage {
     }
 }
 
-/// Name, epoch, version, release, and architecture.
 fn nevra_words(nevra: &str) -> Option<[&str; 5]> {
     let (start, arch) = nevra.rsplit_once('.')?;
     let (start, release) = start.rsplit_once('-')?;
     let (start, version) = start.rsplit_once(':')?;
     let (name, epoch) = start.rsplit_once('-')?;
     Some([name, epoch, version, release, arch])
+}
+
+/// `qemu`, `11.1.3` and `1.fc45` of `qemu-11.1.3-1.fc45.src.rpm`.
+pub(crate) fn source_parts(source: &str) -> Option<(&str, &str, &str)> {
+    let (rest, release) = source.strip_suffix(".src.rpm")?.rsplit_once('-')?;
+    let (name, version) = rest.rsplit_once('-')?;
+    Some((name, version, release))
 }
 
 #[cfg(test)]

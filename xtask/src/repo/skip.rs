@@ -1,17 +1,12 @@
-//! Takes packages that cannot matter out of a list before it is parsed: of Fedora's 200 MB the XML parser sees 100 kB, so that
-//! reading takes about as long as decompressing.
+//! Removes packages that cannot matter from a list before it is parsed: of Fedora's 200 MB the XML parser sees 100 kB.
 //!
-//! A package is the bytes from `<package ` to the next `</package>`; it is taken out if the wanted text is not among them.
-//! Why that is sound:
-//!
-//! - A `<` that begins no tag is only in comments, CDATA, processing instructions and document types, which begin with `<!` or
-//!   `<?`. From the first of them on (but for the XML declaration) nothing is taken out. Before it, both marks are tags, so a
-//!   well-formed list stays well-formed and loses whole packages only.
-//! - A package that could matter has the wanted text in a name, so it is kept; the parser decides. A text hidden by character
-//!   references hides the package, which a hostile list could as well leave out.
-//! - Errors in what is taken out go unnoticed, and nothing of it is used. What remains is parsed, and each package checked.
-//! - Memory is bounded: a package longer than [`LONGEST`] goes to the parser as it comes.
+//! From `<package ` to the next `</package>`, all is removed that does not contain the wanted text. That is safe:
+//! - `<` without a tag occurs only in comments, CDATA, processing instructions and document types, which begin with
+//!   `<!` or `<?`. From the first of them on (but for the XML declaration) nothing is removed.
+//! - A wanted package has the text in a name. Character references could hide it; so could a list that leaves it out.
+//! - Memory is bounded: a package longer than [`LONGEST`] is not searched.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 
 use memchr::memmem::Finder;
@@ -19,21 +14,16 @@ use memchr::memmem::Finder;
 /// Longest package that is held back to be searched as a whole, in bytes. Few are longer than 100 kB.
 const LONGEST: usize = 1 << 20;
 
-/// Size of reads, in bytes.
 const CHUNK: usize = 1 << 17;
 
 const XML_DECLARATION: &[u8] = b"<?xml ";
 const START: &[u8] = b"<package ";
 const END: &[u8] = b"</package>";
 
-/// A list without the packages that do not contain a text.
 pub(super) struct Skip<'a, R> {
     source: R,
-    /// Bytes that are not decided yet.
     pending: Vec<u8>,
-    /// Bytes that are kept, and how many of them have been read.
-    kept: Vec<u8>,
-    read: usize,
+    kept: VecDeque<u8>,
     at_start: bool,
     at_end: bool,
     /// Whether anything may still be taken out.
@@ -49,8 +39,7 @@ impl<'a, R: Read> Skip<'a, R> {
         Self {
             source,
             pending: Vec::new(),
-            kept: Vec::new(),
-            read: 0,
+            kept: VecDeque::new(),
             at_start: true,
             at_end: false,
             skipping: true,
@@ -99,7 +88,7 @@ impl<'a, R: Read> Skip<'a, R> {
                 continue;
             }
             match self.end.find(open) {
-                Some(place) if open.starts_with(START) => self.package(&mut decided, place + END.len()),
+                Some(end_at) if open.starts_with(START) => self.package(&mut decided, end_at + END.len()),
                 _ if open.starts_with(START) && (self.at_end || open.len() > LONGEST) => {
                     self.keep_outside(&mut decided, START.len());
                 }
@@ -127,7 +116,7 @@ impl<'a, R: Read> Skip<'a, R> {
     }
 
     fn keep(&mut self, decided: &mut usize, length: usize) {
-        self.kept.extend_from_slice(&self.pending[*decided..*decided + length]);
+        self.kept.extend(&self.pending[*decided..*decided + length]);
         *decided += length;
     }
 
@@ -146,17 +135,15 @@ impl<R: Read> Read for Skip<'_, R> {
 
 impl<R: Read> BufRead for Skip<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.read == self.kept.len() && !(self.at_end && self.pending.is_empty()) {
-            self.kept.clear();
-            self.read = 0;
+        while self.kept.is_empty() && !(self.at_end && self.pending.is_empty()) {
             self.fill()?;
             self.decide();
         }
-        Ok(&self.kept[self.read..])
+        self.kept.fill_buf()
     }
 
     fn consume(&mut self, length: usize) {
-        self.read += length;
+        self.kept.consume(length);
     }
 }
 

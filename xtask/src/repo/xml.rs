@@ -1,5 +1,4 @@
-//! XML as metadata have it: a stream of tags and texts, in memory that does not grow with the document. What the tags
-//! mean is for the modules beside this one.
+//! XML as a stream of tags and texts, in memory that does not grow with the document.
 
 use std::io::{self, BufRead, Read};
 
@@ -12,18 +11,15 @@ use crate::output::quoted;
 /// Largest accepted piece of a document between two tags, in bytes: it is held in memory.
 const LARGEST_NODE: usize = 1 << 20;
 
-/// What is said of a longer one.
 const TOO_LONG: &str = "more than 1 MiB without a tag";
 
-/// How deep elements may lie in each other: the parser keeps the names of all open ones. Metadata have up to seven
-/// levels.
+/// How deep elements may be nested: the parser keeps the names of all open ones. Metadata have up to seven levels.
 const DEEPEST: usize = 64;
 
 pub(super) enum Node<'a> {
     /// A start tag (or an empty element, which an `End` follows).
     Start(&'a BytesStart<'a>),
-    /// An end tag, and the character data since the last tag, references resolved: all that is in an element without
-    /// children.
+    /// An end tag, and the text since the last tag, references resolved.
     End(&'a str, &'a str),
 }
 

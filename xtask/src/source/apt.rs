@@ -1,11 +1,8 @@
-//! The machine's own emulators of Debian or Ubuntu: downloaded and verified by apt, never installed.
+//! Debian's or Ubuntu's emulators, downloaded and verified by apt in folders of ours, never installed: without root,
+//! for any host.
 //!
-//! apt works in folders of ours with the machine's sources and keys, so that neither root nor a change to the machine
-//! is needed, and another host's packages can be had too. What is installed on the machine plays no part.
-//!
-//! The emulators' package has had several shapes, all of which are reached from the name `qemu-user-static`: a package that
-//! holds them (Debian 12), one that depends on `qemu-user` and holds links (Debian 13), and no package at all but a name that
-//! `qemu-user-binfmt` provides (Debian 13's backports, 14, sid; Ubuntu 26.04).
+//! The name `qemu-user-static` leads to all shapes: a package of emulators (Debian 12), one that depends on
+//! `qemu-user` (13), a name that `qemu-user-binfmt` provides (13's backports, 14, sid; Ubuntu 26.04).
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -18,20 +15,18 @@ use anyhow::{Context, Result, bail};
 
 use super::{Fetched, Request};
 use crate::download::Fetcher;
-use crate::download::cache_gc::{self, LONGEST_KEPT};
+use crate::download::cache::{self, LONGEST_KEPT};
 use crate::output::progress;
 use crate::system::host::Host;
 use crate::verify::Trust;
-use crate::verify::digest::ExpectedDigest;
-use crate::verify::digest::Sha256;
-use crate::verify::package::{Format, Package, Stated};
+use crate::verify::digest::{ExpectedDigest, Sha256};
+use crate::verify::package::{Package, Stated};
 use crate::workspace::target_dir;
 
 /// The package or what stands for it, and how names of packages begin that may hold emulators.
 const ROOT: &str = "qemu-user-static";
 const PREFIX: &str = "qemu-user";
 
-/// How old apt's lists may be before they are fetched again.
 const LISTS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn is_here() -> bool {
@@ -68,13 +63,12 @@ impl Plan {
         let Self { apt, records } = self;
         let indexes = records.iter().flat_map(|record| record.indexes.iter().cloned()).collect();
         let package = |record: Record| {
-            let path = apt.download(&record, fetcher.is_offline())?;
+            let path = apt.download(&record, fetcher.options.offline)?;
             Ok(Package {
                 name: record.name,
                 nevra: None,
                 expected: Some(record.expected),
                 path,
-                format: Format::Deb,
                 stated: Some(record.stated),
             })
         };
@@ -85,7 +79,6 @@ impl Plan {
     }
 }
 
-/// apt with folders of its own.
 struct Apt {
     host: Host,
     dir: PathBuf,
@@ -113,30 +106,27 @@ impl Apt {
     }
 
     fn run(&self, program: &str, arguments: &[&str], folder: &Path) -> Result<String> {
-        let option = |key: &str, value: &OsStr| {
-            let mut option = std::ffi::OsString::from(format!("{key}="));
-            option.push(value);
-            option
-        };
+        let path = |key: &str, path: &Path| [OsStr::new(key), path.as_os_str()].join(OsStr::new("="));
         let mut command = Command::new(program);
         command.current_dir(folder).env("LC_ALL", "C.UTF-8").arg("-q");
+        command.arg("-o").arg(path("Dir::State::lists", &self.dir.join("lists")));
+        command.arg("-o").arg(path("Dir::Cache", &self.dir.join("cache")));
+        let debian = self.host.debian;
         for option in [
-            option("Dir::State::lists", self.dir.join("lists").as_os_str()),
             // What is installed here, perhaps of another release, cannot be downloaded, and decides nothing.
-            option("Dir::State::status", OsStr::new("/dev/null")),
-            option("Dir::Cache", self.dir.join("cache").as_os_str()),
-            // Images of Debian's switch these off, and each call would read all lists anew.
-            option("Dir::Cache::pkgcache", OsStr::new("pkgcache.bin")),
-            option("Dir::Cache::srcpkgcache", OsStr::new("srcpkgcache.bin")),
-            option("APT::Architecture", OsStr::new(self.host.debian)),
-            option("APT::Architectures", OsStr::new(self.host.debian)),
-            option("APT::Get::AllowUnauthenticated", OsStr::new("false")),
+            "Dir::State::status=/dev/null",
+            // Debian's container images disable these, and each call would read all lists anew.
+            "Dir::Cache::pkgcache=pkgcache.bin",
+            "Dir::Cache::srcpkgcache=srcpkgcache.bin",
+            &format!("APT::Architecture={debian}"),
+            &format!("APT::Architectures={debian}"),
+            "APT::Get::AllowUnauthenticated=false",
             // Lists that cannot be fetched are a failure, not a warning.
-            option("APT::Update::Error-Mode", OsStr::new("any")),
+            "APT::Update::Error-Mode=any",
             // The unprivileged user that apt would switch to cannot write into our folder.
-            option("APT::Sandbox::User", OsStr::new("")),
+            "APT::Sandbox::User=",
         ] {
-            command.arg("-o").arg(option);
+            command.args(["-o", option]);
         }
         let output = command.args(arguments).output().with_context(|| format!("running {program}"))?;
         if !output.status.success() {
@@ -149,7 +139,7 @@ impl Apt {
 
     /// Fetches the lists, unless those of the same sources are young or there is no network.
     fn update(&self, fetcher: &Fetcher) -> Result<()> {
-        if fetcher.is_offline() {
+        if fetcher.options.offline {
             return Ok(());
         }
         // APT_CONFIG, or the machine's sources, may be others than last time.
@@ -158,7 +148,7 @@ impl Apt {
         let age = fs::metadata(&stamp).and_then(|metadata| metadata.modified()).ok();
         let age = age.and_then(|time| SystemTime::now().duration_since(time).ok());
         let is_young = age.is_some_and(|age| age < LISTS_AGE);
-        if is_young && !fetcher.is_refreshing() && fs::read_to_string(&stamp).is_ok_and(|known| known == sources) {
+        if is_young && !fetcher.options.refresh && fs::read_to_string(&stamp).is_ok_and(|known| known == sources) {
             return Ok(());
         }
         let _spinner = progress::spinner("asking apt for its lists");
@@ -166,8 +156,8 @@ impl Apt {
         fs::write(&stamp, sources).with_context(|| format!("writing {}", stamp.display()))
     }
 
-    /// The package of that name, or the one that provides it where it is newer or there is no such package. Of several
-    /// that provide it the one with the shortest name: Ubuntu's others are twins of it, for newer hardware.
+    /// The package of that name, or a newer one that provides it. Of several providers the shortest name: Ubuntu's
+    /// others are variants.
     fn resolve(&self, name: &str, version: Option<&str>) -> Result<Record> {
         let policy = self.policy(name)?;
         let own = match version {
@@ -245,7 +235,7 @@ impl Apt {
         if let Ok(file) = fs::File::open(&path)
             && record.expected.digest.algorithm.of_reader(&file).is_ok_and(|digest| digest == record.expected.digest)
         {
-            cache_gc::touch(&file);
+            cache::touch(&file);
             return Ok(path);
         }
         if offline {
@@ -257,27 +247,24 @@ impl Apt {
         let mut files = fs::read_dir(folder.path()).context("reading what apt downloaded")?;
         let file = files.next().context("apt-get download left no file")?.context("reading what apt downloaded")?;
         // apt gives a file the time that it has on the server.
-        cache_gc::touch(&fs::File::open(file.path()).context("reading what apt downloaded")?);
+        cache::touch(&fs::File::open(file.path()).context("reading what apt downloaded")?);
         fs::rename(file.path(), &path).with_context(|| format!("writing {}", path.display()))?;
         Ok(path)
     }
 
     fn remove_old(&self) {
-        cache_gc::remove_older_than(&self.dir.join("packages"), LONGEST_KEPT);
+        cache::remove_older_than(&self.dir.join("packages"), LONGEST_KEPT);
     }
 }
 
-/// What `apt-cache policy NAME` prints.
 struct Policy(String);
 
 impl Policy {
-    /// The version that apt would take, if there is any.
     fn candidate(&self) -> Option<String> {
         let version = self.0.lines().find_map(|line| line.trim().strip_prefix("Candidate: "))?;
         (version != "(none)").then(|| version.to_owned())
     }
 
-    /// The lists that have a version.
     fn indexes(&self, version: &str) -> impl Iterator<Item = &str> {
         // A version and its priority, then each list with its own, further to the right.
         let is_it = move |line: &&str| line.trim_start_matches(['*', ' ']).split(' ').next() == Some(version);
@@ -321,7 +308,6 @@ fn origins(text: &str, indexes: &BTreeSet<String>) -> impl Iterator<Item = Strin
     })
 }
 
-/// Whether a version is newer than another, as dpkg compares them.
 fn is_newer(version: &str, other: &str) -> Result<bool> {
     let status = Command::new("dpkg").args(["--compare-versions", version, "gt", other]).status();
     Ok(status.context("running dpkg")?.success())

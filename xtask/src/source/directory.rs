@@ -8,10 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 use super::Fetched;
 use crate::repo::resolve::ROOT;
 use crate::verify::Trust;
-use crate::verify::package::{Format, Package};
+use crate::verify::package::Package;
 
-/// The emulator packages of a folder. What they are is only known from their headers, once they are verified; their
-/// file names decide here.
+/// The emulator packages of a folder, by file name; the headers are read once they are verified.
 pub(super) fn packages(folder: &Path, trust: Trust) -> Result<Fetched> {
     let context = || format!("reading the folder {}", folder.display());
     let mut packages = Vec::new();
@@ -23,14 +22,7 @@ pub(super) fn packages(folder: &Path, trust: Trust) -> Result<Fetched> {
             let metadata = fs::metadata(&path).with_context(wrong)?;
             // A pipe would be waited for without end.
             ensure!(metadata.is_file(), "{} is no regular file; take it out of the folder", path.display());
-            packages.push(Package {
-                name: package_name(name),
-                nevra: None,
-                expected: None,
-                path,
-                format: Format::Rpm,
-                stated: None,
-            });
+            packages.push(Package { name: package_name(name), nevra: None, expected: None, path, stated: None });
         }
     }
     if packages.is_empty() {

@@ -14,7 +14,8 @@ use crate::verify::{Keys, Trust};
 use servers::Servers;
 
 pub(super) use koji::Koji;
-pub use release::{KEYS, NEWEST_KNOWN, Release, WantedRelease};
+pub(crate) use release::parse_wanted;
+pub use release::{KEYS, NEWEST_KNOWN, Release};
 
 mod koji;
 mod release;
@@ -23,12 +24,11 @@ mod servers;
 /// How many mirrors of a metalink are made use of; it lists a hundred.
 const MOST_MIRRORS: usize = 10;
 
-/// Where the project publishes its keys.
 const KEYRING: &str = "fedora.gpg";
 
 /// Finds out which release is meant: the first contact, which alone tells whether Fedora can be reached.
 pub(super) fn contact(request: &Request, fetcher: &Fetcher) -> Result<Release> {
-    if let WantedRelease::Release(release) = request.release {
+    if let Some(release) = request.release {
         return Ok(release);
     }
     let servers = Servers::new(request.fedora_base_url.as_deref());
@@ -47,8 +47,8 @@ pub(super) fn contact(request: &Request, fetcher: &Fetcher) -> Result<Release> {
     let known = Release::Number(release::NEWEST_KNOWN);
     if is_out_of_reach(&error) {
         let first = &known.repositories(request.host.name)[0];
-        let asked = fetcher.fetch_unpinned(&servers.metalinks(), &servers::metalink(&first.id, request.host.name));
-        if asked.is_err_and(|error| is_out_of_reach(&error)) {
+        let response = fetcher.fetch_unpinned(&servers.metalinks(), &servers::metalink(&first.id, request.host.name));
+        if response.is_err_and(|error| is_out_of_reach(&error)) {
             return Err(error);
         }
     }
@@ -66,7 +66,6 @@ pub(super) fn plan(release: Release, request: &Request, fetcher: &Fetcher) -> Re
     Ok(Plan { origin: origin(release), release: Some(release), repositories, packages, koji: None })
 }
 
-/// How a release is called in an image.
 fn origin(release: Release) -> String {
     format!("Fedora {release}")
 }
@@ -80,15 +79,15 @@ pub(super) fn repositories(release: Release, request: &Request, fetcher: &Fetche
 
 fn repository(release: Release, repo: release::Repo, request: &Request, fetcher: &Fetcher) -> Result<Repository> {
     let (host, servers) = (request.host.name, Servers::new(request.fedora_base_url.as_deref()));
-    let unproven = |place: Location, why: &str| {
+    let unproven = |location: Location, why: &str| {
         eprintln!("unproven: the index of {}: {why}; the packages' signatures decide", repo.id);
-        Repository { id: repo.id.clone(), mirrors: place.into(), versions: Vec::new() }
+        Repository { id: repo.id.clone(), mirrors: location.into(), versions: Vec::new() }
     };
     if let Some(mirror) = &request.mirror {
         return Ok(unproven(mirror.below(&repo.path), "it comes from --mirror, not by way of a metalink"));
     }
-    let asked = fetcher.fetch_unpinned(&servers.metalinks(), &servers::metalink(&repo.id, host));
-    match asked {
+    let response = fetcher.fetch_unpinned(&servers.metalinks(), &servers::metalink(&repo.id, host));
+    match response {
         Ok(document) => {
             let metalink = metalink::parse(&document)
                 .with_context(|| format!("reading the metalink of {} for {host}", repo.id))?;
@@ -107,13 +106,11 @@ fn repository(release: Release, repo: release::Repo, request: &Request, fetcher:
     }
 }
 
-/// Whether a server says that there is no such thing.
 fn is_absent(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<Missing>().is_some_and(Missing::is_absent))
 }
 
-/// Whose signature counts for a release: the keys that the user names, else those with the pinned fingerprints, by
-/// whatever way they come.
+/// The keys that may sign a release: those that the user names, else those with the pinned fingerprints.
 pub(super) fn trust(
     release: Release,
     repositories: &[Repository],
@@ -128,14 +125,14 @@ pub(super) fn trust(
     let project = Servers::new(request.fedora_base_url.as_deref()).project();
     let name = project.of(KEYRING);
     // The fingerprint proves it, so what is kept is as good as what would be fetched, if it has all that may be needed.
-    let kept = fetcher.kept_metadata(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name).ok());
-    let is_enough = |keys: &Keys| keys.count() >= fingerprints.len() && !fetcher.is_refreshing();
-    let asked = || fetcher.fetch_unpinned(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name));
+    let kept = fetcher.cache.small(&name).and_then(|(keyring, _)| pinned(&[keyring], &name).ok());
+    let is_enough = |keys: &Keys| keys.count() >= fingerprints.len() && !fetcher.options.refresh;
+    let fetched = || fetcher.fetch_unpinned(&project, KEYRING).and_then(|keyring| pinned(&[keyring], &name));
     let packaged = || from_package(repositories, fetcher).and_then(|keyrings| pinned(&keyrings, keyring_rpm::NAME));
     let keys = match kept {
         Some(keys) if is_enough(&keys) => keys,
-        Some(keys) => asked().unwrap_or(keys),
-        None => asked().or_else(|error| packaged().map_err(|_| error))?,
+        Some(keys) => fetched().unwrap_or(keys),
+        None => fetched().or_else(|error| packaged().map_err(|_| error))?,
     };
     fetcher.log_verified(&format!(
         "key {} of {}: it has the fingerprint that is wanted",
@@ -153,7 +150,6 @@ fn fingerprints(release: Release, request: &Request) -> Result<Vec<String>> {
     }
 }
 
-/// The keys in the repositories' own package of them.
 fn from_package(repositories: &[Repository], fetcher: &Fetcher) -> Result<Vec<Vec<u8>>> {
     let mut found = None;
     for repository in repositories {
@@ -174,7 +170,7 @@ fn from_package(repositories: &[Repository], fetcher: &Fetcher) -> Result<Vec<Ve
     keyring_rpm::keyrings(file, chosen.expected.size).with_context(|| format!("reading {}", chosen.nevra))
 }
 
-/// A plan from `fetch.lock`: the packages are known, and nobody is asked unless one of them is not in the cache.
+/// A plan from `fetch.lock`. No server is asked if all packages are in the cache.
 pub(super) fn locked(
     release: Release,
     packages: Vec<ResolvedPackage>,
@@ -183,7 +179,7 @@ pub(super) fn locked(
 ) -> Result<Plan> {
     let (host, servers) = (request.host.name, Servers::new(request.fedora_base_url.as_deref()));
     let is_there = |chosen: &ResolvedPackage| {
-        !chosen.is_wanted(&request.targets) || fetcher.cached(&chosen.href, &chosen.expected).is_some()
+        !chosen.is_wanted(&request.targets) || fetcher.cache.file(&chosen.href, &chosen.expected).is_some()
     };
     // Of packages that are locked the metalink proves nothing, it only tells of mirrors.
     let known = || {
@@ -197,7 +193,7 @@ pub(super) fn locked(
         };
         release.repositories(host).into_iter().map(plain).collect()
     };
-    let repositories = if fetcher.is_offline() || packages.iter().all(is_there) {
+    let repositories = if fetcher.options.offline || packages.iter().all(is_there) {
         known()
     } else {
         repositories(release, request, fetcher).unwrap_or_else(|error| {
@@ -206,7 +202,7 @@ pub(super) fn locked(
         })
     };
     // With --key, a release may be one whose fingerprint is not known.
-    let fingerprints = fingerprints(release, request).ok().filter(|_| !fetcher.is_offline());
-    let koji = fingerprints.map(|fingerprints| Koji::new(servers.koji(), fingerprints));
+    let fingerprints = fingerprints(release, request).ok().filter(|_| !fetcher.options.offline);
+    let koji = fingerprints.map(|fingerprints| Koji { mirrors: servers.koji().into(), fingerprints });
     Ok(Plan { origin: origin(release), release: Some(release), repositories, packages, koji })
 }

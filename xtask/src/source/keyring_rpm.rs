@@ -1,7 +1,5 @@
-//! The keys of a distribution out of its own package of them, `fedora-gpg-keys`: for when they cannot be had elsewhere.
-//!
-//! Whether the package is what its repository promises is the caller's business, and so is which of the keys counts: a
-//! fingerprint pinned elsewhere decides ([`Keys::pinned`](crate::verify::Keys::pinned)).
+//! The keys in Fedora's own package of them, for when `fedora.gpg` cannot be had. Fingerprints pinned elsewhere
+//! decide.
 
 use std::io::Read;
 
@@ -9,7 +7,6 @@ use anyhow::{Result, ensure};
 
 use crate::extract::{Kind, Limits, entries};
 
-/// The package's name.
 pub const NAME: &str = "fedora-gpg-keys";
 
 /// What paths of its keys begin with; other architectures' are links to these.
@@ -22,9 +19,6 @@ const LARGEST_KEY: u64 = 64 << 10;
 const LARGEST_KEYRING: usize = 4 << 20;
 
 /// The files of keys, ASCII-armoured or binary, in `package`, which has `length` bytes.
-///
-/// # Errors
-/// If it is damaged, holds no keys, or larger ones than there are.
 pub fn keyrings(package: impl Read, length: u64) -> Result<Vec<Vec<u8>>> {
     let mut keyrings = Vec::new();
     let mut sum = 0;

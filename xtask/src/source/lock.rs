@@ -1,5 +1,4 @@
-//! `fetch.lock`: exactly which packages a build takes, for those who commit it. Written by `cargo xtask update`, read
-//! with `--locked`; JSON, sorted, so that a change reads well in a review.
+//! `fetch.lock`: the packages that `--locked` takes, as sorted JSON. `cargo xtask update` writes it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +20,6 @@ const VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Lock {
     version: u32,
-    /// By RPM's name of the host's architecture.
     pub(crate) hosts: BTreeMap<String, Locked>,
 }
 
@@ -42,7 +40,6 @@ impl Default for Lock {
 }
 
 impl Lock {
-    /// Reads a lock; none where there is no such file.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
         let context = || format!("reading {}", path.display());
         let bytes = match fs::read(path) {

@@ -8,13 +8,13 @@ use indicatif::ProgressBar;
 use super::{Plan, Request};
 use crate::download::{Fetcher, Location, Mirrors};
 use crate::output::progress;
-use crate::repo::metalink::Version;
 use crate::repo::primary;
 use crate::repo::repo_package::RepoPackage;
 use crate::repo::resolved_package::ResolvedPackage;
 use crate::repo::{check_base, repomd, resolve};
 use crate::system::parallel;
-use crate::verify::package::{Format, Package};
+use crate::verify::digest::ExpectedDigest;
+use crate::verify::package::Package;
 
 /// How many packages are fetched at once; more would only be rude to a mirror.
 const CONNECTIONS: usize = 4;
@@ -26,7 +26,7 @@ pub(super) struct Repository {
     pub(super) id: String,
     pub(super) mirrors: Mirrors,
     /// What its index may be, the newest first; without, whatever its first mirror gives.
-    pub(super) versions: Vec<Version>,
+    pub(super) versions: Vec<ExpectedDigest>,
 }
 
 /// The packages of the closure, of several repositories that belong together: the newest of each.
@@ -64,40 +64,40 @@ pub(super) fn list(repository: &Repository, prefix: &str, fetcher: &Fetcher) -> 
 fn index(repository: &Repository, fetcher: &Fetcher) -> Result<Vec<u8>> {
     let (id, mirrors) = (&repository.id, &repository.mirrors);
     if repository.versions.is_empty() {
-        fetcher.log_unverified(&format!("repomd.xml of {id}: nothing vouches for it"));
+        if fetcher.options.verbose {
+            eprintln!("unproven: repomd.xml of {id}: nothing vouches for it");
+        }
         return fetcher.fetch_unpinned(mirrors.first(), INDEX);
     }
-    let candidates: Vec<_> = repository.versions.iter().map(|version| &version.expected).collect();
     let (index, which) = fetcher
-        .fetch_any_of(mirrors, INDEX, &candidates)
+        .fetch_any_of(mirrors, INDEX, &repository.versions)
         .with_context(|| format!("no mirror has an index of {id} that the metalink lists"))?;
     if which > 0 {
         // Mirrors that are a little behind, which the metalink allows for.
         fetcher.warn(&format!("{id} is an older one, which the metalink still lists: no mirror gives the newest"));
     }
-    let algorithm = candidates[which].digest.algorithm;
+    let algorithm = repository.versions[which].digest.algorithm;
     fetcher.log_verified(&format!("repomd.xml of {id}: size and {algorithm} as the metalink says"));
     Ok(index)
 }
 
-/// The place that metadata name for a file in place of the repository's own, if they do. Length and digest decide what
-/// it may give; what came by https must not lead to http.
+/// The mirrors for a file whose metadata have `xml:base`. Metadata that came by https must not lead to http.
 pub(super) fn elsewhere(base: Option<Location>, repository: &Repository) -> Result<Option<Mirrors>> {
     let Some(base) = base else { return Ok(None) };
-    let is_https = |place: &Location| place.name().starts_with("https://");
+    let is_https = |location: &Location| location.name().starts_with("https://");
     if is_https(repository.mirrors.first()) && !is_https(&base) {
-        let (place, id) = (base.name(), &repository.id);
-        bail!("metadata of {id} name the place {place} for files (xml:base): what came by https must not lead to http");
+        let (location, id) = (base.name(), &repository.id);
+        bail!(
+            "metadata of {id} name the place {location} for files (xml:base): what came by https must not lead to http"
+        );
     }
     Ok(Some(base.into()))
 }
 
-/// The repository at a place that a user names.
-pub(super) fn of_place(place: &Location) -> Repository {
-    Repository { id: place.name(), mirrors: place.clone().into(), versions: Vec::new() }
+pub(super) fn of_location(location: &Location) -> Repository {
+    Repository { id: location.name(), mirrors: location.clone().into(), versions: Vec::new() }
 }
 
-/// The files of a plan's packages that are wanted, side by side.
 pub(super) fn fetch(plan: &Plan, request: &Request, fetcher: &Fetcher) -> Result<Vec<Package>> {
     let wanted: Vec<_> = plan.packages.iter().filter(|chosen| chosen.is_wanted(&request.targets)).collect();
     let total = wanted.iter().map(|chosen| chosen.expected.size).fold(0, u64::saturating_add);
@@ -109,7 +109,6 @@ pub(super) fn fetch(plan: &Plan, request: &Request, fetcher: &Fetcher) -> Result
             nevra: Some(chosen.nevra.clone()),
             expected: Some(chosen.expected.clone()),
             path,
-            format: Format::Rpm,
             stated: None,
         })
     })
@@ -136,7 +135,7 @@ fn file(plan: &Plan, chosen: &ResolvedPackage, fetcher: &Fetcher, progress: &Pro
     };
     let Some(koji) = &plan.koji else { return Err(failure) };
     let elsewhere = koji.paths(chosen)?.into_iter().find_map(|path| {
-        let path = fetcher.file(koji.mirrors(), &path, &chosen.expected, progress).ok()?;
+        let path = fetcher.file(&koji.mirrors, &path, &chosen.expected, progress).ok()?;
         fetcher.log_verified(&format!(
             "{}: from Koji, size and {} as locked",
             chosen.nevra, chosen.expected.digest.algorithm
@@ -148,7 +147,7 @@ fn file(plan: &Plan, chosen: &ResolvedPackage, fetcher: &Fetcher, progress: &Pro
 
 #[cfg(test)]
 mod tests {
-    use super::{Location, elsewhere, of_place};
+    use super::{Location, elsewhere, of_location};
 
     #[test]
     fn what_came_by_https_does_not_lead_to_http() {
@@ -160,11 +159,11 @@ mod tests {
             ("/srv/os", "http://b/os", true),
         ] {
             let base = Location::parse(base);
-            match elsewhere(Some(base.clone()), &of_place(&Location::parse(repository))) {
+            match elsewhere(Some(base.clone()), &of_location(&Location::parse(repository))) {
                 Ok(mirrors) => assert!(is_good && mirrors.expect("a place").first() == &base, "{repository} {base:?}"),
                 Err(error) => assert!(!is_good && error.to_string().contains("https must not lead to http"), "{error}"),
             }
         }
-        assert!(elsewhere(None, &of_place(&Location::parse("https://a"))).expect("nothing").is_none());
+        assert!(elsewhere(None, &of_location(&Location::parse("https://a"))).expect("nothing").is_none());
     }
 }

@@ -1,69 +1,38 @@
 //! The machines that an image is made for, and how `registrar` is compiled for each.
 
 use std::env::consts::ARCH;
+use std::fs::File;
+use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use codegen::elf::{self, Facts};
 use codegen::targets::{self, Target};
+use object::read::ReadCache;
 
 use crate::system::Tool;
 
-/// A host architecture.
 #[derive(Clone, Copy, Debug)]
 pub struct Host {
     /// Name in RPM's and QEMU's terms: `x86_64`.
     pub name: &'static str,
-    /// Name in Debian's terms.
     pub debian: &'static str,
-    /// Rust's target, which makes a static executable.
     pub rust_target: &'static str,
-    /// What serves where the first cannot be had: static glibc.
-    pub(crate) fallback: Option<&'static str>,
-    /// Prefix of a cross compiler's name.
-    pub(crate) gnu: &'static str,
-    /// That compiler, which links elsewhere.
     pub(crate) compiler: Tool,
 }
 
-const HOSTS: &[Host] = &[
-    Host {
-        name: "aarch64",
-        debian: "arm64",
-        rust_target: "aarch64-unknown-linux-musl",
-        fallback: Some("aarch64-unknown-linux-gnu"),
-        gnu: "aarch64-linux-gnu",
-        compiler: Tool::GCC_AARCH64,
-    },
-    Host {
-        name: "ppc64le",
-        debian: "ppc64el",
-        rust_target: "powerpc64le-unknown-linux-gnu",
-        fallback: None,
-        gnu: "powerpc64le-linux-gnu",
-        compiler: Tool::GCC_PPC64LE,
-    },
-    Host {
-        name: "s390x",
-        debian: "s390x",
-        rust_target: "s390x-unknown-linux-gnu",
-        fallback: None,
-        gnu: "s390x-linux-gnu",
-        compiler: Tool::GCC_S390X,
-    },
-    Host {
-        name: "x86_64",
-        debian: "amd64",
-        rust_target: "x86_64-unknown-linux-musl",
-        fallback: Some("x86_64-unknown-linux-gnu"),
-        gnu: "x86_64-linux-gnu",
-        compiler: Tool::GCC_X86_64,
-    },
+const HOSTS: [Host; 4] = [
+    host("aarch64", "arm64", "aarch64-unknown-linux-musl", Tool::GCC_AARCH64),
+    host("ppc64le", "ppc64el", "powerpc64le-unknown-linux-gnu", Tool::GCC_PPC64LE),
+    host("s390x", "s390x", "s390x-unknown-linux-gnu", Tool::GCC_S390X),
+    host("x86_64", "amd64", "x86_64-unknown-linux-musl", Tool::GCC_X86_64),
 ];
+
+const fn host(name: &'static str, debian: &'static str, rust_target: &'static str, compiler: Tool) -> Host {
+    Host { name, debian, rust_target, compiler }
+}
 
 impl Host {
     /// The host that a user names, by any name of the architecture; the machine itself if none is named.
-    ///
-    /// # Errors
-    /// If images are not made for it.
     pub fn named(name: Option<&str>) -> Result<Self> {
         let machine = match ARCH {
             "powerpc64" => "ppc64le",
@@ -80,8 +49,25 @@ impl Host {
         }
     }
 
+    /// Where Rust's target for musl cannot be had: static glibc.
+    pub(crate) fn fallback(&self) -> Option<String> {
+        self.rust_target.strip_suffix("musl").map(|start| format!("{start}gnu"))
+    }
+
+    pub(crate) fn gcc(&self) -> String {
+        let arch = self.rust_target.split('-').next().unwrap_or(self.name);
+        format!("{arch}-linux-gnu-gcc")
+    }
+
     pub(crate) fn target(&self) -> Option<&'static Target> {
         targets::by_qemu_name(self.name)
+    }
+
+    /// That a file is a static program of this host.
+    pub(crate) fn check_program(&self, path: &Path) -> Result<Facts> {
+        let facts = elf::facts(&ReadCache::new(File::open(path)?))?;
+        facts.check_emulator(self.target().with_context(|| format!("nothing is known of {}", self.name))?)?;
+        Ok(facts)
     }
 
     pub(crate) fn is_this_machine(&self) -> bool {

@@ -1,10 +1,8 @@
-//! Installs packages through apt or dnf. Starts no service, and leaves packages that would register handlers with a
-//! running system's kernel to its owner.
+//! Installs packages through apt or dnf. Packages that would register handlers with a running system's kernel are left to
+//! its owner.
 
-use std::fs::{self, File, Permissions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -77,9 +75,7 @@ impl Manager {
         match self {
             Self::Dnf => run(&mut install).map(drop),
             Self::Apt => {
-                let _services = PolicyRcGuard::begin(Path::new(POLICY))?;
-                // Another installation may be under way: wait for it. Nothing is asked: settings that somebody has
-                // changed stay as they are.
+                // Wait for another installation; keep changed settings without asking.
                 install.args(["-qq", "-o", "DPkg::Lock::Timeout=600"]).env("DEBIAN_FRONTEND", "noninteractive");
                 install.args(["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]);
                 // Old lists name files that are gone.
@@ -102,73 +98,6 @@ fn package_lists_are_there() -> bool {
         .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains("_Packages")))
 }
 
-/// What Debian's packages ask before they start a service.
-const POLICY: &str = "/usr/sbin/policy-rc.d";
-
-/// The answer: none is to be started (a web server's would). By this text ours is known.
-const NO_SERVICES: &str =
-    "#!/bin/sh\n# Of an installation by cargo xtask; may be removed when none is under way.\nexit 101\n";
-
-/// While it lives, packages start no service when they are installed.
-///
-/// The file is locked for as long, so that one which a killed process has left, which nobody locks, is taken over.
-struct PolicyRcGuard {
-    ours: Option<(PathBuf, File)>,
-}
-
-impl PolicyRcGuard {
-    fn begin(policy: &Path) -> Result<Self> {
-        let attempt = || -> std::io::Result<Self> {
-            loop {
-                match Self::make(policy) {
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                    made => return made.map(|file| Self { ours: Some((policy.into(), file)) }),
-                }
-                let mut found = match File::open(policy) {
-                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                    found => found?,
-                };
-                let mut text = Vec::new();
-                found.read_to_end(&mut text)?;
-                if text != NO_SERVICES.as_bytes() {
-                    // The machine's owner has a policy.
-                    return Ok(Self { ours: None });
-                }
-                found.lock()?;
-                // Whoever held it has removed the file at the end, unless it was killed.
-                if fs::metadata(policy).is_ok_and(|now| found.metadata().is_ok_and(|then| now.ino() == then.ino())) {
-                    return Ok(Self { ours: Some((policy.into(), found)) });
-                }
-            }
-        };
-        attempt().with_context(|| format!("writing {}", policy.display()))
-    }
-
-    /// Puts the file in place, locked and whole from the first moment.
-    fn make(policy: &Path) -> std::io::Result<File> {
-        let folder = policy.parent().unwrap_or(Path::new("/"));
-        let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempfile_in(folder)?;
-        file.write_all(NO_SERVICES.as_bytes())?;
-        // The umask has been applied.
-        file.as_file().set_permissions(Permissions::from_mode(0o755))?;
-        // A script that is open for writing is not executed (ETXTBSY), so that packages could not ask it.
-        let path = file.into_temp_path();
-        let file = File::open(&path)?;
-        file.lock()?;
-        path.persist_noclobber(policy).map_err(|error| error.error)?;
-        Ok(file)
-    }
-}
-
-impl Drop for PolicyRcGuard {
-    fn drop(&mut self) {
-        if let Some((policy, _locked)) = &self.ours {
-            // One that stays is said by what it contains, and taken over by the next.
-            let _ = fs::remove_file(policy);
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Machine {
     manager: Option<Manager>,
@@ -187,12 +116,12 @@ impl Machine {
     }
 }
 
-/// Puts in place those tools that are missing.
-///
-/// # Errors
-/// If that cannot be done; then with what is missing, and the line to type where there is one.
+pub fn missing(tools: &[Tool]) -> Vec<&Tool> {
+    tools.iter().filter(|tool| !tool.requires.iter().all(|one| one.is_there())).collect()
+}
+
 pub fn require(tools: &[Tool]) -> Result<()> {
-    let missing: Vec<_> = tools.iter().filter(|tool| !tool.requires.iter().all(|one| one.is_there())).collect();
+    let missing = missing(tools);
     if missing.is_empty() {
         return Ok(());
     }
@@ -273,7 +202,8 @@ mod tests {
             (&[], "qemu-user-static"),
         ];
         for (release, expected) in cases {
-            let named = plan(&[&Tool::EMULATORS], root, |package| release.contains(&package)).expect("a plan");
+            let emulators = tool(&[], &["qemu-user-static | qemu-user"], &[]);
+            let named = plan(&[&emulators], root, |package| release.contains(&package)).expect("a plan");
             assert_eq!(named, (Manager::Apt, vec![expected]));
         }
     }
@@ -332,36 +262,6 @@ mod tests {
             let error = plan(&tools, machine, all).expect_err(expected).to_string();
             assert_eq!(error, expected);
         }
-    }
-
-    #[test]
-    fn a_policy_is_taken_over_only_from_the_dead() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let policy = folder.path().join("policy-rc.d");
-        let held = PolicyRcGuard::begin(&policy).expect("a policy");
-        let mode = fs::metadata(&policy).expect("the policy").permissions().mode();
-        assert_eq!(mode & 0o777, 0o755);
-        let answer = std::process::Command::new(&policy).status().expect("it can be executed while it is held");
-        assert_eq!(answer.code(), Some(101));
-
-        let other = std::thread::spawn({
-            let policy = policy.clone();
-            move || PolicyRcGuard::begin(&policy).expect("a policy after the first").ours.is_some()
-        });
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        assert!(!other.is_finished(), "two at a time");
-        drop(held);
-        assert!(other.join().expect("the other"), "none after the first");
-        assert!(!policy.exists());
-
-        fs::write(&policy, NO_SERVICES).expect("what a killed process leaves");
-        drop(PolicyRcGuard::begin(&policy).expect("taken over"));
-        assert!(!policy.exists());
-
-        fs::write(&policy, "#!/bin/sh\nexit 0\n").expect("the owner's policy");
-        drop(PolicyRcGuard::begin(&policy).expect("left alone"));
-        assert!(policy.exists());
-        assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1, "nothing else is left");
     }
 
     #[test]

@@ -5,15 +5,12 @@ use std::thread;
 
 use anyhow::{Result, bail};
 
-/// How many threads run at once on this machine.
 pub(crate) fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Calls `work` for every item, `workers` at a time, beginning with the first. The results are in the items' order.
-///
-/// # Errors
-/// The first failure that is noticed; what has not begun by then is left.
+/// After a failure no further item is begun.
 pub fn each<T: Sync, R: Send>(items: &[T], workers: usize, work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);

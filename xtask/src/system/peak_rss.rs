@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result};
 
-/// The largest resident size of this process so far, in bytes.
 pub(crate) fn peak() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc/self/status")?;

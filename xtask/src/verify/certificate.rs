@@ -1,5 +1,4 @@
-//! One OpenPGP certificate, read strictly, and judged: what cannot be read whole, has been revoked, has expired or cannot
-//! sign is no certificate to trust. Which ones are wanted is decided in `keys`.
+//! An OpenPGP certificate: refused if it is damaged, revoked or expired, or cannot sign.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use pgp::composed::{Deserializable, SignedPublicKey, SignedPublicSubKey};
@@ -24,7 +23,6 @@ pub(super) enum Verdict {
     Good,
     /// It was made over something else, or by another key.
     DoesNotFit,
-    /// It does not count, and why.
     Bad(String),
 }
 
@@ -38,7 +36,7 @@ pub(super) fn hex(key: &impl KeyDetails) -> String {
     format!("{:X}", key.fingerprint())
 }
 
-/// A certificate as it stands in a file. What the `pgp` crate says of a damaged one is of use to nobody.
+/// Reads a certificate; the `pgp` crate's errors are replaced by short ones.
 pub(super) fn parse(packets: &[u8]) -> Result<SignedPublicKey> {
     let packets: Result<Vec<_>, _> = PacketParser::new(packets).collect();
     let packets = packets.map_err(|_| anyhow!("one of its packets is damaged or of an unknown kind"))?;
@@ -78,8 +76,7 @@ pub(super) fn merge(whole: &mut SignedPublicKey, copy: SignedPublicKey) {
     }
 }
 
-/// Leaves of a certificate's signatures those that count: its own, and without a fault. What others say of its owner is
-/// of no use here, and cannot be checked. A revocation counts whatever is wrong with it.
+/// Keeps of a certificate's signatures its own without a fault, and every revocation.
 fn drop_what_does_not_count(whole: &mut SignedPublicKey, now: u64) -> Option<String> {
     let primary = &whole.primary_key;
     let mut first_fault = None;
@@ -157,7 +154,7 @@ impl Certificate {
         Ok(usable)
     }
 
-    /// What is to be said of a signature over `data` at `now`; nothing if it says that somebody else made it.
+    /// Judges a signature over `data` at `now`; `None` if it names another key.
     pub(super) fn verify(&self, signature: &Signature, data: &[u8], now: u64) -> Option<Verdict> {
         if let Some(key) = self.primary.as_ref().filter(|&key| is_by(signature, key) == Some(true)) {
             return Some(judge(signature, key, data, now));

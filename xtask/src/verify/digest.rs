@@ -1,5 +1,4 @@
-//! Digests in hexadecimal, as metadata have them: SHA-256, which is computed of everything, and SHA-384 and SHA-512, which
-//! a repository may list in its place.
+//! Hexadecimal digests: SHA-256 is computed of everything, SHA-384 and SHA-512 where a repository lists them.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -10,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::output::quoted;
 
-/// A SHA-256 digest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Sha256(String);
@@ -20,15 +18,10 @@ impl Sha256 {
         Algorithm::Sha256.hex(text).map(Self)
     }
 
-    /// The digest of bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Algorithm::Sha256.of(bytes).hex)
     }
 
-    /// The digest of all that `reader` gives.
-    ///
-    /// # Errors
-    /// If reading fails.
     pub fn of_reader(reader: impl Read) -> io::Result<Self> {
         Ok(Self(Algorithm::Sha256.of_reader(reader)?.hex))
     }
@@ -54,15 +47,11 @@ impl From<Sha256> for String {
     }
 }
 
-/// Accepted algorithms. createrepo_c and MirrorManager also write MD5, SHA-1 and SHA-224: the first two can be forged, and no
-/// repository relies on the third.
+/// Accepted algorithms. createrepo_c and MirrorManager also write MD5 and SHA-1, which can be forged, and SHA-224.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
-    /// SHA-256
     Sha256,
-    /// SHA-384
     Sha384,
-    /// SHA-512
     Sha512,
 }
 
@@ -120,7 +109,6 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A digest with its algorithm.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Json", into = "Json")]
 pub struct Digest {
@@ -133,7 +121,6 @@ impl Digest {
         Ok(Self { algorithm, hex: algorithm.hex(text)? })
     }
 
-    /// Its digits, in lower case.
     pub fn hex(&self) -> &str {
         &self.hex
     }
@@ -186,10 +173,8 @@ impl From<Sha256> for Digest {
 /// Digest and length that metadata list for a file. As JSON: `"sha256": "…", "size": 5`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpectedDigest {
-    /// Digest of the whole file.
     #[serde(flatten)]
     pub digest: Digest,
-    /// Its length in bytes.
     pub size: u64,
 }
 
@@ -210,7 +195,6 @@ impl ExpectedDigest {
     }
 }
 
-/// Size of buffers for files, in bytes.
 pub(crate) const BUFFER: usize = 1 << 18;
 
 /// Incremental digest. On processors without SHA instructions `ring` takes a third of the time of `sha2`.
@@ -221,17 +205,14 @@ pub struct Hasher {
 }
 
 impl Hasher {
-    /// For an algorithm.
     pub fn new(algorithm: Algorithm) -> Self {
         Self { algorithm, context: Context::new(algorithm.ring()) }
     }
 
-    /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.context.update(bytes);
     }
 
-    /// The digest of all bytes.
     pub fn finish(self) -> Digest {
         let hex = self.context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         Digest { algorithm: self.algorithm, hex }
@@ -246,7 +227,6 @@ pub(crate) struct Hashing<S> {
     size: u64,
 }
 
-/// Length and digests of what went through a [`Hashing`].
 pub(crate) struct Hashed {
     pub(crate) size: u64,
     pub(crate) sha256: Sha256,

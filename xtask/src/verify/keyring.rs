@@ -1,6 +1,4 @@
-//! Takes a file of OpenPGP keys apart into its certificates, which are not read yet. Both forms are taken: ASCII armour,
-//! in which a key is copied and packaged, and the binary form, in which Fedora publishes `fedora.gpg` (`gpgv --keyring`
-//! takes no other).
+//! Splits a file of OpenPGP keys, ASCII-armoured or binary (as `fedora.gpg` is), into certificates.
 
 use std::io::{BufRead, Read};
 
@@ -25,8 +23,7 @@ pub(super) fn split(file: &[u8]) -> Vec<Result<Vec<u8>>> {
         .collect()
 }
 
-/// The first byte of a packet has its highest bit set (RFC 9580, 4.2). Text that begins with such a byte is UTF-8, which
-/// the numbers of a key are not.
+/// A packet's first byte has its highest bit set (RFC 9580, 4.2). Text that begins so is UTF-8, which a key is not.
 fn is_binary(file: &[u8]) -> bool {
     file.first().is_some_and(|byte| byte & 0x80 != 0) && std::str::from_utf8(file).is_err()
 }

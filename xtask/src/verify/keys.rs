@@ -1,5 +1,4 @@
-//! Whose signatures count: certificates from files that the user names, or those of a published keyring that have a
-//! pinned fingerprint. Each by itself is read in `certificate`.
+//! The keys whose signatures count: those in the user's files, or those of a keyring that have a pinned fingerprint.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -16,7 +15,6 @@ use super::signature::{self, maker};
 /// Most signatures that a package may carry: each is checked, and named if none is good. rpm 6 writes one or two.
 const MOST_SIGNATURES: usize = 16;
 
-/// OpenPGP certificates whose signatures count.
 #[derive(Debug)]
 pub struct Keys {
     certificates: Vec<Certificate>,
@@ -24,12 +22,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Reads files of public keys, ASCII-armoured or binary. Whoever names a file means all that is in it, so each
-    /// certificate must be of use.
-    ///
-    /// # Errors
-    /// If a file cannot be read, holds no certificate, or one that cannot be read whole, is of an unsupported
-    /// algorithm, has expired or been revoked, or may not sign.
+    /// Reads files of public keys. Each certificate in them must be usable.
     pub fn from_files(paths: &[PathBuf]) -> Result<Self> {
         let read = |path: &PathBuf| {
             let name = path.display().to_string();
@@ -40,9 +33,6 @@ impl Keys {
     }
 
     /// The same for files that are in memory: their names and contents.
-    ///
-    /// # Errors
-    /// As [`Keys::from_files`] does.
     pub fn from_bytes(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<Self> {
         let mut found = Found::default();
         let mut names = Vec::new();
@@ -68,12 +58,7 @@ impl Keys {
         Ok(Self { certificates: found.0.into_iter().map(judge).collect::<Result<_>>()?, names })
     }
 
-    /// Those certificates of keyrings, ASCII-armoured or binary, that have one of these fingerprints (40 or 64
-    /// hexadecimal digits, in either case, with or without spaces). Of the others none counts, and some may be past use,
-    /// or of kinds that cannot be read.
-    ///
-    /// # Errors
-    /// If a fingerprint is none, or the keyrings hold no usable certificate with any of them.
+    /// The certificates of keyrings that have one of these fingerprints. Others are ignored, damaged ones too.
     pub fn pinned(keyrings: &[impl AsRef<[u8]>], name: &str, fingerprints: &[String]) -> Result<Self> {
         let wanted = fingerprints.iter().map(|text| parse_fingerprint(text)).collect::<Result<Vec<_>>>()?;
         let mut found = Found::default();
@@ -103,7 +88,6 @@ impl Keys {
         Ok(Self { certificates, names: vec![name.into()] })
     }
 
-    /// How many certificates there are.
     pub fn count(&self) -> usize {
         self.certificates.len()
     }
@@ -120,16 +104,11 @@ impl Keys {
         self.names.join(", ")
     }
 
-    /// Checks the signatures of a package over its header; the fingerprint of the certificate behind the first good
-    /// one.
+    /// The fingerprint of the certificate behind the first good signature of a package's header.
     ///
-    /// One good signature suffices: what others have added with keys that are not known here cannot be judged. A bad
-    /// one in the name of a known key refuses the package whatever else it carries: no tool writes such a thing, so
-    /// somebody has been at it.
-    ///
-    /// # Errors
-    /// If no signature of a known key is good, or one is bad: made over something else, past its own expiry, older than its
-    /// key, from the future, with something critical that is unknown, or by way of a digest that can be forged.
+    /// Signatures of unknown keys are ignored. A bad one in the name of a known key refuses the package: over other
+    /// bytes, expired, older than its key, from the future, with an unknown critical subpacket, or with a digest that
+    /// can be forged.
     pub fn check(&self, package: &str, header: &[u8], signatures: &[Cow<'_, [u8]>]) -> Result<String> {
         let count = signatures.len();
         ensure!(count <= MOST_SIGNATURES, "{package} carries {count} signatures, at most {MOST_SIGNATURES} are read");
@@ -190,16 +169,11 @@ fn cannot_be_used(name: &str, which: &str) -> String {
     format!("reading the key {name}: certificate {which} cannot be used; take it out of the file")
 }
 
-/// Seconds since 1970.
 fn now() -> Result<u64> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH).context("reading this machine's clock")?.as_secs())
 }
 
-/// A fingerprint as people copy it, in groups or in small letters, as fingerprints are written here: upper case, no
-/// spaces.
-///
-/// # Errors
-/// If it has not 40 or 64 hexadecimal digits.
+/// A fingerprint in groups or small letters, as 40 or 64 upper-case digits.
 pub fn parse_fingerprint(text: &str) -> Result<String> {
     let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     ensure!(

@@ -4,29 +4,14 @@ use std::path::PathBuf;
 
 use crate::verify::digest::ExpectedDigest;
 
-/// How the file is to be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// RPM
-    Rpm,
-    /// Debian
-    Deb,
-}
-
-/// One package.
 #[derive(Clone, Debug)]
 pub struct Package {
-    /// Its name, without version.
     pub name: String,
     /// Name, epoch, version, release and architecture that its header must have, where metadata say so.
     pub nevra: Option<String>,
-    /// What the file must be, where metadata say so.
     pub expected: Option<ExpectedDigest>,
-    /// The file.
     pub path: PathBuf,
-    /// How to open it.
-    pub format: Format,
-    /// What its metadata say of it, where the file is not asked itself.
+    /// What apt's lists say of a Debian package; an RPM package says it itself.
     pub stated: Option<Stated>,
 }
 
@@ -35,8 +20,6 @@ pub struct Package {
 pub struct Stated {
     /// Name, version and architecture in the distribution's own notation.
     pub nevra: String,
-    /// Upstream's version alone.
     pub version: String,
-    /// The source package.
     pub source: String,
 }

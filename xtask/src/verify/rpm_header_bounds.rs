@@ -8,19 +8,15 @@ use std::io::{self, Read};
 /// Length of the obsolete lead before the first header.
 const LEAD: u64 = 96;
 
-/// Largest accepted store of a header, in bytes. Emulator packages have 4 kB and a changelog; rpm itself takes 256 MB. A
-/// reader needs up to 24 times as much memory, where a list holds nothing but empty strings.
+/// Largest accepted store of a header, in bytes; emulators' have 4 kB and a changelog. Parsing takes up to 24 times as
+/// much.
 const LARGEST_STORE: u64 = 2 << 20;
 
 /// Most entries that a header may have: rpm's own limit.
 const MOST_ENTRIES: u64 = 0xffff;
 
-/// All that comes before the payload: lead, signatures, header. `None` if this is no RPM file, or one whose headers do
-/// not add up. The file is read once and in order, so that what is hashed on the way is what is parsed afterwards; it has
-/// `length` bytes, and more memory than that is not taken.
-///
-/// # Errors
-/// If reading fails.
+/// Lead, signatures and header of a file of `length` bytes; `None` if it is no RPM file, or its headers are not sound.
+/// Read once and in order, so that what is hashed is what is parsed.
 pub fn headers(mut file: impl Read, length: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let mut read = |bytes: &mut Vec<u8>, count: u64| {
@@ -52,8 +48,7 @@ pub fn headers(mut file: impl Read, length: u64) -> io::Result<Option<Vec<u8>>> 
     Ok(Some(bytes))
 }
 
-/// Whether all entries are inside the store, and all of them together need no more than it holds: in real headers
-/// none overlap, and overlapping ones would be multiplied in memory.
+/// Whether all entries are inside the store and do not overlap: overlapping ones would multiply memory.
 fn are_inside(index: &[u8], store: u64) -> bool {
     let mut left = store;
     index.chunks_exact(16).all(|entry| {

@@ -9,7 +9,6 @@ const CLOCK_SKEW: u64 = 5 * 60;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// The one signature that a package's tag holds.
 pub(super) fn read(bytes: &[u8]) -> Option<Signature> {
     match PacketParser::new(bytes).next()?.ok()? {
         Packet::Signature(signature) => Some(signature),
@@ -33,8 +32,7 @@ pub(super) fn is_by(signature: &Signature, key: &impl KeyDetails) -> Option<bool
     (!ids.is_empty()).then(|| ids.contains(&&key.legacy_key_id()))
 }
 
-/// Why a signature over a package must not be relied on, whoever made it: two headers with one SHA-1 or MD5 can be made,
-/// of which a signer sees one.
+/// Why a good signature must not be relied on: SHA-1 and MD5 can be forged.
 pub(super) fn weakness(signature: &Signature) -> Option<String> {
     use HashAlgorithm::{Sha3_256, Sha3_512, Sha256, Sha384, Sha512};
     let hash = signature.hash_alg();
@@ -45,11 +43,8 @@ pub(super) fn weakness(signature: &Signature) -> Option<String> {
     (signature.typ() != Some(SignatureType::Binary)).then(|| "it is not made as a file is signed".into())
 }
 
-/// What makes a signature by `key` bad at `now`, in seconds since 1970, whatever it signs.
-///
-/// Seen with gpg 2.2.40 and rpmkeys 6.1: both call one past its own expiry bad, and one that is older than its key. An
-/// unknown critical notation is `BAD` for gpg and `NOTTRUSTED` for rpm. One from the future is `BAD` for rpm, and good for
-/// gpg.
+/// What makes a signature by `key` bad at `now`, in seconds since 1970, whatever it signs: what gpg 2.2.40 or rpmkeys
+/// 6.1 calls bad. One from the future is bad for rpm alone.
 pub(super) fn fault(signature: &Signature, key: &impl KeyDetails, now: u64) -> Option<String> {
     let Some(config) = signature.config() else { return Some("it is of an unknown version".into()) };
     // gpg looks for critical ones in both areas.
@@ -86,37 +81,19 @@ fn days(seconds: u64) -> String {
     }
 }
 
-/// What a subpacket is, if it is critical and of no kind that gpg 2.2 can handle. Of notations none is known here.
+/// Types of subpackets that gpg 2.2 can handle where they are critical (RFC 9580, 5.2.3.7), but for notations, of which none
+/// is known here.
+const KNOWN: [u8; 22] = [2, 3, 4, 5, 6, 7, 9, 11, 12, 16, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 32, 33];
+
+/// What a subpacket is, if it is critical and unknown.
 fn unknown_critical(subpacket: &Subpacket) -> Option<String> {
-    use SubpacketData as S;
+    let number = subpacket.typ().as_u8(false);
     match &subpacket.data {
-        _ if !subpacket.is_critical => None,
-        S::SignatureCreationTime(_)
-        | S::SignatureExpirationTime(_)
-        | S::KeyExpirationTime(_)
-        | S::ExportableCertification(_)
-        | S::IsPrimary(_)
-        | S::Revocable(_)
-        | S::RevocationKey(_)
-        | S::RevocationReason(..)
-        | S::IssuerKeyId(_)
-        | S::IssuerFingerprint(_)
-        | S::PreferredSymmetricAlgorithms(_)
-        | S::PreferredHashAlgorithms(_)
-        | S::PreferredCompressionAlgorithms(_)
-        | S::KeyServerPreferences(_)
-        | S::PreferredKeyServer(_)
-        | S::KeyFlags(_)
-        | S::Features(_)
-        | S::TrustSignature(..)
-        | S::RegularExpression(_)
-        | S::PolicyURI(_)
-        | S::SignersUserID(_)
-        | S::EmbeddedSignature(_) => None,
-        S::Notation(notation) => {
+        _ if !subpacket.is_critical || KNOWN.contains(&number) => None,
+        SubpacketData::Notation(notation) => {
             let name = String::from_utf8_lossy(&notation.name);
             Some(format!("the notation {}", name.escape_debug()))
         }
-        _ => Some(format!("a subpacket of type {}", subpacket.typ().as_u8(false))),
+        _ => Some(format!("a subpacket of type {number}")),
     }
 }

@@ -12,9 +12,6 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 const OLD: &str = ".partial.old";
 
 /// Makes the parent folder of `out` and locks it with `flock`, until the file is dropped.
-///
-/// # Errors
-/// If there is no such folder and it cannot be made, or it cannot be locked; or if `out` has no name of its own (`.`).
 pub fn lock(out: &Path) -> Result<File> {
     let named = out.file_name().and(out.parent());
     let parent = named.with_context(|| format!("{} cannot be made or replaced; name a folder", out.display()))?;
@@ -33,7 +30,6 @@ pub fn lock(out: &Path) -> Result<File> {
     Ok(lock)
 }
 
-/// Writes a file whole or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let context = || format!("writing {}", path.display());
     let partial = path_of(path);
@@ -50,9 +46,6 @@ pub struct StagedDir<'a> {
 
 impl<'a> StagedDir<'a> {
     /// Begins what is to replace `out`, which is absent, empty, or `is_ours`. The caller holds the [`lock`].
-    ///
-    /// # Errors
-    /// If `out` is somebody else's folder, or the new one cannot be made.
     pub fn create(out: &'a Path, is_ours: impl Fn(&Path) -> bool) -> Result<Self> {
         clear(out)?;
         let is_free = match fs::read_dir(out) {
@@ -70,16 +63,11 @@ impl<'a> StagedDir<'a> {
         Ok(Self { path, out })
     }
 
-    /// Where it is in the making.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Puts it in place: at every moment `out` is all of the old or all of the new, where the file system can exchange
-    /// two folders.
-    ///
-    /// # Errors
-    /// If it cannot be renamed; or if the old one, out of the way by then, cannot be removed.
+    /// Exchanges it with `out` in one `renameat2`, where the file system can.
     pub fn commit(self) -> Result<()> {
         let out = &plain(self.out);
         let context = || format!("putting {} in place", out.display());
@@ -114,8 +102,8 @@ impl Drop for StagedDir<'_> {
     }
 }
 
-/// Removes what a killed run has left of a folder in the making, and puts back the old one if it was out of the way. The
-/// caller holds the [`lock`].
+/// Removes what a killed run has left, and puts back the old folder if it was moved away. The caller holds the
+/// [`lock`].
 pub(crate) fn clear(out: &Path) -> Result<()> {
     let out = &plain(out);
     let old = beside(out, OLD);

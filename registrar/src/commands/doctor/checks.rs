@@ -193,17 +193,17 @@ fn verified(
         }
     };
     let mut checks = Vec::new();
-    for (handler, finding) in verified.findings() {
-        let detail = finding.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
-        let state = if finding.is_good() { Holds } else { Broken };
-        checks.push(Check::of(handler, "verify", state, finding.result.to_owned() + &detail));
+    for (handler, diagnosis) in verified.diagnoses() {
+        let detail = diagnosis.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        let state = if diagnosis.is_good() { Holds } else { Broken };
+        checks.push(Check::of(handler, "verify", state, diagnosis.result.to_owned() + &detail));
     }
-    for (handler, finding) in verified.failures().take(1) {
+    for (handler, diagnosis) in verified.failures().take(1) {
         let path = verified.emulator(handler).unwrap_or_else(|| handler.interpreter(&args.desired.emulators).into());
-        let hint = policy::hint(&path, finding.said.as_deref().unwrap_or_default());
+        let hint = policy::hint(&path, diagnosis.said.as_deref().unwrap_or_default());
         checks.extend(hint.map(|hint| Check::new("policy", Unknown, hint)));
     }
-    for (handler, _) in verified.findings() {
+    for (handler, _) in verified.diagnoses() {
         let label = verified.emulator(handler).and_then(|path| emulators::label_warning(&path));
         checks.extend(label.map(|label| Check::of(handler, "policy", Unknown, label)));
     }

@@ -34,12 +34,12 @@ fn all_orders(folder: Folder) -> Vec<Folder> {
 fn folders() -> Vec<Folder> {
     let mut folders = Vec::new();
     for own in named() {
-        for spare in named() {
+        for secondary in named() {
             for third in named() {
                 for theirs in beside() {
-                    let all = [Primary, Secondary, Tertiary].map(|slot| slot.name(handler()));
+                    let all = [Primary, Secondary, Tertiary].map(|entry_name| entry_name.name(handler()));
                     let names = all.into_iter().chain([THEIRS.to_owned()]);
-                    let entries = [own.clone(), spare.clone(), third.clone(), theirs];
+                    let entries = [own.clone(), secondary.clone(), third.clone(), theirs];
                     let folder = names.zip(entries).filter_map(|(name, entry)| Some((name, entry?))).collect();
                     folders.extend(all_orders(folder));
                 }
@@ -66,8 +66,8 @@ fn theirs(folder: &Folder) -> Folder {
 
 /// One write, as the kernel takes it.
 fn make(folder: &mut Folder, change: Operation) {
-    let (Add(slot) | Remove(slot)) = change;
-    let name = slot.name(handler());
+    let (Add(entry_name) | Remove(entry_name)) = change;
+    let name = entry_name.name(handler());
     let at = folder.iter().position(|(known, _)| *known == name);
     match (change, at) {
         (Add(_), None) => folder.insert(0, (name, ours())),

@@ -112,8 +112,8 @@ fn answer(request: &Request, fault: Option<&Fault>, state: &State) -> Answer {
             let retry_after = retry_after.map(|seconds| format!("Retry-After: {seconds}"));
             return plain(*status, retry_after.into_iter().collect());
         }
-        Some(Fault::Redirect(place)) => {
-            return plain(302, vec![format!("Location: {}", place.replace("{path}", &request.path))]);
+        Some(Fault::Redirect(target)) => {
+            return plain(302, vec![format!("Location: {}", target.replace("{path}", &request.path))]);
         }
         Some(Fault::Instead(content)) => Some(content.clone()),
         // The way leads here, whoever is asked for.

@@ -1,5 +1,5 @@
-//! What a program was compiled from and with, written beside it when it is compiled. What is made of the program later
-//! reads that, since the sources may have changed by then.
+//! The record beside a compiled program: commit, compiler, linker. Later steps read it, since the sources may have
+//! changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,12 @@ use crate::workspace::atomic_dir;
 /// git sets these for its hooks; they would name another repository than the one of `root`.
 const GIT_LOCAL: [&str; 5] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"];
 
-/// What a program was compiled from and with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildInfo {
     /// Commit of the sources; none without git, or if a file was not as committed.
     pub revision: Option<String>,
     /// `rustc 1.95.0 (59807616e 2026-04-14)`.
     pub rustc: String,
-    /// File name of the linker.
     pub linker: String,
 }
 
@@ -40,8 +38,7 @@ fn path(program: &Path) -> PathBuf {
     program.with_extension("buildinfo.json")
 }
 
-/// The commit that a working tree is exactly of. A file that is neither committed nor ignored may be compiled, so with
-/// one there is no revision, as with any change.
+/// The commit of a working tree without changes. An untracked file counts as a change: it may be compiled.
 pub(crate) fn revision(root: &Path) -> Option<String> {
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");

@@ -33,12 +33,11 @@ impl Linker {
             Some(program) => Self::Chosen(program),
             None if bundled => Self::RustLld,
             None if host.is_this_machine() => Self::Compiler("cc".into()),
-            None => Self::Compiler(format!("{}-gcc", host.gnu)),
+            None => Self::Compiler(host.gcc()),
         })
     }
 
-    /// The value of the [`variable`] that cargo is to get. For the machine itself cargo chooses the C compiler; rustc finds
-    /// its own linker by name.
+    /// The value for cargo's [`variable`]; cargo itself calls `cc` on the host, and rustc finds `rust-lld` by name.
     pub(super) fn to_set(&self, host: Host) -> Option<&str> {
         match self {
             Self::RustLld => Some(RUST_LLD),
@@ -47,7 +46,7 @@ impl Linker {
         }
     }
 
-    /// Said where a target could be linked by the toolchain and is not, although nobody asked for that.
+    /// For musl linked by a C compiler that the user did not name.
     pub(super) fn warning(&self, target: &str) -> Option<String> {
         match self {
             Self::Compiler(name) if is_musl(target) => Some(format!(
@@ -73,7 +72,6 @@ impl Display for Linker {
     }
 }
 
-/// Where a user names the linker of a Rust target.
 pub(super) fn variable(target: &str) -> String {
     format!("CARGO_TARGET_{}_LINKER", target.to_ascii_uppercase().replace('-', "_"))
 }
@@ -82,8 +80,7 @@ fn is_musl(target: &str) -> bool {
     target.ends_with("-musl")
 }
 
-/// Whether a toolchain has a linker of its own, and the objects that a musl program begins and ends with. Distributions
-/// package Rust without either; there a C compiler knows the system's.
+/// Whether a toolchain has `rust-lld` and musl's start-up objects. Distributions' packages of Rust have neither.
 fn is_bundled(own: Option<impl AsRef<Path>>, target: Option<impl AsRef<Path>>) -> bool {
     let linker = own.and_then(|libdir| Some(libdir.as_ref().parent()?.join("bin").join(RUST_LLD)));
     let objects = target.map(|libdir| libdir.as_ref().join("self-contained/crt1.o"));

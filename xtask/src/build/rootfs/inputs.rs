@@ -1,20 +1,20 @@
 //! What a root file system is made of.
 
 use std::collections::BTreeMap;
-use std::env;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use codegen::table::Provenance;
 
-use super::packages;
 use crate::build::compile::build_info::BuildInfo;
 use crate::build::sbom::crates::{self, Crate};
-use crate::extract::{Stage, TextRecord};
+use crate::build::sbom::names::source_address;
+use crate::extract::{Record, Stage, TextRecord};
 use crate::verify::VerifiedPackage;
 use crate::verify::digest::Sha256;
-use crate::workspace::workspace_root;
+use crate::workspace::{source_date_epoch, workspace_root};
 
 pub(crate) struct RootfsInputs<'a> {
     pub(crate) stage: &'a Stage,
@@ -26,7 +26,6 @@ pub(crate) struct RootfsInputs<'a> {
     pub(crate) build: BuildInfo,
     /// License files by their paths below `usr/share/licenses`.
     pub(super) licenses: BTreeMap<String, Vec<u8>>,
-    /// Timestamp, in seconds since 1970.
     pub(crate) created: u64,
 }
 
@@ -38,11 +37,11 @@ impl<'a> RootfsInputs<'a> {
             provenance,
             registrar,
             registrar_sha256: program.with_context(|| format!("reading {}", registrar.display()))?,
-            packages: packages::list(&stage.record, &provenance.origin),
+            packages: list(&stage.record, &provenance.origin),
             crates: crates::of(registrar)?,
             build: BuildInfo::of(registrar)?,
             licenses: licenses(&stage.dir, &stage.record.licenses)?,
-            created: created(&stage.record.packages, env::var("SOURCE_DATE_EPOCH").ok().as_deref())?,
+            created: created(&stage.record.packages, source_date_epoch()?),
         })
     }
 }
@@ -67,13 +66,34 @@ fn licenses(stage: &Path, licenses: &[TextRecord]) -> Result<BTreeMap<String, Ve
     Ok(texts)
 }
 
-/// Timestamps are `SOURCE_DATE_EPOCH`, or the newest package's build time. Never the clock: the same inputs give the same
-/// bytes.
-fn created(packages: &[VerifiedPackage], epoch: Option<&str>) -> Result<u64> {
-    match epoch {
-        Some(text) => text.parse().with_context(|| format!("SOURCE_DATE_EPOCH={text:?} is not a number of seconds")),
-        None => Ok(packages.iter().map(|package| package.build_time).max().unwrap_or_default()),
+/// The list of packages for people: tabs between columns, a line for each package.
+fn list(record: &Record, origin: &str) -> String {
+    let mut text = format!("# Origin: {origin}\n");
+    text += "# package, license, source package, its address, SHA-256, signed by, emulators\n";
+    for package in &record.packages {
+        let emulators: Vec<_> = record
+            .emulators
+            .iter()
+            .filter(|emulator| emulator.nevra == package.nevra)
+            .map(|emulator| emulator.target.as_str())
+            .collect();
+        let emulators = if emulators.is_empty() { "-".to_owned() } else { emulators.join(",") };
+        let signer = package.signer.as_deref().unwrap_or("-");
+        let address = source_address(package, origin).unwrap_or_else(|| "-".into());
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{}\t{}\t{}\t{address}\t{}\t{signer}\t{emulators}",
+            package.nevra, package.license, package.source, package.sha256
+        );
     }
+    text
+}
+
+/// Timestamps are the newest package's build time, or `SOURCE_DATE_EPOCH`; never the clock.
+fn created(packages: &[VerifiedPackage], epoch: Option<u64>) -> u64 {
+    let newest = packages.iter().map(|package| package.build_time).max();
+    epoch.or(newest).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -128,10 +148,8 @@ mod tests {
             build_time,
         };
         let packages = [5, 7, 6].map(verified);
-        assert_eq!(created(&packages, None).expect("a time"), 7);
-        assert_eq!(created(&packages, Some("3")).expect("a time"), 3);
-        assert_eq!(created(&[], None).expect("a time"), 0);
-        let error = created(&packages, Some("today")).expect_err("no number").to_string();
-        assert!(error.contains("SOURCE_DATE_EPOCH"), "{error}");
+        assert_eq!(created(&packages, None), 7);
+        assert_eq!(created(&packages, Some(3)), 3);
+        assert_eq!(created(&[], None), 0);
     }
 }

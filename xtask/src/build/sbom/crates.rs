@@ -1,6 +1,5 @@
-//! The crates that are compiled into `registrar`: what cargo itself said when it compiled it.
-//!
-//! Not `cargo metadata`: that lists what might be linked for some target, and takes longer than all the rest.
+//! The crates that are compiled into `registrar`, from cargo's messages; `cargo metadata` lists other targets' too,
+//! and is slow.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,29 +16,23 @@ pub(crate) const CRATES_IO: &str = "crates.io";
 const CRATES_IO_INDEX: &[&str] =
     &["registry+https://github.com/rust-lang/crates.io-index", "sparse+https://index.crates.io/"];
 
-/// A crate of `registrar`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Crate {
-    /// Its name on crates.io.
     pub name: String,
-    /// Its version.
     pub version: String,
-    /// As its manifest has it.
     pub license: Option<String>,
-    /// Digest of its archive, as the lock file has it.
     pub sha256: Option<Sha256>,
     /// Where cargo found it: [`CRATES_IO`], the host of another registry or repository, or the folder of the sources.
     pub registry: String,
 }
 
-/// The crates that are linked into a `registrar`, sorted.
 pub(crate) fn of(registrar: &Path) -> Result<Vec<Crate>> {
-    let said = compile::messages(registrar);
-    let messages = fs::read_to_string(&said).with_context(|| format!("reading {}", said.display()))?;
+    let path = compile::messages(registrar);
+    let messages = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let lock = workspace_root().join("Cargo.lock");
     let lock = fs::read_to_string(&lock).with_context(|| format!("reading {}", lock.display()))?;
     let folder = registrar.parent().context("a program without a folder")?;
-    let artifacts = linked(&messages, folder).with_context(|| format!("reading {}", said.display()))?;
+    let artifacts = linked(&messages, folder).with_context(|| format!("reading {}", path.display()))?;
     let with_facts = |artifact: Artifact| {
         let (source, name, version) = artifact.identity();
         let manifest = fs::read_to_string(&artifact.manifest_path).unwrap_or_default();
@@ -57,30 +50,25 @@ pub(crate) fn of(registrar: &Path) -> Result<Vec<Crate>> {
     Ok(crates)
 }
 
-/// One of cargo's messages; more fields are ignored.
-#[derive(Deserialize)]
+/// One of cargo's messages, which has all of this if it is of a crate; more fields are ignored.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Artifact {
+    reason: String,
     package_id: String,
     manifest_path: PathBuf,
     filenames: Vec<PathBuf>,
     executable: Option<PathBuf>,
 }
 
-#[derive(Deserialize)]
-struct Message {
-    reason: String,
-}
-
 /// The libraries that were compiled into a folder. What runs while others are compiled goes elsewhere.
 fn linked(messages: &str, folder: &Path) -> Result<Vec<Artifact>> {
     let mut artifacts = Vec::new();
     for line in messages.lines() {
-        let Message { reason } = serde_json::from_str(line).context("reading what cargo said")?;
-        if reason == "compiler-artifact" {
-            let artifact: Artifact = serde_json::from_str(line).context("reading what cargo said of a crate")?;
-            if artifact.executable.is_none() && artifact.filenames.iter().any(|name| name.starts_with(folder)) {
-                artifacts.push(artifact);
-            }
+        let artifact: Artifact = serde_json::from_str(line).context("reading what cargo said")?;
+        let is_linked = artifact.executable.is_none() && artifact.filenames.iter().any(|name| name.starts_with(folder));
+        if artifact.reason == "compiler-artifact" && is_linked {
+            artifacts.push(artifact);
         }
     }
     Ok(artifacts)
@@ -115,7 +103,6 @@ fn license(manifest: &str) -> Option<String> {
     package.find_map(|line| quoted(line, "license")).map(str::to_owned)
 }
 
-/// The digest of a crate in a lock file.
 fn checksum(lock: &str, name: &str, version: &str) -> Option<Sha256> {
     let is_it = |block: &&str| {
         let has = |key, value| block.lines().any(|line| quoted(line, key) == Some(value));

@@ -12,10 +12,8 @@ use sha1::{Digest as _, Sha1};
 use crate::system::parallel;
 use crate::verify::digest::{BUFFER, Hashing, Sha256};
 
-/// One thing in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Path below the folder: `usr/bin/qemu-arm-static`.
     pub(crate) path: String,
     pub(crate) kind: Kind,
 }
@@ -23,27 +21,18 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     File(u32),
-    /// A symbolic link, and where it leads.
     Link(String),
     Folder(u32),
     Other,
 }
 
-/// A file with its digests.
 #[derive(Clone, Debug)]
 pub struct Digests {
-    /// Relative to the root.
     pub path: String,
-    /// 40 hexadecimal digits.
     pub sha1: String,
-    /// SHA-256 of its content.
     pub sha256: Sha256,
 }
 
-/// All that is below a folder, sorted by path.
-///
-/// # Errors
-/// If something cannot be read, or has a name that is no text.
 pub fn list(root: &Path) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     list_below(root, "", &mut entries)?;
@@ -76,9 +65,6 @@ fn list_below(folder: &Path, prefix: &str, entries: &mut Vec<Entry>) -> Result<(
 }
 
 /// Digests of the regular files among `entries`, in their order. One with several names is read once.
-///
-/// # Errors
-/// If one cannot be read.
 pub fn digests(root: &Path, entries: &[Entry]) -> Result<Vec<Digests>> {
     let mut files = Vec::new();
     let mut first_names = BTreeMap::new();
@@ -100,7 +86,6 @@ pub(crate) fn identity(path: &Path) -> Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Both digests in one reading.
 fn digest(root: &Path, path: &str) -> Result<Digests> {
     let file = root.join(path);
     let context = || format!("reading {}", file.display());

@@ -13,7 +13,6 @@ const MODE: ParseMode = ParseMode { allow_deprecated: true, allow_postfix_plus_o
 pub(super) struct Declared {
     /// An expression, or [`NOASSERTION`].
     pub(super) expression: String,
-    /// The statement, where it is no expression.
     pub(super) comment: Option<String>,
 }
 
@@ -49,7 +48,7 @@ fn references(expression: &str) -> Option<Vec<String>> {
     let mut names = Vec::new();
     for one in parsed.requirements() {
         match (&one.req.license, &one.req.addition) {
-            // An addition of somebody's own came with SPDX 3.
+            // A custom addition (`AdditionRef-`) came with SPDX 3.
             (_, Some(addition)) if addition.id().is_none() => return None,
             // A reference into another document, which is not there.
             (LicenseItem::Other(other), _) if other.doc_ref.is_some() => return None,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use rpm_version::Nevra;
 
+use crate::repo::resolved_package::source_parts;
 use crate::verify::VerifiedPackage;
 
 /// What Koji keeps for good: Fedora's builds, sources included.
@@ -33,18 +34,14 @@ pub(super) struct Source {
 }
 
 pub(super) fn of(verified: &VerifiedPackage, origin: &str) -> Name {
-    match verified.source.strip_suffix(".src.rpm") {
-        Some(source) => rpm(verified, source, origin),
-        None => deb(verified, origin),
-    }
+    if verified.source.ends_with(".src.rpm") { rpm(verified, origin) } else { deb(verified, origin) }
 }
 
-/// Where the source of a package is for good: known of Fedora's.
 pub(crate) fn source_address(verified: &VerifiedPackage, origin: &str) -> Option<String> {
     of(verified, origin).source?.address
 }
 
-fn rpm(verified: &VerifiedPackage, source: &str, origin: &str) -> Name {
+fn rpm(verified: &VerifiedPackage, origin: &str) -> Name {
     let nevra = Nevra::parse(&verified.nevra);
     let epoch = Some(nevra.epoch()).filter(|epoch| !epoch.is_empty() && *epoch != "0");
     let release = format!("{}-{}", nevra.version(), nevra.release());
@@ -56,20 +53,19 @@ fn rpm(verified: &VerifiedPackage, source: &str, origin: &str) -> Name {
         let _ = write!(purl, "&epoch={epoch}");
     }
     let _ = write!(purl, "&upstream={}", escape(&verified.source));
-    let source = rpm_source(source, namespace, origin);
+    let source = rpm_source(&verified.source, namespace, origin);
     let version = epoch.map_or_else(|| release.clone(), |epoch| format!("{epoch}:{release}"));
     Name { name: nevra.name().into(), version, purl, source }
 }
 
-/// Of `qemu-11.1.3-1.fc45`.
+/// Of `qemu-11.1.3-1.fc45.src.rpm`.
 fn rpm_source(source: &str, namespace: &str, origin: &str) -> Option<Source> {
-    let mut parts = source.rsplitn(3, '-');
-    let (release, version, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let (name, version, release) = source_parts(source)?;
     let is_fedoras = origin.starts_with("Fedora ");
     Some(Source {
         name: name.into(),
         version: format!("{version}-{release}"),
-        file: Some(format!("{source}.src.rpm")),
+        file: Some(source.into()),
         purl: format!("pkg:rpm/{namespace}{}@{}?arch=src", escape(name), escape(&format!("{version}-{release}"))),
         address: is_fedoras.then(|| {
             let [name, version, release] = [name, version, release].map(escape);

@@ -39,8 +39,7 @@ fn tells_the_current_version_from_older_ones() {
     let older = alternate(&version("b", 5)) + &alternate(&version("c", 6));
     let text = document(&version("a", 4), &older, URL);
     let read = parse(text.as_bytes()).expect("a metalink");
-    let seen = |version: &super::Version| {
-        let ExpectedDigest { digest, size } = &version.expected;
+    let seen = |ExpectedDigest { digest, size }: &ExpectedDigest| {
         assert_eq!(digest.algorithm, Algorithm::Sha512, "the strongest");
         (digest.hex()[..1].to_owned(), *size)
     };

@@ -3,8 +3,7 @@
 use rpm_version::Evr;
 
 use super::{Range, RepoPackage, resolve};
-use crate::repo::dependency::operator;
-use crate::repo::repo_package::is_candidate;
+use crate::repo::repo_package::{is_candidate, operator};
 
 fn entry(name: &str, arch: &str, version: &str, requires: &[&str]) -> RepoPackage {
     RepoPackage {

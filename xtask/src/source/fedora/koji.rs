@@ -2,26 +2,16 @@
 
 use anyhow::{Context, Result};
 
-use crate::download::{Location, Mirrors};
-use crate::repo::resolved_package::ResolvedPackage;
+use crate::download::Mirrors;
+use crate::repo::resolved_package::{ResolvedPackage, source_parts};
 
-/// Where builds are kept, and whose signatures are wanted.
 #[derive(Debug)]
 pub(in crate::source) struct Koji {
-    mirrors: Mirrors,
-    fingerprints: Vec<String>,
+    pub(in crate::source) mirrors: Mirrors,
+    pub(super) fingerprints: Vec<String>,
 }
 
 impl Koji {
-    pub(super) fn new(location: Location, fingerprints: Vec<String>) -> Self {
-        Self { mirrors: location.into(), fingerprints }
-    }
-
-    pub(in crate::source) fn mirrors(&self) -> &Mirrors {
-        &self.mirrors
-    }
-
-    /// Paths that a signed package may have there.
     pub(in crate::source) fn paths(&self, chosen: &ResolvedPackage) -> Result<Vec<String>> {
         let (name, version, release) = source_parts(&chosen.source)
             .with_context(|| format!("{:?} is no name of a source package", chosen.source))?;
@@ -35,22 +25,16 @@ impl Koji {
     }
 }
 
-/// `qemu`, `11.1.3` and `1.fc45` of `qemu-11.1.3-1.fc45.src.rpm`.
-fn source_parts(source: &str) -> Option<(&str, &str, &str)> {
-    let (rest, release) = source.strip_suffix(".src.rpm")?.rsplit_once('-')?;
-    let (name, version) = rest.rsplit_once('-')?;
-    Some((name, version, release))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::digest::ExpectedDigest;
-    use crate::verify::digest::Sha256;
+    use crate::download::Location;
+    use crate::verify::digest::{ExpectedDigest, Sha256};
 
     #[test]
     fn a_package_is_where_its_source_and_key_lead() {
-        let koji = Koji::new(Location::parse("https://koji"), vec!["4F50A6114CD5C6976A7F1179655A4B02F577861E".into()]);
+        let fingerprints = vec!["4F50A6114CD5C6976A7F1179655A4B02F577861E".into()];
+        let koji = Koji { mirrors: Location::parse("https://koji").into(), fingerprints };
         let mut chosen = ResolvedPackage {
             name: "qemu-user-static-arm".into(),
             nevra: "qemu-user-static-arm-2:11.1.3-1.fc45.x86_64".into(),

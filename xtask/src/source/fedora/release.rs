@@ -5,12 +5,12 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-/// The newest stable release that this source knows, for when Fedora's list of releases cannot be had. This is the one
-/// place to write a new one, beside its key below and the Containerfile's builder, which a test compares.
+/// The newest stable release whose key is below; taken if Fedora's list cannot be had. A test compares the
+/// Containerfile's builder.
 pub const NEWEST_KNOWN: u32 = 45;
 
-/// Fingerprint of each release's signing key. Checked against fedoraproject.org/security when a release is added, and by
-/// a test against the keys themselves in Debian's package `distribution-gpg-keys`.
+/// Each release's signing key, from fedoraproject.org/security; a test compares Debian's package
+/// `distribution-gpg-keys`.
 pub const KEYS: &[(u32, &str)] = &[
     (41, "466CF2D8B60BC3057AA9453ED0622462E99D6AD1"),
     (42, "B0F4950458F69E1150C6C5EDC8AC4916105EF944"),
@@ -21,33 +21,16 @@ pub const KEYS: &[(u32, &str)] = &[
     (47, "B2E766FA50CA6FA2D5ED06FC09D879E09488FB64"),
 ];
 
-/// What a user may name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WantedRelease {
-    /// The newest stable release whose key this source knows.
-    Latest,
-    /// One release.
-    Release(Release),
-}
-
-/// A release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
-    /// A numbered release.
     Number(u32),
     /// What becomes the release after the next.
     Rawhide,
 }
 
-impl FromStr for WantedRelease {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Ok(match text {
-            "latest" => Self::Latest,
-            text => Self::Release(text.parse()?),
-        })
-    }
+/// What a user names: a release, or `latest`, the newest stable one whose key this source knows.
+pub(crate) fn parse_wanted(text: &str) -> Result<Option<Release>> {
+    if text == "latest" { Ok(None) } else { text.parse().map(Some) }
 }
 
 impl FromStr for Release {
@@ -73,7 +56,6 @@ impl std::fmt::Display for Release {
     }
 }
 
-/// A repository of a release.
 pub(super) struct Repo {
     /// Its name for the metalink server.
     pub(super) id: String,
@@ -82,7 +64,6 @@ pub(super) struct Repo {
 }
 
 impl Release {
-    /// The repositories that make it up, for a host.
     pub(super) fn repositories(self, host: &str) -> Vec<Repo> {
         match self {
             Self::Number(number) => vec![
@@ -100,10 +81,6 @@ impl Release {
         matches!(self, Self::Number(number) if number < NEWEST_KNOWN)
     }
 
-    /// The pinned fingerprints of the keys that may sign it.
-    ///
-    /// # Errors
-    /// If none is known.
     pub fn fingerprints(self) -> Result<Vec<String>> {
         let is_its = |number: u32| match self {
             Self::Number(wanted) => number == wanted,
@@ -122,14 +99,13 @@ impl Release {
     }
 }
 
-/// One line of Fedora's list of releases; more fields are ignored.
 #[derive(Deserialize)]
 struct Line {
     version: String,
 }
 
-/// The newest stable release of Fedora's list whose key is pinned, and whether the list has a newer one. Branched and
-/// rawhide releases have no plain number.
+/// The newest release of Fedora's list whose key is pinned, and a newer one if there is. Branched ones have no plain
+/// number.
 pub(super) fn newest(list: &[u8]) -> Result<(Release, Option<u32>)> {
     let lines: Vec<Line> = serde_json::from_slice(list).context("reading Fedora's list of releases")?;
     let numbers = || lines.iter().filter_map(|line| line.version.parse::<u32>().ok());
@@ -141,7 +117,7 @@ pub(super) fn newest(list: &[u8]) -> Result<(Release, Option<u32>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEYS, NEWEST_KNOWN, Release, WantedRelease, newest};
+    use super::{KEYS, NEWEST_KNOWN, Release, newest, parse_wanted};
     use crate::workspace::workspace_root;
 
     #[test]
@@ -160,14 +136,14 @@ mod tests {
     #[test]
     fn releases_have_names_repositories_and_keys() {
         for (text, wanted) in [
-            ("latest", Some(WantedRelease::Latest)),
-            ("12", Some(WantedRelease::Release(Release::Number(12)))),
-            ("rawhide", Some(WantedRelease::Release(Release::Rawhide))),
+            ("latest", Some(None)),
+            ("12", Some(Some(Release::Number(12)))),
+            ("rawhide", Some(Some(Release::Rawhide))),
             ("12 Beta", None),
             ("../12", None),
             ("", None),
         ] {
-            assert_eq!(text.parse::<WantedRelease>().ok(), wanted, "{text:?}");
+            assert_eq!(parse_wanted(text).ok(), wanted, "{text:?}");
         }
         let ids: Vec<_> = Release::Number(12).repositories("s390x").into_iter().map(|repo| repo.id).collect();
         assert_eq!(ids, ["fedora-12", "updates-released-f12"]);

@@ -1,15 +1,21 @@
-//! `cargo xtask test`: puts in place what a group of tests needs, and runs it. The tests themselves are in the crates and in
-//! `tests/`.
+//! The groups: what each needs, which calls of `cargo test` it is, and the command line that chooses them.
 
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::build::compile;
-use crate::say;
-use crate::system::host::Host;
-use crate::system::kernel::{self, Feature};
-use crate::system::{self, Tool};
+use xtask::build::compile;
+use xtask::say;
+use xtask::system::host::Host;
+use xtask::system::{self, Tool};
+
+use crate::kernel::{self, Feature, KERNEL_TESTS};
+use crate::tools::{
+    self, AS_AARCH64, AS_PPC64LE, AS_S390X, BSDTAR, BUILDAH, CONTAINERD, CREATEREPO_C, DEBIAN_KEYS, DEBOOTSTRAP,
+    DOCKER, DPKG, EMULATORS, FISH, GCC_ARM, GCC_M68K, GCC_MIPS64EL, GCC_RISCV64, GCC_SPARC64, GIT, GPG, JQ, MAN,
+    MUSL_GCC, OPENSSL, PIP, PODMAN, QEMU_SYSTEM_ARM, QEMU_SYSTEM_X86, ROOTLESSKIT, RPM, RPMBUILD, RPMSIGN, RUNC,
+    SCRIPT, SHELLCHECK, SKOPEO, STRACE, SYSTEMD, SYSTEMD_NSPAWN, UIDMAP, USERADD, ZSH,
+};
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -89,7 +95,7 @@ const FAST: Group = Group {
 const DEFAULT: Group = Group {
     name: "workspace and kernel tests",
     has_cross_compilers: true,
-    features: KERNEL_FEATURES,
+    features: KERNEL_TESTS,
     runs: &[run_of(&["--workspace"])],
     ..FAST
 };
@@ -133,88 +139,69 @@ impl Selection {
 
 /// What the container tests need.
 const CONTAINER_TOOLS: &[Tool] = &[
-    Tool::PODMAN,
-    Tool::BUILDAH,
-    Tool::SKOPEO,
-    Tool::DOCKER,
-    Tool::CONTAINERD,
-    Tool::RUNC,
-    Tool::UIDMAP,
-    Tool::ROOTLESSKIT,
-    Tool::USERADD,
-    Tool::DEBOOTSTRAP,
-    Tool::SYSTEMD_NSPAWN,
-    Tool::EMULATORS,
-    Tool::DPKG,
-    Tool::DEBIAN_KEYS,
-    Tool::RPMBUILD,
-    Tool::RPMSIGN,
-    Tool::CREATEREPO_C,
-    Tool::GPG,
+    PODMAN,
+    BUILDAH,
+    SKOPEO,
+    DOCKER,
+    CONTAINERD,
+    RUNC,
+    UIDMAP,
+    ROOTLESSKIT,
+    USERADD,
+    DEBOOTSTRAP,
+    SYSTEMD_NSPAWN,
+    EMULATORS,
+    DPKG,
+    DEBIAN_KEYS,
+    RPMBUILD,
+    RPMSIGN,
+    CREATEREPO_C,
+    GPG,
     Tool::GCC_AARCH64,
     Tool::GCC_PPC64LE,
     Tool::GCC_S390X,
-    Tool::DPKG,
-    Tool::DEBIAN_KEYS,
-    Tool::JQ,
+    DPKG,
+    DEBIAN_KEYS,
+    JQ,
 ];
 
 /// What the tests on other kernels need.
-const VM_TOOLS: &[Tool] = &[
-    Tool::QEMU_SYSTEM_X86,
-    Tool::QEMU_SYSTEM_ARM,
-    Tool::DPKG,
-    Tool::DEBIAN_KEYS,
-    Tool::DEBOOTSTRAP,
-    Tool::EMULATORS,
-    Tool::MUSL_GCC,
-];
+const VM_TOOLS: &[Tool] = &[QEMU_SYSTEM_X86, QEMU_SYSTEM_ARM, DPKG, DEBIAN_KEYS, DEBOOTSTRAP, EMULATORS, MUSL_GCC];
 
 /// What the checks of the files that deploy need. Newer tools than the machine may have are fetched by the tests.
-const DEPLOY_TOOLS: &[Tool] = &[Tool::DPKG, Tool::DEBIAN_KEYS, Tool::PIP, Tool::SHELLCHECK, Tool::SYSTEMD];
+const DEPLOY_TOOLS: &[Tool] = &[DPKG, DEBIAN_KEYS, PIP, SHELLCHECK, SYSTEMD];
 
 /// What the workspace's tests need.
-pub const TOOLS: &[Tool] = &[
+const TOOLS: &[Tool] = &[
     Tool::CC,
-    Tool::RPM,
-    Tool::RPMBUILD,
-    Tool::RPMSIGN,
-    Tool::CREATEREPO_C,
-    Tool::GPG,
-    Tool::OPENSSL,
-    Tool::GIT,
-    Tool::EMULATORS,
-    Tool::MUSL_GCC,
-    Tool::STRACE,
-    Tool::FISH,
-    Tool::JQ,
-    Tool::MAN,
-    Tool::ZSH,
-    Tool::BSDTAR,
-    Tool::SCRIPT,
-    Tool::SYSTEMD,
-    Tool::DPKG,
-    Tool::DEBIAN_KEYS,
-    Tool::AS_AARCH64,
-    Tool::AS_PPC64LE,
-    Tool::AS_S390X,
+    RPM,
+    RPMBUILD,
+    RPMSIGN,
+    CREATEREPO_C,
+    GPG,
+    OPENSSL,
+    GIT,
+    EMULATORS,
+    MUSL_GCC,
+    STRACE,
+    FISH,
+    JQ,
+    MAN,
+    ZSH,
+    BSDTAR,
+    SCRIPT,
+    SYSTEMD,
+    DPKG,
+    DEBIAN_KEYS,
+    AS_AARCH64,
+    AS_PPC64LE,
+    AS_S390X,
 ];
 
 /// Cross compilers with their assemblers and C libraries: tests use those that the distribution has. One that finds none
 /// fails.
-const CROSS_COMPILERS: &[Tool] = &[
-    Tool::GCC_AARCH64,
-    Tool::GCC_ARM,
-    Tool::GCC_M68K,
-    Tool::GCC_MIPS64EL,
-    Tool::GCC_PPC64LE,
-    Tool::GCC_RISCV64,
-    Tool::GCC_S390X,
-    Tool::GCC_SPARC64,
-];
-
-/// What the kernel tests need of the kernel.
-pub const KERNEL_FEATURES: &[Feature] = &[Feature::UserNamespaces, Feature::BinfmtMiscInUserNamespace];
+const CROSS_COMPILERS: &[Tool] =
+    &[Tool::GCC_AARCH64, GCC_ARM, GCC_M68K, GCC_MIPS64EL, Tool::GCC_PPC64LE, GCC_RISCV64, Tool::GCC_S390X, GCC_SPARC64];
 
 /// Runs the groups one after the other, also where an earlier one has failed.
 ///
@@ -241,7 +228,7 @@ impl Group {
         if self.has_cross_compilers {
             tools.extend(system::packaged(CROSS_COMPILERS));
         }
-        system::require(&tools)?;
+        tools::require(&tools)?;
         if let Err(error) = kernel::require(self.features) {
             eprintln!("warning: {} will fail: {error:#}", self.name);
         }

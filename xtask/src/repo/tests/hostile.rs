@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::{metalink, primary, repomd};
+use crate::repo::{metalink, primary, repomd};
 
 const DIGEST: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 /// How long any of these may take, unoptimised and on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A package that is kept, with `more` inside of it.
 fn package(more: &str) -> String {
@@ -139,7 +139,7 @@ fn lists_of_packages() {
     ] {
         let start = Instant::now();
         check(case, read(&document), expected);
-        assert!(start.elapsed() < PATIENCE, "{case}: {:?}", start.elapsed());
+        assert!(start.elapsed() < TIMEOUT, "{case}: {:?}", start.elapsed());
     }
     primary::packages(&b"<a b='\xff'/>"[..], 10, "qemu").expect_err("not UTF-8");
 }
@@ -166,7 +166,7 @@ fn indexes_of_lists() {
         let start = Instant::now();
         let outcome = repomd::primary(document.as_bytes()).map(|primary| primary.decompressed_size as usize);
         check(case, outcome, expected);
-        assert!(start.elapsed() < PATIENCE, "{case}: {:?}", start.elapsed());
+        assert!(start.elapsed() < TIMEOUT, "{case}: {:?}", start.elapsed());
     }
 }
 

@@ -2,19 +2,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use codegen::emit;
 use codegen::remark::Remark;
 use codegen::table::{Inputs, Table};
 use codegen::witness::Conf;
+use xtask::workspace::workspace_root;
+use xtask::{output, say};
 
-use crate::build::table;
-use crate::output::say;
-use crate::workspace::workspace_root;
-
-/// Options of `cargo xtask codegen`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+/// Write the committed table of targets, or compare conf files with it
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask codegen", bin_name = "cargo xtask codegen")]
+struct Args {
     /// Change nothing; fail if the committed table is not what would be written
     #[arg(long)]
     check: bool,
@@ -24,12 +26,22 @@ pub(super) struct Args {
     witness: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> Result<()> {
+fn main() -> ExitCode {
+    match run(&Args::parse()).and_then(|()| output::finish()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.witness {
         return check_confs(folder);
     }
     let path = workspace_root().join("registrar/src/table/generated.rs");
-    let text = table::committed()?;
+    let text = table()?;
     let fresh = fs::read_to_string(&path).is_ok_and(|current| current == text);
     match (fresh, args.check) {
         (true, _) => say!("{} is fresh", path.display()),
@@ -40,6 +52,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The table of all targets, as Rust.
+fn table() -> Result<String> {
+    let table = Table::build(Inputs::from_targets()).context("making the table of all targets")?;
+    emit::table(&table).context("writing the table of all targets as Rust")
 }
 
 fn check_confs(folder: &Path) -> Result<()> {
@@ -88,13 +106,12 @@ fn confs(folder: &Path) -> Result<Vec<Conf>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::build::table;
-    use crate::workspace::workspace_root;
+    use xtask::workspace::workspace_root;
 
     #[test]
     fn the_committed_table_is_fresh() {
         let path = workspace_root().join("registrar/src/table/generated.rs");
         let committed = std::fs::read_to_string(path).expect("the committed table");
-        assert!(committed == table::committed().expect("a table"), "stale; run `cargo xtask codegen`");
+        assert!(committed == super::table().expect("a table"), "stale; run `cargo xtask codegen`");
     }
 }

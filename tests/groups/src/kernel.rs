@@ -1,12 +1,11 @@
 //! What tests need of the running kernel. It is tried, not concluded from a version: distributions take features back
-//! to older kernels, and switch them off.
+//! to older kernels, and disable them.
 
+use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use nix::sys::utsname::uname;
-
-use super::{command, run};
+use xtask::system::{command, run};
 
 /// A feature of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +17,9 @@ pub enum Feature {
     /// The trace point `capability:cap_capable`. Takes root.
     CapCapable,
 }
+
+/// What the kernel tests need.
+pub const KERNEL_TESTS: &[Feature] = &[Feature::UserNamespaces, Feature::BinfmtMiscInUserNamespace];
 
 impl Feature {
     /// What fails where it is missing.
@@ -54,7 +56,8 @@ impl Feature {
 }
 
 fn release() -> String {
-    uname().map_or_else(|_| "of an unknown version".into(), |names| names.release().to_string_lossy().into_owned())
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease");
+    release.map_or_else(|_| "of an unknown version".into(), |release| release.trim_end().to_owned())
 }
 
 /// Tries whether the kernel has these features.
