@@ -57,7 +57,9 @@ impl Resident {
     }
 
     fn start(sandbox: &Sandbox, options: &[&str]) -> Self {
-        let mut command = Command::new(sandbox.registrar());
+        // One that is started with SIGHUP ignored goes on ignoring it, and these tests may be: nohup does so.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP").arg(sandbox.registrar());
         command.args(["register", SCOPE, "--stay"]).args(options);
         Self::of(&mut command)
     }
