@@ -18,7 +18,7 @@ use super::{ENTRYPOINT, IMAGE, pack, runs};
 use crate::hello;
 
 /// Runs the action; gives its outputs, or what it says.
-fn run(docker: &Docker, inputs: &[(&str, &str)]) -> Result<BTreeMap<String, String>, String> {
+pub(crate) fn run(docker: &Docker, inputs: &[(&str, &str)]) -> Result<BTreeMap<String, String>, String> {
     let action = yaml::file("action.yml");
     for (name, _) in inputs {
         assert!(action["inputs"][name].is_object(), "no input {name}");
