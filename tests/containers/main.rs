@@ -11,6 +11,7 @@ mod build;
 mod capabilities;
 mod containerd;
 mod deploy;
+mod documents;
 #[path = "../image/fixture.rs"]
 mod fixture;
 mod hosts;
