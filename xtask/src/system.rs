@@ -113,7 +113,8 @@ impl Tool {
     /// Builds and runs images.
     pub const PODMAN: Self = tool(&[Program("podman")], &["podman"], &["podman"]);
     pub(crate) const BUILDAH: Self = tool(&[Program("buildah")], &["buildah"], &["buildah"]);
-    pub(crate) const SKOPEO: Self = tool(&[Program("skopeo")], &["skopeo"], &["skopeo"]);
+    /// Copies images between registries and folders.
+    pub const SKOPEO: Self = tool(&[Program("skopeo")], &["skopeo"], &["skopeo"]);
     /// Runs containers.
     pub const RUNC: Self = tool(&[Program("runc")], &["runc"], &["runc"]);
     /// Loads and runs images in its own way.
@@ -137,7 +138,7 @@ impl Tool {
     pub const QEMU_SYSTEM_ARM: Self =
         tool(&[Program("qemu-system-aarch64")], &["qemu-system-arm"], &["qemu-system-aarch64-core"]);
     /// Fetches and unpacks Debian's packages. Fedora's `apt` is Debian's since Fedora 32.
-    pub(crate) const DPKG: Self = tool(&[Program("apt-get"), Program("dpkg-deb")], &["apt", "dpkg"], &["apt", "dpkg"]);
+    pub const DPKG: Self = tool(&[Program("apt-get"), Program("dpkg-deb")], &["apt", "dpkg"], &["apt", "dpkg"]);
     pub(crate) const PIP: Self = tool(&[Program("python3"), Program("pip3")], &["python3-pip"], &["python3-pip"]);
     pub(crate) const SHELLCHECK: Self = tool(&[Program("shellcheck")], &["shellcheck"], &["ShellCheck"]);
     /// Reads units for mistakes, and `binfmt.d` at the start of a machine. dnf finds packages by their files too.
@@ -151,7 +152,7 @@ impl Tool {
     pub(crate) const ZSH: Self = tool(&[Program("zsh")], &["zsh"], &["zsh"]);
     pub(crate) const JQ: Self = tool(&[Program("jq")], &["jq"], &["jq"]);
     /// Keys of Debian's archive. Fedora's debian-keyring.spec installs Debian's source package of that name.
-    pub(crate) const DEBIAN_KEYS: Self = tool(
+    pub const DEBIAN_KEYS: Self = tool(
         &[File("/usr/share/keyrings/debian-archive-keyring.gpg")],
         &["debian-archive-keyring"],
         &["debian-keyring"],
