@@ -6,6 +6,7 @@ pub mod binfmt_misc;
 pub mod cpio;
 pub mod debian;
 pub mod docker;
+pub mod documents;
 pub mod emulators;
 pub mod fleet;
 pub mod host;

@@ -4,8 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use xtask::build::compile;
-use xtask::system;
 
 /// What `deploy/image/image.env` names in a checkout.
 pub(crate) const CHECKOUT_IMAGE: &str = "localhost/registrar";
@@ -42,12 +40,22 @@ pub(crate) fn version(source: &Path, version: &str) -> Result<bool> {
     }
     ensure!(numbers(old).is_some_and(|old| old < new), "{version} does not come after {old}");
     fs::write(&path, text.replacen(line, &format!("version = \"{version}\""), 1)).context("writing Cargo.toml")?;
-    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
-        let mut cargo = compile::cargo();
-        cargo.args(["update", "--quiet", "--offline", "--workspace", "--manifest-path"]).arg(source.join(manifest));
-        system::run(cargo.current_dir(source))?;
+    for name in ["Cargo.lock", "fuzz/Cargo.lock"] {
+        let path = source.join(name);
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {name}"))?;
+        fs::write(&path, locked(&text, old, version)).with_context(|| format!("writing {name}"))?;
     }
     Ok(true)
+}
+
+/// A lock with another version of the crates here, which are those without a source. cargo would do it, but asks for the crates of fuzz
+/// too, which only those who fuzz have.
+fn locked(lock: &str, old: &str, new: &str) -> String {
+    const PACKAGE: &str = "[[package]]\n";
+    let [old, new] = [old, new].map(|version| format!("\nversion = \"{version}\"\n"));
+    let is_here = |package: &str| !package.contains("\nsource = ");
+    let package = |text: &str| if is_here(text) { text.replacen(&old, &new, 1) } else { text.to_owned() };
+    lock.split(PACKAGE).map(package).collect::<Vec<_>>().join(PACKAGE)
 }
 
 /// Names the section that people have written; one of this version must be there already if it is not new.
@@ -83,7 +91,7 @@ pub(crate) fn image_env(source: &Path, image: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{changelog, image, image_env, numbers, unreleased};
+    use super::{changelog, image, image_env, locked, numbers, unreleased};
 
     #[test]
     fn versions_and_images_are_of_one_form() {
@@ -97,6 +105,18 @@ mod tests {
         for wrong in ["ghcr.io/owner/name:1", "@sha256:0", &format!("name@sha256:{}", digest.to_uppercase())] {
             image(wrong).expect_err(wrong);
         }
+    }
+
+    #[test]
+    fn locks_change_for_the_crates_here() {
+        let package = |name: &str, version: &str, more: &str| {
+            format!("[[package]]\nname = \"{name}\"\nversion = \"{version}\"\n{more}\n")
+        };
+        let lock = |version: &str| {
+            let others = package("other", "0.1.0", "source = \"registry\"\n") + &package("fuzz", "0.0.0", "");
+            format!("version = 4\n\n{}{others}", package("codegen", version, "dependencies = [\n \"other\",\n]\n"))
+        };
+        assert_eq!(locked(&lock("0.1.0"), "0.1.0", "1.0.0"), lock("1.0.0"));
     }
 
     #[test]

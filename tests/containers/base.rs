@@ -11,6 +11,7 @@ use nix::mount::{MntFlags, umount2};
 
 use tests::docker::Docker;
 use tests::podman::Podman;
+use xtask::system::host::Host;
 
 /// Certificates that this machine trusts; a proxy's among them where there is one.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
@@ -48,10 +49,16 @@ pub(crate) struct Root(PathBuf);
 impl Root {
     /// Of the smallest system with these packages.
     pub(crate) fn bootstrapped(folder: PathBuf, packages: &str) -> Self {
+        Self::for_machine(folder, packages, Host::named(None).expect("this machine").debian)
+    }
+
+    /// The same, for the machines of an architecture, whose programs must run here; `architecture` is Debian's name.
+    pub(crate) fn for_machine(folder: PathBuf, packages: &str, architecture: &str) -> Self {
         let root = Self(folder);
         root.remove().expect("removing what an interrupted run has left");
         let mut debootstrap = Command::new("debootstrap");
-        debootstrap.args(["--variant=minbase", &format!("--include={packages}"), &release()]).arg(&root.0);
+        debootstrap.args(["--variant=minbase", &format!("--arch={architecture}"), &format!("--include={packages}")]);
+        debootstrap.arg(release()).arg(&root.0);
         run(debootstrap.stdout(Stdio::null()));
         root
     }

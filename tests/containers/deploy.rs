@@ -1,7 +1,7 @@
 //! What `deploy/` and `action.yml` say, carried out: their options, scripts and probes are read from the files, and given
 //! to the engines of this machine. Whether the files are well-formed is for `cargo xtask test --deploy`.
 
-mod action;
+pub(crate) mod action;
 mod compose;
 mod kubernetes;
 

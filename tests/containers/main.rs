@@ -12,6 +12,7 @@ mod capabilities;
 mod containerd;
 mod deploy;
 mod docker_in_docker;
+mod documents;
 #[path = "../image/fixture.rs"]
 mod fixture;
 mod hosts;

@@ -19,11 +19,15 @@ use tests::workflows::{Finished, Runner};
 use xtask::system;
 use xtask::workspace::target_dir;
 
+use crate::base::Root;
 use crate::hello;
 
 const UPDATE: &str = ".github/workflows/update.yml";
 const IMAGE: &str = ".github/workflows/image.yml";
 const AUDIT: &str = ".github/workflows/audit.yml";
+
+/// As short as SLSA's provenance may be.
+const PROVENANCE: &str = r#"{"buildDefinition":{"buildType":"https://example.com/build/v1","externalParameters":{}},"runDetails":{"builder":{"id":"https://example.com/builder"}}}"#;
 
 /// The jobs' places in the matrix of `image.yml`.
 const SETS: [&str; 2] = ["whole", "common"];
@@ -98,12 +102,41 @@ impl Checkout {
 
     /// What fetches is told where the stand-in is, and which key it has.
     fn fetch_from(&mut self, (mirror, server): &(Mirror, Server)) {
-        self.set("vars.FETCH", &format!("--servers {} --fingerprint {}", server.url(""), mirror.key.fingerprint));
+        self.set(
+            "vars.FETCH",
+            &format!("--fedora-base-url {} --fingerprint {}", server.url(""), mirror.key.fingerprint),
+        );
     }
 
-    fn cosign(&self, words: &[&str]) {
+    fn cosign(&self, words: &[&str]) -> String {
         let mut cosign = tools::sid("usr/bin/cosign");
-        system::run(cosign.args(words).current_dir(&self.folder).env("COSIGN_PASSWORD", "")).expect("cosign");
+        let output = system::run(cosign.args(words).current_dir(&self.folder).env("COSIGN_PASSWORD", ""));
+        let output = output.unwrap_or_else(|error| panic!("cosign {words:?}: {error:#}"));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// What the action does, with the local key in place of the workflow's identity.
+    fn attest_provenance(&self, inputs: &BTreeMap<String, String>) {
+        let image = format!("{}@{}", inputs["subject-name"], inputs["subject-digest"]);
+        let predicate = self.folder.join("target/provenance.json");
+        fs::write(&predicate, PROVENANCE).expect("a predicate");
+        let predicate = predicate.to_str().expect("text");
+        let signed = ["--key", "target/cosign.key", "--signing-config", "target/signing.json", "--yes"];
+        let kind = ["--type", "slsaprovenance1"];
+        self.cosign(&[&["attest"], &signed[..], &kind, &["--predicate", predicate, &image]].concat());
+        let verified = ["--key", "target/cosign.pub", "--insecure-ignore-tlog"];
+        self.cosign(&[&["verify-attestation"], &verified[..], &kind, &[&image]].concat());
+    }
+
+    /// `verify.sh`, by another key than the one that has signed.
+    fn verify_by(&self, key: &str, image: &str) -> Result<(), String> {
+        let mut verify = Command::new(".github/scripts/verify.sh");
+        verify
+            .arg(image)
+            .current_dir(&self.folder)
+            .envs(self.runner.environment.iter().map(|(name, value)| (name, value)));
+        verify.env("COSIGN_VERIFY", format!("--key {key} --insecure-ignore-tlog"));
+        system::run(&mut verify).map(drop).map_err(|error| format!("{error:#}"))
     }
 
     /// `update.yml`; gives the title of what it proposes, and what `cargo xtask update` said.
@@ -145,7 +178,10 @@ impl Checkout {
         let mut download = |action: &str, inputs: &BTreeMap<String, String>| match action {
             "actions/checkout" | "sigstore/cosign-installer" => {}
             "actions/download-artifact" => symlink(artifacts, self.folder.join(&inputs["path"])).expect("a link"),
-            "actions/attest-build-provenance" => attested.push(inputs["subject-digest"].clone()),
+            "actions/attest-build-provenance" => {
+                self.attest_provenance(inputs);
+                attested.push(inputs["subject-digest"].clone());
+            }
             other => panic!("what does {other} do?"),
         };
         let pushed = self.runner.job(IMAGE, "push", &[], &mut download);
@@ -206,6 +242,14 @@ fn the_weekly_workflows_update_build_push_sign_and_tag() {
     checkout.merge();
     assert_eq!(checkout.update().0, None, "nothing has changed since");
     let first = checkout.build_and_push(&scratch.join("artifacts"));
+    // The SBOM of this host in each image, in both compressions.
+    let count = |printed: &String| printed.matches(": registrar-image\n").count();
+    assert!(first.printed.iter().any(|printed| count(printed) == 2 * SETS.len()), "{:?}", first.printed);
+    checkout.cosign(&["generate-key-pair", "--output-key-prefix", "target/other"]);
+    let signed = format!("{repository}@{}", first.outputs["whole"]);
+    checkout.verify_by("target/cosign.pub", &signed).expect("a signature");
+    let error = checkout.verify_by("target/other.pub", &signed).expect_err("another key");
+    assert!(error.contains("signature"), "{error}");
     checkout.tags(&first);
     let version = title.expect("a title").trim_start_matches("QEMU ").to_owned();
     for (set, names) in [
@@ -240,6 +284,7 @@ fn the_weekly_workflows_update_build_push_sign_and_tag() {
     checkout.fetch_from(&new);
     let (title, printed) = checkout.update();
     assert_eq!(title.as_deref(), Some("Newer builds of the same QEMU"), "{printed}");
+    println!("the pull request's text:\n{printed}");
     assert!(printed.contains("~ qemu-user-static-alpha ") && printed.contains(" -> "), "{printed}");
     // What is pushed then is another image of this QEMU, twice: the second time, it has its tags.
     let (one, other) = (&first.outputs["whole"], &first.outputs["common"]);
@@ -256,6 +301,30 @@ fn the_weekly_workflows_update_build_push_sign_and_tag() {
     assert!(format!("{error:#}").contains("manifest unknown"), "{error:#}");
 
     pulled(&scratch, &checkout, &format!("{repository}@{other}"));
+}
+
+/// What [`smoke_base`] makes.
+const SMOKE_BASE: &str = "localhost/debian-arm64";
+
+/// An arm64 Debian with a compiler, which takes its own programs minutes to set up: once.
+fn smoke_base(docker: &Docker) {
+    let folder = target_dir().join("containers/smoke");
+    let archive = folder.join("debian.tar");
+    if !archive.exists() {
+        fs::create_dir_all(&folder).expect("a folder");
+        let root = Root::for_machine(folder.join("root"), "gcc,libc6-dev,ca-certificates", "arm64");
+        let partial = folder.join("debian.tar.partial");
+        let mut tar = Command::new("tar");
+        tar.arg("--create").arg("--file").arg(&partial).arg("--directory").arg(root.path()).arg(".");
+        system::run(&mut tar).expect("an archive");
+        fs::rename(partial, &archive).expect("an archive");
+    }
+    // `docker import` takes no architecture but the daemon's own.
+    fs::write(folder.join("Dockerfile"), "FROM scratch\nADD debian.tar /\n").expect("a file");
+    fs::write(folder.join(".dockerignore"), "root\n").expect("a file");
+    let mut build = docker.command();
+    build.args(["build", "--platform=linux/arm64", "--tag", SMOKE_BASE]).arg(&folder).env("DOCKER_BUILDKIT", "0");
+    system::run(&mut build).expect("an image");
 }
 
 /// Both engines pull it, what it registers runs arm64 programs, and the workflow's own step unregisters it.
@@ -279,14 +348,30 @@ fn pulled(scratch: &Path, checkout: &Checkout, image: &str) {
     println!("{}", docker.run(&["pull", "--quiet", image]));
     println!("{}", docker.run(&register));
     assert!(runs());
+    smoke_base(&docker);
     let mut contexts = checkout.runner.contexts.clone();
     contexts.insert("needs.push.outputs.common".into(), digest.into());
     let mut environment = checkout.runner.environment.clone();
     environment.push(("DOCKER_HOST".into(), docker.host()));
+    // This docker has no network of its own.
+    let smoke = [("BASE", SMOKE_BASE), ("ARCHITECTURES", "arm64"), ("OPTIONS", "--network=host")];
+    environment.extend(smoke.map(|(name, value)| (format!("SMOKE_{name}"), value.to_owned())));
     let runner = Runner { folder: checkout.folder.clone(), contexts, environment };
     let mut used = Vec::new();
-    runner.job(IMAGE, "smoke", &[("set", "common")], &mut |action, _| used.push(action.to_owned()));
+    let mut action = |action: &str, inputs: &BTreeMap<String, String>| {
+        // What docker/setup-qemu-action is to register has been.
+        if action == "./" {
+            assert!(!runs(), "the step before has unregistered");
+            crate::deploy::action::run(&docker, &[("image", &inputs["image"])]).expect("the action");
+        }
+        used.push(action.to_owned());
+    };
+    let tried = runner.job(IMAGE, "smoke", &[("set", "common")], &mut action);
     assert_eq!(used, ["actions/checkout", "docker/setup-qemu-action", "./"]);
+    let compiled =
+        tried.printed.iter().filter(|printed| printed.contains("== arm64") && printed.ends_with("aarch64\n"));
+    assert_eq!(compiled.count(), 2, "{:?}", tried.printed);
+    docker.run(&["run", "--rm", "--cap-drop=ALL", "--network=none", &volume, image, "unregister"]);
     assert!(!runs());
     assert_eq!(host::entries(), host.before);
 }

@@ -1,5 +1,5 @@
 //! Each command of README.md, taken from its text and run as it stands: with docker, with root's podman in its place, and
-//! without root. The test puts in the image's name, and an image called `alpine` that was made here. A command that README
+//! without root. IMAGE is the one that was built, and one called `alpine` was made here. A command that README
 //! gains must be run here too, or stand in [`NOT_RUN`] with the reason.
 
 use std::collections::BTreeSet;
@@ -9,13 +9,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tests::docker::Docker;
+use tests::documents::{Document, split};
 use tests::host::{self, Host};
 use tests::podman::{Podman, SETTINGS};
 use xtask::system;
-use xtask::workspace::{target_dir, workspace_root};
+use xtask::workspace::target_dir;
 
 use crate::rootless::User;
 use crate::{build, hello};
+
+/// What `--load` calls the image, and the quick start too.
+pub(crate) const IMAGE: &str = "localhost/registrar";
 
 /// Commands that this test does not run, and why.
 const NOT_RUN: [(&str, &str); 5] = [
@@ -31,49 +35,26 @@ const NOT_RUN: [(&str, &str); 5] = [
     ("podman build .", "its base image is in a registry; `build` runs it with another one"),
 ];
 
-/// How commands in running text begin.
-const PROGRAMS: [&str; 6] = ["cargo ", "docker ", "podman ", "registrar ", "IMAGE ", "COPY "];
-
 /// README.md, and which of its commands have not been run yet.
 struct Readme {
-    /// Lines of each code block.
-    blocks: Vec<Vec<String>>,
-    /// Commands in running text and tables.
-    inline: Vec<String>,
+    document: Document,
     left: BTreeSet<String>,
-}
-
-/// A line without its comment, and the comment.
-fn split(line: &str) -> (&str, &str) {
-    let (command, comment) = line.split_once(" # ").unwrap_or((line, ""));
-    (command.trim(), comment.trim())
 }
 
 impl Readme {
     fn read() -> Self {
-        let text = fs::read_to_string(workspace_root().join("README.md")).expect("README.md");
-        let (mut blocks, mut inline) = (Vec::new(), Vec::new());
-        for (number, part) in text.split("```").enumerate() {
-            match part.strip_prefix("sh\n") {
-                Some(block) if number % 2 == 1 => blocks.push(block.lines().map(str::to_owned).collect::<Vec<_>>()),
-                _ => inline.extend(part.split('`').skip(1).step_by(2).map(str::to_owned)),
-            }
-        }
-        inline.retain(|code| PROGRAMS.iter().any(|program| code.starts_with(program)));
-        let lines = blocks.iter().flatten().map(|line| split(line).0);
-        let left = lines.chain(inline.iter().map(String::as_str)).map(str::to_owned).collect();
-        Self { blocks, inline, left }
+        let document = Document::read("README.md");
+        let left = document.commands().map(str::to_owned).collect();
+        Self { document, left }
     }
 
-    /// The one block with a line that contains this.
     fn block(&self, part: &str) -> Vec<String> {
-        let is_it = |block: &&Vec<String>| block.iter().any(|line| line.contains(part));
-        self.blocks.iter().find(is_it).unwrap_or_else(|| panic!("no block of README.md has {part}")).clone()
+        self.document.block(part).to_vec()
     }
 
     /// Commands in running text that begin so.
     fn inline(&self, start: &str) -> Vec<String> {
-        let found: Vec<_> = self.inline.iter().filter(|code| code.starts_with(start)).cloned().collect();
+        let found: Vec<_> = self.document.inline.iter().filter(|code| code.starts_with(start)).cloned().collect();
         assert!(!found.is_empty(), "README.md has no `{start}`");
         found
     }
@@ -84,17 +65,17 @@ impl Readme {
 }
 
 /// Where commands are typed.
-struct Shell<'a> {
+pub(crate) struct Shell<'a> {
     /// A new `sh`, as the user and with the environment of an engine.
-    sh: &'a dyn Fn() -> Command,
+    pub(crate) sh: &'a dyn Fn() -> Command,
     /// The checkout.
-    folder: &'a Path,
+    pub(crate) folder: &'a Path,
 }
 
 impl Shell<'_> {
-    /// Runs a line of README.md, and holds what it prints against a comment of one word; gives what it prints.
+    /// Runs a line of a document, and holds what it prints against a comment of one word; gives what it prints.
     #[track_caller]
-    fn run(&self, line: &str) -> String {
+    pub(crate) fn run(&self, line: &str) -> String {
         let (command, comment) = split(line);
         let mut sh = (self.sh)();
         // As the outer cargo has set them, they are of another package.
@@ -115,7 +96,7 @@ impl Shell<'_> {
 }
 
 /// Folder of this test. What is compiled there stays for the next run.
-fn scratch() -> PathBuf {
+pub(crate) fn scratch() -> PathBuf {
     target_dir().join("containers/readme")
 }
 
@@ -125,7 +106,7 @@ fn target() -> PathBuf {
 
 /// A root file system for arm64 whose one program, `uname`, says what it runs on: an archive in the folder `context`, which
 /// docker can build.
-fn alpine(folder: &Path) -> String {
+pub(crate) fn alpine(folder: &Path) -> String {
     let root = folder.join("alpine");
     fs::create_dir_all(root.join("bin")).expect("a folder");
     fs::rename(hello(folder), root.join("bin/uname")).expect("a program");
@@ -144,20 +125,16 @@ fn alpine(folder: &Path) -> String {
 fn with_engine(readme: &mut Readme, engine: &str, shell: &Shell<'_>) {
     let in_its_place = |line: &str| line.replace("docker", engine);
     let block = readme.block("--load docker");
-    let mut image = String::new();
     for line in &block {
-        let printed = shell.run(&in_its_place(line).replace("IMAGE", &image));
+        shell.run(&in_its_place(line));
         readme.done(line);
-        if let Some((_, loaded)) = printed.split_once("loaded ") {
-            image = loaded.split(';').next().expect("a name").to_owned();
-        }
     }
     let find = |end: &str| {
         let line = block.iter().find(|line| split(line).0.ends_with(end)).unwrap_or_else(|| panic!("no line … {end}"));
-        in_its_place(line).replace("IMAGE", &image)
+        in_its_place(line)
     };
     let (register, runs, unregister) = (find(" register"), find(" uname -m"), find(" unregister"));
-    let with_words = |words: &str| register.replace(&format!("{image} register"), &format!("{image} {words}"));
+    let with_words = |words: &str| register.replace(&format!("{IMAGE} register"), &format!("{IMAGE} {words}"));
     for typed in readme.inline("IMAGE ") {
         shell.run(&with_words(typed.trim_start_matches("IMAGE ")));
         shell.run(&runs);
@@ -172,7 +149,7 @@ fn with_engine(readme: &mut Readme, engine: &str, shell: &Shell<'_>) {
     shell.run(&unregister);
     for typed in readme.inline("COPY ") {
         let script =
-            format!("printf 'FROM scratch\\n{typed}\\n' | {engine} build --tag=copied -").replace("IMAGE", &image);
+            format!("printf 'FROM scratch\\n{typed}\\n' | {engine} build --tag=copied -").replace("IMAGE", IMAGE);
         shell.run(&script);
         readme.done(&typed);
     }

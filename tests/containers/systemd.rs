@@ -159,4 +159,13 @@ fn a_host_with_systemd_registers_and_keeps_its_handlers() {
     host.succeeds(&["systemctl", "stop", "registrar"]);
     assert_eq!((show("Result"), show("ActiveState")), ("success\n".into(), "inactive\n".into()));
     assert!(are_there(), "who stops the service has not asked for an end of the handlers");
+    // The word for this host, as in the unit.
+    host.succeeds(&["/opt/registrar/bin/registrar", "unregister", "--scope=userns"]);
+    assert!(!entry("qemu-aarch64").exists() && !entry("qemu-s390x").exists());
+    drop(host);
+    let rules = root.path().join("etc/binfmt.d/registrar.conf");
+    assert!(rules.exists());
+    let mut unpersist = Command::new(registrar::build().expect("registrar"));
+    system::run(unpersist.args(["unpersist", "--root"]).arg(root.path())).expect("unpersist");
+    assert!(!rules.exists() && !root.path().join("opt/registrar/bin/registrar").exists());
 }

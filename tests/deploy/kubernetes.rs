@@ -61,6 +61,18 @@ fn every_build_is_valid() {
 }
 
 #[test]
+fn the_example_waits_by_the_same_image() {
+    let built =
+        passes(debian("usr/bin/kustomize").arg("build").arg(workspace_root().join("deploy/kubernetes/examples")));
+    for version in VERSIONS {
+        let (_folder, mut command) = validate(version, &built);
+        assert_eq!(passes(&mut command).matches(" passed for resource ").count(), 1, "{built}");
+    }
+    let [pod] = &yaml::documents(&built)[..] else { panic!("not one pod:\n{built}") };
+    assert_eq!(pod["spec"]["initContainers"][0]["image"], image());
+}
+
+#[test]
 fn a_field_that_does_not_exist_is_refused() {
     let built = build(&[]).replace("readOnlyRootFilesystem", "readonlyRootFilesystem");
     let (_folder, mut command) = validate(VERSIONS[1], &built);

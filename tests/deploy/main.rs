@@ -8,6 +8,7 @@
 mod action;
 mod compose;
 mod distributions;
+mod documents;
 mod fedora_keys;
 mod kubernetes;
 mod sbom;

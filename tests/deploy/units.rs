@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
+use tests::documents::Document;
 use tests::tools::{debian, passes, refuses};
 use xtask::system;
 use xtask::workspace::workspace_root;
@@ -72,8 +73,16 @@ fn a_word_that_systemd_does_not_know_is_seen() {
 
 #[test]
 fn podmans_unit_becomes_a_service() {
-    let image = "registry.invalid/registrar:10.1.0-1";
-    let text = unit("podman/registrar.container").replace("Image=IMAGE", &format!("Image={image}"));
+    // As the document says, but for where the file goes.
+    let document = Document::read("deploy/README.md");
+    let [name, write, _start] = document.block("registrar.container") else { panic!("{document:?}") };
+    let folder = TempDir::new().expect("a folder");
+    let write = write.replace("/etc/containers/systemd/", "\"$0\"/");
+    let mut sh = Command::new("sh");
+    sh.current_dir(workspace_root()).arg("-ec").arg(format!("{name}\n{write}")).arg(folder.path());
+    passes(&mut sh);
+    let text = fs::read_to_string(folder.path().join("registrar.container")).expect("a unit");
+    let image = crate::image();
     let (_folder, mut generator) = generated(&text);
     let printed = passes(&mut generator);
     let (_, service) =

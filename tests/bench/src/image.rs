@@ -51,7 +51,7 @@ fn make(dist: &Path, out: &Path, options: &[&str]) -> Result<Duration> {
 }
 
 /// Of all that the layout's index leads to.
-fn manifests(layout: &Path) -> Result<Vec<Manifest>> {
+pub(super) fn manifests(layout: &Path) -> Result<Vec<Manifest>> {
     let outer: Index = read(&layout.join("index.json"))?;
     let blob = |descriptor: &Descriptor| layout.join("blobs").join(descriptor.digest.replace(':', "/"));
     let named = outer.manifests.first().context("an empty index")?;

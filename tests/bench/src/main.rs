@@ -21,6 +21,7 @@ mod fleet;
 mod image;
 mod others;
 mod primary;
+mod pull;
 mod register;
 mod repository;
 mod resolve;
@@ -66,6 +67,18 @@ enum What {
         /// Where fetch-and-build has put what goes in
         #[arg(long, value_name = "DIR", default_value_os_t = workspace::workspace_root().join("dist"))]
         dist: PathBuf,
+    },
+    /// From the pull of an image to a registered arm64: the whole one, that of the common targets, and the latter in gzip
+    Pull {
+        /// Where fetch-and-build has put all emulators
+        #[arg(long, value_name = "DIR", default_value_os_t = workspace::workspace_root().join("dist"))]
+        dist: PathBuf,
+        /// Where `fetch-and-build --target common --out DIR` has put the others
+        #[arg(long, value_name = "DIR", default_value_os_t = workspace::workspace_root().join("dist/common"))]
+        common: PathBuf,
+        /// How many times each image is pulled
+        #[arg(long, default_value_t = 11)]
+        runs: usize,
     },
     /// Registering all handlers, beside a bare static program that writes the same lines, and what else registers them
     Register {
@@ -123,6 +136,7 @@ fn run(cli: &Cli) -> Result<()> {
         What::Extract { mirror, runs } => extract::run(mirror, *runs),
         What::Fleet { nodes, rest, svg } => fleet::run(*nodes, *rest, svg.as_deref()),
         What::Image { dist } => image::run(dist),
+        What::Pull { dist, common, runs } => pull::run(dist, common, *runs),
         What::Register { runs, old } => register::run(*runs, old.as_deref()),
         What::Resolve { packages, runs, compression } => resolve::run(*packages, *runs, compression),
         What::Start { dist, engine, runs } => start::run(dist, *engine, *runs),

@@ -17,7 +17,7 @@ use super::{ENTRYPOINT, IMAGE, pack, runs};
 use crate::hello;
 
 /// Runs the action; gives its outputs, or what it says.
-fn run(docker: &Docker, inputs: &[(&str, &str)]) -> Result<BTreeMap<String, String>, String> {
+pub(crate) fn run(docker: &Docker, inputs: &[(&str, &str)]) -> Result<BTreeMap<String, String>, String> {
     action::run(inputs, |bash| {
         bash.env("DOCKER_HOST", docker.host());
     })

@@ -30,6 +30,7 @@ fn the_compose_file_registers_heals_and_leaves_handlers() {
     let printed = compose(&["up", "--detach", "--wait"]);
     assert!(printed.contains("Healthy"), "{printed}");
     assert!(runs(&hello));
+    compose(&["exec", "--no-TTY", "registrar", "/registrar", "verify"]);
     let container = compose(&["ps", "--quiet"]);
     let process = docker.run(&["inspect", "--format={{.State.Pid}}", container.trim()]);
     let process = process.trim().parse().expect("a process");

@@ -194,5 +194,7 @@ fn the_selinux_components_container_copies_emulators_without_any_capability() {
     assert!(runs(&hello));
     let names: Vec<_> = fs::read_dir(&copies).expect("copies").map(|file| file.expect("a file").file_name()).collect();
     assert!(names.iter().any(|name| name == "qemu-aarch64-static"), "{names:?}");
+    let (is_well, said) = container.passes(&["/registrar", "verify", "--bindir", "/opt/registrar/bin"]);
+    assert!(is_well, "{said}");
     container.stop();
 }

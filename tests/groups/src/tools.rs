@@ -67,7 +67,8 @@ pub const DNF: Tool = tool(&[Program("dnf")], &["dnf"], &["dnf5"]);
 /// Builds and runs images.
 pub const PODMAN: Tool = tool(&[Program("podman")], &["podman"], &["podman"]);
 pub(crate) const BUILDAH: Tool = tool(&[Program("buildah")], &["buildah"], &["buildah"]);
-pub(crate) const SKOPEO: Tool = tool(&[Program("skopeo")], &["skopeo"], &["skopeo"]);
+/// Copies images between registries and folders.
+pub const SKOPEO: Tool = tool(&[Program("skopeo")], &["skopeo"], &["skopeo"]);
 /// Runs containers.
 pub const RUNC: Tool = tool(&[Program("runc")], &["runc"], &["runc"]);
 /// Loads and runs images in its own way.
@@ -90,7 +91,7 @@ pub(crate) const QEMU_SYSTEM_X86: Tool =
 pub const QEMU_SYSTEM_ARM: Tool =
     tool(&[Program("qemu-system-aarch64")], &["qemu-system-arm"], &["qemu-system-aarch64-core"]);
 /// Fetches and unpacks Debian's packages. Fedora's `apt` is Debian's since Fedora 32.
-pub(crate) const DPKG: Tool = tool(&[Program("apt-get"), Program("dpkg-deb")], &["apt", "dpkg"], &["apt", "dpkg"]);
+pub const DPKG: Tool = tool(&[Program("apt-get"), Program("dpkg-deb")], &["apt", "dpkg"], &["apt", "dpkg"]);
 pub(crate) const PIP: Tool = tool(&[Program("python3"), Program("pip3")], &["python3-pip"], &["python3-pip"]);
 pub(crate) const SHELLCHECK: Tool = tool(&[Program("shellcheck")], &["shellcheck"], &["ShellCheck"]);
 /// Reads units for mistakes, and `binfmt.d` at the start of a machine. dnf finds packages by their files too.
@@ -104,7 +105,7 @@ pub(crate) const FISH: Tool = tool(&[Program("fish")], &["fish"], &["fish"]);
 pub(crate) const ZSH: Tool = tool(&[Program("zsh")], &["zsh"], &["zsh"]);
 pub(crate) const JQ: Tool = tool(&[Program("jq")], &["jq"], &["jq"]);
 /// Keys of Debian's archive. Fedora's debian-keyring.spec installs Debian's source package of that name.
-pub(crate) const DEBIAN_KEYS: Tool =
+pub const DEBIAN_KEYS: Tool =
     tool(&[File("/usr/share/keyrings/debian-archive-keyring.gpg")], &["debian-archive-keyring"], &["debian-keyring"]);
 pub(crate) const AS_AARCH64: Tool = same(&[Program("aarch64-linux-gnu-as")], &["binutils-aarch64-linux-gnu"]);
 pub(crate) const AS_PPC64LE: Tool = same(&[Program("powerpc64le-linux-gnu-as")], &["binutils-powerpc64le-linux-gnu"]);
