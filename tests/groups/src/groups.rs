@@ -203,20 +203,28 @@ const TOOLS: &[Tool] = &[
 const CROSS_COMPILERS: &[Tool] =
     &[Tool::GCC_AARCH64, GCC_ARM, GCC_M68K, GCC_MIPS64EL, Tool::GCC_PPC64LE, GCC_RISCV64, Tool::GCC_S390X, GCC_SPARC64];
 
-/// Runs the groups one after the other, also where an earlier one has failed.
+/// Runs the groups one after the other, also where an earlier one has failed; prints the time of each at the end.
 ///
 /// # Errors
 /// If a tool cannot be put in place, or tests fail; then with the groups' names.
 pub fn run(args: &TestArgs) -> Result<()> {
     let groups = args.selection.groups();
-    let mut failed = Vec::new();
+    let (mut failed, mut times, mut result) = (Vec::new(), Vec::new(), Ok(()));
     for group in groups {
         let start = Instant::now();
-        if !group.passes(&args.args)? {
-            failed.push(group.name);
+        let passes = group.passes(&args.args);
+        times.push(format!("{}: {} s", group.name, start.elapsed().as_secs()));
+        match passes {
+            Ok(true) => {}
+            Ok(false) => failed.push(group.name),
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
         }
-        say!("{}: {} s", group.name, start.elapsed().as_secs());
     }
+    say!("{}", times.join("\n"));
+    result?;
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
 }

@@ -79,7 +79,7 @@ impl Compression {
                 // No time and no name in the header.
                 let mut encoder = GzEncoder::new(sink, flate2::Compression::new(level));
                 let written = write(&mut encoder)?;
-                return Ok((encoder.finish()?, written));
+                return Ok((encoder.finish().context("compressing a layer")?, written));
             }
             Self::Zstd { level } => level,
         };
@@ -91,7 +91,7 @@ impl Compression {
             encoder.multithread(u32::try_from(workers).unwrap_or(1).max(1))?;
         }
         let written = write(&mut encoder)?;
-        Ok((encoder.finish()?, written))
+        Ok((encoder.finish().context("compressing a layer")?, written))
     }
 }
 

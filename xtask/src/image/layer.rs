@@ -38,14 +38,14 @@ pub(super) struct Layer {
 
 /// Writes a layer, read, hashed and compressed in one pass; `time`, in seconds since 1970, is that of everything in it.
 pub(super) fn write(items: &[Item], time: u64, compression: Compression, blobs: &Blobs) -> Result<Layer> {
+    let context = || format!("writing a layer into {}", blobs.folder.display());
     let write = |sink: &mut dyn Write| {
         let mut archive = Builder::new(BufWriter::with_capacity(BUFFER, Hashing::sha256(sink)));
         items.iter().try_for_each(|item| append(&mut archive, item, time))?;
-        let (_, archive) = archive.into_inner()?.into_inner().map_err(io::Error::from)?.finish();
-        Ok(format!("sha256:{}", archive.sha256))
+        let archive = archive.into_inner().and_then(|buffer| Ok(buffer.into_inner()?)).with_context(context)?;
+        Ok(format!("sha256:{}", archive.finish().1.sha256))
     };
-    let layer = blobs.stream(compression.media_type(), |blob| compression.encode(blob, write));
-    let (blob, diff_id) = layer.with_context(|| format!("writing a layer into {}", blobs.folder.display()))?;
+    let (blob, diff_id) = blobs.stream(compression.media_type(), |blob| compression.encode(blob, write))?;
     Ok(Layer { blob, diff_id })
 }
 
