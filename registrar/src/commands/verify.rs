@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::handlers;
+use super::others::served;
 use crate::binfmt_misc::{self, BinfmtMount, Entries};
 use crate::output::Output;
 use crate::request::{CommonArgs, Verbosity, VerifyArgs};
@@ -50,14 +51,18 @@ fn once(args: &CommonArgs, limit: Duration) -> Result<Verified, Error> {
         }
         found => found?,
     };
-    let mut handlers = handlers(args);
-    if args.targets.is_empty() {
-        handlers = verify::registered(&handlers, &entries);
-    }
+    let all = handlers(args);
+    let handlers = if args.targets.is_empty() { verify::registered(&all, &entries) } else { all.clone() };
     if handlers.is_empty() {
-        return Err(Error::text("no handler of ours is registered; first: registrar register"));
+        return Err(Error::text(none_registered(&all, &entries)));
     }
     Ok(run_probes(args, &handlers, Some((&folder, &entries)), limit)?)
+}
+
+/// The message where there is nothing of ours.
+pub(super) fn none_registered(handlers: &[&'static Handler], entries: &Entries) -> String {
+    let left = served(handlers, entries).map(|left| format!("; {left}")).unwrap_or_default();
+    format!("no handler of ours is registered; first: registrar register{left}")
 }
 
 /// Verifies handlers with the emulators and flags of `args`.
