@@ -29,7 +29,7 @@ fn what_one_line_registers_all_others_know(sandbox: &Sandbox) {
         (&["register", "--scope=userns", "arm64"], "POF"),
         (&["--install", "arm64"], "OCF"),
         (&["--reset", "-p", "yes", "aarch64"], "F"),
-        (&["--persistent", "no", "--credential", "yes", "aarch64"], "OC"),
+        (&["--persistent", "yes", "--credential", "yes", "aarch64"], "OCF"),
         (&["-s", "--", "-p", "aarch64"], "F"),
     ];
     let removals: [&[&str]; 5] = [
