@@ -59,16 +59,17 @@ pub(crate) fn run(command: &Command) -> Output {
 fn unregister(args: &CommonArgs, dry_run: DryRun) -> Result<Output, Error> {
     let mut location = locate_to_remove(args, dry_run)?;
     let output = location.entries().map(|entries| {
-        let plans = handlers(args).into_iter().map(|handler| plan::unregister(handler, &entries));
+        let handlers = handlers(args);
+        let plans: Vec<_> = handlers.iter().map(|handler| plan::unregister(handler, &entries)).collect();
+        let left = plans.iter().all(|plan| plan.changes.is_empty()).then(|| others::served(&handlers, &entries));
         let results = match (&location.mount, &mut location.register) {
             (Some(mount), Some(register)) => {
                 let mut writer = Writer::new(mount, &args.desired, register);
-                plans.map(|plan| writer.apply(plan)).collect()
+                plans.into_iter().map(|plan| writer.apply(plan)).collect()
             }
-            _ => plans.map(|plan| preview_removal(args, &location, plan)).collect(),
+            _ => plans.into_iter().map(|plan| preview_removal(args, &location, plan)).collect(),
         };
-        let to_mount = location.mount.is_none() && dry_run == DryRun::Yes && !args.in_user_namespace;
-        let remarks: Vec<_> = to_mount.then(|| location.to_be_mounted()).into_iter().collect();
+        let remarks: Vec<_> = location.to_be_mounted().into_iter().chain(left.flatten()).collect();
         Report { action: Action::Unregister, dry_run, at: &location.at, args }.output(results, &remarks)
     });
     if let Some(mount) = location.mount.filter(|_| dry_run == DryRun::No) {
@@ -93,32 +94,28 @@ fn preview_removal(args: &CommonArgs, location: &Location, plan: HandlerPlan) ->
 /// lack the host's mount. In a user namespace it mounts only an instance that others hold: a new one would disable its
 /// parent's handlers.
 fn locate_to_remove(args: &CommonArgs, dry_run: DryRun) -> Result<Location, Error> {
-    let is_namespace = require_scope(args)?.is_some();
+    let is_namespace = require_scope(args, dry_run == DryRun::Yes)?.is_some();
     let only = args.mount.as_deref();
-    let is_held = is_namespace && has_lasting_instance(args);
-    let found = match (dry_run, is_namespace) {
-        (DryRun::Yes, _) if is_held => look(args, false).map(Location::unlocked),
-        (DryRun::No, _) if is_held => binfmt_misc::find_and_lock(only, MountPolicy::PreferOwn).map(Location::locked),
-        (DryRun::Yes, _) => binfmt_misc::find(only, MountPolicy::never_in_scope(is_namespace)).map(Location::unlocked),
-        (_, true) => binfmt_misc::find_and_lock(only, MountPolicy::LookupOwn).map(Location::locked),
-        (_, false) => binfmt_misc::find_and_lock(only, MountPolicy::IfMissing).map(Location::locked),
+    let is_held = is_namespace && has_lasting_instance(args, dry_run == DryRun::Yes);
+    if dry_run == DryRun::Yes {
+        return Location::foreseen(only, is_namespace, !is_namespace, is_held);
+    }
+    let policy = match (is_namespace, is_held) {
+        (false, _) => MountPolicy::IfMissing,
+        (true, false) => MountPolicy::LookupOwn,
+        (true, true) => MountPolicy::PreferOwn,
     };
-    match found {
-        Err(binfmt_misc::Error::NotMounted { at }) => {
-            binfmt_misc::check_mount_point_empty(&at)?;
-            if dry_run == DryRun::Yes && !is_namespace {
-                register::check_may_mount(&at)?;
-            }
-            Ok(Location { at, mount: None, register: None })
-        }
-        found => Ok(found?),
+    match binfmt_misc::find_and_lock(only, policy) {
+        // Nothing is registered there.
+        Err(binfmt_misc::Error::NotMounted { .. }) => Location::foreseen(only, is_namespace, false, is_held),
+        found => Ok(Location::locked(found?)),
     }
 }
 
 /// The current user namespace, if its handlers are asked for (`--scope userns`).
-fn require_scope(args: &CommonArgs) -> Result<Option<UserNamespace>, Error> {
+fn require_scope(args: &CommonArgs, is_dry_run: bool) -> Result<Option<UserNamespace>, Error> {
     match UserNamespace::current() {
-        Some(namespace) if !args.in_user_namespace && !has_lasting_instance(args) => {
+        Some(namespace) if !args.in_user_namespace && !has_lasting_instance(args, is_dry_run) => {
             Err(Error::InUserNamespace(namespace))
         }
         None if args.in_user_namespace && UserNamespace::is_first() => Err(Error::FirstNamespace),
@@ -127,9 +124,12 @@ fn require_scope(args: &CommonArgs) -> Result<Option<UserNamespace>, Error> {
 }
 
 /// Whether this user namespace's own instance lasts without `--scope userns`. Handlers of the namespace above, which run
-/// programs as long as there is none, would be disabled by a mount.
-fn has_lasting_instance(args: &CommonArgs) -> bool {
+/// programs as long as there is none, would be disabled by a mount. A dry run starts none to find out.
+fn has_lasting_instance(args: &CommonArgs, is_dry_run: bool) -> bool {
     binfmt_misc::has_lasting_instance(args.mount.as_deref(), || {
+        if is_dry_run {
+            return false;
+        }
         let foreign = native::foreign_handlers(TABLE.handlers);
         crate::verify::none_runs_from_above(&foreign, PROBE_TIMEOUT)
     })
@@ -137,7 +137,7 @@ fn has_lasting_instance(args: &CommonArgs) -> bool {
 
 /// Finds the folder for a command that only reads.
 fn look(args: &CommonArgs, may_be_new: bool) -> Result<BinfmtMount, binfmt_misc::Error> {
-    binfmt_misc::look(args.mount.as_deref(), may_be_new, &|| has_lasting_instance(args))
+    binfmt_misc::look(args.mount.as_deref(), may_be_new, &|| has_lasting_instance(args, false))
 }
 
 fn status(args: &CommonArgs, json: bool, check: bool) -> Result<Output, Error> {

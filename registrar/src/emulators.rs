@@ -141,7 +141,7 @@ pub(crate) fn original(path: &str) -> Result<Option<File>, Error> {
     };
     let found = file.metadata().map_err(|error| Error::read(path, &error))?;
     match ownership::exposure(Path::new(path), &found) {
-        Some(exposure) => Err(Error::Exposed { path: path.into(), exposure }),
+        Some(exposure) => Err(Error::ExposedOriginal { path: path.into(), exposure }),
         None if found.is_file() => Ok(Some(file)),
         None => Err(failed(Errno::EACCES)),
     }

@@ -102,6 +102,11 @@ impl Handler {
         Self { name: name.leak(), emulator: emulator.leak(), line: line.leak(), ..*self }
     }
 
+    /// The table's handler that this one is, under whatever names: their test programs differ.
+    pub(crate) fn original(&self) -> &Self {
+        TABLE.handlers.iter().find(|known| known.probe == self.probe).unwrap_or(self)
+    }
+
     /// Whether a path is that of the emulator in `folder`.
     pub(crate) fn is_interpreter(&self, path: &Path, folder: &str) -> bool {
         path.as_os_str() == &*self.interpreter(folder)

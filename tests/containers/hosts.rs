@@ -188,7 +188,8 @@ impl Hosted<'_> {
         // Its own emulators: a program for another machine cannot be what the kernel starts on its host.
         let emulators = self.registrar.with_file_name("usr/bin");
         let bindir = emulators.to_str().expect("text");
-        let printed = self.succeeds(&["register", "--dry-run", SCOPE, "--bindir", bindir]);
+        let foreseen = self.run(&["register", "--dry-run", "--temporary", SCOPE, "--bindir", bindir]);
+        let printed = String::from_utf8_lossy(&foreseen.stdout).into_owned();
         let to_register: Vec<_> = printed.lines().filter(|line| line.contains("  to register  ")).collect();
         let is_meant = |target: &&str| to_register.iter().any(|line| line.starts_with(&format!("qemu-{target} ")));
         let expected: Vec<_> = foreign.iter().copied().filter(|target| *target != host).collect();
@@ -198,9 +199,9 @@ impl Hosted<'_> {
         if host == this() {
             self.succeeds(&["register", SCOPE]);
         } else {
-            assert!(printed.contains("; not to be done here: this image is for"), "{host}: {printed}");
             let refused = self.run(&["register", SCOPE]);
             let printed = String::from_utf8_lossy(&refused.stderr);
+            assert_eq!((foreseen.status, &foreseen.stderr), (refused.status, &refused.stderr), "{host}");
             assert!(!refused.status.success() && printed.starts_with("this image is for"), "{host}: {printed}");
             assert!(self.namespace.names().is_empty(), "{host}: what is registered by who refused");
             // Of the machine's own image.

@@ -25,17 +25,20 @@ fn a_container_says_where_its_handlers_would_not_last() {
     let folder = tempfile::tempdir().expect("a folder");
     let hello = hello(folder.path());
     let runs = || Command::new(&hello).output().is_ok_and(|output| output.stdout == b"aarch64\n");
-    let register = || {
-        let words: Vec<&str> =
-            [&["run", "--rm"][..], &PRIVILEGED, &["localhost/small", "/registrar", "register", "arm64"]].concat();
+    let run = |words: &[&str]| {
+        let words: Vec<&str> = [&["run", "--rm"][..], &PRIVILEGED, &["localhost/small", "/registrar"], words].concat();
         let output = podman.command().args(&words).output().expect("running podman");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         println!("$ podman {}\n{}{}", words.join(" "), text(&output.stdout), text(&output.stderr));
-        (output.status.code(), text(&output.stderr))
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
+    let register = &["register", "arm64"];
+    let dry_run = |words: &[&str]| run(&[words, &["--dry-run"]].concat());
 
     let _host = Host::not_mounted();
-    let (code, printed) = register();
+    let foreseen = dry_run(register);
+    let (code, out, printed) = run(register);
+    assert_eq!(foreseen, (code, out, printed.clone()));
     let last = printed.lines().last().unwrap_or_default();
     assert_eq!(code, Some(1), "{printed}");
     for fix in [
@@ -49,9 +52,14 @@ fn a_container_says_where_its_handlers_would_not_last() {
 
     // Once the host holds the instance, a mount in the container is one more of the same.
     host::mount_it();
-    let (code, printed) = register();
+    let (code, out, printed) = dry_run(register);
+    assert_eq!((code, printed.as_str(), out.contains("1 to register")), (Some(0), "", true), "{out}");
+    assert!(!runs());
+    let (code, _, printed) = run(register);
     assert_eq!((code, printed.as_str()), (Some(0), ""));
     assert!(runs(), "the container is gone, and with it its handler");
+    // What is there shows, though this container has no mount of it.
+    assert!(dry_run(register).1.contains("1 to refresh") && dry_run(&["unregister"]).1.contains("1 to remove"));
 }
 
 /// The image `localhost/small`.

@@ -137,7 +137,7 @@ fn switched_off(sandbox: &Sandbox) {
 }
 
 fn no_rule(sandbox: &Sandbox) {
-    broken(sandbox, &[], "rule", "no handler of ours is registered; registrar register");
+    broken(sandbox, &[], "rule", "no handler of ours is registered; first: registrar register");
     let found = broken(sandbox, &["s390x"], "rule", "qemu-s390x: no handler; registrar register s390x");
     assert!(!found.iter().any(|link| link.0 == "verify"), "{found:?}");
     sandbox.add(&line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "F"));
@@ -246,7 +246,12 @@ fn security_modules(sandbox: &Sandbox) {
     };
     let (confined, docker) = ("u:system_r:container_t:s0:c1,c2\0", "docker-default (enforce)\n");
     let (state, detail) = &hints(confined, "m68k")[0];
-    let fix = format!("then register it again: chcon -t bin_t {}/qemu-m68k-static", folder.display());
+    // In a container that path is none of the host's, where a copy has it.
+    let fix = format!(
+        "{}/qemu-m68k-static, here or in its image, may need the label bin_t: registrar register --copy-to \
+         /opt/registrar/bin",
+        folder.display()
+    );
     assert!(state == "unknown" && detail.starts_with("SELinux is on; ") && detail.ends_with(&fix), "{detail}");
     assert!(hints(docker, "m68k")[0].1.ends_with("in a container: --security-opt apparmor=unconfined"));
     assert_eq!((hints("unconfined\n", "m68k"), hints(docker, "s390x")), (vec![], vec![]));

@@ -22,6 +22,7 @@ mod output_format;
 mod persist;
 mod prerequisites;
 mod probes;
+mod programs;
 mod register;
 mod resident;
 mod sandbox;
@@ -90,6 +91,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         foreign_entries::TESTS,
         prerequisites::TESTS,
         probes::TESTS,
+        programs::TESTS,
         register::TESTS,
         resident::TESTS,
         scope::TESTS,

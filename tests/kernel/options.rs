@@ -16,7 +16,6 @@ const ORDINARY: u32 = 1000;
 
 pub(crate) const TESTS: &[Test] = &[
     test("options/flags", flags),
-    test("options/argv0_is_preserved", argv0_is_preserved),
     test("options/dry_run", dry_run),
     Test { mounted: false, ..test("options/dry_run_mounts_nothing", dry_run_mounts_nothing) },
     test("options/dry_run_of_unregister", dry_run_of_unregister),
@@ -30,6 +29,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("options/quiet_and_verbose", quiet_and_verbose),
     test("options/the_file_that_is_there_now_is_opened_again", refreshed),
     test("options/a_dry_run_starts_nothing", a_dry_run_starts_nothing),
+    Test { mounted: false, ..test("options/dry_run_of_what_would_disappear", dry_run_of_what_would_disappear) },
     test("options/emulators_that_cannot_be_held", emulators_that_cannot_be_held),
 ];
 
@@ -67,23 +67,6 @@ fn flags(sandbox: &Sandbox) {
 }
 
 /// A program that says who it is.
-fn argv0_is_preserved(sandbox: &Sandbox) {
-    let source = sandbox.scratch().join("name.c");
-    fs::write(&source, "#include <stdio.h>\nint main(int n, char **v) { return puts(v[0]) < 0; }\n").expect("written");
-    let program = sandbox.scratch().join("name");
-    let compiled = Command::new("s390x-linux-gnu-gcc").arg("-static").arg("-o").arg(&program).arg(&source).status();
-    assert!(compiled.expect("s390x-linux-gnu-gcc; install gcc-s390x-linux-gnu").success());
-    let name = || {
-        use std::os::unix::process::CommandExt;
-        let output = Command::new(&program).arg0("another name").output().expect("it ran");
-        String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
-    };
-    sandbox.succeeds(&["register", "s390x"]);
-    assert_eq!(name(), "another name");
-    sandbox.succeeds(&["register", "s390x", "--flags", "OF"]);
-    assert_eq!(name(), program.to_str().expect("text"));
-}
-
 fn dry_run(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x", "m68k"]);
     let before = sandbox.entries();
@@ -101,7 +84,7 @@ fn dry_run_mounts_nothing(sandbox: &Sandbox) {
     let out = sandbox.succeeds(&["register", "--dry-run", "s390x"]);
     let expected = "qemu-s390x  to register   /usr/bin/qemu-s390x-static\n\
                     nothing done: 1 to register, 0 to replace, 0 unchanged; binfmt_misc to be mounted at \
-                    /proc/sys/fs/binfmt_misc\n";
+                    /proc/sys/fs/binfmt_misc; as long as this mount namespace\n";
     assert_eq!(out, expected);
     assert!(!sandbox.folder().join("status").exists());
 }
@@ -127,6 +110,10 @@ fn dry_run_of_unregister(sandbox: &Sandbox) {
 fn refused_alike(sandbox: &Sandbox, arguments: &[&str]) {
     let real = sandbox.run(&[&["register"], arguments].concat());
     assert_eq!((real.code, real.err.lines().count()), (Some(1), 1), "{arguments:?}: {}", real.err);
+    if !sandbox.folder().join("status").exists() {
+        assert_eq!(sandbox.run(&[&["register", "--dry-run"], arguments].concat()), real, "{arguments:?}");
+        return;
+    }
     sandbox.fails(&[&["register", "--dry-run"], arguments].concat(), real.err.trim_end());
 }
 
@@ -214,11 +201,38 @@ fn refreshed(sandbox: &Sandbox) {
 
 fn a_dry_run_starts_nothing(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "s390x", "m68k"]);
-    let calls = "execve:error=EPERM:when=65535";
-    let (ran, log) = sandbox.run_injected(calls, None, &["register", "--dry-run", "s390x", "m68k"]);
-    assert!(ran.out.contains("2 to refresh"), "{ran:?}");
+    // One that a translator serves, which the real run would try.
+    let translator = sandbox.scratch().join("translator");
+    fs::copy("/usr/bin/qemu-sh4-static", &translator).expect("copied");
+    sandbox.add(&line("sh4", "theirs", translator.to_str().expect("text"), "F"));
+    let cases: [(&[&str], &str); 5] = [
+        (&["register", "--dry-run", "s390x", "m68k"], "2 to refresh"),
+        (&["register", "--dry-run"], "served by theirs"),
+        (&["unregister", "--dry-run"], "2 to remove"),
+        (&["register", "--dry-run", "--mount", "/nonexistent"], ""),
+        (&["--scope=userns", "--dry-run", "register", "--keep"], "served by theirs"),
+    ];
+    for (arguments, said) in cases {
+        assert!(starts_nothing(sandbox, arguments).out.contains(said), "{arguments:?}");
+    }
+}
+
+fn starts_nothing(sandbox: &Sandbox, arguments: &[&str]) -> CommandResult {
+    let calls = "execve,fork,vfork,clone,clone3:error=EPERM:when=65535";
+    let (ran, log) = sandbox.run_injected(calls, None, arguments);
     // The program itself is the only one.
-    assert_eq!(log.lines().filter(|line| line.contains('(')).count(), 1, "{log}");
+    assert_eq!(log.lines().filter(|line| line.contains('(')).count(), 1, "{arguments:?}: {log}");
+    ran
+}
+
+fn dry_run_of_what_would_disappear(sandbox: &Sandbox) {
+    sandbox.lose_keeper();
+    refused_alike(sandbox, &["s390x"]);
+    refused_alike(sandbox, &["--keep"]);
+    let ran = starts_nothing(sandbox, &["register", "--dry-run", "s390x"]);
+    assert!(ran.code == Some(1) && ran.err.starts_with("handlers would disappear with this process"), "{ran:?}");
+    let would = sandbox.succeeds(&["register", "--dry-run", "--temporary", "s390x"]);
+    assert!(would.contains("1 to register") && !sandbox.folder().join("status").exists(), "{would}");
 }
 
 /// In a folder of the user's.

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use codegen::targets;
+use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tests::process;
@@ -31,6 +32,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("stay/as_first_process", as_first_process),
     Test { mounted: false, ..test("run/ends_as_the_program_does", ends_as_the_program_does) },
     Test { mounted: false, second_user: true, ..test("run/as_root", as_root) },
+    test("run/refused_by_a_security_module", refused_by_a_security_module),
     test("run/in_a_chroot", in_a_chroot),
     test("stay/goes_on_under_nohup", goes_on_under_nohup),
     Test { uid: ORDINARY, mounted: false, ..test("run/as_an_ordinary_user", as_an_ordinary_user) },
@@ -352,12 +354,47 @@ fn what_stands_in_the_way(sandbox: &Sandbox) {
         ),
         (
             "mount:error=EPERM:when=2",
-            "user namespaces cannot mount binfmt_misc here: it needs Linux 6.7, and AppArmor must allow it \
-             (sysctl kernel.apparmor_restrict_unprivileged_userns)\n",
+            "user namespaces cannot mount binfmt_misc here: it needs Linux 6.7; AppArmor may forbid it (sysctl \
+             kernel.apparmor_restrict_unprivileged_userns, or the profile in deploy/apparmor)\n",
         ),
     ];
     for (inject, err) in cases {
         let (ran, _) = sandbox.run_injected(inject, None, &["run", "true"]);
         assert_eq!((ran.code, ran.err.as_str()), (Some(125), err), "{inject}");
+    }
+}
+
+/// Which security module may have refused it is told by this process's own label.
+fn refused_by_a_security_module(sandbox: &Sandbox) {
+    let (none, file) = (None::<&str>, |name: &str| sandbox.scratch().join(name));
+    fs::write(file("filesystems"), "nodev\tselinuxfs\n").expect("written");
+    mount(Some(&file("filesystems")), "/proc/filesystems", none, MsFlags::MS_BIND, none).expect("bound");
+    let advice = [
+        ("u:system_r:container_t:s0:c1,c2\0", "SELinux may forbid it; in a container: --security-opt label=disable"),
+        (
+            "docker-default (enforce)\n",
+            "AppArmor's docker-default may forbid it; in a container: --security-opt apparmor=unconfined",
+        ),
+        (
+            "unprivileged_userns (enforce)\n",
+            "AppArmor may forbid it (sysctl kernel.apparmor_restrict_unprivileged_userns, or the profile in deploy/apparmor)",
+        ),
+    ];
+    let calls = [
+        ("unshare:error=EACCES", "making a user namespace: permission denied"),
+        ("mount:error=EACCES:when=1", "making / a slave mount: permission denied"),
+        ("mount:error=EACCES:when=2", "user namespaces cannot mount binfmt_misc here: it needs Linux 6.7"),
+    ];
+    for (label, advice) in advice {
+        fs::write(file("label"), label).expect("written");
+        // The tracer is not the process that is labelled.
+        let script =
+            "mount --bind $1 /proc/$$/attr/current && exec strace -D -qq -o /dev/null -e inject=$2 $3 run true";
+        for (inject, cause) in calls {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", script, "sh"]).arg(file("label")).arg(inject).arg(sandbox.registrar());
+            let ran = crate::sandbox::ran(&mut shell);
+            assert_eq!((ran.code, ran.err), (Some(125), format!("{cause}; {advice}\n")), "{label} {inject}");
+        }
     }
 }

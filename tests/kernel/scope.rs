@@ -35,7 +35,7 @@ const STEPS: &str = "
     look
     $registrar unregister --scope userns
     $registrar unregister s390x --scope userns --dry-run
-    $registrar register --scope userns --dry-run aarch64 | told | tail -n 1
+    $registrar register --scope userns --temporary --dry-run aarch64 | told | tail -n 1
     look
     $s390x || echo $?
     $registrar register aarch64 --scope userns --temporary | told | tail -n 1

@@ -50,7 +50,10 @@ fn names_of_others(sandbox: &Sandbox) {
     sandbox.add(&line("s390x", "qemu-s390x", theirs, "PO"));
     assert_eq!(
         sandbox.succeeds(&["unregister"]),
-        format!("qemu-s390x  left alone    belongs to {theirs}\nnothing was registered\n")
+        format!(
+            "qemu-s390x  left alone    belongs to {theirs}\nnothing was registered; left on: qemu-s390x ({theirs}); to \
+             remove that: registrar --uninstall qemu-s390x\n"
+        )
     );
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
     let ours = ["qemu-s390x.registrar", "qemu-s390x.registrar2"];

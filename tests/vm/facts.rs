@@ -169,8 +169,8 @@ pub(crate) const FACTS: &[Fact] = &[
                  host's root (this is root of user:[]), or with -v /proc/sys/fs/binfmt_misc:/binfmt_misc",
                 "aarch64 does not run",
                 "unregister: 0",
-                "run: 125, user namespaces cannot mount binfmt_misc here: it needs Linux 6.7, and AppArmor must allow \
-                 it (sysctl kernel.apparmor_restrict_unprivileged_userns)",
+                "run: 125, user namespaces cannot mount binfmt_misc here: it needs Linux 6.7; AppArmor may forbid \
+                 it (sysctl kernel.apparmor_restrict_unprivileged_userns, or the profile in deploy/apparmor)",
                 "aarch64 does not run",
             ],
             true => &["register: 0", "aarch64 runs", "unregister: 0", "run: 29", "aarch64 does not run"],

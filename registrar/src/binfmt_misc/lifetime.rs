@@ -18,7 +18,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Mounted, Timestamp};
 use super::userns::{self, has_instances};
-use super::{BinfmtMount, helper};
+use super::{BinfmtMount, UserNamespace, helper};
 use crate::sys::{self, errno};
 use crate::table::{NAME_SUFFIXES, TABLE};
 
@@ -142,16 +142,24 @@ pub(crate) enum Lifetime {
 /// How long entries in the folder will be there. If they need it, and the host's first process can be seen from here,
 /// mounts `binfmt_misc` for that one too.
 pub(crate) fn lasting(folder: &BinfmtMount) -> Lifetime {
-    if !folder.depends_on_our_mount() {
-        return Lifetime::Permanent;
-    }
+    if folder.depends_on_our_mount() { of_our_mount(false) } else { Lifetime::Permanent }
+}
+
+/// The same of an instance that is not mounted yet, and that nobody else is known to hold. Starts no process.
+pub(crate) fn foreseen() -> Lifetime {
+    if has_instances() { of_our_mount(true) } else { Lifetime::Permanent }
+}
+
+fn of_our_mount(is_dry_run: bool) -> Lifetime {
     let mount_namespace = |process| sys::namespace(process, "mnt");
     let (ours, firsts) = (mount_namespace("self"), mount_namespace("1"));
     // PID 1 of a container is not the host's.
     let is_host_in_sight = sys::namespace("self", "pid").as_deref() == Some(sys::INITIAL_PID_NAMESPACE);
     if is_host_in_sight
         && firsts.is_some()
-        && (ours == firsts || helper::start(helper::MOUNT_FOR_FIRST, Path::new(DEFAULT_MOUNT)).is_ok())
+        && (ours == firsts
+            || is_dry_run && UserNamespace::is_first()
+            || !is_dry_run && helper::start(helper::MOUNT_FOR_FIRST, Path::new(DEFAULT_MOUNT)).is_ok())
     {
         Lifetime::Permanent
     } else if is_kept() {

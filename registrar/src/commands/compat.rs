@@ -37,7 +37,8 @@ pub(super) fn run(command: &CompatCommand) -> Output {
     let mut parts: Vec<Result<Output, Error>> = Vec::new();
     if !command.remove.is_empty() {
         // `register` exchanges our entries without a gap; do not remove them before.
-        let exchanged = if command.registers { native::foreign_handlers(handlers(args)) } else { Vec::new() };
+        let is_exchange = command.registers && !command.request.dry_run;
+        let exchanged = if is_exchange { native::foreign_handlers(handlers(args)) } else { Vec::new() };
         let is_exchanged = |name: &OsStr, entry: &Entry| exchanged.iter().any(|handler| is_ours(handler, name, entry));
         parts.push(remove(args, &command.remove, &is_exchanged));
     }

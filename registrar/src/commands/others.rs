@@ -47,6 +47,18 @@ fn stays(args: &CommonArgs, server: &ActiveForeignEntry<'_>) -> bool {
     args.targets.is_empty() && (is_translator || args.mode == Some(CompatMode::Tonistiigi) && server.is_of_all)
 }
 
+/// The QEMUs that serve these handlers' programs by entries that are not ours, as those under other names or in files of
+/// other names are, with what removes them.
+pub(super) fn served(handlers: &[&'static Handler], entries: &Entries) -> Option<String> {
+    let servers = handlers.iter().filter_map(|handler| Observed::new(handler, entries).server());
+    let mut servers: Vec<_> = servers.filter(|server| server.is_of_qemu).map(|it| (it.name, it.entry)).collect();
+    servers.dedup();
+    let (name, entry) = servers.first()?;
+    let more = if servers.len() > 1 { format!(" and {} more", servers.len() - 1) } else { String::new() };
+    let (name, path) = (name.display(), entry.path());
+    Some(format!("left on: {name} ({path}){more}; to remove that: registrar --uninstall {name}"))
+}
+
 /// Splits handlers into those to be registered at boot, and lines about targets that entries of now are left to.
 pub(super) fn without_left(args: &CommonArgs, mut handlers: Vec<&'static Handler>) -> (Vec<&'static Handler>, String) {
     // Without a folder nothing is known to serve them.

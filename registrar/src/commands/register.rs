@@ -14,7 +14,9 @@ use super::verify::run_probes;
 use super::{handlers, require_scope, resident, unregister};
 use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::arch::HOST;
-use crate::binfmt_misc::{self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace};
+use crate::binfmt_misc::{
+    self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace, foreseen, lasting,
+};
 use crate::elf::{self, Unfit};
 use crate::emulators::{self, CopyJob, Root};
 use crate::flags::tells_argv0;
@@ -38,7 +40,7 @@ pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
     check_emulators(args)?;
     let registration = Registration {
         args,
-        namespace: require_scope(args)?,
+        namespace: require_scope(args, request.dry_run)?,
         emulation: Emulation::current(),
         is_dry_run: request.dry_run,
         must_last: request.stay.is_none() && !request.temporary,
@@ -81,19 +83,41 @@ pub(super) struct Location {
     pub(super) at: PathBuf,
     pub(super) mount: Option<BinfmtMount>,
     pub(super) register: Option<RegisterFile>,
+    is_to_be_mounted: bool,
 }
 
 impl Location {
-    pub(super) fn unlocked(mount: BinfmtMount) -> Self {
-        Self { at: mount.path().into(), mount: Some(mount), register: None }
-    }
-
     pub(super) fn locked((mount, register): (BinfmtMount, RegisterFile)) -> Self {
-        Self { at: mount.path().into(), mount: Some(mount), register: Some(register) }
+        Self { at: mount.path().into(), mount: Some(mount), register: Some(register), is_to_be_mounted: false }
     }
 
-    pub(super) fn to_be_mounted(&self) -> String {
-        format!("binfmt_misc to be mounted at {}", self.at.display())
+    /// What a run would find, or mount if it `mounts`. What others hold shows in a private mount namespace, in a user
+    /// namespace only if that is known (`is_held`).
+    pub(super) fn foreseen(
+        only: Option<&Path>,
+        is_namespace: bool,
+        mounts: bool,
+        is_held: bool,
+    ) -> Result<Self, Error> {
+        let (at, mount, is_to_be_mounted) = match binfmt_misc::find(only, MountPolicy::never_in_scope(is_namespace)) {
+            Ok(mount) => (mount.path().into(), Some(mount), false),
+            Err(binfmt_misc::Error::NotMounted { at }) => {
+                binfmt_misc::check_mount_point_empty(&at)?;
+                if mounts {
+                    check_may_mount(&at)?;
+                }
+                let shows = !is_namespace || is_held;
+                let mount = if shows { binfmt_misc::look(only, false, &|| is_held).ok() } else { None };
+                (at, mount, mounts)
+            }
+            Err(other) => return Err(other.into()),
+        };
+        Ok(Self { at, mount, register: None, is_to_be_mounted })
+    }
+
+    /// For a dry run.
+    pub(super) fn to_be_mounted(&self) -> Option<String> {
+        self.is_to_be_mounted.then(|| format!("binfmt_misc to be mounted at {}", self.at.display()))
     }
 
     pub(super) fn entries(&self) -> Result<Entries, binfmt_misc::Error> {
@@ -125,7 +149,16 @@ impl Registration<'_> {
 
     /// From the lifetime to the report.
     fn register_at(&self, location: &mut Location, handlers: &[&'static Handler]) -> Result<Output, Error> {
-        let mut remarks = if self.is_dry_run { self.dry_run_remarks(location) } else { self.lifetime(location)? };
+        let mut remarks = self.lifetime(location)?;
+        if self.is_dry_run {
+            remarks.splice(..0, location.to_be_mounted());
+            remarks.extend(
+                self.args
+                    .copies
+                    .is_some()
+                    .then(|| format!("emulators to be copied to {} first", self.args.desired.emulators)),
+            );
+        }
         if self.args.mode.is_none() && !self.args.desired.flags.keeps_argv0() && !tells_argv0() {
             remarks.push("without flag P: this kernel does not tell emulators of it, Linux 5.12 does".into());
         }
@@ -144,7 +177,11 @@ impl Registration<'_> {
                 .filter_map(|path| emulators::label_warning(Path::new(&path)))
                 .for_each(|warning| output.detail(&warning));
         }
-        Ok(output)
+        // Of a dry run, after what it would do elsewhere.
+        Ok(match self.emulation {
+            Some(emulation) => output.with_error(&emulation.to_string()),
+            None => output,
+        })
     }
 
     fn refuse_emulation(&self) -> Result<(), Error> {
@@ -168,45 +205,24 @@ impl Registration<'_> {
 
     fn locate(&self) -> Result<Location, Error> {
         let (only, is_namespace) = (self.args.mount.as_deref(), self.namespace.is_some());
-        if !self.is_dry_run {
-            return Ok(Location::locked(binfmt_misc::find_and_lock(only, MountPolicy::in_scope(is_namespace))?));
+        if self.is_dry_run {
+            return Location::foreseen(only, is_namespace, true, false);
         }
-        match binfmt_misc::find(only, MountPolicy::never_in_scope(is_namespace)) {
-            Ok(mount) => Ok(Location::unlocked(mount)),
-            Err(binfmt_misc::Error::NotMounted { at }) => {
-                binfmt_misc::check_mount_point_empty(&at)?;
-                check_may_mount(&at)?;
-                Ok(Location { at, mount: None, register: None })
-            }
-            Err(other) => Err(other.into()),
-        }
+        Ok(Location::locked(binfmt_misc::find_and_lock(only, MountPolicy::in_scope(is_namespace))?))
     }
 
     /// Refuses what would go with this process, unless that is asked for; says what else goes with what.
     fn lifetime(&self, location: &Location) -> Result<Vec<String>, Error> {
-        let Some(mount) = &location.mount else { return Ok(Vec::new()) };
+        let mount = location.mount.as_ref();
         let mut remarks = Vec::new();
-        match if self.must_last { binfmt_misc::lasting(mount) } else { Lifetime::Permanent } {
+        match if self.must_last { mount.map_or_else(foreseen, lasting) } else { Lifetime::Permanent } {
             Lifetime::Process => return Err(Error::WouldNotPersist(self.namespace.clone())),
             Lifetime::MountNamespace => remarks.push("as long as this mount namespace".into()),
             Lifetime::Permanent => {}
         }
-        remarks.extend(self.namespace.as_ref().filter(|_| mount.is_own() == Some(true)).map(of_namespace));
+        let is_own = || mount.is_none_or(|mount| mount.is_own() == Some(true));
+        remarks.extend(self.namespace.as_ref().filter(|_| is_own()).map(|it| format!("for programs of {it} only")));
         Ok(remarks)
-    }
-
-    fn dry_run_remarks(&self, location: &Location) -> Vec<String> {
-        let mut remarks = Vec::new();
-        if location.mount.is_none() {
-            remarks.push(location.to_be_mounted());
-        }
-        let is_alone = || location.mount.as_ref().is_none_or(|mount| mount.is_own() == Some(true));
-        remarks.extend(self.namespace.as_ref().filter(|_| is_alone()).map(of_namespace));
-        remarks.extend(self.emulation.map(|emulation| format!("not to be done here: {emulation}")));
-        if self.args.copies.is_some() {
-            remarks.push(format!("emulators to be copied to {} first", self.args.desired.emulators));
-        }
-        remarks
     }
 
     fn plan(&self, handlers: &[&'static Handler], entries: &Entries) -> Vec<HandlerPlan> {
@@ -286,10 +302,6 @@ impl Registration<'_> {
     }
 }
 
-fn of_namespace(namespace: &UserNamespace) -> String {
-    format!("for programs of {namespace} only")
-}
-
 /// Reads all entries, unless `status` says that the kernel uses none.
 fn observe(location: &Location) -> Result<Entries, Error> {
     match &location.mount {
@@ -353,7 +365,7 @@ fn not_writable(mount: &BinfmtMount) -> Option<binfmt_misc::Error> {
 }
 
 /// Fails as mount(2) would. What cannot be told is left to be seen.
-pub(super) fn check_may_mount(at: &Path) -> Result<(), binfmt_misc::Error> {
+fn check_may_mount(at: &Path) -> Result<(), binfmt_misc::Error> {
     if sys::status_mask("CapEff:").is_some_and(|effective| effective & MAY_MOUNT == 0) {
         return Err(binfmt_misc::Error::Mount { at: at.into(), errno: Errno::EPERM });
     }

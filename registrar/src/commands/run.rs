@@ -21,6 +21,7 @@ use super::register;
 use crate::binfmt_misc;
 use crate::output::{CANNOT_RUN, Output};
 use crate::request::{CommonArgs, Verbosity};
+use crate::security::SecurityModule;
 use crate::sys::{self, errno, errno_text, map_ids};
 
 /// Exit statuses of shells and of env(1).
@@ -34,12 +35,12 @@ const MAPPER: &str = "helper-map-ids";
 const MAY_MAP: u64 = 1 << 6 | 1 << 7 | 1 << 31;
 
 /// mount(2) failed for the root of a new namespace.
-const NO_INSTANCE: &str = "user namespaces cannot mount binfmt_misc here: it needs Linux 6.7, and AppArmor must allow it \
-                           (sysctl kernel.apparmor_restrict_unprivileged_userns)";
+const NO_INSTANCE: &str = "user namespaces cannot mount binfmt_misc here: it needs Linux 6.7";
 
-/// Where a security module lets users make namespaces, but gives them no rights there.
+/// Where AppArmor lets users make namespaces, but gives them no rights there, by a profile of this name.
 const APPARMOR: &str = "; AppArmor may forbid it (sysctl kernel.apparmor_restrict_unprivileged_userns, or the profile \
                         in deploy/apparmor)";
+const UNPRIVILEGED: &str = "unprivileged_userns";
 
 /// Registers, and executes the program; returns only if that fails. A handler that cannot be registered is no failure
 /// unless none is.
@@ -63,8 +64,9 @@ fn prepare(args: &CommonArgs) -> Result<(), Output> {
         map_ids([0, user], [0, group]).map_err(not_mapped)?;
     }
     // MS_SLAVE: mounts of the host still arrive, for its automounts.
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)
-        .map_err(|errno| failed("making / a slave mount", errno, if is_policy(errno) { APPARMOR } else { "" }))?;
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>).map_err(|errno| {
+        failed("making / a slave mount", errno, &if is_policy(errno) { suspicion() } else { String::new() })
+    })?;
     match register::register_in_own_namespace(args) {
         Ok((output, false)) if output.is_failure() => return Err(output),
         Ok((output, _)) if output.is_failure() && args.detail != Verbosity::Quiet => {
@@ -72,7 +74,7 @@ fn prepare(args: &CommonArgs) -> Result<(), Output> {
         }
         Ok(_) => {}
         Err(Error::Kernel(binfmt_misc::Error::Mount { errno: Errno::EPERM | Errno::EACCES, .. })) => {
-            return Err(Output::failure(NO_INSTANCE));
+            return Err(Output::failure(&[NO_INSTANCE, &suspicion()].concat()));
         }
         Err(error) => return Err(error.into()),
     }
@@ -85,6 +87,15 @@ fn prepare(args: &CommonArgs) -> Result<(), Output> {
 
 fn failed(doing: &str, errno: Errno, advice: &str) -> Output {
     Output::failure(&format!("{doing}: {}{advice}", errno_text(errno)))
+}
+
+/// Which security module may forbid it, with what to do about that.
+fn suspicion() -> String {
+    match SecurityModule::current() {
+        Some(SecurityModule::AppArmor(profile)) if profile == UNPRIVILEGED => APPARMOR.into(),
+        None => APPARMOR.into(),
+        current => ["; ", &SecurityModule::suspicion(current.as_ref())].concat(),
+    }
 }
 
 fn is_policy(errno: Errno) -> bool {
@@ -101,7 +112,7 @@ fn no_namespace(errno: Errno) -> Output {
         Errno::ENOSPC if is_zero("user/max_user_namespaces") => {
             "; the host forbids it: sysctl user.max_user_namespaces"
         }
-        Errno::EACCES => APPARMOR,
+        Errno::EACCES => &suspicion(),
         Errno::EPERM | Errno::ENOSPC | Errno::ENOSYS | Errno::EINVAL => {
             "; this host or container forbids it (sysctl user.max_user_namespaces; in containers seccomp)"
         }
@@ -121,7 +132,7 @@ fn is_chroot() -> bool {
 }
 
 fn not_mapped((file, errno): (&'static str, Errno)) -> Output {
-    failed(&format!("writing /proc/self/{file}"), errno, APPARMOR)
+    failed(&format!("writing /proc/self/{file}"), errno, &suspicion())
 }
 
 /// Whether this process may map ids of others.

@@ -9,10 +9,11 @@ use crate::output::Output;
 use crate::request::{CompatMode, PROBE_TIMEOUT, RegisterArgs, Verbosity};
 use crate::verify;
 
-/// Success if a program of each target runs already, else `error`. A resident has nothing that it could restore.
+/// Success if a program of each target runs already, else `error`. A resident has nothing that it could restore, and a dry
+/// run runs no programs.
 pub(super) fn already(request: &RegisterArgs, error: Error) -> Result<Output, Error> {
     let args = &request.args;
-    if !error.is_out_of_reach() || request.stay.is_some() {
+    if !error.is_out_of_reach() || request.stay.is_some() || request.dry_run {
         return Err(error);
     }
     let mut foreign = native::foreign_handlers(handlers(args));

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::Error;
+use super::others::served;
 use super::{handlers, look};
 use crate::binfmt_misc::{BinfmtMount, Entries};
 use crate::output::Output;
@@ -50,14 +51,18 @@ fn once(args: &CommonArgs, limit: Duration) -> Result<Verified, Error> {
         }
         found => found?,
     };
-    let mut handlers = handlers(args);
-    if args.targets.is_empty() {
-        handlers = verify::registered(&handlers, &entries);
-    }
+    let all = handlers(args);
+    let handlers = if args.targets.is_empty() { verify::registered(&all, &entries) } else { all.clone() };
     if handlers.is_empty() {
-        return Err(Error::text("no handler of ours is registered; first: registrar register"));
+        return Err(Error::text(none_registered(&all, &entries)));
     }
     Ok(run_probes(args, &handlers, Some((&folder, &entries)), limit)?)
+}
+
+/// The message where there is nothing of ours.
+pub(super) fn none_registered(handlers: &[&'static Handler], entries: &Entries) -> String {
+    let left = served(handlers, entries).map(|left| format!("; {left}")).unwrap_or_default();
+    format!("no handler of ours is registered; first: registrar register{left}")
 }
 
 /// Verifies handlers with the emulators and flags of `args`.

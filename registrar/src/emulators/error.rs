@@ -18,6 +18,8 @@ pub(crate) enum Error {
     Folder { path: PathBuf, errno: Errno },
     /// Another user can change a file or folder.
     Exposed { path: PathBuf, exposure: Exposure },
+    /// Another user can change an emulator that is to be copied, and so others beside it.
+    ExposedOriginal { path: PathBuf, exposure: Exposure },
     /// A file that is not ours has a name that is needed.
     Foreign { path: PathBuf },
     /// Another run has had the folder for too long.
@@ -47,6 +49,9 @@ impl fmt::Display for Error {
             Self::Read { path, errno } => write!(f, "reading {}: {}", path.display(), errno_text(*errno)),
             Self::Folder { path, errno } => write!(f, "making {}: {}", path.display(), writing(*errno)),
             Self::Exposed { path, exposure } => write!(f, "{0}: {exposure} {0}", path.display()),
+            Self::ExposedOriginal { path, exposure } => {
+                write!(f, "{}: {exposure} {}", path.display(), path.with_file_name("*").display())
+            }
             Self::Foreign { path } => {
                 write!(f, "{} belongs to another tool; nothing was changed; remove it first", path.display())
             }

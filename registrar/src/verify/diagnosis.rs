@@ -113,7 +113,7 @@ impl<'e> MatchingEntries<'e> {
 
     /// The beginning of what a program takes for its own name: with flag `P` what it was told, else its path.
     fn name_with(&self, entry: &Entry, way: Isolation) -> Vec<u8> {
-        let path = way.path(self.handler.name);
+        let path = way.path(self.handler.original().name);
         let output = if entry.flags.contains('P') { NAME } else { &path };
         output.bytes().take(NAME.len()).collect()
     }

@@ -46,7 +46,7 @@ impl ProbeRun {
     /// The word of the worker's command line, and the program's file name.
     fn word(&self) -> String {
         let Self { handler, kind, set_user_id } = self;
-        format!("{}.{kind}{}", handler.name, if *set_user_id { OF_ANOTHER } else { "" })
+        format!("{}.{kind}{}", handler.original().name, if *set_user_id { OF_ANOTHER } else { "" })
     }
 
     fn of_word(word: &str) -> Option<Self> {
@@ -82,7 +82,8 @@ pub(super) fn run(
     match text.split_once('\n') {
         Some((READY, lines)) => {
             let results = lines.lines().filter_map(ProbeResult::of_line);
-            Ok(results.filter_map(|(word, ran)| Some((ProbeRun::of_word(word)?, ran))).collect())
+            let run = |word: &str| wanted.iter().find(|run| run.word() == word).copied();
+            Ok(results.filter_map(|(word, ran)| Some((run(word)?, ran))).collect())
         }
         Some((refused, _)) => Err(refused.into()),
         None => Err(format!("{}", output.status)),

@@ -16,6 +16,7 @@ pub(super) const TESTS: &[Test] = &[
     Test { second_user: true, ..test("persist/others/nothing_of_another_user_is_used", nothing_is_used) },
     Test { second_user: true, ..test("persist/others/copies_are_not_put_beside_his", nothing_is_copied) },
     Test { second_user: true, ..test("persist/others/his_locks_do_not_matter", locks_do_not_matter) },
+    Test { second_user: true, ..test("persist/others/access_control_lists", access_control_lists) },
     test("persist/others/folders_are_for_all_users", folders_are_for_all),
     test("persist/others/files_of_other_tools_stay", files_stay),
     test("persist/others/a_second_folder_leaves_the_first_known", a_second_folder),
@@ -38,6 +39,21 @@ fn give(path: &Path) {
 fn allow(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
 }
+
+/// Lets the other user do what `his` says as far as `mask` goes, in the kernel's format: version, then tag, rights and id.
+fn allow_him(path: &Path, attribute: &str, his: u16, mask: u16) {
+    const NOBODY: u32 = u32::MAX;
+    let entries = [(1, 7, NOBODY), (2, his, HIS), (4, 5, NOBODY), (0x10, mask, NOBODY), (0x20, 5, NOBODY)];
+    let mut list = 2u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in entries {
+        list.extend([u16::to_le_bytes(tag), rights.to_le_bytes()].concat());
+        list.extend(id.to_le_bytes());
+    }
+    rustix::fs::setxattr(path, attribute, &list, rustix::fs::XattrFlags::empty()).expect("a list");
+}
+
+const ACCESS: &str = "system.posix_acl_access";
+const DEFAULT: &str = "system.posix_acl_default";
 
 /// Cases: what is exposed, the path that is named, and how.
 type Case = (fn(&Host), &'static str, &'static str);
@@ -82,6 +98,15 @@ const CASES: &[Case] = &[
         |host| {
             copied(host);
             allow(&host.root.join(S390X), 0o757);
+        },
+        "/opt/registrar/bin/qemu-s390x-static",
+        WRITABLE,
+    ),
+    (|host| allow_him(&host.root.join("opt"), ACCESS, 7, 7), "/opt", WRITABLE),
+    (
+        |host| {
+            copied(host);
+            allow_him(&host.root.join(S390X), ACCESS, 6, 7);
         },
         "/opt/registrar/bin/qemu-s390x-static",
         WRITABLE,
@@ -171,7 +196,7 @@ fn nothing_is_copied(sandbox: &Sandbox) {
     let (to, from) = (format!("{}/to", host.root.display()), from.display().to_string());
     let arguments = ["register", "--bindir", &from, "--copy-to", &to, "s390x"];
     let ran = sandbox.run(&arguments);
-    assert_eq!((ran.code, ran.err), (Some(1), format!("{0}: {OWNED} {0}\n", original.display())));
+    assert_eq!((ran.code, ran.err), (Some(1), format!("{}: {OWNED} {from}/*\n", original.display())));
     fs::remove_file(&original).expect("removed");
     nix::unistd::mkfifo(&original, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
     give(&original);
@@ -222,6 +247,31 @@ fn folders_are_for_all(sandbox: &Sandbox) {
     let paths = ["opt/registrar", "opt/registrar/bin", "etc/binfmt.d", S390X, CONF];
     let modes = paths.map(|path| fs::metadata(host.root.join(path)).expect("a file").mode() & 0o7777);
     assert_eq!(modes, [0o755, 0o755, 0o755, 0o755, 0o644]);
+}
+
+/// The mask keeps him from writing, and what is made in a folder whose list is inherited has one.
+fn access_control_lists(sandbox: &Sandbox) {
+    let host = Host::new(sandbox);
+    copied(&host);
+    allow_him(&host.root.join(S390X), ACCESS, 7, 5);
+    host.succeeds("persist", "systemd", &["s390x"]);
+    host.succeeds("unpersist", "systemd", &[]);
+    for made in ["opt/registrar", "etc/binfmt.d"] {
+        fs::remove_dir_all(host.root.join(made)).expect("removed");
+    }
+    for folder in ["opt", "etc"] {
+        allow_him(&host.root.join(folder), ACCESS, 7, 5);
+        allow_him(&host.root.join(folder), DEFAULT, 7, 7);
+    }
+    host.succeeds("persist", "systemd", &["s390x"]);
+    for made in ["opt/registrar", "opt/registrar/bin", S390X, "etc/binfmt.d", CONF] {
+        let path = host.root.join(made);
+        let list = rustix::fs::getxattr(&path, ACCESS, &mut [0; 64]);
+        assert!(list.is_ok_and(|length| length > 0), "{made} has a list");
+        let his =
+            Command::new("setpriv").args(["--reuid=1", "--regid=1", "--groups=1", "test", "-w"]).arg(&path).status();
+        assert_eq!(his.expect("started").code(), Some(1), "{made}");
+    }
 }
 
 fn files_stay(sandbox: &Sandbox) {

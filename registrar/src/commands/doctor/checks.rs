@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::emulator::emulator;
 use super::{Check, CheckStatus, policy};
 use crate::binfmt_misc::{BinfmtMount, Entries, UserNamespace};
-use crate::commands::verify::run_probes;
+use crate::commands::verify::{none_registered, run_probes};
 use crate::commands::{handlers, look};
 use crate::emulators;
 use crate::native::{NativeSupport, NativeSupportCache};
@@ -85,12 +85,10 @@ fn lifetime() -> Check {
 
 /// The checks of each named handler, or of ours.
 fn of_handlers(args: &CommonArgs, folder: &BinfmtMount, entries: &Entries, limit: Duration) -> Vec<Check> {
-    let mut handlers = handlers(args);
-    if args.targets.is_empty() {
-        handlers = verify::registered(&handlers, entries);
-        if handlers.is_empty() {
-            return vec![Check::new("rule", Broken, "no handler of ours is registered; registrar register")];
-        }
+    let all = handlers(args);
+    let handlers = if args.targets.is_empty() { verify::registered(&all, entries) } else { all.clone() };
+    if handlers.is_empty() {
+        return vec![Check::new("rule", Broken, none_registered(&all, entries))];
     }
     let mut native_support = NativeSupportCache::default();
     let mut checks = Vec::new();

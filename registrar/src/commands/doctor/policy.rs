@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::request::HOST_EMULATOR_DIR;
 use crate::security::SecurityModule;
 use crate::sys::text;
 
@@ -23,7 +24,10 @@ pub(super) fn hint(path: &Path, said: &str) -> Option<String> {
             "it may not have executable memory: setsebool -P allow_execmem 1".into()
         }
         SecurityModule::SeLinux => {
-            format!("label the emulator, then register it again: chcon -t bin_t {}", path.display())
+            let path = path.display();
+            format!(
+                "{path}, here or in its image, may need the label bin_t: registrar register --copy-to {HOST_EMULATOR_DIR}"
+            )
         }
     };
     Some(format!("SELinux is on; see ausearch -m avc -ts recent; {fix}"))
