@@ -13,7 +13,7 @@ use tests::documents::{Document, split};
 use tests::host::{self, Host};
 use tests::podman::{Podman, SETTINGS};
 use xtask::system;
-use xtask::workspace::{target_dir, workspace_root};
+use xtask::workspace::target_dir;
 
 use crate::rootless::User;
 use crate::{build, hello};
