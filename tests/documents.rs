@@ -175,6 +175,10 @@ pub const COMMANDS: &[(&str, Tested)] = &[
     ("cargo xtask bench fleet", Not("a measurement, which other tests at the same time would spoil")),
     ("cargo xtask bench register", Not("a measurement, which other tests at the same time would spoil")),
     ("cargo xtask bench pull", Not("a measurement, which other tests at the same time would spoil")),
+    (
+        "cargo xtask fetch-and-build --target common --out dist/common",
+        Not("the same as with --load, for a measurement"),
+    ),
     // deploy/README.md
     ("kubectl apply -k deploy/kubernetes/base", CLUSTER),
     ("kubectl -n registrar rollout status daemonset/registrar", CLUSTER),

@@ -16,6 +16,7 @@ use tests::tools;
 use xtask::system;
 use xtask::workspace::target_dir;
 
+use crate::publish::write_cargo;
 use crate::readme::{IMAGE, Shell, alpine, scratch};
 use crate::rootless::{ROOTLESS, User};
 use crate::{build, hello};
@@ -53,7 +54,11 @@ fn commands_of_documents_are_typed() {
     let registry = Registry::new(&folder.path().join("registry"));
     // oras takes a registry of this name to have no TLS.
     let repository = registry.repository("registrar").replace("127.0.0.1", "localhost");
-    let path = format!("{}:{}", tools::sid_root().join("usr/bin").display(), env::var("PATH").expect("PATH"));
+    let programs = folder.path().join("bin");
+    fs::create_dir(&programs).expect("a folder");
+    write_cargo(&programs, &checkout);
+    let oras = tools::sid_root().join("usr/bin");
+    let path = format!("{}:{}:{}", programs.display(), oras.display(), env::var("PATH").expect("PATH"));
     let host = Host::mounted();
     let this = xtask::system::host::Host::named(None).expect("this machine").name;
     let opt = folder.path().join("opt");
