@@ -59,9 +59,7 @@ impl Resident {
     }
 
     fn start(sandbox: &Sandbox, options: &[&str]) -> Self {
-        // Where the tests run under nohup(1), a resident would ignore SIGHUP too.
-        let mut command = Command::new("env");
-        command.arg("--default-signal=HUP").arg(sandbox.registrar());
+        let mut command = Command::new(sandbox.registrar());
         command.args(["register", SCOPE, "--stay"]).args(options);
         Self::of(&mut command)
     }

@@ -149,7 +149,8 @@ impl ParsedArgs {
             (dry_run && verify, "--dry-run cannot be combined with --verify"),
             (has_unit && format != Some(Format::Systemd), "--unit needs --format systemd"),
             (command == "persist" && format.is_none(), "persist needs --format"),
-            (command.ends_with("persist") && !self.has("root"), "COMMAND needs --root"),
+            (command == "persist" && !self.has("root"), "persist needs --root"),
+            (command == "unpersist" && !self.has("root"), "unpersist needs --root"),
             (
                 command == "status" && self.has("root") != self.has("persisted"),
                 "status: --persisted and --root go together",
@@ -158,7 +159,7 @@ impl ParsedArgs {
             (command == "run" && self.program.is_empty(), "run: no program"),
         ] {
             if is_wrong {
-                return Err(Error::usage(cause.replace("COMMAND", command)));
+                return Err(Error::usage(cause));
             }
         }
         if command == "unpersist" && !self.names.is_empty() {

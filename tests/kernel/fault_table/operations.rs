@@ -55,8 +55,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     first("reading status", Setup::Nothing, "read", Some(STATUS)),
     first("opening the folder", Setup::AsWanted, OPEN, Some(FOLDER)),
     first("listing the folder", Setup::AsWanted, "?getdents,getdents64", Some(FOLDER)),
-    // By the folder's descriptor: its own opening is the first.
-    Operation { when: "2+", ..first("opening an entry", Setup::AsWanted, OPEN, Some(FOLDER)) },
+    Operation { when: "1+", ..first("opening an entry", Setup::AsWanted, OPEN, Some(ENTRY)) },
     first("reading an entry", Setup::Different, "read", Some(ENTRY)),
     first(
         "reading which file the kernel executes",
@@ -66,7 +65,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     first("writing a rule", Setup::Nothing, "write", Some(REGISTER_FILE)),
     first("writing the second rule of an exchange", Setup::Different, "write", Some(REGISTER_FILE)),
-    first("opening the old entry, to remove it", Setup::Different, OPEN, Some(ENTRY)),
+    Operation { when: "2", ..first("opening the old entry, to remove it", Setup::Different, OPEN, Some(ENTRY)) },
     Operation { when: "2", ..first("reading the old entry again", Setup::Different, "read", Some(ENTRY)) },
     first("removing the old entry", Setup::Different, "write", Some(ENTRY)),
     Operation { when: "2", ..first("writing the new rule", Setup::Different, "write", Some(REGISTER_FILE)) },
@@ -90,7 +89,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
     },
     Operation { arguments: UNREGISTER, ..first("unregister: locking", Setup::AsWanted, "flock", None) },
     Operation { arguments: UNREGISTER, ..first("unregister: listing", Setup::AsWanted, "?getdents,getdents64", None) },
-    Operation { arguments: UNREGISTER, ..first("unregister: opening an entry", Setup::AsWanted, OPEN, Some(ENTRY)) },
+    Operation {
+        arguments: UNREGISTER,
+        when: "2",
+        ..first("unregister: opening an entry", Setup::AsWanted, OPEN, Some(ENTRY))
+    },
     Operation { arguments: UNREGISTER, ..first("unregister: removing it", Setup::AsWanted, "write", Some(ENTRY)) },
 ];
 

@@ -13,6 +13,7 @@ use crate::output::json::string;
 use crate::request::{CommonArgs, PROBE_TIMEOUT};
 use crate::table::TABLE;
 use crate::verify;
+use std::ffi::OsStr;
 
 /// QEMU's name of a target, and its platforms. This CPU's own are printed first.
 const PLATFORMS: &[(&str, &[&str])] = &[
@@ -41,8 +42,9 @@ pub(crate) fn platforms(args: &CommonArgs) -> Output {
         }
     };
     let enabled = entries.iter().filter(|(_, entry)| entry.enabled);
-    let mut emulators: Vec<_> = enabled.map(|(name, _)| name.to_string_lossy()).collect();
+    let mut emulators: Vec<_> = enabled.map(|(name, _)| name).collect();
     emulators.sort_unstable();
+    let emulators: Vec<_> = emulators.into_iter().map(OsStr::to_string_lossy).collect();
     let is_known = |target: &str| target != HOST && PLATFORMS.iter().any(|(known, _)| *known == target);
     let mut handlers: Vec<_> = TABLE.handlers.iter().filter(|handler| is_known(handler.target)).collect();
     handlers.dedup_by_key(|handler| handler.target);
