@@ -285,7 +285,8 @@ fn native(sandbox: &Sandbox) {
 
 fn nothing_registered(sandbox: &Sandbox) {
     sandbox.add(&line("s390x", "theirs", "/usr/bin/qemu-s390x-static", "F"));
-    let err = "no handler of ours is registered; first: registrar register";
+    let err = "no handler of ours is registered; first: registrar register; left on: theirs \
+               (/usr/bin/qemu-s390x-static); to remove that: registrar --uninstall theirs";
     assert_eq!(sandbox.fails(&["verify"], err), "");
 }
 

@@ -88,7 +88,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..first("unregister: opening register", Setup::AsWanted, OPEN, Some(REGISTER_FILE))
     },
     Operation { arguments: UNREGISTER, ..first("unregister: locking", Setup::AsWanted, "flock", None) },
-    Operation { arguments: UNREGISTER, ..first("unregister: listing", Setup::AsWanted, "?getdents,getdents64", None) },
+    Operation {
+        arguments: UNREGISTER,
+        ..first("unregister: listing", Setup::AsWanted, "?getdents,getdents64", Some(FOLDER))
+    },
     Operation {
         arguments: UNREGISTER,
         when: "2",
