@@ -94,9 +94,9 @@ fn preview_removal(args: &CommonArgs, location: &Location, plan: HandlerPlan) ->
 /// lack the host's mount. In a user namespace it mounts only an instance that others hold: a new one would disable its
 /// parent's handlers.
 fn locate_to_remove(args: &CommonArgs, dry_run: DryRun) -> Result<Location, Error> {
-    let is_namespace = require_scope(args, dry_run == DryRun::Yes)?.is_some();
+    let is_namespace = require_scope(args)?.is_some();
     let only = args.mount.as_deref();
-    let is_held = is_namespace && has_lasting_instance(args, dry_run == DryRun::Yes);
+    let is_held = is_namespace && has_lasting_instance(args);
     if dry_run == DryRun::Yes {
         return Location::foreseen(only, is_namespace, !is_namespace, is_held);
     }
@@ -113,9 +113,9 @@ fn locate_to_remove(args: &CommonArgs, dry_run: DryRun) -> Result<Location, Erro
 }
 
 /// The current user namespace, if its handlers are asked for (`--scope userns`).
-fn require_scope(args: &CommonArgs, is_dry_run: bool) -> Result<Option<UserNamespace>, Error> {
+fn require_scope(args: &CommonArgs) -> Result<Option<UserNamespace>, Error> {
     match UserNamespace::current() {
-        Some(namespace) if !args.in_user_namespace && !has_lasting_instance(args, is_dry_run) => {
+        Some(namespace) if !args.in_user_namespace && !has_lasting_instance(args) => {
             Err(Error::InUserNamespace(namespace))
         }
         None if args.in_user_namespace && UserNamespace::is_first() => Err(Error::FirstNamespace),
@@ -124,12 +124,9 @@ fn require_scope(args: &CommonArgs, is_dry_run: bool) -> Result<Option<UserNames
 }
 
 /// Whether this user namespace's own instance lasts without `--scope userns`. Handlers of the namespace above, which run
-/// programs as long as there is none, would be disabled by a mount. A dry run starts none to find out.
-fn has_lasting_instance(args: &CommonArgs, is_dry_run: bool) -> bool {
+/// programs as long as there is none, would be disabled by a mount.
+fn has_lasting_instance(args: &CommonArgs) -> bool {
     binfmt_misc::has_lasting_instance(args.mount.as_deref(), || {
-        if is_dry_run {
-            return false;
-        }
         let foreign = native::foreign_handlers(TABLE.handlers);
         crate::verify::none_runs_from_above(&foreign, PROBE_TIMEOUT)
     })
@@ -137,7 +134,7 @@ fn has_lasting_instance(args: &CommonArgs, is_dry_run: bool) -> bool {
 
 /// Finds the folder for a command that only reads.
 fn look(args: &CommonArgs, may_be_new: bool) -> Result<BinfmtMount, binfmt_misc::Error> {
-    binfmt_misc::look(args.mount.as_deref(), may_be_new, &|| has_lasting_instance(args, false))
+    binfmt_misc::look(args.mount.as_deref(), may_be_new, &|| has_lasting_instance(args))
 }
 
 fn status(args: &CommonArgs, json: bool, check: bool) -> Result<Output, Error> {

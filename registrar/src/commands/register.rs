@@ -40,7 +40,7 @@ pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
     check_emulators(args)?;
     let registration = Registration {
         args,
-        namespace: require_scope(args, request.dry_run)?,
+        namespace: require_scope(args)?,
         emulation: Emulation::current(),
         is_dry_run: request.dry_run,
         must_last: request.stay.is_none() && !request.temporary,
