@@ -120,17 +120,24 @@ pub(crate) fn set_name(targets: &[String]) -> Option<&'static str> {
     (targets == targets::COMMON).then_some(targets::COMMON_NAME)
 }
 
-/// `QEMUVERSION-NUMBER`; with named targets before it, or the name of their set after it.
+/// The tag of images of one QEMU.
 fn tag(contents: &[Contents], targets: &[String], number: u32) -> Result<String> {
-    const LONGEST: usize = 128;
     let mut versions: Vec<_> = contents.iter().map(|contents| contents.version.as_str()).collect();
     versions.dedup();
     let [version] = versions[..] else {
         bail!("the hosts' emulators are of several versions of QEMU: {}", versions.join(", "));
     };
+    // A set may have been built before, and be all that there is.
+    let set = contents.iter().map(|contents| set_name(&contents.targets)).reduce(|one, other| one.and(other));
+    tag_of(version, set.flatten(), targets, number)
+}
+
+/// `QEMUVERSION-NUMBER`; with the name of a set of targets after it, or other named targets before it.
+fn tag_of(version: &str, set: Option<&str>, targets: &[String], number: u32) -> Result<String> {
+    const LONGEST: usize = 128;
     // `~` is RPM's mark of what comes before a version.
     let tag = format!("{}-{number}", version.replace('~', "-"));
-    let tag = match set_name(targets) {
+    let tag = match set {
         Some(name) => format!("{tag}-{name}"),
         None => [targets, &[tag]].concat().join("-"),
     };
@@ -154,4 +161,19 @@ fn summary(layout: &Layout, input: &Input, path: &Path) {
     }
     say!("index {}, tag {}", layout.index.digest, input.tag);
     say!("made {}", path.display());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_name_what_is_in_the_image() {
+        let named = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let common = set_name(&named(&targets::COMMON));
+        assert_eq!(tag_of("10.2.2", None, &[], 1).expect("a tag"), "10.2.2-1");
+        assert_eq!(tag_of("10.2.2", common, &[], 1).expect("a tag"), "10.2.2-1-common");
+        assert_eq!(tag_of("11.0.0~rc1", None, &named(&["arm", "ppc"]), 2).expect("a tag"), "arm-ppc-11.0.0-rc1-2");
+        assert!(tag_of("10.2.2", None, &vec!["aarch64".to_owned(); 20], 1).is_err());
+    }
 }
