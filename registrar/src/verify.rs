@@ -27,6 +27,7 @@ use crate::binfmt_misc::{self, BinfmtMount, DEFAULT_MOUNT, Entries, UserNamespac
 use crate::elf;
 use crate::native::{NativeSupport, NativeSupportCache};
 use crate::plan::Observed;
+use crate::sys;
 use crate::table::{Handler, TABLE};
 
 use diagnosis::{Context, MatchingEntries};
@@ -34,6 +35,9 @@ use protocol::{ProbeExit, ProbeResult};
 use report::Row;
 use sandbox::Isolation;
 use worker::ProbeRun;
+
+/// Linux since which an entry that was registered disabled, and enabled later, is asked first, wherever the folder lists it.
+const ORDER_UNKNOWN_SINCE: (u32, u32) = (7, 3);
 
 pub(crate) use diagnosis::Diagnosis;
 pub(crate) use report::Verified;
@@ -116,6 +120,7 @@ pub(crate) fn verify(request: &VerifyRequest<'_>) -> Result<Verified, Error> {
         good: TABLE.probe_status.into(),
         look: &elf::loader,
         real: &|path: &Path| fs::canonicalize(path).ok(),
+        is_order_known: is_order_known(),
     };
     let row = |&(handler, ref all_matching, is_native): &(&'static Handler, Vec<MatchingEntries<'_>>, bool)| {
         let result = |matching: &MatchingEntries<'_>| {
@@ -167,6 +172,11 @@ pub(crate) fn none_runs_from_above(handlers: &[&'static Handler], limit: Duratio
     tried.is_ok_and(|(_, _, results)| results.iter().all(|(_, ran)| ran.end != good || is_ours(ran)))
 }
 
+/// Whether the kernel asks entries in the order in which the folder lists them.
+pub(crate) fn is_order_known() -> bool {
+    sys::linux_version().is_none_or(|version| version < ORDER_UNKNOWN_SINCE)
+}
+
 /// Of handlers that several entries take, one of them ours: the entry that ran the test program, where that shows.
 pub(crate) fn servers(handlers: &[&'static Handler], entries: &Entries, limit: Duration) -> Vec<OsString> {
     let all_matching = handlers.iter().flat_map(|handler| MatchingEntries::of(handler, entries));
@@ -187,6 +197,7 @@ pub(crate) fn servers(handlers: &[&'static Handler], entries: &Entries, limit: D
         good: TABLE.probe_status.into(),
         look: &elf::loader,
         real: &|path: &Path| fs::canonicalize(path).ok(),
+        is_order_known: is_order_known(),
     };
     let server = |matching: &MatchingEntries<'_>| {
         let is_it = |run: &ProbeRun| run.handler.name == matching.handler.name && run.kind == matching.kind;

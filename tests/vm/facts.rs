@@ -139,6 +139,49 @@ pub(crate) const FACTS: &[Fact] = &[
         },
     },
     Fact {
+        name: "entry_that_is_enabled_later_is_asked_first",
+        script: r"
+            mount -t binfmt_misc none $folder
+            magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7'
+            echo :theirs:M::$magic::/nonexistent/theirs:D 2>/dev/null >$folder/register || echo no flag D
+            registrar register aarch64
+            [ ! -e $folder/theirs ] || echo 1 >$folder/theirs
+            list
+            try aarch64
+            registrar status --check aarch64
+            registrar verify aarch64
+            registrar register aarch64
+            try aarch64
+            registrar unregister
+            list",
+        expected: |machine| match machine.disabled_entries {
+            false => &[
+                "no flag D",
+                "register: 0",
+                "qemu-aarch64 register status",
+                "aarch64 runs",
+                "status: 0",
+                "verify: 0",
+                "register: 0",
+                "aarch64 runs",
+                "unregister: 0",
+                "register status",
+            ],
+            true => &[
+                "register: 0",
+                "qemu-aarch64 theirs register status",
+                "aarch64 does not run",
+                "status: 1, qemu-aarch64 is shadowed; registrar register fixes it",
+                "verify: 1, verifying qemu-aarch64: no-emulator: programs of type ET_EXEC: /nonexistent/theirs, which \
+                 theirs names, is not there",
+                "register: 0",
+                "aarch64 runs",
+                "unregister: 0",
+                "theirs register status",
+            ],
+        },
+    },
+    Fact {
         name: "age_of_an_instance",
         script: "
             age() { mount -t binfmt_misc none $folder; stat -c %Z $folder; umount $folder; }

@@ -5,11 +5,8 @@
 use crate::binfmt_misc::{self, Entries, MountPolicy};
 use crate::plan::{ActiveForeignEntry, LeftToOthers, Observed};
 use crate::request::{CommonArgs, CompatMode, PROBE_TIMEOUT};
-use crate::sys;
 use crate::table::Handler;
 use crate::verify;
-
-const ORDER_UNKNOWN_SINCE: (u32, u32) = (7, 3);
 
 /// Runs test programs through entries that may be left, unless it `is_dry_run`: those that do not run are not left.
 pub(super) fn left_to_others(
@@ -30,7 +27,7 @@ pub(super) fn left_to_others(
 /// From Linux 7.3 on an entry that was enabled late is asked before newer ones, which its place in the folder does not show:
 /// where several entries take a handler's programs, the one that runs its test program is put first.
 pub(super) fn in_order_of_asking(handlers: &[&'static Handler], mut entries: Entries) -> Entries {
-    if sys::linux_version().is_some_and(|version| version >= ORDER_UNKNOWN_SINCE) {
+    if !verify::is_order_known() {
         for server in verify::servers(handlers, &entries, PROBE_TIMEOUT) {
             entries.put_first(&server);
         }

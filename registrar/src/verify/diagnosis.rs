@@ -70,6 +70,8 @@ pub(super) struct Context<'a> {
     pub(super) look: &'a dyn Fn(&Path) -> Result<Option<String>, Unfit>,
     /// A path without links in it.
     pub(super) real: &'a dyn Fn(&Path) -> Option<PathBuf>,
+    /// Whether the entries are in the order in which the kernel asks them.
+    pub(super) is_order_known: bool,
 }
 
 impl<'e> MatchingEntries<'e> {
@@ -102,8 +104,12 @@ impl<'e> MatchingEntries<'e> {
             is_seen(path) || ran.emulator.is_some() && (context.real)(path).is_some_and(|path| is_seen(&path))
         };
         let names = |(_, entry): &Named<'_>| ran.written == self.name_with(entry, context.way);
+        // Nothing shows whose emulator was missing; where it is opened for each program, it may have been.
+        let misses = |(_, entry): &Named<'_>| {
+            !context.is_order_known && ran.end == ProbeExit::Refused(Errno::ENOENT) && !entry.flags.contains('F')
+        };
         let mut left = self.takers.clone();
-        for fits in [&executes as &dyn Fn(&Named<'_>) -> bool, &names] {
+        for fits in [&executes as &dyn Fn(&Named<'_>) -> bool, &names, &misses] {
             if left.iter().any(fits) {
                 left.retain(fits);
             }

@@ -37,6 +37,7 @@ fn judged(entries: &Entries, facts: &Result<Option<String>, Unfit>, ran: &ProbeR
         look: &|_| facts.clone(),
         // One link, as Debian has them.
         real: &|path| (path == Path::new("/opt/link")).then(|| "/opt/s390x".into()),
+        is_order_known: false,
     };
     judge(&MatchingEntries::of(handler(), entries)[0], ran, &context)
 }
@@ -209,4 +210,15 @@ fn kinds_of_programs_that_other_entries_take() {
     let served = |by: &str| Diagnosis::of("served", Some(format!("by {by}")));
     let detail = "programs of type ET_EXEC: by a; position-independent programs: by b";
     expect(&merged([(0, served("a")), (2, served("b"))]), "served", detail);
+}
+
+/// As Linux 7.3 does where an entry is enabled after a newer one was registered.
+#[test]
+fn a_missing_emulator_is_of_the_entry_that_opens_it_for_each_program() {
+    let theirs = Entry { interpreter: "/nonexistent/theirs".into(), ..entry("") };
+    let entries = entries(&[("qemu-s390x", entry("POF")), ("theirs", theirs)]);
+    let gone = Err(Unfit::Unreadable(Errno::ENOENT));
+    let refused = ran(ProbeExit::Refused(Errno::ENOENT), "");
+    let found = judged(&entries, &gone, &refused, Isolation::Namespace);
+    expect(&found, "no-emulator", "/nonexistent/theirs, which theirs names, is not there");
 }
