@@ -1,8 +1,9 @@
 //! podman with a storage of its own, so that the user's images stay as they are.
 
-use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 /// runc also runs where both kinds of control groups are mounted; limits below the session's own can be set by root
 /// without CAP_SYS_RESOURCE, which a build machine may lack.
@@ -19,19 +20,26 @@ impl Podman {
     pub fn new(folder: &Path) -> Self {
         fs::write(folder.join("containers.conf"), SETTINGS).expect("writing podman's settings");
         let path_of = |name: &str| folder.join(name).display().to_string();
-        let storage = format!(
-            "[storage]\ndriver = \"overlay\"\ngraphroot = {:?}\nrunroot = {:?}\n",
+        // By options: where CONTAINERS_STORAGE_CONF names the storage, podman 4.3 waits 20 s after each container, since
+        // the process that cleans up does not get that variable.
+        let script = format!(
+            "#!/bin/sh\nPATH={:?} exec podman --root {:?} --runroot {:?} \"$@\"\n",
+            env::var("PATH").unwrap_or_default(),
             path_of("storage"),
             path_of("run")
         );
-        fs::write(folder.join("storage.conf"), storage).expect("writing podman's settings");
+        fs::create_dir_all(folder.join("bin")).expect("a folder");
+        fs::write(folder.join("bin/podman"), script).expect("writing podman's wrapper");
+        fs::set_permissions(folder.join("bin/podman"), fs::Permissions::from_mode(0o755)).expect("a mode");
         Self { folder: folder.into() }
     }
 
     /// The environment in which podman, whoever calls it, uses this storage.
     pub fn settings(&self) -> [(&'static str, PathBuf); 2] {
-        [("CONTAINERS_CONF", "containers.conf"), ("CONTAINERS_STORAGE_CONF", "storage.conf")]
-            .map(|(name, file)| (name, self.folder.join(file)))
+        let mut path = self.folder.join("bin").into_os_string();
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap_or_default());
+        [("CONTAINERS_CONF", self.folder.join("containers.conf")), ("PATH", path.into())]
     }
 
     /// A call of podman.

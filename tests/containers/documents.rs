@@ -88,12 +88,12 @@ fn commands_of_documents_are_typed() {
     let settings = SETTINGS.replace("[containers]\n", "[containers]\nnetns = \"none\"\n");
     {
         let podman = Podman::new(&target_dir().join("containers"));
-        let [(conf, _), storage] = podman.settings();
+        let [(conf, _), path] = podman.settings();
         let file = folder.path().join("containers.conf");
         fs::write(&file, &settings).expect("podman's settings");
         let sh = || {
             let mut sh = Command::new("sh");
-            sh.envs([(conf, &file), (storage.0, &storage.1)]);
+            sh.envs([(conf, &file), (path.0, &path.1)]);
             sh
         };
         // Loaded under its tag alone.

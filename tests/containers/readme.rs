@@ -187,13 +187,13 @@ fn each_command_does_what_it_says() {
     {
         // podman takes no long path of a folder for what runs.
         let podman = Podman::new(&target_dir().join("containers"));
-        let [(conf, _), storage] = podman.settings();
+        let [(conf, _), path] = podman.settings();
         let file = folder.path().join("containers.conf");
         fs::write(&file, &settings).expect("podman's settings");
         podman.run(&["import", "--quiet", "--arch=arm64", "--os=linux", &alpine, "alpine"]);
         let sh = || {
             let mut sh = Command::new("sh");
-            sh.envs([(conf, &file), (storage.0, &storage.1)]);
+            sh.envs([(conf, &file), (path.0, &path.1)]);
             sh
         };
         with_engine(&mut readme, "podman", &Shell { sh: &sh, folder: &checkout });
