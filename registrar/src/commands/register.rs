@@ -45,6 +45,7 @@ pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
         is_dry_run: request.dry_run,
         must_last: request.stay.is_none() && !request.temporary,
         verify: request.verify,
+        are_static: are_static(args),
     };
     let all = handlers(args);
     let Some(resident) = request.stay else { return registration.run(&all) };
@@ -60,7 +61,9 @@ pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
 /// registered now.
 pub(super) fn register_in_own_namespace(args: &CommonArgs) -> Result<(Output, bool), Error> {
     let (namespace, emulation) = (UserNamespace::current(), Emulation::current());
-    let registration = Registration { args, namespace, emulation, is_dry_run: false, must_last: false, verify: false };
+    let are_static = are_static(args);
+    let registration =
+        Registration { args, namespace, emulation, is_dry_run: false, must_last: false, verify: false, are_static };
     registration.refuse_emulation()?;
     let mut location = Location::locked(binfmt_misc::find_and_lock(None, MountPolicy::RequireOwn)?);
     let output = registration.register_at(&mut location, &handlers(args))?;
@@ -76,6 +79,8 @@ struct Registration<'a> {
     /// Handlers that go with this process's mount are not what is asked for.
     must_last: bool,
     verify: bool,
+    /// Whether the emulators need no check.
+    are_static: bool,
 }
 
 /// Where `binfmt_misc` is, or would be mounted. Locked unless it is a dry run.
@@ -252,7 +257,7 @@ impl Registration<'_> {
             {
                 not_executable(&self.emulator_path(plan.handler)).map(PlanOutcome::NotExecutable)
             }
-            _ if plan.changes.is_empty() || self.args.desired.emulators == EMULATOR_DIR && is_image() => None,
+            _ if plan.changes.is_empty() || self.are_static => None,
             _ => not_static(&self.emulator_path(plan.handler)).map(PlanOutcome::Unfit),
         }
     }
@@ -319,10 +324,10 @@ fn not_static(path: &str) -> Option<String> {
     }
 }
 
-/// Whether this program runs in the root that it was built with, whose emulators are known to be static. A host's own
-/// `/usr/bin` may have any.
-fn is_image() -> bool {
-    Path::new(IMAGE_PACKAGES).exists()
+/// Whether the emulators are those of the root that this program was built with, which are known to be static. A host's
+/// own `/usr/bin` may have any.
+fn are_static(args: &CommonArgs) -> bool {
+    args.desired.emulators == EMULATOR_DIR && Path::new(IMAGE_PACKAGES).exists()
 }
 
 /// What would keep an emulator from being opened later, as the kernel would have said of one that it opens now.
