@@ -96,7 +96,8 @@ fn preview_removal(args: &CommonArgs, location: &Location, plan: HandlerPlan) ->
 fn locate_to_remove(args: &CommonArgs, dry_run: DryRun) -> Result<Location, Error> {
     let is_namespace = require_scope(args)?.is_some();
     let only = args.mount.as_deref();
-    let is_held = is_namespace && has_lasting_instance(args);
+    // Without the option, that is why the scope was not required.
+    let is_held = is_namespace && (!args.in_user_namespace || has_lasting_instance(args));
     if dry_run == DryRun::Yes {
         return Location::foreseen(only, is_namespace, !is_namespace, is_held);
     }
@@ -107,7 +108,10 @@ fn locate_to_remove(args: &CommonArgs, dry_run: DryRun) -> Result<Location, Erro
     };
     match binfmt_misc::find_and_lock(only, policy) {
         // Nothing is registered there.
-        Err(binfmt_misc::Error::NotMounted { .. }) => Location::foreseen(only, is_namespace, false, is_held),
+        Err(binfmt_misc::Error::NotMounted { at }) => {
+            binfmt_misc::check_mount_point_empty(&at)?;
+            Ok(Location { at, mount: None, register: None, is_to_be_mounted: false })
+        }
         found => Ok(Location::locked(found?)),
     }
 }

@@ -88,7 +88,7 @@ pub(super) struct Location {
     pub(super) at: PathBuf,
     pub(super) mount: Option<BinfmtMount>,
     pub(super) register: Option<RegisterFile>,
-    is_to_be_mounted: bool,
+    pub(super) is_to_be_mounted: bool,
 }
 
 impl Location {

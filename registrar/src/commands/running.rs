@@ -9,11 +9,10 @@ use crate::output::Output;
 use crate::request::{CompatMode, PROBE_TIMEOUT, RegisterArgs, Verbosity};
 use crate::verify;
 
-/// Success if a program of each target runs already, else `error`. A resident has nothing that it could restore, and a dry
-/// run runs no programs.
+/// Success if a program of each target runs already, else `error`. A resident has nothing that it could restore.
 pub(super) fn already(request: &RegisterArgs, error: Error) -> Result<Output, Error> {
     let args = &request.args;
-    if !error.is_out_of_reach() || request.stay.is_some() || request.dry_run {
+    if !error.is_out_of_reach() || request.stay.is_some() {
         return Err(error);
     }
     let mut foreign = native::foreign_handlers(handlers(args));
