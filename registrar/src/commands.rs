@@ -144,10 +144,10 @@ fn look(args: &CommonArgs, may_be_new: bool) -> Result<BinfmtMount, binfmt_misc:
 fn status(args: &CommonArgs, json: bool, check: bool) -> Result<Output, Error> {
     let folder = look(args, false)?;
     let entries = folder.entries()?;
-    let mut status = Status::new(&folder, folder.is_switched_on()?, args);
-    let mut native_support = NativeSupportCache::default();
     let handlers = handlers(args);
     let entries = if check { others::in_order_of_asking(&handlers, entries) } else { entries };
+    let mut status = Status::new(&folder, folder.is_switched_on()?, args);
+    let mut native_support = NativeSupportCache::default();
     // Running programs is only for an answer that needs it.
     let left = others::left_to_others(args, &handlers, &entries, !check);
     for handler in handlers {

@@ -78,8 +78,9 @@ impl Entry {
 
     /// Whether it runs programs by `handler`'s emulator, in whatever folder that is: in none of ours are control characters.
     pub(crate) fn is_of(&self, handler: &Handler) -> bool {
-        let is_plain = !self.interpreter.as_os_str().as_bytes().iter().any(u8::is_ascii_control);
-        is_plain && self.interpreter.file_name() == Some(OsStr::new(handler.emulator))
+        // By the bytes: this is asked of each entry for each handler.
+        let folder = self.interpreter.as_os_str().as_bytes().strip_suffix(handler.emulator.as_bytes());
+        folder.is_some_and(|folder| folder.ends_with(b"/") && !folder.iter().any(u8::is_ascii_control))
     }
 
     /// Whether it runs programs by a QEMU, as far as its name or its interpreter's path tells.
@@ -104,7 +105,11 @@ fn byte(pair: &[u8]) -> Option<u8> {
 }
 
 fn bytes(hex: &str) -> Option<Vec<u8>> {
-    hex.as_bytes().chunks(2).map(byte).collect()
+    let mut bytes = Vec::with_capacity(hex.len().div_ceil(2));
+    for pair in hex.as_bytes().chunks(2) {
+        bytes.push(byte(pair)?);
+    }
+    Some(bytes)
 }
 
 /// An entry under its name.

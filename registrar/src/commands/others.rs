@@ -15,6 +15,10 @@ pub(super) fn left_to_others(
     entries: &Entries,
     is_dry_run: bool,
 ) -> LeftToOthers {
+    let is_of_qemu = || entries.iter().all(|(name, entry)| entry.is_of_qemu(name));
+    if !args.desired.keep_foreign && args.mode != Some(CompatMode::Tonistiigi) && is_of_qemu() {
+        return LeftToOthers::default();
+    }
     let served =
         |handler: &Handler| Observed::new(handler, entries).server().is_some_and(|server| stays(args, &server));
     let served: Vec<_> = handlers.iter().copied().filter(|handler| served(handler)).collect();

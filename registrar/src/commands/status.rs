@@ -24,14 +24,14 @@ pub(crate) struct Status<'a> {
     namespace: Option<UserNamespace>,
     desired: &'a DesiredState,
     are_named: bool,
-    rows: Vec<Row>,
+    rows: Vec<Row<'a>>,
 }
 
-struct Row {
+struct Row<'a> {
     handler: &'static Handler,
     state: HandlerStatus,
     /// Name and entry: ours, else another tool's active entry.
-    entry: Option<(String, Entry)>,
+    entry: Option<(String, &'a Entry)>,
     /// Name of another tool's active entry.
     server: Option<String>,
     detail: Option<String>,
@@ -98,7 +98,7 @@ impl<'a> Status<'a> {
     pub(crate) fn add(
         &mut self,
         handler: &'static Handler,
-        entries: &Entries,
+        entries: &'a Entries,
         support: NativeSupport,
         left: &LeftToOthers,
     ) {
@@ -133,8 +133,7 @@ impl<'a> Status<'a> {
             (None, Some((name, _))) if name != handler.name => Some(format!("as {name}")),
             _ => None,
         });
-        let active = ours.or_else(|| server.map(|server| (server.name.display().to_string(), server.entry)));
-        let entry = active.map(|(name, entry)| (name, entry.clone()));
+        let entry = ours.or_else(|| server.map(|server| (server.name.display().to_string(), server.entry)));
         let server = server.map(|server| server.name.display().to_string());
         self.rows.push(Row { handler, state, entry, server, detail, fit });
     }
@@ -168,9 +167,9 @@ impl<'a> Status<'a> {
             let _ = write!(text, ", for programs of {namespace} only");
         }
         text.push_str(if self.is_enabled { "\n" } else { ", disabled: the kernel uses no entry\n" });
-        let cells = |row: &Row| {
+        let cells = |row: &Row<'_>| {
             let Handler { name, target, platform, .. } = row.handler;
-            let entry = row.entry.as_ref().map(|(_, entry)| entry);
+            let entry = row.entry.as_ref().map(|(_, entry)| *entry);
             let mut last = escaped(&entry.map(Entry::path).unwrap_or_default()).into_owned();
             if let Some(detail) = &row.detail {
                 let _ = write!(last, " ({})", escaped(detail));
@@ -196,10 +195,10 @@ impl<'a> Status<'a> {
     }
 }
 
-impl Row {
+impl Row<'_> {
     fn json(&self) -> String {
         let Handler { name, target, platform, .. } = self.handler;
-        let entry = self.entry.as_ref().map(|(_, entry)| entry);
+        let entry = self.entry.as_ref().map(|(_, entry)| *entry);
         let fields = [
             ("name", string(name)),
             ("target", string(target)),

@@ -1,6 +1,7 @@
 //! The names that a handler's entries may have, and changes of one entry.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::binfmt_misc::Entry;
 use crate::table::{Handler, NAME_SUFFIXES};
@@ -42,8 +43,11 @@ impl EntryName {
 
     /// Which name of a handler this is, if it is one.
     pub(super) fn of(handler: &Handler, name: &OsStr) -> Option<Self> {
-        let suffix = name.to_str()?.strip_prefix(handler.name)?;
-        Self::ALL.into_iter().find(|name| name.suffix() == suffix)
+        let (name, own) = (name.as_bytes(), handler.name.as_bytes());
+        // The end first: all names begin alike, and few are as long.
+        let suffix = name.get(own.len()..)?;
+        let found = Self::ALL.into_iter().find(|known| known.suffix().as_bytes() == suffix);
+        found.filter(|_| name.starts_with(own))
     }
 
     /// Under which name an entry serves while the one of this name is exchanged.

@@ -86,11 +86,12 @@ impl<'e> Observed<'e> {
     pub(crate) fn server(&self) -> Option<ActiveForeignEntry<'e>> {
         let is_theirs = |&(name, entry): &Named<'_>| !is_ours(self.handler, name, entry);
         let theirs = || self.servers().filter(is_theirs);
+        let (name, entry) = theirs().next()?;
         let serve = |server: &Option<Named<'_>>| server.as_ref().is_some_and(is_theirs);
         let is_of_all = self.variants.iter().all(|(_, server)| serve(server));
         let is_of_usual = self.variants.iter().all(|(header, server)| header.bytes()[EI_OSABI] != 0 || serve(server));
         let is_of_qemu = theirs().any(|(name, entry)| entry.is_of_qemu(name));
-        theirs().next().map(|(name, entry)| ActiveForeignEntry { name, entry, is_of_all, is_of_usual, is_of_qemu })
+        Some(ActiveForeignEntry { name, entry, is_of_all, is_of_usual, is_of_qemu })
     }
 
     /// Whether an entry takes all of the handler's programs.
