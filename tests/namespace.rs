@@ -67,7 +67,7 @@ pub fn enter_unmounted(users: Users) -> io::Result<()> {
     }
     enter(users)?;
     if is_mounted()? {
-        mount(Some("none"), DEFAULT_MOUNT_POINT, Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
+        cover(Path::new(DEFAULT_MOUNT_POINT))?;
     }
     Ok(())
 }
@@ -92,6 +92,14 @@ fn mapper() -> io::Result<Child> {
     let mut mapper = Command::new("sh");
     mapper.args(["-c", script, "mapper", &std::process::id().to_string()]);
     mapper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+}
+
+/// Mounts a new, empty file system at a folder, so that what the machine has there is out of sight.
+///
+/// # Errors
+/// What the kernel refuses.
+pub fn cover(folder: &Path) -> io::Result<()> {
+    Ok(mount(Some("none"), folder, Some("tmpfs"), MsFlags::empty(), None::<&str>)?)
 }
 
 /// Mounts this namespace's instance.

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -161,7 +162,8 @@ pub(crate) fn map_ids(user: [u32; 2], group: [u32; 2]) -> Result<(), (&'static s
 
 /// Major and minor version of the kernel, unless its release says neither.
 pub(crate) fn linux_version() -> Option<(u32, u32)> {
-    version(&uname().ok()?.release().to_string_lossy())
+    static VERSION: OnceLock<Option<(u32, u32)>> = OnceLock::new();
+    *VERSION.get_or_init(|| version(&uname().ok()?.release().to_string_lossy()))
 }
 
 fn version(release: &str) -> Option<(u32, u32)> {

@@ -257,7 +257,7 @@ fn unreadable_entry(sandbox: &Sandbox) {
     sandbox.succeeds(&["register", "m68k"]);
     let unreadable = |name: &str, arguments: &[&str]| {
         let path = sandbox.folder().join(name);
-        sandbox.run_injected("?open,openat:error=EIO", path.to_str(), arguments).0
+        sandbox.run_injected("read:error=EIO", path.to_str(), arguments).0
     };
     for arguments in [&["register", "s390x"][..], &["status"], &["unregister", "s390x"]] {
         let ran = unreadable("python3.11", arguments);
@@ -295,7 +295,7 @@ fn unreadable_entries(sandbox: &Sandbox) {
     ];
     for (targets, err) in cases {
         let mut strace = Command::new("strace");
-        strace.args(["--quiet=all", "-o", "/dev/null", "-einject=?open,openat:error=EACCES"]);
+        strace.args(["--quiet=all", "-o", "/dev/null", "-einject=read:error=EACCES"]);
         for target in targets {
             strace.arg("-P").arg(sandbox.folder().join(format!("qemu-{target}")));
         }
@@ -348,7 +348,7 @@ fn one_fails_the_others_are_tried(sandbox: &Sandbox) {
     assert_eq!(sandbox.names(), ["qemu-s390x"]);
     sandbox.succeeds(&["register", "m68k,sh4"]);
     let path = "/proc/sys/fs/binfmt_misc/qemu-m68k";
-    let (ran, _) = sandbox.run_injected("?open,openat:error=EACCES:when=2", Some(path), &["unregister"]);
+    let (ran, _) = sandbox.run_injected("?open,openat:error=EACCES:when=1", Some(path), &["unregister"]);
     let expected = "qemu-m68k   failed        the old entry stays\nqemu-s390x  unregistered\n\
                     qemu-sh4    unregistered\n2 unregistered, 1 failed\n";
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), expected));

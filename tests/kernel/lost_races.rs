@@ -24,8 +24,9 @@ fn replaced_before(sandbox: &Sandbox, inject: &str, arguments: &[&str]) -> Comma
     strace.args(["--quiet=all", "-e", "trace=?open,openat,read,write", "-e", inject, "-P"]).arg(&path);
     strace.arg("-o").arg(&log).arg(sandbox.registrar()).args(scoped(arguments));
     let mut child = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("strace starts");
-    // What comes before the call that is held up: opening and reading it once, and opening it once more to be read.
-    let calls = if inject.contains("read") { 3 } else { 2 };
+    // What comes before the call that is held up: reading it once, and opening it to be read once more. strace does not
+    // take its first opening, by the folder's descriptor, for one of this path.
+    let calls = if inject.contains("read") { 2 } else { 1 };
     let begin = Instant::now();
     while fs::read_to_string(&log).unwrap_or_default().lines().count() < calls {
         assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", fs::read_to_string(&log));
@@ -42,7 +43,7 @@ fn replaced_before(sandbox: &Sandbox, inject: &str, arguments: &[&str]) -> Comma
 fn changed_before_it_is_opened(sandbox: &Sandbox) {
     let cause = "/proc/sys/fs/binfmt_misc/qemu-s390x: belongs to /opt/theirs since a moment ago, so that it is left \
                  alone; run this again\n";
-    let hold_up = "inject=?open,openat:delay_enter=2s:when=2";
+    let hold_up = "inject=?open,openat:delay_enter=2s";
     sandbox.succeeds(&["register", "s390x"]);
     let ran = replaced_before(sandbox, hold_up, &["unregister", "s390x"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(1), cause));

@@ -158,7 +158,7 @@ impl<'a> Host<'a> {
 }
 
 fn in_memory(folder: &Path) {
-    mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("a tmpfs");
+    tests::namespace::cover(folder).expect("a tmpfs");
 }
 
 fn runs_programs(sandbox: &Sandbox, name: &str) -> bool {

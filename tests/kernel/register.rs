@@ -8,6 +8,7 @@ use std::process::Command;
 use codegen::probe;
 use codegen::targets::{self, EXIT_STATUS, Target};
 use tests::emulators::TARGETS;
+use tests::namespace;
 
 use crate::sandbox::{PYTHON, Sandbox, entry_names, host, line, ran, scoped};
 use crate::{Test, test};
@@ -298,6 +299,8 @@ fn undecidable(sandbox: &Sandbox) {
 /// A host's own `/usr/bin` is not the image's: its emulators may need what a program's root does not have. Nothing there
 /// is written to: the emulator is covered by a mount of this namespace.
 fn dynamic_in_usr_bin(sandbox: &Sandbox) {
+    // Where an image has the list of its packages.
+    namespace::cover(Path::new("/usr/share/doc")).expect("covered");
     let (program, emulator) = (Path::new("/bin/sh"), Path::new("/usr/bin/qemu-s390x-static"));
     nix::mount::mount(Some(program), emulator, None::<&str>, nix::mount::MsFlags::MS_BIND, None::<&str>)
         .expect("covered");

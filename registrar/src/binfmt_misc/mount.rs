@@ -131,7 +131,6 @@ impl BinfmtMount {
         let mut entries = Vec::new();
         let mut listed = [MaybeUninit::uninit(); LISTED_AT_ONCE];
         let mut text = [0; LONGEST_ENTRY];
-        let mut path = self.path.join("register");
         let mut files = RawDir::new(&folder, &mut listed);
         while let Some(file) = files.next() {
             let file = file.map_err(unlisted)?;
@@ -140,8 +139,7 @@ impl BinfmtMount {
                 continue;
             }
             let name = OsStr::from_bytes(name.to_bytes());
-            path.set_file_name(name);
-            let entry = match sys::open(CWD, &path, OFlags::RDONLY).and_then(|file| read(&file, &mut text)) {
+            let entry = match sys::open(&folder, name, OFlags::RDONLY).and_then(|file| read(&file, &mut text)) {
                 Ok(text) => Entry::parse(&text),
                 // Removed since it was listed.
                 Err(Errno::ENOENT) => continue,

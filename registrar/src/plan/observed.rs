@@ -45,11 +45,12 @@ impl<'e> Observed<'e> {
         if entries.names().next().is_none() {
             return found;
         }
-        for (name, entry) in entries.iter() {
-            let Some(entry_name) = EntryName::of(handler, name) else { continue };
-            found.holders[entry_name as usize] =
-                if entry.is_of(handler) { NameOwner::Ours(entry) } else { NameOwner::Foreign(entry) };
-        }
+        found.holders =
+            EntryName::ALL.map(|known| match entries.get(OsStr::new(&*handler.name_with(known.suffix()))) {
+                None => NameOwner::Free,
+                Some(entry) if entry.is_of(handler) => NameOwner::Ours(entry),
+                Some(entry) => NameOwner::Foreign(entry),
+            });
         let kinds: [_; HEADER_VARIANTS] = ElfHeader::of(&handler.header()).kinds();
         let variants = kinds.into_iter().zip(entries.servers_of(&kinds));
         found.variants = variants.filter(|(header, _)| handler.rule.matches(header.bytes())).collect();

@@ -55,7 +55,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
     first("reading status", Setup::Nothing, "read", Some(STATUS)),
     first("opening the folder", Setup::AsWanted, OPEN, Some(FOLDER)),
     first("listing the folder", Setup::AsWanted, "?getdents,getdents64", Some(FOLDER)),
-    Operation { when: "1+", ..first("opening an entry", Setup::AsWanted, OPEN, Some(ENTRY)) },
+    // By the folder's descriptor: its own opening is the first.
+    Operation { when: "2+", ..first("opening an entry", Setup::AsWanted, OPEN, Some(FOLDER)) },
     first("reading an entry", Setup::Different, "read", Some(ENTRY)),
     first(
         "reading which file the kernel executes",
@@ -65,7 +66,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     first("writing a rule", Setup::Nothing, "write", Some(REGISTER_FILE)),
     first("writing the second rule of an exchange", Setup::Different, "write", Some(REGISTER_FILE)),
-    Operation { when: "2", ..first("opening the old entry, to remove it", Setup::Different, OPEN, Some(ENTRY)) },
+    first("opening the old entry, to remove it", Setup::Different, OPEN, Some(ENTRY)),
     Operation { when: "2", ..first("reading the old entry again", Setup::Different, "read", Some(ENTRY)) },
     first("removing the old entry", Setup::Different, "write", Some(ENTRY)),
     Operation { when: "2", ..first("writing the new rule", Setup::Different, "write", Some(REGISTER_FILE)) },
@@ -92,11 +93,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         arguments: UNREGISTER,
         ..first("unregister: listing", Setup::AsWanted, "?getdents,getdents64", Some(FOLDER))
     },
-    Operation {
-        arguments: UNREGISTER,
-        when: "2",
-        ..first("unregister: opening an entry", Setup::AsWanted, OPEN, Some(ENTRY))
-    },
+    Operation { arguments: UNREGISTER, ..first("unregister: opening an entry", Setup::AsWanted, OPEN, Some(ENTRY)) },
     Operation { arguments: UNREGISTER, ..first("unregister: removing it", Setup::AsWanted, "write", Some(ENTRY)) },
 ];
 
