@@ -3,7 +3,8 @@
 //! `status`, which readiness probes run every few seconds. Fails if a limit is missed. An older `registrar` may be measured
 //! beside, in the same run.
 //!
-//! All run by turns in an instance of `binfmt_misc` of its own user namespace, which is emptied between runs, untimed.
+//! In each round all run once, in an order drawn anew, since what ran before a program changes its time by a tenth. They
+//! use an instance of `binfmt_misc` of its own user namespace, which is emptied between runs, untimed.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -64,16 +65,15 @@ pub(super) fn run(runs: usize, old: Option<&Path>) -> Result<()> {
     let older: Vec<_> = old.iter().flat_map(|old| cases.iter().map(move |case| (old, case))).collect();
     let older: Vec<_> = older.into_iter().map(|(old, case)| Program::new(old, case.arguments.clone())).collect();
 
-    let is_registered = |index: usize| cases[index].is_registered;
-    let mut measured: Vec<_> = bare.iter().map(|program| (program, false)).collect();
-    measured
-        .extend(ours.iter().chain(&older).enumerate().map(|(at, program)| (program, is_registered(at % cases.len()))));
-    let times = times(&measured, &ours[0], runs, folder, count)?;
+    let mut measured: Vec<_> = bare.iter().map(|program| (program, None)).collect();
+    for programs in [&ours, &older] {
+        let before = |case: &Case| case.is_registered.then(|| &programs[0]);
+        measured.extend(programs.iter().zip(&cases).map(|(program, case)| (program, before(case))));
+    }
+    let times = times(&measured, runs, folder, count)?;
     let (bare_times, times) = times.split_at(bare.len());
     let (times, older_times) = times.split_at(cases.len());
-    println!(
-        "{count} entries, medians of {runs} runs by turns, in ms; times the bare program that writes the same lines"
-    );
+    println!("{count} entries, medians of {runs} rounds, in ms; times the bare program that writes the same lines");
     println!("{:20}{:>8}{:>17}{:>18}   limit", "", "bare", if old.is_some() { "old" } else { "" }, "registrar");
     let mut are_kept = true;
     for (index, case) in cases.iter().enumerate() {
@@ -165,9 +165,9 @@ fn beside_others(ours: &Program, runs: usize, scratch: &Path, folder: &Path, cou
     let others = others::programs(ours, scratch, &folder.join("register"))?;
     binfmt_misc::clear(folder)?;
     let programs: Vec<_> = std::iter::once(ours).chain(others.iter().map(|(_, program)| program)).collect();
-    let programs: Vec<_> = programs.into_iter().map(|program| (program, false)).collect();
-    let times = times(&programs, ours, runs, folder, count)?;
-    println!("\nthe same entries, medians of {runs} runs by turns");
+    let programs: Vec<_> = programs.into_iter().map(|program| (program, None)).collect();
+    let times = times(&programs, runs, folder, count)?;
+    println!("\nthe same entries, medians of {runs} rounds");
     let names = std::iter::once("registrar").chain(others.iter().map(|(name, _)| *name));
     for (name, time) in names.zip(&times) {
         let ratio = time.as_secs_f64() / times[0].as_secs_f64();
@@ -237,23 +237,17 @@ fn compile_c(source: &str, lines: &str, program: &Path, include: &Path) -> Resul
     Err(anyhow!("compiling {source}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Medians of fork, exec and wait of programs, before some of which `register` has registered all.
-fn times(
-    programs: &[(&Program, bool)],
-    register: &Program,
-    runs: usize,
-    folder: &Path,
-    count: usize,
-) -> Result<Vec<Duration>> {
+/// Medians of fork, exec and wait of programs, each with what runs before it, untimed.
+fn times(programs: &[(&Program, Option<&Program>)], runs: usize, folder: &Path, count: usize) -> Result<Vec<Duration>> {
     let mut times = vec![Vec::new(); programs.len()];
-    for run in 0..runs {
-        // By turns, each first as often as the others.
-        for turn in 0..programs.len() {
-            let index = (run + turn) % programs.len();
-            let (program, is_registered) = programs[index];
+    let mut order: Vec<_> = (0..programs.len()).collect();
+    for _ in 0..runs {
+        fastrand::shuffle(&mut order);
+        for &index in &order {
+            let (program, before) = programs[index];
             binfmt_misc::clear(folder)?;
-            if is_registered {
-                register.command().status()?;
+            if let Some(before) = before {
+                before.command().status()?;
             }
             let mut command = program.command();
             let start = Instant::now();
