@@ -45,10 +45,11 @@ impl Flags {
 
     /// Those that the kernel shows of an entry, or that stand in its rule. `C` implies `O`.
     fn of(letters: &str) -> Self {
-        let is_set = |letter: char| letters.contains(letter) || (letter == 'O' && letters.contains('C'));
-        let known = ORDER.chars().filter(|&letter| is_set(letter));
-        let more = ('A'..='Z').filter(|&letter| !ORDER.contains(letter) && is_set(letter));
-        Self(known.chain(more).collect())
+        let (order, letters) = (ORDER.as_bytes(), letters.as_bytes());
+        let is_set = |letter: &u8| letters.contains(letter) || (*letter == b'O' && letters.contains(&b'C'));
+        let known = order.iter().copied().filter(is_set);
+        let more = (b'A'..=b'Z').filter(|letter| !order.contains(letter) && is_set(letter));
+        Self(known.chain(more).map(char::from).collect())
     }
 
     /// As they stand in a rule.

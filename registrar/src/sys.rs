@@ -69,17 +69,35 @@ pub(crate) fn status_mask(key: &str) -> Option<u64> {
     u64::from_str_radix(status.lines().find_map(|line| line.strip_prefix(key))?.trim(), 16).ok()
 }
 
+/// A limit of time that begins when it is first asked about: most runs never wait, and reading the clock takes two pages
+/// of memory more.
+pub(crate) struct TimeLimit {
+    limit: Duration,
+    end: Option<Instant>,
+}
+
+impl TimeLimit {
+    pub(crate) const fn new(limit: Duration) -> Self {
+        Self { limit, end: None }
+    }
+
+    pub(crate) fn is_over(&mut self) -> bool {
+        let now = Instant::now();
+        now > *self.end.get_or_insert(now + self.limit)
+    }
+}
+
 /// Takes the lock of a file, which another process may hold for up to `limit`; asks again after each `delay`.
 ///
 /// # Errors
 /// `EBUSY` if the time was not enough.
 pub(crate) fn lock(file: &File, limit: Duration, delay: Duration) -> Result<(), Errno> {
-    let start = Instant::now();
+    let mut limit = TimeLimit::new(limit);
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(()),
             Err(TryLockError::Error(error)) => return Err(errno(&error)),
-            Err(TryLockError::WouldBlock) if start.elapsed() > limit => return Err(Errno::EBUSY),
+            Err(TryLockError::WouldBlock) if limit.is_over() => return Err(Errno::EBUSY),
             Err(TryLockError::WouldBlock) => thread::sleep(delay),
         }
     }

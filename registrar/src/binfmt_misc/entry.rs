@@ -39,15 +39,17 @@ impl Entry {
             entry.interpreter = OsStr::from_bytes(path).into();
         }
         let (mut offset, mut magic, mut mask) = (None, None, None);
-        for line in String::from_utf8_lossy(rest).lines() {
-            match line.split_once(' ') {
-                Some(("flags:", flags)) => entry.flags = flags.into(),
+        for line in rest.split(|byte| *byte == b'\n') {
+            let (key, value) = line.split_at(line.iter().position(|byte| *byte == b' ').unwrap_or(line.len()));
+            let value = value.get(1..).unwrap_or_default();
+            match key {
+                b"flags:" => entry.flags = String::from_utf8_lossy(value).into(),
                 // Of an entry that goes by names: the rest may be anything.
-                Some(("extension", _)) => break,
-                Some(("offset", number)) => offset = number.parse().ok(),
-                Some(("magic", hex)) => magic = bytes(hex),
+                b"extension" => break,
+                b"offset" => offset = str::from_utf8(value).ok().and_then(|number| number.parse().ok()),
+                b"magic" => magic = bytes(value),
                 // A mask that makes no sense leaves no rule.
-                Some(("mask", hex)) => mask = Some(bytes(hex).unwrap_or_default()),
+                b"mask" => mask = Some(bytes(value).unwrap_or_default()),
                 _ => {}
             }
         }
@@ -104,9 +106,9 @@ fn byte(pair: &[u8]) -> Option<u8> {
     }
 }
 
-fn bytes(hex: &str) -> Option<Vec<u8>> {
+fn bytes(hex: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(hex.len().div_ceil(2));
-    for pair in hex.as_bytes().chunks(2) {
+    for pair in hex.chunks(2) {
         bytes.push(byte(pair)?);
     }
     Some(bytes)

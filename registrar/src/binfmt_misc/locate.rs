@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::mount::mount;
@@ -16,7 +16,7 @@ use super::lifetime::{self, InstanceAge};
 use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Timestamp};
 use super::userns::{self, BIND_MOUNT};
 use super::{BinfmtMount, Error, RegisterFile, UserNamespace, helper};
-use crate::sys::{self, errno};
+use crate::sys::{self, TimeLimit, errno};
 
 const BINFMTFS_MAGIC: FsType = FsType(0x4249_4e4d);
 
@@ -139,7 +139,7 @@ pub(crate) fn has_lasting_instance(only: Option<&Path>, is_harmless: impl FnOnce
 /// Finds the folder, mounting it if need be, and locks `register` as long as the returned file is open. Without write
 /// permission on `register` there is no lock, and nothing can be changed.
 pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result<(BinfmtMount, RegisterFile), Error> {
-    let start = Instant::now();
+    let mut limit = TimeLimit::new(LOCK_TIMEOUT);
     loop {
         let folder = find(only, missing)?;
         let path = folder.path().join("register");
@@ -165,7 +165,7 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result
             }
             Err(errno) => return Err(Error::Register { path, errno }),
         };
-        if start.elapsed() > LOCK_TIMEOUT {
+        if limit.is_over() {
             return Err(Error::RegisterUnstable { path, seen });
         }
         thread::sleep(pause);

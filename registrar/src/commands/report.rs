@@ -5,11 +5,11 @@ mod compat_log;
 mod failures;
 mod messages;
 
-use std::iter;
 use std::path::Path;
 
 use crate::apply::{PlanResult, PlanStatus};
 use crate::arch::HOST;
+use crate::output::columns::{GAP, push_padded};
 use crate::output::{Output, escaped};
 use crate::plan::{PlanOutcome, SkipReason};
 use crate::request::{CommonArgs, Verbosity};
@@ -42,9 +42,8 @@ type Row<'r> = (&'r PlanResult, Message);
 /// Skipped targets and causes.
 type Notes = Vec<(&'static str, String)>;
 
-/// Characters in the second column, between columns, and in most lines.
+/// Characters in the second column, and in most lines.
 const WORD: usize = 12;
-const GAP: usize = 2;
 const LINE: usize = 80;
 
 impl Report<'_> {
@@ -61,11 +60,10 @@ impl Report<'_> {
     fn table(&self, rows: &[Row<'_>], remarks: &[String]) -> Output {
         let width = rows.iter().map(|(result, _)| result.plan.handler.name.len()).max().unwrap_or_default();
         let mut out = String::with_capacity(rows.len() * LINE);
-        // `format!` would take a tenth of the whole run.
         let mut line = |name: &str, word: &str, detail: &str| {
             for (cell, width) in [(name, width), (word, WORD)] {
-                out.push_str(cell);
-                out.extend(iter::repeat_n(' ', width.saturating_sub(cell.len()) + GAP));
+                push_padded(&mut out, cell, width);
+                out.push_str(GAP);
             }
             out.push_str(&escaped(detail));
             out.truncate(out.trim_end().len());

@@ -5,6 +5,7 @@
 mod colour;
 pub(crate) mod platforms;
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -167,22 +168,12 @@ impl<'a> Status<'a> {
             let _ = write!(text, ", for programs of {namespace} only");
         }
         text.push_str(if self.is_enabled { "\n" } else { ", disabled: the kernel uses no entry\n" });
-        let cells = |row: &Row<'_>| {
-            let Handler { name, target, platform, .. } = row.handler;
-            let entry = row.entry.as_ref().map(|(_, entry)| *entry);
-            let mut last = escaped(&entry.map(Entry::path).unwrap_or_default()).into_owned();
-            if let Some(detail) = &row.detail {
-                let _ = write!(last, " ({})", escaped(detail));
-            }
-            let flags = entry.map_or("", |entry| &entry.flags);
-            [name, target, platform, row.state.word(), flags, &last].map(str::to_owned)
-        };
-        let heading = ["ENTRY", "TARGET", "PLATFORM", "STATE", "FLAGS", "INTERPRETER"].map(String::from);
-        let table: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();
+        let heading = ["ENTRY", "TARGET", "PLATFORM", "STATE", "FLAGS", "INTERPRETER"].map(Cow::Borrowed);
+        let table: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(Row::cells)).collect();
         let is_coloured = colour::is_enabled();
-        text.push_str(&columns::text(&table, |line, column, cell| match line.checked_sub(1) {
-            Some(row) if is_coloured && column == 3 => colour::painted(self.rows[row].state, &cell),
-            _ => cell,
+        text.push_str(&columns::text(&table, |line, column| {
+            let row = self.rows.get(line.checked_sub(1)?)?;
+            (is_coloured && column == 3).then(|| colour::of(row.state))
         }));
         text
     }
@@ -196,6 +187,19 @@ impl<'a> Status<'a> {
 }
 
 impl Row<'_> {
+    fn cells(&self) -> [Cow<'_, str>; 6] {
+        let Handler { name, target, platform, .. } = self.handler;
+        let entry = self.entry.as_ref().map(|(_, entry)| *entry);
+        let mut last = escaped(&entry.map(Entry::path).unwrap_or_default()).into_owned();
+        if let Some(detail) = &self.detail {
+            let _ = write!(last, " ({})", escaped(detail));
+        }
+        let flags = entry.map_or("", |entry| &entry.flags);
+        let [name, target, platform, state, flags] =
+            [name, target, platform, self.state.word(), flags].map(Cow::Borrowed);
+        [name, target, platform, state, flags, last.into()]
+    }
+
     fn json(&self) -> String {
         let Handler { name, target, platform, .. } = self.handler;
         let entry = self.entry.as_ref().map(|(_, entry)| *entry);

@@ -1,8 +1,9 @@
 //! What is there of one handler: under each of its names, and whose entries serve its programs.
 
 use std::ffi::OsStr;
+use std::ptr;
 
-use super::{Drift, EntryName, is_ours, text_difference};
+use super::{Drift, EntryName, text_difference};
 use crate::binfmt_misc::{Entries, Entry, Named};
 use crate::elf::header::{EI_OSABI, ElfHeader, HEADER_VARIANTS};
 use crate::request::DesiredState;
@@ -66,6 +67,11 @@ impl<'e> Observed<'e> {
         EntryName::ALL.into_iter().filter(|entry_name| matches!(self.holder(*entry_name), NameOwner::Ours(_)))
     }
 
+    /// Whether it is one of those that were found under our names.
+    fn is_ours(&self, entry: &Entry) -> bool {
+        self.holders.iter().any(|holder| matches!(holder, NameOwner::Ours(ours) if ptr::eq(*ours, entry)))
+    }
+
     /// The entry of ours that is meant to stay, with its name.
     pub(crate) fn ours(&self) -> Option<(String, &'e Entry)> {
         self.our_entry_name().map(|(entry_name, entry)| (entry_name.name(self.handler), entry))
@@ -85,7 +91,7 @@ impl<'e> Observed<'e> {
 
     /// The entry of somebody else that serves programs of the handler; of several, that of the first kind.
     pub(crate) fn server(&self) -> Option<ActiveForeignEntry<'e>> {
-        let is_theirs = |&(name, entry): &Named<'_>| !is_ours(self.handler, name, entry);
+        let is_theirs = |(_, entry): &Named<'_>| !self.is_ours(entry);
         let theirs = || self.servers().filter(is_theirs);
         let (name, entry) = theirs().next()?;
         let serve = |server: &Option<Named<'_>>| server.as_ref().is_some_and(is_theirs);
@@ -107,12 +113,12 @@ impl<'e> Observed<'e> {
 
     /// How the entry of ours that is meant to stay differs from what would be registered.
     pub(crate) fn difference(&self, desired: &DesiredState) -> Option<Drift> {
-        let (entry_name, entry) = self.our_entry_name()?;
+        let (_, entry) = self.our_entry_name()?;
         if let Some(difference) = text_difference(self.handler, desired, entry) {
             Some(difference)
         } else if self.server().is_some() {
             Some(Drift::Shadowed)
-        } else if self.servers().any(|(name, _)| EntryName::of(self.handler, name) != Some(entry_name)) {
+        } else if self.servers().any(|(_, server)| !ptr::eq(server, entry)) {
             // Another one of ours.
             Some(Drift::Leftover)
         } else {

@@ -14,11 +14,9 @@ impl<B: AsRef<[u8]>> Rule<B> {
     pub(crate) fn matches(&self, header: &[u8]) -> bool {
         let (magic, mask) = (self.magic.as_ref(), self.mask.as_ref());
         let compared = header.get(self.offset..).and_then(|rest| rest.get(..magic.len()));
+        let (Some(compared), Some(mask)) = (compared, mask.get(..magic.len())) else { return false };
         // From the end: the last bytes of most rules are `e_machine`, in which most programs differ.
-        let is_equal = |compared: &[u8]| {
-            compared.iter().zip(magic).zip(mask).rev().all(|((byte, magic), mask)| (byte ^ magic) & mask == 0)
-        };
-        !magic.is_empty() && compared.is_some_and(is_equal)
+        !magic.is_empty() && (0..magic.len()).rev().all(|at| (compared[at] ^ magic[at]) & mask[at] == 0)
     }
 
     /// Whether both say the same.

@@ -11,13 +11,12 @@ pub(super) fn is_enabled() -> bool {
     stdout().is_terminal() && !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
-/// Green: as desired; yellow: programs run, but not as desired; red: programs do not run.
-pub(super) fn painted(state: HandlerStatus, text: &str) -> String {
-    let code = match state {
+/// Green: as desired; yellow: programs run, but not as desired; red: programs do not run. Numbers of SGR.
+pub(super) fn of(state: HandlerStatus) -> u8 {
+    match state {
         HandlerStatus::Registered => 32,
         HandlerStatus::Different | HandlerStatus::Shadowed | HandlerStatus::Served => 33,
         HandlerStatus::Disabled | HandlerStatus::Absent | HandlerStatus::Unknown => 31,
         HandlerStatus::Native => 2,
-    };
-    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
 }
