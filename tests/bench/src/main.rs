@@ -68,7 +68,7 @@ enum What {
         #[arg(long, value_name = "DIR", default_value_os_t = workspace::workspace_root().join("dist"))]
         dist: PathBuf,
     },
-    /// From the pull of an image to a registered arm64: the whole one, that of the common targets, and the latter in gzip
+    /// From the pull of an image to a registered arm64: the whole one, that of the common targets, and both in gzip
     Pull {
         /// Where fetch-and-build has put all emulators
         #[arg(long, value_name = "DIR", default_value_os_t = workspace::workspace_root().join("dist"))]
