@@ -35,7 +35,7 @@ const WORDS: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tested {
     /// The container tests type it, in the order of [`COMMANDS`].
-    In(Place),
+    In(Environment),
     /// This test does the same; the words after its name say what differs.
     By(&'static str, &'static str),
     /// Nothing does, for this reason.
@@ -44,7 +44,7 @@ pub enum Tested {
 
 /// Where a command is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Environment {
     /// In a checkout, as root, with docker.
     Docker,
     /// In a checkout, as root, with podman.
@@ -53,7 +53,7 @@ pub enum Place {
     User,
 }
 
-use Place::{Docker, Podman, User};
+use Environment::{Docker, Podman, User};
 use Tested::{By, In, Not};
 
 const CLUSTER: Tested = Not("it needs a cluster; `kubernetes` of the container tests runs the same pod with podman");

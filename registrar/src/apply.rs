@@ -7,13 +7,13 @@ use crate::plan::{self, HandlerPlan, Operation, Remaining};
 use crate::request::DesiredState;
 use crate::table::Handler;
 
-/// A step, and how it ended.
+/// A plan, and how it ended.
 pub(crate) struct PlanResult {
     pub(crate) plan: HandlerPlan,
     pub(crate) end: PlanStatus,
 }
 
-/// How a step ended.
+/// How a plan ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum PlanStatus {
     AsPlanned,
@@ -36,7 +36,7 @@ impl<'a> Writer<'a> {
         Self { folder, desired, register, is_stopped: false }
     }
 
-    /// Carries out one step, unless one before met what would stop this one too.
+    /// Carries out one plan, unless one before met what would stop this one too.
     pub(crate) fn apply(&mut self, plan: HandlerPlan) -> PlanResult {
         let end = if self.is_stopped && !plan.changes.is_empty() {
             PlanStatus::NotTried
@@ -75,13 +75,15 @@ impl<'a> Writer<'a> {
 
     fn change(&mut self, handler: &Handler, change: Operation) -> Result<(), Error> {
         let DesiredState { emulators, flags, .. } = self.desired;
-        let slot = match change {
-            Operation::Add(slot) => slot,
-            Operation::Remove(slot) => return self.folder.remove(&handler.name_with(slot.suffix()), handler),
+        let entry_name = match change {
+            Operation::Add(entry_name) => entry_name,
+            Operation::Remove(entry_name) => {
+                return self.folder.remove(&handler.name_with(entry_name.suffix()), handler);
+            }
         };
         let is_wanted = |entry: Entry| plan::text_difference(handler, self.desired, &entry).is_none();
-        let is_there = || self.folder.entry(&slot.name(handler)).is_some_and(is_wanted);
-        match self.register.add(&handler.line_with(slot.suffix(), emulators, flags), handler, emulators) {
+        let is_there = || self.folder.entry(&entry_name.name(handler)).is_some_and(is_wanted);
+        match self.register.add(&handler.line_with(entry_name.suffix(), emulators, flags), handler, emulators) {
             // Another tool, which takes no lock, has registered the same since the folder was read.
             Err(Error::Add { errno: Errno::EEXIST, .. }) if is_there() => Ok(()),
             other => other,

@@ -80,12 +80,12 @@ impl Flags {
     /// Whether an entry that shows these has what was asked for. It may show more: `O`, which other flags imply, and what a
     /// newer kernel adds.
     pub(crate) fn are(&self, shown: &str) -> bool {
-        let asked = &self.0;
+        let requested = &self.0;
         let is_shown = |flag: char| shown.contains(flag) || USED_UP.contains(flag);
         let has_newer = shown.chars().any(|flag| !"POCFDL".contains(flag));
         let is_implied = |flag: char| (flag == 'O' && (shown.contains('C') || has_newer)) || !CHOICES.contains(flag);
-        let is_asked = |flag: char| asked.contains(flag) || is_implied(flag);
-        asked == shown || asked.chars().all(is_shown) && shown.chars().all(is_asked)
+        let is_requested = |flag: char| requested.contains(flag) || is_implied(flag);
+        requested == shown || requested.chars().all(is_shown) && shown.chars().all(is_requested)
     }
 }
 

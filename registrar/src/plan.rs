@@ -164,7 +164,7 @@ pub(crate) fn register(
 ) -> HandlerPlan {
     let found = Observed::new(handler, entries);
     let server = found.server();
-    let main = main_slot(&found);
+    let main = main_entry_name(&found);
     let fault = || left.fault(handler).map(str::to_owned);
     let beside = match found.holder(Primary) {
         // It need not serve what ours will, and is named all the same.
@@ -174,80 +174,81 @@ pub(crate) fn register(
         _ => server.as_ref().map(|server| ForeignEntry { fault: fault(), ..server.into() }),
     };
     let loses_credentials = found.has_credentials() && !desired.flags.honours_credentials();
-    let step = |outcome| HandlerPlan { handler, main, outcome, changes: Vec::new(), beside, loses_credentials };
+    let plan = |outcome| HandlerPlan { handler, main, outcome, changes: Vec::new(), beside, loses_credentials };
     match support {
         NativeSupport::Needed => {}
         NativeSupport::Native => {
             let reason = if found.ours().is_some() { SkipReason::ShadowsNative } else { SkipReason::Native };
-            return step(PlanOutcome::Skipped(reason));
+            return plan(PlanOutcome::Skipped(reason));
         }
-        NativeSupport::Unknown(cause) => return step(PlanOutcome::Skipped(SkipReason::Unknown(cause))),
+        NativeSupport::Unknown(cause) => return plan(PlanOutcome::Skipped(SkipReason::Unknown(cause))),
     }
     if let Some(server) = server.filter(|_| left.keeps(handler)) {
         let left_to = || SkipReason::LeftTo(server.name.display().to_string());
         let reason = if desired.keep_foreign { SkipReason::Served } else { left_to() };
-        return HandlerPlan { beside: Some((&server).into()), ..step(PlanOutcome::Skipped(reason)) };
+        return HandlerPlan { beside: Some((&server).into()), ..plan(PlanOutcome::Skipped(reason)) };
     }
-    let leftovers = found.slots_of_ours().filter(|slot| *slot != main).map(Remove);
+    let leftovers = found.names_of_ours().filter(|entry_name| *entry_name != main).map(Remove);
     match found.holder(main) {
         NameOwner::Free => {
-            HandlerPlan { changes: [Add(main)].into_iter().chain(leftovers).collect(), ..step(PlanOutcome::Registered) }
+            HandlerPlan { changes: [Add(main)].into_iter().chain(leftovers).collect(), ..plan(PlanOutcome::Registered) }
         }
         NameOwner::Ours(_) => match found.difference(desired) {
             // The kernel may hold another file than the one that is there now, and does not show which.
-            None if desired.flags.fixes_binary() && has_emulator() => exchange(step(PlanOutcome::Refreshed), &found),
-            None => HandlerPlan { changes: leftovers.collect(), ..step(PlanOutcome::Unchanged) },
-            Some(difference) => exchange(step(PlanOutcome::Replaced(difference)), &found),
+            None if desired.flags.fixes_binary() && has_emulator() => exchange(plan(PlanOutcome::Refreshed), &found),
+            None => HandlerPlan { changes: leftovers.collect(), ..plan(PlanOutcome::Unchanged) },
+            Some(difference) => exchange(plan(PlanOutcome::Replaced(difference)), &found),
         },
-        NameOwner::Foreign(theirs) => step(taken(main.name(handler), theirs)),
+        NameOwner::Foreign(theirs) => plan(taken(main.name(handler), theirs)),
     }
 }
 
 /// The name of the entry that is to stay. One that cannot be read may be ours.
-fn main_slot(found: &Observed<'_>) -> EntryName {
+fn main_entry_name(found: &Observed<'_>) -> EntryName {
     match found.holder(Primary) {
         NameOwner::Foreign(theirs) if theirs.unreadable.is_none() => Secondary,
         _ => Primary,
     }
 }
 
-/// The step that exchanges the entry that is to stay. At every moment one of ours serves, if one did before: the newest
+/// The plan that exchanges the entry that is to stay. At every moment one of ours serves, if one did before: the newest
 /// that matches wins, and the same rule may stand under several names.
-fn exchange(step: HandlerPlan, found: &Observed<'_>) -> HandlerPlan {
-    let (main, standby) = (step.main, step.main.standby());
-    let is_covered =
-        |slot: EntryName| slot != main && matches!(found.holder(slot), NameOwner::Ours(it) if found.matches_all(it));
+fn exchange(plan: HandlerPlan, found: &Observed<'_>) -> HandlerPlan {
+    let (main, standby) = (plan.main, plan.main.standby());
+    let is_covered = |entry_name: EntryName| {
+        entry_name != main && matches!(found.holder(entry_name), NameOwner::Ours(it) if found.matches_all(it))
+    };
     let mut changes = Vec::new();
-    let mut others: Vec<_> = found.slots_of_ours().filter(|slot| *slot != main).collect();
+    let mut others: Vec<_> = found.names_of_ours().filter(|entry_name| *entry_name != main).collect();
     if !others.iter().copied().any(is_covered) {
         match found.holder(standby) {
             NameOwner::Free => {}
             NameOwner::Ours(_) => changes.push(Remove(standby)),
             NameOwner::Foreign(theirs) => {
-                let (name, owner) = (standby.name(step.handler), theirs.owner());
-                return HandlerPlan { outcome: PlanOutcome::Blocked { name, owner }, changes, ..step };
+                let (name, owner) = (standby.name(plan.handler), theirs.owner());
+                return HandlerPlan { outcome: PlanOutcome::Blocked { name, owner }, changes, ..plan };
             }
         }
         changes.push(Add(standby));
         // The last to go: what is taken back goes the same way, and needs it first.
-        others.retain(|slot| *slot != standby);
+        others.retain(|entry_name| *entry_name != standby);
         others.push(standby);
     }
     changes.extend([Remove(main), Add(main)]);
     changes.extend(others.into_iter().map(Remove));
-    HandlerPlan { changes, ..step }
+    HandlerPlan { changes, ..plan }
 }
 
 /// What to do so that no entry of ours is there for `handler`.
 pub(crate) fn unregister(handler: &'static Handler, entries: &Entries) -> HandlerPlan {
     let found = Observed::new(handler, entries);
-    let changes: Vec<_> = found.slots_of_ours().map(Remove).collect();
+    let changes: Vec<_> = found.names_of_ours().map(Remove).collect();
     let outcome = match found.holder(Primary) {
         _ if !changes.is_empty() => PlanOutcome::Unregistered,
         NameOwner::Foreign(theirs) => taken(handler.name.into(), theirs),
         _ => PlanOutcome::Absent,
     };
-    HandlerPlan { handler, main: main_slot(&found), outcome, changes, beside: None, loses_credentials: false }
+    HandlerPlan { handler, main: main_entry_name(&found), outcome, changes, beside: None, loses_credentials: false }
 }
 
 /// An entry of somebody else, or perhaps so, has a name that is needed.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use tests::docker::Docker;
-use tests::documents::{COMMANDS, Place, Tested};
+use tests::documents::{COMMANDS, Environment, Tested};
 use tests::host::{self, Host};
 use tests::podman::{Podman, SETTINGS};
 use tests::registry::Registry;
@@ -21,10 +21,10 @@ use crate::readme::{IMAGE, Shell, alpine, scratch};
 use crate::rootless::{ROOTLESS, User};
 use crate::{build, hello};
 
-/// Types all commands of a place; `name` puts in what a name stands for.
-fn run_all(place: Place, shell: &Shell<'_>, name: &dyn Fn(&str) -> String) {
-    let commands: Vec<_> = COMMANDS.iter().filter(|(_, tested)| *tested == Tested::In(place)).collect();
-    assert!(!commands.is_empty(), "{place:?}");
+/// Types all commands of an environment; `name` puts in what a name stands for.
+fn run_all(environment: Environment, shell: &Shell<'_>, name: &dyn Fn(&str) -> String) {
+    let commands: Vec<_> = COMMANDS.iter().filter(|(_, tested)| *tested == Tested::In(environment)).collect();
+    assert!(!commands.is_empty(), "{environment:?}");
     for (command, _) in commands {
         match command.starts_with("COPY ") {
             true => shell.run(&name(&format!("printf 'FROM scratch\\n{command}\\n' | docker build --tag=copied -"))),
@@ -82,7 +82,7 @@ fn commands_of_documents_are_typed() {
             sh.env("DOCKER_HOST", &address).env("DOCKER_BUILDKIT", "0").env("PATH", &path);
             sh
         };
-        run_all(Place::Docker, &Shell { sh: &sh, folder: &checkout }, &name);
+        run_all(Environment::Docker, &Shell { sh: &sh, folder: &checkout }, &name);
         assert!(opt.join("registrar/bin/qemu-aarch64-static").exists(), "copies");
     }
     let settings = SETTINGS.replace("[containers]\n", "[containers]\nnetns = \"none\"\n");
@@ -101,7 +101,7 @@ fn commands_of_documents_are_typed() {
             true => name(command).replace(IMAGE, &format!("{IMAGE}:{}", tag(&checkout))),
             false => name(command),
         };
-        run_all(Place::Podman, &Shell { sh: &sh, folder: &checkout }, &name);
+        run_all(Environment::Podman, &Shell { sh: &sh, folder: &checkout }, &name);
         podman.run(&["rmi", "--force", &format!("{IMAGE}:{}", tag(&checkout))]);
     }
     assert_eq!(host::entries(), host.before);
@@ -125,5 +125,5 @@ fn as_a_user(folder: &Path, checkout: &Path, settings: &str, name: &dyn Fn(&str)
         sh.env("BUILDAH_ISOLATION", "chroot");
         sh
     };
-    run_all(Place::User, &Shell { sh: &sh, folder: &user.path("") }, name);
+    run_all(Environment::User, &Shell { sh: &sh, folder: &user.path("") }, name);
 }

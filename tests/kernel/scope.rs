@@ -29,19 +29,19 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// In a namespace of its own, of which it becomes root: says what is so before `register`, after it, and in the end.
 const STEPS: &str = "
-    told() { sed 's/user:[^ ]*/user:[]/'; }
-    look() { $registrar status | told | head -n 1; $registrar doctor s390x | told | grep ^scope; ls $folder | xargs; }
+    anonymous() { sed 's/user:[^ ]*/user:[]/'; }
+    look() { $registrar status | anonymous | head -n 1; $registrar doctor s390x | anonymous | grep ^scope; ls $folder | xargs; }
     trap 'echo failed' EXIT
     look
     $registrar unregister --scope userns
     $registrar unregister s390x --scope userns --dry-run
-    $registrar register --scope userns --temporary --dry-run aarch64 | told | tail -n 1
+    $registrar register --scope userns --temporary --dry-run aarch64 | anonymous | tail -n 1
     look
     $s390x || echo $?
-    $registrar register aarch64 --scope userns --temporary | told | tail -n 1
+    $registrar register aarch64 --scope userns --temporary | anonymous | tail -n 1
     look
     $s390x 2>/dev/null || echo $?
-    $registrar register aarch64 --scope userns | told | tail -n 1
+    $registrar register aarch64 --scope userns | anonymous | tail -n 1
     $registrar unregister --scope userns --dry-run | tail -n 1
     $registrar unregister --scope userns | tail -n 1
     look

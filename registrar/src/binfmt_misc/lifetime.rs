@@ -141,12 +141,12 @@ pub(crate) enum Lifetime {
 
 /// How long entries in the folder will be there. If they need it, and the host's first process can be seen from here,
 /// mounts `binfmt_misc` for that one too.
-pub(crate) fn lasting(folder: &BinfmtMount) -> Lifetime {
+pub(crate) fn lifetime(folder: &BinfmtMount) -> Lifetime {
     if folder.depends_on_our_mount() { of_our_mount(false) } else { Lifetime::Permanent }
 }
 
 /// The same of an instance that is not mounted yet, and that nobody else is known to hold. Starts no process.
-pub(crate) fn foreseen() -> Lifetime {
+pub(crate) fn expected_lifetime() -> Lifetime {
     if has_instances() { of_our_mount(true) } else { Lifetime::Permanent }
 }
 

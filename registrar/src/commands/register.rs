@@ -15,7 +15,7 @@ use super::{handlers, require_scope, resident, unregister};
 use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::arch::HOST;
 use crate::binfmt_misc::{
-    self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace, foreseen, lasting,
+    self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace, expected_lifetime, lifetime,
 };
 use crate::elf::{self, Unfit};
 use crate::emulators::{self, CopyJob, Root};
@@ -220,7 +220,7 @@ impl Registration<'_> {
     fn lifetime(&self, location: &Location) -> Result<Vec<String>, Error> {
         let mount = location.mount.as_ref();
         let mut remarks = Vec::new();
-        match if self.must_last { mount.map_or_else(foreseen, lasting) } else { Lifetime::Permanent } {
+        match if self.must_last { mount.map_or_else(expected_lifetime, lifetime) } else { Lifetime::Permanent } {
             Lifetime::Process => return Err(Error::WouldNotPersist(self.namespace.clone())),
             Lifetime::MountNamespace => remarks.push("as long as this mount namespace".into()),
             Lifetime::Permanent => {}

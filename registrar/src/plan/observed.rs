@@ -63,7 +63,7 @@ impl<'e> Observed<'e> {
     }
 
     /// Names that entries of ours have.
-    pub(super) fn slots_of_ours(&self) -> impl Iterator<Item = EntryName> {
+    pub(super) fn names_of_ours(&self) -> impl Iterator<Item = EntryName> {
         EntryName::ALL.into_iter().filter(|entry_name| matches!(self.holder(*entry_name), NameOwner::Ours(_)))
     }
 

@@ -109,8 +109,8 @@ fn what_register_does() {
     ];
     for (found, outcome, changes) in cases {
         let entries = entries(found);
-        let step = register(handler(), &desired(), &entries, NativeSupport::Needed, &LeftToOthers::default(), || false);
-        assert_eq!((step.outcome, step.changes.as_slice()), (outcome, changes), "{entries:?}");
+        let plan = register(handler(), &desired(), &entries, NativeSupport::Needed, &LeftToOthers::default(), || false);
+        assert_eq!((plan.outcome, plan.changes.as_slice()), (outcome, changes), "{entries:?}");
     }
 }
 
@@ -134,8 +134,8 @@ fn what_is_kept_stays_the_winner() {
         let is_served = Observed::new(handler(), &entries).server().is_some_and(|server| server.is_of_all);
         let kept = is_served.then_some(handler().name).into_iter().collect();
         let left = LeftToOthers { kept, ..LeftToOthers::default() };
-        let step = register(handler(), &keep_foreign, &entries, NativeSupport::Needed, &left, || false);
-        assert_eq!((step.outcome, step.changes.as_slice()), (outcome, changes), "{entries:?}");
+        let plan = register(handler(), &keep_foreign, &entries, NativeSupport::Needed, &left, || false);
+        assert_eq!((plan.outcome, plan.changes.as_slice()), (outcome, changes), "{entries:?}");
     }
 }
 
@@ -171,13 +171,13 @@ fn register_leaves_alone_what_runs_already() {
         (NativeSupport::Unknown("killed".into()), SkipReason::Unknown("killed".into())),
     ];
     for (support, skip) in native_support {
-        let step = register(handler(), &desired(), &Entries::default(), support, &LeftToOthers::default(), || true);
-        assert_eq!((step.outcome, step.changes), (PlanOutcome::Skipped(skip), vec![]));
+        let plan = register(handler(), &desired(), &Entries::default(), support, &LeftToOthers::default(), || true);
+        assert_eq!((plan.outcome, plan.changes), (PlanOutcome::Skipped(skip), vec![]));
     }
     for found in [[Some(ours()), None, None], [None, Some(ours()), None]] {
-        let step =
+        let plan =
             register(handler(), &desired(), &entries(found), NativeSupport::Native, &LeftToOthers::default(), || true);
-        assert_eq!((step.outcome, step.changes), (PlanOutcome::Skipped(SkipReason::ShadowsNative), vec![]));
+        assert_eq!((plan.outcome, plan.changes), (PlanOutcome::Skipped(SkipReason::ShadowsNative), vec![]));
     }
 }
 
@@ -194,13 +194,13 @@ fn what_the_kernel_may_open_again_is_exchanged() {
     ];
     for (found, outcome, changes) in cases {
         let entries = entries(found);
-        let step = register(handler(), &desired(), &entries, NativeSupport::Needed, &LeftToOthers::default(), || true);
-        assert_eq!((step.outcome, step.changes.as_slice()), (outcome, changes), "{entries:?}");
+        let plan = register(handler(), &desired(), &entries, NativeSupport::Needed, &LeftToOthers::default(), || true);
+        assert_eq!((plan.outcome, plan.changes.as_slice()), (outcome, changes), "{entries:?}");
     }
     let without = DesiredState { flags: Flags::new(false, false, false), ..desired() };
     let entries = entries([Some(Entry { flags: String::new(), ..ours() }), None, None]);
-    let step = register(handler(), &without, &entries, NativeSupport::Needed, &LeftToOthers::default(), || true);
-    assert_eq!((step.outcome, step.changes), (PlanOutcome::Unchanged, vec![]));
+    let plan = register(handler(), &without, &entries, NativeSupport::Needed, &LeftToOthers::default(), || true);
+    assert_eq!((plan.outcome, plan.changes), (PlanOutcome::Unchanged, vec![]));
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn what_unregister_does() {
     ];
     for (found, outcome, changes) in cases {
         let entries = entries(found);
-        let step = unregister(handler(), &entries);
-        assert_eq!((step.outcome, step.changes.as_slice()), (outcome, changes), "{entries:?}");
+        let plan = unregister(handler(), &entries);
+        assert_eq!((plan.outcome, plan.changes.as_slice()), (outcome, changes), "{entries:?}");
     }
 }

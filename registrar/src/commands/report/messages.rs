@@ -140,7 +140,7 @@ impl Report<'_> {
 
     /// What of ours is there after a failure.
     fn remaining(&self, handler: &Handler, remaining: &Remaining) -> String {
-        let names: Vec<_> = remaining.others.iter().map(|slot| slot.name(handler)).collect();
+        let names: Vec<_> = remaining.others.iter().map(|entry_name| entry_name.name(handler)).collect();
         let main = match remaining.main {
             MainEntry::Nothing if names.is_empty() => return handler.interpreter(&self.args.desired.emulators),
             MainEntry::Nothing => "removed",
@@ -154,8 +154,10 @@ impl Report<'_> {
     pub(super) fn change(&self, handler: &Handler, change: Operation) -> String {
         let desired = &self.args.desired;
         match change {
-            Operation::Add(slot) => handler.line_with(slot.suffix(), &desired.emulators, &desired.flags).into_owned(),
-            Operation::Remove(slot) => format!("-1 to {}", slot.name(handler)),
+            Operation::Add(entry_name) => {
+                handler.line_with(entry_name.suffix(), &desired.emulators, &desired.flags).into_owned()
+            }
+            Operation::Remove(entry_name) => format!("-1 to {}", entry_name.name(handler)),
         }
     }
 }
