@@ -10,7 +10,6 @@ use nix::unistd::{AccessFlags, access};
 use super::error::Error;
 use super::others::{in_order_of_asking, left_to_others};
 use super::report::{Action, DryRun, Report};
-use super::verify::run_probes;
 use super::{handlers, require_scope, resident, unregister};
 use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::arch::HOST;
@@ -296,7 +295,8 @@ impl Registration<'_> {
     /// What came of running programs of all that was asked for, whoever serves it, in a line; in full if that is wanted.
     fn verify_registered(&self, handlers: &[&'static Handler], mount: &BinfmtMount) -> Output {
         let verify = || -> Result<Output, verify::Error> {
-            let verified = run_probes(self.args, handlers, Some((mount, &mount.entries()?)), PROBE_TIMEOUT)?;
+            let verified =
+                verify::verify(handlers, Some((mount, &mount.entries()?)), &self.args.desired, PROBE_TIMEOUT)?;
             Ok(match self.args.detail {
                 Verbosity::Quiet => verified.summary().without_stdout(),
                 Verbosity::Normal => verified.summary(),

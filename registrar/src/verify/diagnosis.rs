@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use super::protocol::{ProbeExit, ProbeResult, SetUserId};
+use super::protocol::{GOOD, ProbeExit, ProbeResult, SetUserId};
 use super::runner::NAME;
 use super::sandbox::Isolation;
-use crate::binfmt_misc::{Entries, Entry, Named};
-use crate::elf::Unfit;
+use super::worker::ProbeRun;
+use crate::binfmt_misc::{DEFAULT_MOUNT, Entries, Entry, Named};
 use crate::elf::header::{ElfHeader, KIND_NAMES};
+use crate::elf::{self, Unfit};
 use crate::output::escaped;
 use crate::plan::{Observed, is_ours};
 use crate::sys::errno_text;
-use crate::table::{EMULATOR_DIR, Handler};
+use crate::table::{EMULATOR_DIR, Handler, TABLE};
 
 /// Exit statuses of a test program whose second one could not be started, and that could do nothing at all.
 const NO_SECOND: i32 = 30;
@@ -64,14 +65,27 @@ pub(super) struct Context<'a> {
     pub(super) way: Isolation,
     /// Folder of this image's emulators.
     pub(super) emulators: &'a str,
-    /// What a test program exits with.
-    pub(super) good: i32,
     /// What loads an emulator: [`crate::elf::loader`].
     pub(super) look: &'a dyn Fn(&Path) -> Result<Option<String>, Unfit>,
     /// A path without links in it.
     pub(super) real: &'a dyn Fn(&Path) -> Option<PathBuf>,
     /// Whether the entries are in the order in which the kernel asks them.
     pub(super) is_order_known: bool,
+}
+
+impl Context<'_> {
+    /// Of this machine, before anything is known of its entries.
+    pub(super) fn new(way: Isolation) -> Self {
+        Self {
+            mount: Path::new(DEFAULT_MOUNT),
+            is_switched_on: true,
+            way,
+            emulators: EMULATOR_DIR,
+            look: &elf::loader,
+            real: &|path| path.canonicalize().ok(),
+            is_order_known: super::is_order_known(),
+        }
+    }
 }
 
 impl<'e> MatchingEntries<'e> {
@@ -90,6 +104,11 @@ impl<'e> MatchingEntries<'e> {
             }
         }
         found
+    }
+
+    /// A run of one of these programs, as another user's if `set_user_id`.
+    pub(super) fn probe(&self, set_user_id: bool) -> ProbeRun {
+        ProbeRun { handler: self.handler, kind: self.kind, set_user_id }
     }
 
     fn is_ours(&self, (name, entry): Named<'_>) -> bool {
@@ -214,7 +233,7 @@ fn fault(
             let cure = if flag { "flag P takes Linux 5.12 and QEMU 6.0" } else { "its emulator wants flag P" };
             ("wrong-argv0", format!("its name arrived as '{got}': {cure}"))
         }
-        ProbeExit::Exited(status) if status != context.good => unsuccessful(status, ran, context.good, other),
+        ProbeExit::Exited(status) if ran.end != GOOD => unsuccessful(status, ran, other),
         ProbeExit::Exited(_) if ran.written.is_empty() => ("wrong-argv0", format!("it wrote nothing; {other}")),
         // An entry that did not run it may have flag C too.
         ProbeExit::Exited(_) if ran.set_user_id == SetUserId::Ignored && has_credentials(server) => {
@@ -226,8 +245,8 @@ fn fault(
     Some(diagnosis)
 }
 
-fn unsuccessful(status: i32, ran: &ProbeResult, good: i32, other: &str) -> (&'static str, String) {
-    let alone = ran.alone == Some(ProbeExit::Exited(good));
+fn unsuccessful(status: i32, ran: &ProbeResult, other: &str) -> (&'static str, String) {
+    let (alone, good) = (ran.alone == Some(GOOD), TABLE.probe_status);
     match status {
         NO_SECOND if alone => ("no-second-program", format!("a foreign program could not start another; {other}")),
         NO_FIRST if alone => ("no-second-program", format!("a foreign program could not write or fork; {other}")),

@@ -146,13 +146,8 @@ impl WorkerJob {
         // The standard library's way reads control groups too, and takes 16 kB of program.
         let processors = sched_getaffinity(Pid::from_raw(0))
             .map_or(0, |set| (0..CpuSet::count()).filter(|&processor| set.is_set(processor) == Ok(true)).count());
-        let runner = Runner {
-            processes,
-            limit: self.limit,
-            abreast: processors.clamp(ABREAST.0, ABREAST.1),
-            asker: &asker,
-            good: TABLE.probe_status.into(),
-        };
+        let runner =
+            Runner { processes, limit: self.limit, abreast: processors.clamp(ABREAST.0, ABREAST.1), asker: &asker };
         runner.all(programs, |index, ran| {
             // If nobody reads it, the runner sees that too.
             let _ = out.write_all(ran.line(&self.wanted[index].word()).as_bytes());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::emulator::emulator;
 use super::{Check, CheckStatus, policy};
 use crate::binfmt_misc::{BinfmtMount, Entries, UserNamespace};
-use crate::commands::verify::{none_registered, run_probes};
+use crate::commands::verify::none_registered;
 use crate::commands::{handlers, look};
 use crate::emulators;
 use crate::native::{NativeSupport, NativeSupportCache};
@@ -180,7 +180,7 @@ fn verified(
     limit: Duration,
     handlers: &[&'static Handler],
 ) -> Vec<Check> {
-    let verified = match run_probes(args, handlers, Some((folder, entries)), limit) {
+    let verified = match verify::verify(handlers, Some((folder, entries)), &args.desired, limit) {
         Ok(verified) => verified,
         Err(error) => {
             let path = handlers.first().map(|handler| handler.interpreter(&args.desired.emulators));

@@ -22,22 +22,17 @@ fn entries(named: &[(&str, Entry)]) -> Entries {
 }
 
 fn ran(end: ProbeExit, written: &str) -> ProbeResult {
-    let (emulator, said) = (None, String::new());
-    let written = written.into();
-    ProbeResult { end, alone: None, written, set_user_id: SetUserId::NotAsked, emulator, is_of_root: false, said }
+    ProbeResult { end, written: written.into(), ..ProbeResult::default() }
 }
 
 fn judged(entries: &Entries, facts: &Result<Option<String>, Unfit>, ran: &ProbeResult, way: Isolation) -> Diagnosis {
     let context = Context {
         mount: Path::new("/b"),
-        is_switched_on: true,
-        way,
-        emulators: EMULATOR_DIR,
-        good: 29,
         look: &|_| facts.clone(),
         // One link, as Debian has them.
         real: &|path| (path == Path::new("/opt/link")).then(|| "/opt/s390x".into()),
         is_order_known: false,
+        ..Context::new(way)
     };
     judge(&MatchingEntries::of(handler(), entries)[0], ran, &context)
 }
