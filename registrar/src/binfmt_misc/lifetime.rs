@@ -10,21 +10,22 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{self, ExitCode};
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
 
-use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Mounted, Timestamp};
+use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Mounted, before_all};
 use super::userns::{self, has_instances};
 use super::{BinfmtMount, UserNamespace, helper};
 use crate::sys::{self, errno};
 use crate::table::{NAME_SUFFIXES, TABLE};
 
 /// How long a run may take to decide whether the instance that it has made is to stay, and to end after that: until
-/// then its mount, or the lock, a file there, keeps it. Whole seconds.
-const DECIDING: Duration = Duration::from_secs(1);
+/// then its mount, or the lock, a file there, keeps it.
+const DECIDING: TimeSpec = TimeSpec::new(1, 0);
 
 /// How old an instance was when this run mounted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,22 +40,22 @@ pub(super) enum InstanceAge {
 impl InstanceAge {
     /// Of the instance at `folder`, mounted after `before`. Its `status` is as old as itself; the folder is younger where
     /// a kernel notes there that entries came and went.
-    pub(super) fn of(folder: &Path, before: Option<Timestamp>) -> Self {
+    pub(super) fn of(folder: &Path, before: Option<TimeSpec>) -> Self {
         // Reading it will say better why.
         let Ok(status) = fs::metadata(folder.join("status")) else { return Self::Old };
-        let (Some(before), Some(now)) = (before, Timestamp::after_all()) else { return Self::New };
-        let made = Timestamp { seconds: status.ctime(), nanoseconds: status.ctime_nsec() };
-        Self::between(made, before, now)
+        // This clock is after all that has been stamped.
+        let (Some(before), Ok(now)) = (before, clock_gettime(ClockId::CLOCK_REALTIME)) else { return Self::New };
+        Self::between(TimeSpec::new(status.ctime(), status.ctime_nsec()), before, now)
     }
 
     /// Of an instance made at that time, mounted after `before`, and looked at `now`.
-    fn between(made: Timestamp, before: Timestamp, now: Timestamp) -> Self {
+    fn between(made: TimeSpec, before: TimeSpec, now: TimeSpec) -> Self {
         // Nothing is made in the future: the clock has been set back since.
         if made > now {
             Self::Old
         } else if made >= before {
             Self::New
-        } else if made.plus(DECIDING) >= before {
+        } else if made + DECIDING >= before {
             Self::Young
         } else {
             Self::Old
@@ -191,7 +192,7 @@ pub(crate) fn run_if_helper(mut arguments: impl Iterator<Item = OsString>) -> Op
 /// # Errors
 /// `ENOENT` if it is new, or so young that its creator may still unmount it.
 fn find_held(at: &Path) -> Result<(), Errno> {
-    let before = Timestamp::now();
+    let before = before_all();
     mount_privately(at)?;
     if InstanceAge::of(at, before) == InstanceAge::Old { Ok(()) } else { Err(Errno::ENOENT) }
 }
@@ -280,7 +281,7 @@ mod tests {
 
     #[test]
     fn ages() {
-        let at = |seconds, nanoseconds| Timestamp { seconds, nanoseconds };
+        let at = TimeSpec::new;
         let (before, now) = (at(100, 500), at(100, 900));
         let cases = [
             (at(100, 500), InstanceAge::New),

@@ -13,7 +13,7 @@ use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, statfs};
 use rustix::fs::{CWD, OFlags};
 
 use super::lifetime::{self, InstanceAge};
-use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Timestamp};
+use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, before_all};
 use super::userns::{self, BIND_MOUNT};
 use super::{BinfmtMount, Error, RegisterFile, UserNamespace, helper};
 use crate::sys::{self, errno};
@@ -82,7 +82,7 @@ pub(crate) fn find(only: Option<&Path>, missing: MountPolicy) -> Result<BinfmtMo
         MountPolicy::IfMissing | MountPolicy::PreferOwn | MountPolicy::RequireOwn => {}
     }
     check_mount_point_empty(at)?;
-    let before = Timestamp::now();
+    let before = before_all();
     match mount(Some(FILE_SYSTEM), at, Some(FILE_SYSTEM), MOUNT_FLAGS, None::<&str>) {
         Ok(()) => {
             let needs_it = lifetime::needs_its_mount(at, InstanceAge::of(at, before));
@@ -112,7 +112,7 @@ pub(crate) fn look(only: Option<&Path>, may_be_new: bool, is_lasting: &dyn Fn() 
         }
         found => return found,
     };
-    let before = Timestamp::now();
+    let before = before_all();
     let is_mounted = lifetime::mount_privately(&at).is_ok();
     if is_mounted && (may_be_new || InstanceAge::of(&at, before) != InstanceAge::New) {
         return Ok(BinfmtMount::found(at));

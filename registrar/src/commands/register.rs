@@ -203,8 +203,10 @@ impl Registration<'_> {
         let foreign = native::foreign_handlers(handlers.iter().copied());
         let dir = Root::open(Path::new("/"))?.make(folder)?;
         let is_ours = |_: &str| !dir.is_of_packages();
-        let report = CopyJob::new(copies.originals(&foreign), &copies.label, &dir, &is_ours)?.finish()?;
-        Ok(if self.args.detail == Verbosity::Quiet { nothing } else { Output::success(report.line(folder)) })
+        let job = CopyJob::new(copies.originals(&foreign), &copies.label, &dir, &is_ours)?;
+        let line = job.line(folder);
+        job.finish()?;
+        Ok(if self.args.detail == Verbosity::Quiet { nothing } else { Output::success(line) })
     }
 
     fn locate(&self) -> Result<Location, Error> {
@@ -317,11 +319,8 @@ fn observe(location: &Location) -> Result<Entries, Error> {
 
 /// What keeps an emulator from running wherever its entry is used. Of one that cannot be opened, the kernel will tell.
 fn not_static(path: &str) -> Option<String> {
-    match elf::loader(Path::new(path)) {
-        Ok(loader) => loader.map(|loader| format!("not static: it needs {loader}")),
-        Err(Unfit::Unreadable(_)) => None,
-        Err(unfit) => Some(unfit.to_string()),
-    }
+    let unfit = elf::check_static(Path::new(path)).err();
+    unfit.filter(|unfit| !matches!(unfit, Unfit::Unreadable(_))).map(|unfit| unfit.to_string())
 }
 
 /// Whether the emulators are those of the root that this program was built with, which are known to be static. A host's

@@ -94,7 +94,7 @@ fn suspicion() -> String {
     match SecurityModule::current() {
         Some(SecurityModule::AppArmor(profile)) if profile == UNPRIVILEGED => APPARMOR.into(),
         None => APPARMOR.into(),
-        current => ["; ", &SecurityModule::suspicion(current.as_ref())].concat(),
+        Some(_) => ["; ", &SecurityModule::suspicion()].concat(),
     }
 }
 

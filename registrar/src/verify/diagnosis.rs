@@ -65,8 +65,8 @@ pub(super) struct Context<'a> {
     pub(super) way: Isolation,
     /// Folder of this image's emulators.
     pub(super) emulators: &'a str,
-    /// What loads an emulator: [`crate::elf::loader`].
-    pub(super) look: &'a dyn Fn(&Path) -> Result<Option<String>, Unfit>,
+    /// What an emulator's file is: [`crate::elf::check_static`].
+    pub(super) look: &'a dyn Fn(&Path) -> Result<(), Unfit>,
     /// A path without links in it.
     pub(super) real: &'a dyn Fn(&Path) -> Option<PathBuf>,
     /// Whether the entries are in the order in which the kernel asks them.
@@ -81,7 +81,7 @@ impl Context<'_> {
             is_switched_on: true,
             way,
             emulators: EMULATOR_DIR,
-            look: &elf::loader,
+            look: &elf::check_static,
             real: &|path| path.canonicalize().ok(),
             is_order_known: super::is_order_known(),
         }
@@ -313,11 +313,11 @@ fn not_found(server: Option<Named<'_>>, context: &Context<'_>) -> (&'static str,
         return ("failed", "starting the program: no such file".into());
     };
     let (name, path) = (name.display(), &entry.path());
-    let loader = (context.look)(&entry.interpreter);
+    let file = (context.look)(&entry.interpreter);
     if !entry.flags.contains('F') {
         return (
             "no-emulator",
-            match loader {
+            match file {
                 Err(Unfit::Unreadable(Errno::ENOENT)) => format!("{path}, which {name} names, is not there"),
                 _ => {
                     format!("{name} has no flag F, so that {path} must be wherever a program runs; register it with F")
@@ -325,10 +325,10 @@ fn not_found(server: Option<Named<'_>>, context: &Context<'_>) -> (&'static str,
             },
         );
     }
-    match loader {
-        Ok(Some(loader)) => dynamic(path, &loader),
+    match file {
+        Err(Unfit::Dynamic(loader)) => dynamic(path, &loader),
         Err(Unfit::Script) => ("wrong-emulator", format!("{path} is a script; take a static program")),
-        Ok(_) => ("failed", format!("{path} is static now, but the kernel holds another; register it again")),
+        Ok(()) => ("failed", format!("{path} is static now, but the kernel holds another; register it again")),
         Err(_) => {
             ("dynamic", format!("something that {path} needs is not there: it is hardly static; take one that is"))
         }
@@ -340,8 +340,10 @@ fn unseen_fault((_, entry): Named<'_>, context: &Context<'_>) -> Option<(&'stati
     if context.way != Isolation::Memory || !entry.flags.contains('F') {
         return None;
     }
-    let loader = (context.look)(&entry.interpreter).ok()??;
-    Some(dynamic(&entry.path(), &loader))
+    match (context.look)(&entry.interpreter) {
+        Err(Unfit::Dynamic(loader)) => Some(dynamic(&entry.path(), &loader)),
+        _ => None,
+    }
 }
 
 fn dynamic(path: &str, loader: &str) -> (&'static str, String) {

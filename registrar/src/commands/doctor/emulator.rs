@@ -15,10 +15,12 @@ pub(super) fn emulator(handler: &Handler, entry: &Entry) -> Check {
     let path = entry.path();
     let check = |state, detail: String| Check::of(handler, "emulator", state, detail);
     let is_fixed = entry.flags.contains('F');
-    match elf::loader(&entry.interpreter) {
-        Ok(Some(loader)) => check(Broken, format!("{path} is not static, it needs {loader}; register a static one")),
-        Ok(_) if is_fixed => check(Holds, format!("{path} is static")),
-        Ok(_) => {
+    match elf::check_static(&entry.interpreter) {
+        Err(Unfit::Dynamic(loader)) => {
+            check(Broken, format!("{path} is not static, it needs {loader}; register a static one"))
+        }
+        Ok(()) if is_fixed => check(Holds, format!("{path} is static")),
+        Ok(()) => {
             let fix = format!("registrar register {} sets F", handler.target);
             check(Unknown, format!("no flag F, so {path} must be in each container; {fix}"))
         }
