@@ -8,7 +8,6 @@ mod register;
 mod report;
 mod resident;
 mod run;
-mod running;
 mod status;
 mod verify;
 
@@ -33,7 +32,9 @@ use status::Status;
 
 pub(crate) fn run(command: &Command) -> Output {
     let output = match command {
-        Command::Register(request) => register::register(request).or_else(|error| running::already(request, error)),
+        Command::Register(request) => {
+            register::register(request).or_else(|error| others::running_already(request, error))
+        }
         Command::Unregister { args, dry_run } => unregister(args, if *dry_run { DryRun::Yes } else { DryRun::No }),
         Command::Status { args, json, check } => status(args, *json, *check),
         Command::Verify(request) => verify::verify(request),

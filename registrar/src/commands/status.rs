@@ -2,11 +2,12 @@
 //!
 //! `docs/json.md` lists the keys and states of the JSON: later versions add some, and rename none.
 
-mod colour;
 pub(crate) mod platforms;
 
+use std::env;
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 
 use crate::arch::HOST;
@@ -86,6 +87,23 @@ impl HandlerStatus {
             Self::Unknown => "unknown",
         }
     }
+
+    /// Green: as desired; yellow: programs run, but not as desired; red: programs do not run.
+    fn painted(self, text: &str) -> String {
+        let code = match self {
+            Self::Registered => 32,
+            Self::Different | Self::Shadowed | Self::Served => 33,
+            Self::Disabled | Self::Absent | Self::Unknown => 31,
+            Self::Native => 2,
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+}
+
+/// On a terminal, unless `NO_COLOR` (<https://no-color.org>) or `TERM=dumb` is set.
+fn is_coloured() -> bool {
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    stdout().is_terminal() && !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 impl<'a> Status<'a> {
@@ -179,9 +197,9 @@ impl<'a> Status<'a> {
         };
         let heading = ["ENTRY", "TARGET", "PLATFORM", "STATE", "FLAGS", "INTERPRETER"].map(String::from);
         let table: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();
-        let is_coloured = colour::is_enabled();
+        let is_coloured = is_coloured();
         text.push_str(&columns::text(&table, |line, column, cell| match line.checked_sub(1) {
-            Some(row) if is_coloured && column == 3 => colour::painted(self.rows[row].state, &cell),
+            Some(row) if is_coloured && column == 3 => self.rows[row].state.painted(&cell),
             _ => cell,
         }));
         text

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::emulator::emulator;
-use super::{Check, CheckStatus, policy};
+use super::emulator::{emulator, policy_hint};
+use super::{Check, CheckStatus};
 use crate::binfmt_misc::{BinfmtMount, Entries, UserNamespace};
 use crate::commands::verify::none_registered;
 use crate::commands::{handlers, look};
@@ -184,9 +184,8 @@ fn verified(
         Ok(verified) => verified,
         Err(error) => {
             let path = handlers.first().map(|handler| handler.interpreter(&args.desired.emulators));
-            let hint = path
-                .and_then(|path| policy::hint(Path::new(&path), ""))
-                .map(|hint| Check::new("policy", Unknown, hint));
+            let hint =
+                path.and_then(|path| policy_hint(Path::new(&path), "")).map(|hint| Check::new("policy", Unknown, hint));
             return [Check::new("verify", Unknown, error.to_string())].into_iter().chain(hint).collect();
         }
     };
@@ -198,7 +197,7 @@ fn verified(
     }
     for (handler, diagnosis) in verified.failures().take(1) {
         let path = verified.emulator(handler).unwrap_or_else(|| handler.interpreter(&args.desired.emulators).into());
-        let hint = policy::hint(&path, diagnosis.said.as_deref().unwrap_or_default());
+        let hint = policy_hint(&path, diagnosis.said.as_deref().unwrap_or_default());
         checks.extend(hint.map(|hint| Check::new("policy", Unknown, hint)));
     }
     for (handler, _) in verified.diagnoses() {
