@@ -132,9 +132,9 @@ pub(crate) fn original(path: &str) -> Result<Option<File>, Error> {
 
 /// Whether both are one file, or of the same content.
 fn is_same(one: &File, other: &File) -> io::Result<bool> {
-    let (first, second) = (one.metadata()?, other.metadata()?);
-    if sys::is_same_file(&first, &second) {
+    if sys::is_same_file(one.metadata(), other.metadata()) == Some(true) {
         return Ok(true);
     }
-    Ok(first.len() == second.len() && staging_dir::have_same_bytes(one, other, first.len())?)
+    let length = one.metadata()?.len();
+    Ok(length == other.metadata()?.len() && staging_dir::have_same_bytes(one, other, length)?)
 }

@@ -1,7 +1,7 @@
 //! Where `binfmt_misc` is: a folder bound into the container, the kernel's usual place, or nowhere yet; and the lock
 //! that all runs of this program share, in whatever containers they are.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::thread;
@@ -151,7 +151,7 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result
                     // Without this run's mount it shows whether there is another.
                     folder.unmount();
                     ("given up by others, time and again", RELEASE_DELAY)
-                } else if is_same(&file, &path) {
+                } else if sys::is_same_file(file.metadata(), fs::metadata(&path)) == Some(true) {
                     return Ok((folder, RegisterFile::open(file)));
                 } else {
                     // Who had the lock has taken the mount back.
@@ -170,10 +170,6 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result
         }
         thread::sleep(pause);
     }
-}
-
-fn is_same(file: &File, path: &Path) -> bool {
-    matches!((file.metadata(), fs::metadata(path)), (Ok(file), Ok(found)) if sys::is_same_file(&file, &found))
 }
 
 /// Asks what is mounted, which triggers an automount. What cannot be asked is no place that could be used: mounting

@@ -76,27 +76,21 @@ enum HandlerStatus {
 
 impl HandlerStatus {
     fn word(self) -> &'static str {
-        match self {
-            Self::Registered => "registered",
-            Self::Different => "different",
-            Self::Disabled => "disabled",
-            Self::Shadowed => "shadowed",
-            Self::Absent => "absent",
-            Self::Served => "served",
-            Self::Native => "native",
-            Self::Unknown => "unknown",
-        }
+        self.shown().0
     }
 
-    /// Green: as desired; yellow: programs run, but not as desired; red: programs do not run.
-    fn painted(self, text: &str) -> String {
-        let code = match self {
-            Self::Registered => 32,
-            Self::Different | Self::Shadowed | Self::Served => 33,
-            Self::Disabled | Self::Absent | Self::Unknown => 31,
-            Self::Native => 2,
-        };
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    /// The word, and its colour. Green: as desired; yellow: programs run, but not as desired; red: programs do not run.
+    fn shown(self) -> (&'static str, u8) {
+        match self {
+            Self::Registered => ("registered", 32),
+            Self::Different => ("different", 33),
+            Self::Disabled => ("disabled", 31),
+            Self::Shadowed => ("shadowed", 33),
+            Self::Absent => ("absent", 31),
+            Self::Served => ("served", 33),
+            Self::Native => ("native", 2),
+            Self::Unknown => ("unknown", 31),
+        }
     }
 }
 
@@ -199,7 +193,9 @@ impl<'a> Status<'a> {
         let table: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(cells)).collect();
         let is_coloured = is_coloured();
         text.push_str(&columns::text(&table, |line, column, cell| match line.checked_sub(1) {
-            Some(row) if is_coloured && column == 3 => self.rows[row].state.painted(&cell),
+            Some(row) if is_coloured && column == 3 => {
+                format!("\u{1b}[{}m{cell}\u{1b}[0m", self.rows[row].state.shown().1)
+            }
             _ => cell,
         }));
         text

@@ -126,7 +126,7 @@ impl WorkerJob {
         let opened = File::open("/proc").map_err(|error| format!("/proc: {}", errno_text(errno(&error))))?;
         // A crash is told of; nobody wants its core.
         let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-        let mut place = Sandbox::enter(self.way)?;
+        let place = Sandbox::enter(self.way)?;
         let mut programs = Vec::new();
         for run in &self.wanted {
             match place.install(&run.word(), &run.program(), run.set_user_id) {
