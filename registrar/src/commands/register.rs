@@ -23,7 +23,7 @@ use crate::native::{self, Emulation, NativeSupportCache};
 use crate::output::Output;
 use crate::plan::{self, HandlerPlan, PlanOutcome, SkipReason};
 use crate::request::{CommonArgs, PROBE_TIMEOUT, RegisterArgs, Verbosity};
-use crate::sys::{self, errno};
+use crate::sys::{self, errno, errno_text};
 use crate::table::{EMULATOR_DIR, Handler};
 use crate::verify;
 
@@ -48,7 +48,7 @@ pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
     };
     let all = handlers(args);
     let Some(resident) = request.stay else { return registration.run(&all) };
-    let output = resident::stay(args, &all, |handlers| registration.run(handlers))?;
+    let output = resident::stay(args, &all, &|handlers| registration.run(handlers))?;
     Ok(match resident.unregister_on_exit.then(|| unregister(args, DryRun::No)) {
         None => output,
         Some(Ok(gone)) => output.chain(gone),
@@ -190,7 +190,7 @@ impl Registration<'_> {
 
     fn refuse_emulation(&self) -> Result<(), Error> {
         match self.emulation {
-            Some(emulation) if !self.is_dry_run => Err(Error::Emulated(emulation)),
+            Some(emulation) if !self.is_dry_run => Err(Error::text(emulation)),
             _ => Ok(()),
         }
     }
@@ -312,7 +312,10 @@ impl Registration<'_> {
 /// Reads all entries, unless `status` says that the kernel uses none.
 fn observe(location: &Location) -> Result<Entries, Error> {
     match &location.mount {
-        Some(mount) if !mount.is_switched_on()? => Err(Error::SwitchedOff { at: mount.path().into() }),
+        Some(mount) if !mount.is_switched_on()? => Err(Error::Text(format!(
+            "binfmt_misc is disabled, so no handler would be used; to enable it: echo 1 > {}/status",
+            mount.path().display()
+        ))),
         _ => Ok(location.entries()?),
     }
 }
@@ -345,15 +348,14 @@ fn check_emulators(args: &CommonArgs) -> Result<(), Error> {
     if emulators == EMULATOR_DIR {
         return Ok(());
     }
-    let folder = Path::new(slashed(emulators));
-    let error = |errno| {
-        Err(Error::Emulators { source: args.emulators_from.unwrap_or("--bindir"), folder: folder.into(), errno })
+    let cause = match fs::metadata(slashed(emulators)).map_err(|error| errno(&error)) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) | Err(Errno::ENOTDIR) => "not a directory".into(),
+        Err(Errno::ENOENT) => "no such directory".into(),
+        Err(errno) => errno_text(errno),
     };
-    match fs::metadata(folder) {
-        Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => error(Errno::ENOTDIR),
-        Err(cause) => error(errno(&cause)),
-    }
+    let source = args.emulators_from.unwrap_or("--bindir");
+    Err(Error::Text(format!("{source} {}: {cause}", slashed(emulators))))
 }
 
 /// The root folder's path is empty, so that a slash may follow it.
