@@ -1,5 +1,7 @@
 //! Carries out plans, one write(2) after the other, and says how each ended.
 
+use std::ffi::OsStr;
+
 use nix::errno::Errno;
 
 use crate::binfmt_misc::{BinfmtMount, Entry, Error, RegisterFile};
@@ -77,7 +79,10 @@ impl<'a> Writer<'a> {
         let DesiredState { emulators, flags, .. } = self.desired;
         let slot = match change {
             Operation::Add(slot) => slot,
-            Operation::Remove(slot) => return self.folder.remove(&handler.name_with(slot.suffix()), handler),
+            Operation::Remove(slot) => {
+                let name = handler.name_with(slot.suffix());
+                return self.folder.remove(OsStr::new(&*name), &|entry| entry.is_of(handler));
+            }
         };
         let is_wanted = |entry: Entry| plan::text_difference(handler, self.desired, &entry).is_none();
         let is_there = || self.folder.entry(&slot.name(handler)).is_some_and(is_wanted);

@@ -64,19 +64,9 @@ impl InstanceAge {
 }
 
 impl BinfmtMount {
-    /// Whether entries would vanish with this run's mount. To be called with the lock: its last owner may have held the
-    /// instance, and released it since.
-    pub(super) fn depends_on_our_mount(&self) -> bool {
-        self.age_in_need() == Some(InstanceAge::New)
-    }
-
-    /// The creator is under 1 s old and may still unmount it.
-    pub(super) fn creator_may_unmount(&self) -> bool {
-        self.age_in_need() == Some(InstanceAge::Young)
-    }
-
-    /// How old the instance was, if this run mounted it and entries need a mount.
-    fn age_in_need(&self) -> Option<InstanceAge> {
+    /// How old the instance was, if this run mounted it and entries need a mount: they would vanish with that of a new one.
+    /// To be called with the lock: its last owner may have held the instance, and released it since.
+    pub(super) fn age_in_need(&self) -> Option<InstanceAge> {
         let mounted = self.mounted.as_ref().filter(|mounted| mounted.needs_a_mount)?;
         Some(InstanceAge::of(self.path(), mounted.before))
     }
@@ -89,27 +79,24 @@ impl BinfmtMount {
     pub(crate) fn unmount_if_unused(&self) {
         let Some(Mounted { entries: found, .. }) = &self.mounted else { return };
         if self.entries().is_ok_and(|entries| entries.names().all(|name| found.get(name).is_some())) {
-            let status = File::open(self.path().join("status")).ok().filter(|_| self.depends_on_our_mount());
+            let is_ours = self.age_in_need() == Some(InstanceAge::New);
+            let status = File::open(self.path().join("status")).ok().filter(|_| is_ours);
             self.unmount();
-            let _ = status.map(|status| mark_released(&status));
+            // Now it looks new to all who have mounted it while this run held it, and are waiting for the lock.
+            let _ = status.map(|status| status.set_permissions(status.metadata()?.permissions()));
         }
     }
 }
 
-/// Makes an instance look new to all who have mounted it while this run held it, and are waiting for the lock.
-pub(super) fn mark_released(status: &File) -> io::Result<()> {
-    status.set_permissions(status.metadata()?.permissions())
-}
-
-/// Whether entries of the instance just mounted at `folder` vanish with its last mount. Only of one that is new, a trial
-/// can tell.
+/// Whether entries of the instance just mounted at `folder` vanish with its last mount.
+///
+/// The change has come to older kernels too, as a correction (5.10.262 and 6.1.176 have it), so that only a trial tells,
+/// and only of an instance that is new. It is made with an entry that no program matches, under a name that the next run
+/// would clear up.
 pub(super) fn needs_its_mount(folder: &Path, age: InstanceAge) -> bool {
-    has_instances() || (age == InstanceAge::New && trial_vanishes(folder))
-}
-
-/// The change has come to older kernels too, as a correction (5.10.262 and 6.1.176 have it), so that only a trial tells.
-/// It is made with an entry that no program matches, under a name that the next run would clear up.
-fn trial_vanishes(folder: &Path) -> bool {
+    if has_instances() || age != InstanceAge::New {
+        return has_instances();
+    }
     let Some(handler) = TABLE.handlers.first() else { return true };
     let name = handler.name_with(NAME_SUFFIXES[0]);
     let entry = folder.join(&*name);
@@ -140,18 +127,14 @@ pub(crate) enum Lifetime {
     Process,
 }
 
-/// How long entries in the folder will be there. If they need it, and the host's first process can be seen from here,
-/// mounts `binfmt_misc` for that one too.
-pub(crate) fn lasting(folder: &BinfmtMount) -> Lifetime {
-    if folder.depends_on_our_mount() { of_our_mount(false) } else { Lifetime::Permanent }
-}
-
-/// The same of an instance that is not mounted yet, and that nobody else is known to hold. Starts no process.
-pub(crate) fn foreseen() -> Lifetime {
-    if has_instances() { of_our_mount(true) } else { Lifetime::Permanent }
-}
-
-fn of_our_mount(is_dry_run: bool) -> Lifetime {
+/// How long entries in the folder will be there; without one, those of an instance that is not mounted yet, and that nobody
+/// else is known to hold. If they need it, and the host's first process can be seen from here, mounts `binfmt_misc` for
+/// that one too; starts no process without a folder.
+pub(crate) fn lifetime(folder: Option<&BinfmtMount>) -> Lifetime {
+    let is_dry_run = folder.is_none();
+    if !folder.map_or_else(has_instances, |folder| folder.age_in_need() == Some(InstanceAge::New)) {
+        return Lifetime::Permanent;
+    }
     let mount_namespace = |process| sys::namespace(process, "mnt");
     let (ours, firsts) = (mount_namespace("self"), mount_namespace("1"));
     // PID 1 of a container is not the host's.

@@ -46,12 +46,7 @@ pub(crate) enum MountPolicy {
 }
 
 impl MountPolicy {
-    /// What it is to see the programs of this user namespace alone served, or those of all.
-    pub(crate) fn in_scope(is_namespace: bool) -> Self {
-        if is_namespace { Self::PreferOwn } else { Self::IfMissing }
-    }
-
-    /// The same for who only looks.
+    /// To look for what serves the programs of this user namespace alone, or those of all.
     pub(crate) fn never_in_scope(is_namespace: bool) -> Self {
         if is_namespace { Self::LookupOwn } else { Self::Lookup }
     }
@@ -147,12 +142,12 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result
             Ok(file) => {
                 sys::lock(&file, LOCK_TIMEOUT, RETRY_DELAY)
                     .map_err(|errno| Error::Lock { path: path.clone(), errno })?;
-                if folder.creator_may_unmount() {
-                    // Without this run's mount it shows whether there is another.
+                if folder.age_in_need() == Some(InstanceAge::Young) {
+                    // Its creator may still unmount it. Without this run's mount it shows whether there is another.
                     folder.unmount();
                     ("given up by others, time and again", RELEASE_DELAY)
                 } else if sys::is_same_file(file.metadata(), fs::metadata(&path)) == Some(true) {
-                    return Ok((folder, RegisterFile::open(file)));
+                    return Ok((folder, RegisterFile(Ok(file))));
                 } else {
                     // Who had the lock has taken the mount back.
                     ("another one, time and again", RETRY_DELAY)
@@ -161,7 +156,7 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result
             // Unmounted since it was found.
             Err(Errno::ENOENT) => ("not there", RETRY_DELAY),
             Err(errno @ (Errno::EACCES | Errno::EPERM | Errno::EROFS)) => {
-                return Ok((folder, RegisterFile::closed(Error::Register { path, errno })));
+                return Ok((folder, RegisterFile(Err(Error::Register { path, errno }))));
             }
             Err(errno) => return Err(Error::Register { path, errno }),
         };

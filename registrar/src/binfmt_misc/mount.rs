@@ -57,7 +57,7 @@ pub(super) fn before_all() -> Option<TimeSpec> {
 }
 
 /// The `register` file, if it could be opened; open, it holds the lock of all runs.
-pub(crate) struct RegisterFile(Result<File, Error>);
+pub(crate) struct RegisterFile(pub(super) Result<File, Error>);
 
 impl BinfmtMount {
     /// One that was mounted before.
@@ -134,19 +134,10 @@ impl BinfmtMount {
         read(&file, &mut [0; LONGEST_ENTRY]).ok().map(|text| Entry::parse(&text))
     }
 
-    /// Removes an entry of ours. One that is gone already is as good as removed.
-    pub(crate) fn remove(&self, name: &str, handler: &Handler) -> Result<(), Error> {
-        self.remove_if(OsStr::new(name), &|entry| entry.is_of(handler))
-    }
-
-    /// Removes an entry of any tool, if it is still as `listed`.
-    pub(crate) fn remove_listed(&self, name: &OsStr, listed: &Entry) -> Result<(), Error> {
-        self.remove_if(name, &|entry| entry == listed)
-    }
-
     /// Removes an entry if it is still the one that is meant: a tool that takes no lock may have replaced it. Read and
-    /// written through one open file, it is one entry: a write to a removed entry does nothing to its successor.
-    fn remove_if(&self, name: &OsStr, is_meant: &dyn Fn(&Entry) -> bool) -> Result<(), Error> {
+    /// written through one open file, it is one entry: a write to a removed entry does nothing to its successor. One that
+    /// is gone already is as good as removed.
+    pub(crate) fn remove(&self, name: &OsStr, is_meant: &dyn Fn(&Entry) -> bool) -> Result<(), Error> {
         let path = self.path.join(name);
         let failed = |errno| Error::Remove { path: path.clone(), errno };
         let file = match sys::open(CWD, &path, OFlags::RDWR) {
@@ -171,14 +162,6 @@ impl BinfmtMount {
 }
 
 impl RegisterFile {
-    pub(super) fn open(file: File) -> Self {
-        Self(Ok(file))
-    }
-
-    pub(super) fn closed(cause: Error) -> Self {
-        Self(Err(cause))
-    }
-
     /// Hands the kernel a rule of `handler`, whose emulator is in `emulators`.
     pub(crate) fn add(&mut self, line: &str, handler: &Handler, emulators: &str) -> Result<(), Error> {
         let file = self.0.as_mut().map_err(|cause| cause.clone())?;

@@ -117,7 +117,7 @@ fn remove_at(
         let failure = if let Some(errno) = entry.unreadable {
             binfmt_misc::Error::Read { path, errno }.to_string()
         } else if entry.rule.as_ref().is_some_and(|rule| rule.offset == 0 && rule.magic.starts_with(ELF)) {
-            match location.mount.as_ref().map(|mount| mount.remove_listed(name, entry)) {
+            match location.mount.as_ref().map(|mount| mount.remove(name, &|found| found == entry)) {
                 Some(Err(error)) => error.to_string(),
                 _ => {
                     say(name, " OK");

@@ -13,9 +13,7 @@ use super::report::{Action, DryRun, Report};
 use super::{handlers, require_scope, resident, unregister};
 use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::arch::HOST;
-use crate::binfmt_misc::{
-    self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace, foreseen, lasting,
-};
+use crate::binfmt_misc::{self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace, lifetime};
 use crate::elf::{self, Unfit};
 use crate::emulators::{self, CopyJob, Root};
 use crate::flags::tells_argv0;
@@ -214,14 +212,15 @@ impl Registration<'_> {
         if self.is_dry_run {
             return Location::foreseen(only, is_namespace, true, false);
         }
-        Ok(Location::locked(binfmt_misc::find_and_lock(only, MountPolicy::in_scope(is_namespace))?))
+        let policy = if is_namespace { MountPolicy::PreferOwn } else { MountPolicy::IfMissing };
+        Ok(Location::locked(binfmt_misc::find_and_lock(only, policy)?))
     }
 
     /// Refuses what would go with this process, unless that is asked for; says what else goes with what.
     fn lifetime(&self, location: &Location) -> Result<Vec<String>, Error> {
         let mount = location.mount.as_ref();
         let mut remarks = Vec::new();
-        match if self.must_last { mount.map_or_else(foreseen, lasting) } else { Lifetime::Permanent } {
+        match if self.must_last { lifetime(mount) } else { Lifetime::Permanent } {
             Lifetime::Process => return Err(Error::WouldNotPersist(self.namespace.clone())),
             Lifetime::MountNamespace => remarks.push("as long as this mount namespace".into()),
             Lifetime::Permanent => {}
@@ -344,23 +343,20 @@ fn not_executable(path: &str) -> Option<Errno> {
 
 /// A folder that is not there is one mistake, not one of each handler. The image's own is not asked for.
 fn check_emulators(args: &CommonArgs) -> Result<(), Error> {
-    let emulators = args.copies.as_ref().map_or(&args.desired.emulators, |copies| &copies.from);
+    let emulators = args.copies.as_ref().map_or(args.desired.emulators.as_str(), |copies| &copies.from);
     if emulators == EMULATOR_DIR {
         return Ok(());
     }
-    let cause = match fs::metadata(slashed(emulators)).map_err(|error| errno(&error)) {
+    // The root folder's path is empty, so that a slash may follow it.
+    let emulators = if emulators.is_empty() { "/" } else { emulators };
+    let cause = match fs::metadata(emulators).map_err(|error| errno(&error)) {
         Ok(found) if found.is_dir() => return Ok(()),
         Ok(_) | Err(Errno::ENOTDIR) => "not a directory".into(),
         Err(Errno::ENOENT) => "no such directory".into(),
         Err(errno) => errno_text(errno),
     };
     let source = args.emulators_from.unwrap_or("--bindir");
-    Err(Error::Text(format!("{source} {}: {cause}", slashed(emulators))))
-}
-
-/// The root folder's path is empty, so that a slash may follow it.
-fn slashed(folder: &str) -> &str {
-    if folder.is_empty() { "/" } else { folder }
+    Err(Error::Text(format!("{source} {emulators}: {cause}")))
 }
 
 /// Why nothing can be registered there, if so.

@@ -65,7 +65,8 @@ fn prepare(args: &CommonArgs) -> Result<(), Output> {
     }
     // MS_SLAVE: mounts of the host still arrive, for its automounts.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>).map_err(|errno| {
-        failed("making / a slave mount", errno, &if is_policy(errno) { suspicion() } else { String::new() })
+        let is_policy = matches!(errno, Errno::EPERM | Errno::EACCES);
+        failed("making / a slave mount", errno, &if is_policy { suspicion() } else { String::new() })
     })?;
     match register::register_in_own_namespace(args) {
         Ok((output, false)) if output.is_failure() => return Err(output),
@@ -96,10 +97,6 @@ fn suspicion() -> String {
         None => APPARMOR.into(),
         Some(_) => ["; ", &SecurityModule::suspicion()].concat(),
     }
-}
-
-fn is_policy(errno: Errno) -> bool {
-    matches!(errno, Errno::EPERM | Errno::EACCES)
 }
 
 fn no_namespace(errno: Errno) -> Output {
