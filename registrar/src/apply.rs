@@ -1,5 +1,7 @@
 //! Carries out plans, one write(2) after the other, and says how each ended.
 
+use std::ffi::OsStr;
+
 use nix::errno::Errno;
 
 use crate::binfmt_misc::{BinfmtMount, Entry, Error, RegisterFile};
@@ -78,7 +80,8 @@ impl<'a> Writer<'a> {
         let entry_name = match change {
             Operation::Add(entry_name) => entry_name,
             Operation::Remove(entry_name) => {
-                return self.folder.remove(&handler.name_with(entry_name.suffix()), handler);
+                let name = handler.name_with(entry_name.suffix());
+                return self.folder.remove(OsStr::new(&*name), &|entry| entry.is_of(handler));
             }
         };
         let is_wanted = |entry: Entry| plan::text_difference(handler, self.desired, &entry).is_none();

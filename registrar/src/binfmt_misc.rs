@@ -12,7 +12,7 @@ mod userns;
 
 pub(crate) use entry::{Entries, Entry, Named};
 pub(crate) use error::Error;
-pub(crate) use lifetime::{Lifetime, expected_lifetime, lifetime, run_if_helper};
+pub(crate) use lifetime::{Lifetime, lifetime, run_if_helper};
 pub(crate) use locate::{MountPolicy, check_mount_point_empty, find, find_and_lock, has_lasting_instance, look};
 pub(crate) use mount::{BinfmtMount, DEFAULT_MOUNT, RegisterFile};
 pub(crate) use userns::{BIND, UserNamespace};

@@ -8,7 +8,6 @@ mod register;
 mod report;
 mod resident;
 mod run;
-mod running;
 mod status;
 mod verify;
 
@@ -33,19 +32,20 @@ use status::Status;
 
 pub(crate) fn run(command: &Command) -> Output {
     let output = match command {
-        Command::Register(request) => register::register(request).or_else(|error| running::already(request, error)),
+        Command::Register(request) => {
+            register::register(request).or_else(|error| others::running_already(request, error))
+        }
         Command::Unregister { args, dry_run } => unregister(args, if *dry_run { DryRun::Yes } else { DryRun::No }),
         Command::Status { args, json, check } => status(args, *json, *check),
         Command::Verify(request) => verify::verify(request),
         Command::Doctor { args, json, limit } => Ok(doctor::doctor(args, *json, *limit)),
         Command::Persist { args, format, has_unit, root } => {
             let (handlers, left) = others::without_left(args, handlers(args));
-            let output = persist::persist(args, handlers, *format, *has_unit, root).map_err(Error::text);
-            let left = if args.detail == Verbosity::Quiet { String::new() } else { left };
-            output.map(|output| Output::success(left).chain(output))
+            let output = persist::persist(args, handlers, *format, *has_unit, root);
+            of_persist(args, output.map(|output| Output::success(left).chain(output)))
         }
-        Command::Unpersist { args, root } => persist::unpersist(args, root).map_err(Error::text),
-        Command::Persisted { args, root } => persist::status(args, root).map_err(Error::text),
+        Command::Unpersist { args, root } => of_persist(args, persist::unpersist(args, root)),
+        Command::Persisted { args, root } => of_persist(args, persist::status(root)),
         Command::Export { args } => persist::export(args, handlers(args)).map_err(Error::text),
         Command::Run { args, program } => Ok(run::run(args, program)),
         Command::Compat(command) => Ok(compat::run(command)),
@@ -54,6 +54,11 @@ pub(crate) fn run(command: &Command) -> Output {
         Command::Version => Ok(Output::success(version())),
     };
     output.unwrap_or_else(Output::from)
+}
+
+fn of_persist(args: &CommonArgs, output: Result<Output, String>) -> Result<Output, Error> {
+    let is_quiet = args.detail == Verbosity::Quiet;
+    output.map(|output| if is_quiet { output.without_stdout() } else { output }).map_err(Error::Text)
 }
 
 fn unregister(args: &CommonArgs, dry_run: DryRun) -> Result<Output, Error> {

@@ -1,4 +1,4 @@
-//! What an emulator's file says of itself: for which machine it is, and what loads it.
+//! What an emulator's file says of itself: whether it is a static program of this machine.
 //!
 //! Reads a bounded part of the file, whatever is in there. Whether such an emulator will do is judged elsewhere.
 
@@ -28,8 +28,8 @@ const HEADER: usize = 64;
 const SEGMENT: u64 = 56;
 const PT_INTERP: u64 = 3;
 
-/// Why a file tells nothing, or is nothing that this machine runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a file is no static program of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unfit {
     Unreadable(Errno),
     /// `#!`: it needs another program.
@@ -39,6 +39,8 @@ pub(crate) enum Unfit {
     Foreign(u16),
     /// It says that it is longer than it is, or has more parts than any program.
     Damaged,
+    /// This program loads it: `PT_INTERP`.
+    Dynamic(String),
 }
 
 impl fmt::Display for Unfit {
@@ -49,18 +51,17 @@ impl fmt::Display for Unfit {
             Self::NotElf => f.write_str("no ELF file"),
             Self::Foreign(machine) => write!(f, "for another machine (e_machine {machine})"),
             Self::Damaged => f.write_str("damaged"),
+            Self::Dynamic(loader) => write!(f, "not static: it needs {loader}"),
         }
     }
 }
 
-/// The program that loads an emulator, unless it is static: `PT_INTERP`.
-pub(crate) fn loader(path: &Path) -> Result<Option<String>, Unfit> {
+pub(crate) fn check_static(path: &Path) -> Result<(), Unfit> {
     // `O_NONBLOCK`: do not block on a FIFO.
-    loader_of(&sys::open(CWD, path, OFlags::NONBLOCK).map_err(Unfit::Unreadable)?)
+    check_static_file(&sys::open(CWD, path, OFlags::NONBLOCK).map_err(Unfit::Unreadable)?)
 }
 
-/// The same of an open file.
-pub(crate) fn loader_of(file: &File) -> Result<Option<String>, Unfit> {
+pub(crate) fn check_static_file(file: &File) -> Result<(), Unfit> {
     let mut start = [0; PAGE];
     // A FIFO or a folder cannot be read at an offset, and says so.
     let length = file.read_at(&mut start, 0).map_err(unreadable)?;
@@ -88,10 +89,10 @@ pub(crate) fn loader_of(file: &File) -> Result<Option<String>, Unfit> {
         if field(&segment, 0, 4) == PT_INTERP {
             let name = part(file, header, field(&segment, 8, 8), field(&segment, 32, 8))?;
             let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-            return Ok(Some(String::from_utf8_lossy(name).into_owned()));
+            return Err(Unfit::Dynamic(String::from_utf8_lossy(name).into_owned()));
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Whether a program that begins so is for the machine that this one is compiled for.
@@ -152,10 +153,10 @@ mod tests {
 
     #[test]
     fn a_program_of_this_machine_tells_its_loader() {
-        let own = loader_of(&file("own", &own())).expect("an ELF file");
-        assert!(own.as_deref().is_none_or(|loader| loader.starts_with('/')), "{own:?}");
-        let dynamic = loader(Path::new("/usr/bin/env")).expect("/usr/bin/env is no script");
-        assert!(dynamic.is_some_and(|loader| loader.contains("/ld")), "dynamic on every machine that tests");
+        let own = check_static_file(&file("own", &own()));
+        assert!(matches!(&own, Err(Unfit::Dynamic(loader)) if loader.starts_with('/')) || own == Ok(()), "{own:?}");
+        let env = check_static(Path::new("/usr/bin/env"));
+        assert!(matches!(&env, Err(Unfit::Dynamic(loader)) if loader.contains("/ld")), "{env:?}");
     }
 
     #[test]
@@ -182,10 +183,10 @@ mod tests {
             ("foreign", foreign.to_vec(), Unfit::Foreign(4)),
         ];
         for (name, content, expected) in cases {
-            assert_eq!(loader_of(&file(name, &content)), Err(expected), "{name}");
+            assert_eq!(check_static_file(&file(name, &content)), Err(expected), "{name}");
         }
-        assert_eq!(loader(Path::new("/nonexistent")), Err(Unfit::Unreadable(Errno::ENOENT)));
-        assert_eq!(loader(Path::new("/")), Err(Unfit::Unreadable(Errno::EISDIR)));
+        assert_eq!(check_static(Path::new("/nonexistent")), Err(Unfit::Unreadable(Errno::ENOENT)));
+        assert_eq!(check_static(Path::new("/")), Err(Unfit::Unreadable(Errno::EISDIR)));
     }
 
     #[test]
@@ -200,6 +201,6 @@ mod tests {
         let kind = if arch::ELF.1 == 2 { kind.to_be_bytes() } else { kind.to_le_bytes() };
         long[at..at + 4].copy_from_slice(&kind);
         long[at + 32..at + 40].fill(0x11);
-        assert_eq!(loader_of(&file("long", &long)), Err(Unfit::Damaged));
+        assert_eq!(check_static_file(&file("long", &long)), Err(Unfit::Damaged));
     }
 }

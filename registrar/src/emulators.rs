@@ -26,40 +26,20 @@ pub(crate) use staging_dir::{StagingDir, text};
 /// What everybody may do with an emulator.
 const MODE: u32 = 0o755;
 
-/// A file's name, and where it is.
-pub(crate) type SourceFile = (&'static str, String);
-
-/// What has become of the emulators.
-#[derive(Debug, Default)]
-pub(crate) struct CopyReport {
-    /// File names of those that were copied.
-    pub(crate) new: Vec<&'static str>,
-    /// How many were there already, just so.
-    pub(crate) same: usize,
-    /// What they are labelled as, if they are.
-    pub(crate) label: Option<String>,
-}
-
-impl CopyReport {
-    /// In a line, of the folder `at`.
-    pub(crate) fn line(&self, at: &str) -> String {
-        let label = self.label.iter().map(|label| format!(", labelled {label}")).collect::<String>();
-        format!("emulators in {at}: {} copied, {} unchanged{label}\n", self.new.len(), self.same)
-    }
-}
-
 /// What is to be copied to a folder.
 pub(crate) struct CopyJob<'a> {
     dir: &'a StagingDir,
     /// File names, and the originals.
     wanted: Vec<(&'static str, File)>,
-    report: CopyReport,
+    /// How many are there already, just so.
+    same: usize,
+    label: Option<String>,
 }
 
 impl CopySpec {
     /// File names of these handlers' emulators, each once, and where the originals are.
-    pub(crate) fn originals(&self, handlers: &[&'static Handler]) -> Vec<SourceFile> {
-        let mut originals: Vec<SourceFile> = Vec::new();
+    pub(crate) fn originals(&self, handlers: &[&'static Handler]) -> Vec<(&'static str, String)> {
+        let mut originals: Vec<(_, String)> = Vec::new();
         for handler in handlers {
             if !originals.iter().any(|(name, _)| *name == handler.emulator) {
                 originals.push((handler.emulator, handler.interpreter(&self.from)));
@@ -78,13 +58,12 @@ impl<'a> CopyJob<'a> {
     /// # Errors
     /// What cannot be read, what another user can change, files of other tools, and a file system that is too full.
     pub(crate) fn new(
-        originals: Vec<SourceFile>,
+        originals: Vec<(&'static str, String)>,
         label: &Label,
         dir: &'a StagingDir,
         is_ours: &dyn Fn(&str) -> bool,
     ) -> Result<Self, Error> {
-        let mut report = CopyReport { label: label.context(), ..CopyReport::default() };
-        let mut wanted = Vec::new();
+        let mut job = Self { dir, wanted: Vec::new(), same: 0, label: label.context() };
         let mut space = 0;
         for (name, path) in originals {
             let found = dir.existing(name)?;
@@ -95,18 +74,18 @@ impl<'a> CopyJob<'a> {
             };
             match found.filter(|_| is_same) {
                 Some(found) => {
-                    report.same += 1;
-                    dir.adjust(&found, MODE, report.label.as_deref(), name)?;
+                    job.same += 1;
+                    dir.adjust(&found, MODE, job.label.as_deref(), name)?;
                 }
                 None if dir.found(name)?.is_some() && !is_ours(name) => return Err(dir.foreign(name)),
                 None => {
                     space += original.metadata().map_err(|error| Error::read(&path, &error))?.len();
-                    wanted.push((name, original));
+                    job.wanted.push((name, original));
                 }
             }
         }
         dir.has_space(space)?;
-        Ok(Self { dir, wanted, report })
+        Ok(job)
     }
 
     /// File names of those that are to be copied.
@@ -114,17 +93,21 @@ impl<'a> CopyJob<'a> {
         self.wanted.iter().map(|(name, _)| *name).collect()
     }
 
+    /// What will have become of them, in a line, in the folder `at`.
+    pub(crate) fn line(&self, at: &str) -> String {
+        let label = self.label.iter().map(|label| format!(", labelled {label}")).collect::<String>();
+        format!("emulators in {at}: {} copied, {} unchanged{label}\n", self.wanted.len(), self.same)
+    }
+
     /// Copies them.
     ///
     /// # Errors
     /// The first that fails; those that had been copied before stay, and are whole.
-    pub(crate) fn finish(mut self) -> Result<CopyReport, Error> {
+    pub(crate) fn finish(self) -> Result<(), Error> {
         for (name, mut original) in self.wanted {
-            self.dir.install(name, MODE, self.report.label.as_deref(), &mut original)?;
-            self.report.new.push(name);
+            self.dir.install(name, MODE, self.label.as_deref(), &mut original)?;
         }
-        self.dir.sync()?;
-        Ok(self.report)
+        self.dir.sync()
     }
 }
 
@@ -149,9 +132,9 @@ pub(crate) fn original(path: &str) -> Result<Option<File>, Error> {
 
 /// Whether both are one file, or of the same content.
 fn is_same(one: &File, other: &File) -> io::Result<bool> {
-    let (first, second) = (one.metadata()?, other.metadata()?);
-    if sys::is_same_file(&first, &second) {
+    if sys::is_same_file(one.metadata(), other.metadata()) == Some(true) {
         return Ok(true);
     }
-    Ok(first.len() == second.len() && staging_dir::have_same_bytes(one, other, first.len())?)
+    let length = one.metadata()?.len();
+    Ok(length == other.metadata()?.len() && staging_dir::have_same_bytes(one, other, length)?)
 }

@@ -21,8 +21,7 @@ use crate::arch::{ELF, FAMILY, HOST};
 use crate::elf;
 use crate::elf::header::BINPRM_BUF_SIZE;
 use crate::security::SecurityModule;
-use crate::sys;
-use crate::sys::errno_text;
+use crate::sys::{self, errno_text};
 use crate::table::{Handler, TABLE};
 
 /// The file that this process executes. An emulator lets this name lead to the program that it runs.
@@ -124,8 +123,7 @@ impl NativeSupportCache {
             }
             Ok(Errno::ENOENT) => NativeSupport::Unknown("an entry takes any program of this kind".into()),
             Ok(errno @ (Errno::EACCES | Errno::EPERM)) => {
-                let suspicion = SecurityModule::suspicion(SecurityModule::current().as_ref());
-                NativeSupport::Unknown(format!("{}; {suspicion}", errno_text(errno)))
+                NativeSupport::Unknown(format!("{}; {}", errno_text(errno), SecurityModule::suspicion()))
             }
             Ok(errno) => NativeSupport::Unknown(errno_text(errno)),
             Err(errno) => NativeSupport::Unknown(format!("making a program in memory: {}", errno_text(errno))),

@@ -14,7 +14,7 @@ use crate::elf;
 use crate::emulators::{self, CopyJob, Root};
 use crate::native::{Emulation, NativeSupport, NativeSupportCache};
 use crate::output::Output;
-use crate::request::{CommonArgs, Format, HOST_EMULATOR_DIR, Verbosity};
+use crate::request::{CommonArgs, Format, HOST_EMULATOR_DIR};
 use crate::table::Handler;
 
 use systemd_unit::Unit;
@@ -70,7 +70,8 @@ pub(crate) fn persist(
         let program = unit.as_ref().map(|unit| unit.program(&copies.label, &dir)).transpose()?;
         let names = copying.names().into_iter().chain(program.iter().flat_map(CopyJob::names));
         manifest::add(&dir, &names.collect::<Vec<_>>())?;
-        text.push_str(&copying.finish()?.line(folder));
+        text.push_str(&copying.line(folder));
+        copying.finish()?;
         program.map(CopyJob::finish).transpose()?;
     }
     let configuration = root.make(binfmt_d::FOLDER)?;
@@ -85,11 +86,11 @@ pub(crate) fn persist(
     text.push_str(&format!(
         "{service}{count} handlers will be registered at each boot; to register them now: {command}\n"
     ));
-    Ok(output(args, text))
+    Ok(Output::success(text))
 }
 
 /// Fails unless it is so that each handler that [`persist`] wrote will be registered at the next boot.
-pub(crate) fn status(args: &CommonArgs, at: &Path) -> Result<Output, String> {
+pub(crate) fn status(at: &Path) -> Result<Output, String> {
     let root = Root::open(at)?;
     let rules = root.file(&format!("{}/{}", binfmt_d::FOLDER, binfmt_d::NAME))?;
     let rules = rules.and_then(|file| emulators::text(&file)).filter(|text| text.starts_with(binfmt_d::HEADER));
@@ -103,15 +104,14 @@ pub(crate) fn status(args: &CommonArgs, at: &Path) -> Result<Output, String> {
         check_static(path, root.file(path)?)?;
         count += 1;
     }
-    Ok(output(args, format!("{count} handlers will be registered at each boot\nread at boot by {reader}\n")))
+    Ok(Output::success(format!("{count} handlers will be registered at each boot\nread at boot by {reader}\n")))
 }
 
 /// Fails unless an emulator is there and runs wherever its rule is used.
 fn check_static(path: &str, file: Option<File>) -> Result<(), String> {
-    let unfit = match file.as_ref().map(elf::loader_of) {
-        Some(Ok(None)) => return Ok(()),
+    let unfit = match file.as_ref().map(elf::check_static_file) {
+        Some(Ok(())) => return Ok(()),
         None => "no such file".into(),
-        Some(Ok(Some(loader))) => format!("not static: it needs {loader}"),
         Some(Err(unfit)) => unfit.to_string(),
     };
     Err(format!("{path}: {unfit}; run registrar persist with a static emulator there, or name other architectures"))
@@ -154,7 +154,7 @@ pub(crate) fn unpersist(args: &CommonArgs, at: &Path) -> Result<Output, String> 
         }
     }
     text.push_str("registered handlers stay until the next boot, or registrar unregister\n");
-    Ok(output(args, text))
+    Ok(Output::success(text))
 }
 
 /// Prints the rules.
@@ -167,10 +167,6 @@ pub(crate) fn export(args: &CommonArgs, all: Vec<&'static Handler>) -> Result<Ou
 
 fn configuration_line(state: &str) -> String {
     format!("{}/{}: {state}\n", binfmt_d::FOLDER, binfmt_d::NAME)
-}
-
-fn output(args: &CommonArgs, text: String) -> Output {
-    Output::success(if args.detail == Verbosity::Quiet { String::new() } else { text })
 }
 
 /// The handlers that this machine needs, and lines about those of which it cannot be told, which fail if they are named.

@@ -173,7 +173,8 @@ pub(crate) fn register(
         }
         _ => server.as_ref().map(|server| ForeignEntry { fault: fault(), ..server.into() }),
     };
-    let loses_credentials = found.has_credentials() && !desired.flags.honours_credentials();
+    let loses_credentials =
+        found.servers().any(|(_, entry)| entry.flags.contains('C')) && !desired.flags.honours_credentials();
     let plan = |outcome| HandlerPlan { handler, main, outcome, changes: Vec::new(), beside, loses_credentials };
     match support {
         NativeSupport::Needed => {}

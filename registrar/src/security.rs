@@ -29,8 +29,8 @@ impl SecurityModule {
     }
 
     /// What may forbid something, with what to do about it.
-    pub(crate) fn suspicion(current: Option<&Self>) -> String {
-        match current {
+    pub(crate) fn suspicion() -> String {
+        match Self::current() {
             Some(Self::SeLinux) => "SELinux may forbid it; in a container: --security-opt label=disable".into(),
             Some(Self::AppArmor(profile)) => {
                 format!("AppArmor's {profile} may forbid it; in a container: --security-opt apparmor=unconfined")

@@ -3,9 +3,9 @@
 
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -103,9 +103,15 @@ pub(crate) fn lock(file: &File, limit: Duration, delay: Duration) -> Result<(), 
     }
 }
 
-/// Whether two paths or descriptors lead to one file.
-pub(crate) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
+/// Whether two paths or descriptors lead to one file, if both can be looked at.
+pub(crate) fn is_same_file(one: io::Result<Metadata>, other: io::Result<Metadata>) -> Option<bool> {
+    let (one, other) = (one.ok()?, other.ok()?);
+    Some((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
+/// The path by which this process reaches what it has open.
+pub(crate) fn path_of(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 /// A program in memory, that this process alone can see. It is closed when this process executes another.

@@ -18,20 +18,19 @@ mod worker;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::arch::HOST;
-use crate::binfmt_misc::{self, BinfmtMount, DEFAULT_MOUNT, Entries, UserNamespace};
-use crate::elf;
+use crate::binfmt_misc::{self, BinfmtMount, Entries, UserNamespace};
 use crate::native::{NativeSupport, NativeSupportCache};
 use crate::plan::Observed;
+use crate::request::DesiredState;
 use crate::sys;
-use crate::table::{Handler, TABLE};
+use crate::table::Handler;
 
 use diagnosis::{Context, MatchingEntries};
-use protocol::{ProbeExit, ProbeResult};
+use protocol::{GOOD, ProbeExit, ProbeResult};
 use report::Row;
 use sandbox::Isolation;
 use worker::ProbeRun;
@@ -42,19 +41,6 @@ const ORDER_UNKNOWN_SINCE: (u32, u32) = (7, 3);
 pub(crate) use diagnosis::Diagnosis;
 pub(crate) use report::Verified;
 pub(crate) use worker::run_if_worker;
-
-/// What is to be verified.
-pub(crate) struct VerifyRequest<'a> {
-    pub(crate) handlers: &'a [&'static Handler],
-    /// Where the handlers are registered, and what is there now. `None`: that cannot be read, and programs alone tell.
-    pub(crate) folder: Option<(&'a BinfmtMount, &'a Entries)>,
-    /// Folder of this image's emulators, for advice about what is not registered.
-    pub(crate) emulators: &'a str,
-    /// Whether they are to run where they cannot be seen, as those that the kernel opens once do (flag `F`).
-    pub(crate) is_fixed: bool,
-    /// For each program.
-    pub(crate) limit: Duration,
-}
 
 /// Nothing could be verified.
 #[derive(Debug)]
@@ -85,12 +71,20 @@ pub(crate) fn registered(handlers: &[&'static Handler], entries: &Entries) -> Ve
 }
 
 /// Runs the test programs and says what each means, in the order of the handlers.
-pub(crate) fn verify(request: &VerifyRequest<'_>) -> Result<Verified, Error> {
-    let VerifyRequest { handlers, folder, emulators, is_fixed, limit } = *request;
-    let ways = if is_fixed { &Isolation::ALL[..] } else { &[Isolation::Memory] };
-    let (unknown, at) = (Entries::default(), Path::new(DEFAULT_MOUNT));
-    let (mount, entries) = folder.map_or((at, &unknown), |(folder, entries)| (folder.path(), entries));
+///
+/// `folder` is where they are registered, and what is there now. `None`: that cannot be read, and programs alone tell.
+/// They run where emulators cannot be seen if the kernel opens those once (flag `F`). `limit` is for each program.
+pub(crate) fn verify(
+    handlers: &[&'static Handler],
+    folder: Option<(&BinfmtMount, &Entries)>,
+    desired: &DesiredState,
+    limit: Duration,
+) -> Result<Verified, Error> {
+    let ways = if desired.flags.fixes_binary() { &Isolation::ALL[..] } else { &[Isolation::Memory] };
+    let unknown = Entries::default();
+    let entries = folder.map_or(&unknown, |(_, entries)| entries);
     let is_switched_on = folder.map(|(folder, _)| folder.is_switched_on()).transpose()?;
+    let folder = folder.map(|(folder, _)| folder.path()).zip(is_switched_on);
     let mut native_support = NativeSupportCache::default();
     let mut is_native = |all_matching: &[MatchingEntries<'_>], handler| {
         all_matching.iter().all(|matching| matching.takers.is_empty())
@@ -102,44 +96,30 @@ pub(crate) fn verify(request: &VerifyRequest<'_>) -> Result<Verified, Error> {
         (handler, all_matching, is_native)
     };
     let of_handlers: Vec<_> = handlers.iter().map(with_matching).collect();
-    let set_user_id =
-        |matching: &MatchingEntries<'_>| matching.takers.iter().any(|(_, entry)| entry.flags.contains('C'));
     let foreign =
         of_handlers.iter().filter(|(_, _, is_native)| !is_native).flat_map(|(_, all_matching, _)| all_matching);
-    let probe = |matching: &MatchingEntries<'_>| ProbeRun {
-        handler: matching.handler,
-        kind: matching.kind,
-        set_user_id: set_user_id(matching),
-    };
-    let (way, refused, results) = run(foreign.map(probe), limit, ways)?;
-    let context = Context {
-        mount,
-        is_switched_on: is_switched_on != Some(false),
-        way: way.unwrap_or(Isolation::Memory),
-        emulators,
-        good: TABLE.probe_status.into(),
-        look: &elf::loader,
-        real: &|path: &Path| fs::canonicalize(path).ok(),
-        is_order_known: is_order_known(),
-    };
+    let set_user_id =
+        |matching: &MatchingEntries<'_>| matching.takers.iter().any(|(_, entry)| entry.flags.contains('C'));
+    let probes = foreign.map(|matching| matching.probe(set_user_id(matching)));
+    let runs = run(probes, limit, ways)?;
+    let mut context = Context { emulators: &desired.emulators, ..Context::new(runs.way.unwrap_or(Isolation::Memory)) };
+    if let Some((at, is_on)) = folder {
+        (context.mount, context.is_switched_on) = (at, is_on);
+    }
     let row = |&(handler, ref all_matching, is_native): &(&'static Handler, Vec<MatchingEntries<'_>>, bool)| {
-        let result = |matching: &MatchingEntries<'_>| {
-            let is_it = |run: &ProbeRun| run.handler.name == handler.name && run.kind == matching.kind;
-            results.iter().find(|(run, _)| is_it(run)).map(|(_, ran)| ran)
-        };
-        let diagnosis = |matching: &MatchingEntries<'_>| match result(matching) {
+        let diagnosis = |matching: &MatchingEntries<'_>| match runs.of(matching) {
             Some(ran) => (matching.kind, diagnosis::judge(matching, ran, &context)),
             None => (matching.kind, without_run(handler, is_native)),
         };
         let diagnosis = diagnosis::merged(all_matching.iter().map(diagnosis));
-        let server = all_matching.iter().find_map(|matching| matching.server(result(matching)?, &context));
+        let server = all_matching.iter().find_map(|matching| matching.server(runs.of(matching)?, &context));
         let ours = || all_matching.first()?.ours.as_ref().map(|(name, entry)| (OsStr::new(name), *entry));
         let entry = server.or_else(ours).map(|(name, entry)| (name.display().to_string(), entry.clone()));
         Row { handler, failed: u32::from(!diagnosis.is_good()), diagnosis, entry }
     };
     let rows = of_handlers.iter().map(row).collect();
-    let folder = folder.zip(is_switched_on).map(|((folder, _), is_on)| (folder.path().into(), is_on));
-    Ok(Verified { folder, way, refused, rows, runs: 1 })
+    let folder = folder.map(|(at, is_on)| (at.into(), is_on));
+    Ok(Verified { folder, way: runs.way, refused: runs.refused, rows, runs: 1 })
 }
 
 fn without_run(handler: &Handler, is_native: bool) -> Diagnosis {
@@ -154,22 +134,18 @@ fn without_run(handler: &Handler, is_native: bool) -> Diagnosis {
 
 /// The targets of those handlers whose test programs of both kinds run here, through whatever entry, or natively.
 pub(crate) fn running(handlers: &[&'static Handler], limit: Duration) -> Result<Vec<&'static str>, Error> {
-    let (_, _, results) = run(probes_of_both_kinds(handlers), limit, &Isolation::ALL)?;
-    let good = ProbeExit::Exited(TABLE.probe_status.into());
-    let is_good = |handler: &Handler| {
-        results.iter().filter(|(run, ran)| run.handler.name == handler.name && ran.end == good).count() == 2
-    };
-    Ok(handlers.iter().filter(|handler| is_good(handler)).map(|handler| handler.target).collect())
+    let runs = run(probes_of_both_kinds(handlers), limit, &Isolation::ALL)?;
+    let is_good = |handler: &&&Handler| runs.ends_of(handler).filter(|end| *end == GOOD).count() == 2;
+    Ok(handlers.iter().filter(is_good).map(|handler| handler.target).collect())
 }
 
 /// Whether no program of those handlers runs by a handler of the user namespace above: its root's files are not those of
 /// root here, unless both are one user.
 pub(crate) fn none_runs_from_above(handlers: &[&'static Handler], limit: Duration) -> bool {
-    let good = ProbeExit::Exited(TABLE.probe_status.into());
     let is_another_root = UserNamespace::root_seen_from_above() != Some(0);
     let is_ours = |ran: &ProbeResult| ran.is_of_root && is_another_root;
     let tried = run(probes_of_both_kinds(handlers), limit, &Isolation::ALL);
-    tried.is_ok_and(|(_, _, results)| results.iter().all(|(_, ran)| ran.end != good || is_ours(ran)))
+    tried.is_ok_and(|runs| runs.results.iter().all(|(_, ran)| ran.end != GOOD || is_ours(ran)))
 }
 
 /// Whether the kernel asks entries in the order in which the folder lists them.
@@ -182,28 +158,10 @@ pub(crate) fn servers(handlers: &[&'static Handler], entries: &Entries, limit: D
     let all_matching = handlers.iter().flat_map(|handler| MatchingEntries::of(handler, entries));
     let contested: Vec<_> =
         all_matching.filter(|matching| matching.ours.is_some() && matching.takers.len() > 1).collect();
-    let probe = |matching: &MatchingEntries<'_>| ProbeRun {
-        handler: matching.handler,
-        kind: matching.kind,
-        set_user_id: false,
-    };
-    let probes = contested.iter().map(probe);
-    let Ok((Some(way), _, results)) = run(probes, limit, &Isolation::ALL) else { return Vec::new() };
-    let context = Context {
-        mount: Path::new(""),
-        is_switched_on: true,
-        way,
-        emulators: "",
-        good: TABLE.probe_status.into(),
-        look: &elf::loader,
-        real: &|path: &Path| fs::canonicalize(path).ok(),
-        is_order_known: is_order_known(),
-    };
-    let server = |matching: &MatchingEntries<'_>| {
-        let is_it = |run: &ProbeRun| run.handler.name == matching.handler.name && run.kind == matching.kind;
-        let (_, ran) = results.iter().find(|(run, _)| is_it(run))?;
-        Some(matching.server(ran, &context)?.0.to_owned())
-    };
+    let probes = contested.iter().map(|matching| matching.probe(false));
+    let Ok(runs) = run(probes, limit, &Isolation::ALL) else { return Vec::new() };
+    let Some(context) = runs.way.map(Context::new) else { return Vec::new() };
+    let server = |matching: &MatchingEntries<'_>| Some(matching.server(runs.of(matching)?, &context)?.0.to_owned());
     contested.iter().filter_map(server).collect()
 }
 
@@ -211,14 +169,10 @@ pub(crate) fn servers(handlers: &[&'static Handler], entries: &Entries, limit: D
 /// of those that cannot be tried here.
 pub(crate) fn faults(handlers: &[&'static Handler], limit: Duration) -> Vec<(&'static str, String)> {
     // In this root: a translator, unlike our emulators, may need its libraries.
-    let Ok((_, _, results)) = run(probes_of_both_kinds(handlers), limit, &[Isolation::Memory]) else {
-        return Vec::new();
-    };
-    let fault = |handler: &&Handler| {
-        let mut ends = results.iter().filter(|(run, _)| run.handler.name == handler.name).map(|(_, ran)| ran.end);
-        let fault = ends.find_map(|end| end.fault(TABLE.probe_status.into(), !Path::new("/bin/sh").exists()))?;
-        Some((handler.name, fault))
-    };
+    let tried = run(probes_of_both_kinds(handlers), limit, &[Isolation::Memory]);
+    let runs = tried.unwrap_or_default();
+    let is_image = !Path::new("/bin/sh").exists();
+    let fault = |handler: &&Handler| Some((handler.name, runs.ends_of(handler).find_map(|end| end.fault(is_image))?));
     handlers.iter().filter_map(fault).collect()
 }
 
@@ -228,21 +182,38 @@ fn probes_of_both_kinds(handlers: &[&'static Handler]) -> impl Iterator<Item = P
     handlers.iter().flat_map(probes)
 }
 
-/// What came of the best of some ways, with those that were refused.
-type Tried = (Option<Isolation>, Vec<(Isolation, String)>, Vec<(ProbeRun, ProbeResult)>);
+/// What came of probes.
+#[derive(Default)]
+struct Runs {
+    /// The first way that was not refused, and those that were.
+    way: Option<Isolation>,
+    refused: Vec<(Isolation, String)>,
+    results: Vec<(ProbeRun, ProbeResult)>,
+}
+
+impl Runs {
+    fn of(&self, matching: &MatchingEntries<'_>) -> Option<&ProbeResult> {
+        let is_it = |run: &ProbeRun| run.handler.name == matching.handler.name && run.kind == matching.kind;
+        self.results.iter().find(|(run, _)| is_it(run)).map(|(_, ran)| ran)
+    }
+
+    fn ends_of(&self, handler: &Handler) -> impl Iterator<Item = ProbeExit> {
+        self.results.iter().filter(|(run, _)| run.handler.name == handler.name).map(|(_, ran)| ran.end)
+    }
+}
 
 /// Runs those probes that have a program.
-fn run(probes: impl Iterator<Item = ProbeRun>, limit: Duration, ways: &[Isolation]) -> Result<Tried, Error> {
+fn run(probes: impl Iterator<Item = ProbeRun>, limit: Duration, ways: &[Isolation]) -> Result<Runs, Error> {
     let probes: Vec<_> = probes.filter(|probe| !probe.handler.probe.is_empty()).collect();
+    let mut runs = Runs::default();
     if probes.is_empty() {
-        return Ok(Tried::default());
+        return Ok(runs);
     }
-    let mut refused = Vec::new();
     for &way in ways {
         match worker::run(way, &probes, limit) {
-            Ok(results) => return Ok((Some(way), refused, results)),
-            Err(why) => refused.push((way, why)),
+            Ok(results) => return Ok(Runs { way: Some(way), results, ..runs }),
+            Err(why) => runs.refused.push((way, why)),
         }
     }
-    Err(Error::NoSandbox(refused))
+    Err(Error::NoSandbox(runs.refused))
 }

@@ -14,11 +14,6 @@ use crate::security::SecurityModule;
 use crate::sys::errno_text;
 use crate::table::EMULATOR_OF_ANY;
 
-/// What may refuse what permissions allow, with the cures of podman and Docker.
-fn forbidden() -> String {
-    SecurityModule::suspicion(SecurityModule::current().as_ref())
-}
-
 /// An operation that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Error {
@@ -149,7 +144,9 @@ fn mounting(at: &Path, errno: Errno) -> String {
         }
         Errno::ENOENT if at.starts_with("/proc") => "no such directory; on the host: modprobe binfmt_misc".into(),
         Errno::ENOENT => "no such directory; create it".into(),
-        Errno::EBUSY => format!("something is mounted there that this run may not look at; {}", forbidden()),
+        Errno::EBUSY => {
+            format!("something is mounted there that this run may not look at; {}", SecurityModule::suspicion())
+        }
         Errno::ENOSPC => "too many mounts in this mount namespace; raise sysctl fs.mount-max".into(),
         _ => errno_text(errno),
     }
@@ -158,7 +155,7 @@ fn mounting(at: &Path, errno: Errno) -> String {
 /// The folder, its `status` and its entries are readable for all.
 fn reading(errno: Errno) -> String {
     match errno {
-        Errno::EPERM | Errno::EACCES => format!("permission denied; {}", forbidden()),
+        Errno::EPERM | Errno::EACCES => format!("permission denied; {}", SecurityModule::suspicion()),
         Errno::ENOENT => "unmounted at this moment; run this again".into(),
         _ => errno_text(errno),
     }
@@ -173,7 +170,9 @@ fn writing(errno: Errno) -> String {
                     namespace.way_out()
                 )
             }
-            None if geteuid().is_root() => format!("permission denied, to root as well; {}", forbidden()),
+            None if geteuid().is_root() => {
+                format!("permission denied, to root as well; {}", SecurityModule::suspicion())
+            }
             None => "permission denied; run as root".into(),
         },
         Errno::EROFS => format!("mounted read-only; mount it writable, in a container with {BIND}"),

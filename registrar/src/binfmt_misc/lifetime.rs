@@ -10,21 +10,22 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{self, ExitCode};
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
 
-use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Mounted, Timestamp};
+use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Mounted, before_all};
 use super::userns::{self, has_instances};
 use super::{BinfmtMount, UserNamespace, helper};
 use crate::sys::{self, errno};
 use crate::table::{NAME_SUFFIXES, TABLE};
 
 /// How long a run may take to decide whether the instance that it has made is to stay, and to end after that: until
-/// then its mount, or the lock, a file there, keeps it. Whole seconds.
-const DECIDING: Duration = Duration::from_secs(1);
+/// then its mount, or the lock, a file there, keeps it.
+const DECIDING: TimeSpec = TimeSpec::new(1, 0);
 
 /// How old an instance was when this run mounted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,22 +40,22 @@ pub(super) enum InstanceAge {
 impl InstanceAge {
     /// Of the instance at `folder`, mounted after `before`. Its `status` is as old as itself; the folder is younger where
     /// a kernel notes there that entries came and went.
-    pub(super) fn of(folder: &Path, before: Option<Timestamp>) -> Self {
+    pub(super) fn of(folder: &Path, before: Option<TimeSpec>) -> Self {
         // Reading it will say better why.
         let Ok(status) = fs::metadata(folder.join("status")) else { return Self::Old };
-        let (Some(before), Some(now)) = (before, Timestamp::after_all()) else { return Self::New };
-        let made = Timestamp { seconds: status.ctime(), nanoseconds: status.ctime_nsec() };
-        Self::between(made, before, now)
+        // This clock is after all that has been stamped.
+        let (Some(before), Ok(now)) = (before, clock_gettime(ClockId::CLOCK_REALTIME)) else { return Self::New };
+        Self::between(TimeSpec::new(status.ctime(), status.ctime_nsec()), before, now)
     }
 
     /// Of an instance made at that time, mounted after `before`, and looked at `now`.
-    fn between(made: Timestamp, before: Timestamp, now: Timestamp) -> Self {
+    fn between(made: TimeSpec, before: TimeSpec, now: TimeSpec) -> Self {
         // Nothing is made in the future: the clock has been set back since.
         if made > now {
             Self::Old
         } else if made >= before {
             Self::New
-        } else if made.plus(DECIDING) >= before {
+        } else if made + DECIDING >= before {
             Self::Young
         } else {
             Self::Old
@@ -63,19 +64,9 @@ impl InstanceAge {
 }
 
 impl BinfmtMount {
-    /// Whether entries would vanish with this run's mount. To be called with the lock: its last owner may have held the
-    /// instance, and released it since.
-    pub(super) fn depends_on_our_mount(&self) -> bool {
-        self.age_in_need() == Some(InstanceAge::New)
-    }
-
-    /// The creator is under 1 s old and may still unmount it.
-    pub(super) fn creator_may_unmount(&self) -> bool {
-        self.age_in_need() == Some(InstanceAge::Young)
-    }
-
-    /// How old the instance was, if this run mounted it and entries need a mount.
-    fn age_in_need(&self) -> Option<InstanceAge> {
+    /// How old the instance was, if this run mounted it and entries need a mount: they would vanish with that of a new one.
+    /// To be called with the lock: its last owner may have held the instance, and released it since.
+    pub(super) fn age_in_need(&self) -> Option<InstanceAge> {
         let mounted = self.mounted.as_ref().filter(|mounted| mounted.needs_a_mount)?;
         Some(InstanceAge::of(self.path(), mounted.before))
     }
@@ -88,27 +79,24 @@ impl BinfmtMount {
     pub(crate) fn unmount_if_unused(&self) {
         let Some(Mounted { entries: found, .. }) = &self.mounted else { return };
         if self.entries().is_ok_and(|entries| entries.names().all(|name| found.get(name).is_some())) {
-            let status = File::open(self.path().join("status")).ok().filter(|_| self.depends_on_our_mount());
+            let is_ours = self.age_in_need() == Some(InstanceAge::New);
+            let status = File::open(self.path().join("status")).ok().filter(|_| is_ours);
             self.unmount();
-            let _ = status.map(|status| mark_released(&status));
+            // Now it looks new to all who have mounted it while this run held it, and are waiting for the lock.
+            let _ = status.map(|status| status.set_permissions(status.metadata()?.permissions()));
         }
     }
 }
 
-/// Makes an instance look new to all who have mounted it while this run held it, and are waiting for the lock.
-pub(super) fn mark_released(status: &File) -> io::Result<()> {
-    status.set_permissions(status.metadata()?.permissions())
-}
-
-/// Whether entries of the instance just mounted at `folder` vanish with its last mount. Only of one that is new, a trial
-/// can tell.
+/// Whether entries of the instance just mounted at `folder` vanish with its last mount.
+///
+/// The change has come to older kernels too, as a correction (5.10.262 and 6.1.176 have it), so that only a trial tells,
+/// and only of an instance that is new. It is made with an entry that no program matches, under a name that the next run
+/// would clear up.
 pub(super) fn needs_its_mount(folder: &Path, age: InstanceAge) -> bool {
-    has_instances() || (age == InstanceAge::New && trial_vanishes(folder))
-}
-
-/// The change has come to older kernels too, as a correction (5.10.262 and 6.1.176 have it), so that only a trial tells.
-/// It is made with an entry that no program matches, under a name that the next run would clear up.
-fn trial_vanishes(folder: &Path) -> bool {
+    if has_instances() || age != InstanceAge::New {
+        return has_instances();
+    }
     let Some(handler) = TABLE.handlers.first() else { return true };
     let name = handler.name_with(NAME_SUFFIXES[0]);
     let entry = folder.join(&*name);
@@ -139,18 +127,14 @@ pub(crate) enum Lifetime {
     Process,
 }
 
-/// How long entries in the folder will be there. If they need it, and the host's first process can be seen from here,
-/// mounts `binfmt_misc` for that one too.
-pub(crate) fn lifetime(folder: &BinfmtMount) -> Lifetime {
-    if folder.depends_on_our_mount() { of_our_mount(false) } else { Lifetime::Permanent }
-}
-
-/// The same of an instance that is not mounted yet, and that nobody else is known to hold. Starts no process.
-pub(crate) fn expected_lifetime() -> Lifetime {
-    if has_instances() { of_our_mount(true) } else { Lifetime::Permanent }
-}
-
-fn of_our_mount(is_dry_run: bool) -> Lifetime {
+/// How long entries in the folder will be there; without one, those of an instance that is not mounted yet, and that nobody
+/// else is known to hold. If they need it, and the host's first process can be seen from here, mounts `binfmt_misc` for
+/// that one too; starts no process without a folder.
+pub(crate) fn lifetime(folder: Option<&BinfmtMount>) -> Lifetime {
+    let is_dry_run = folder.is_none();
+    if !folder.map_or_else(has_instances, |folder| folder.age_in_need() == Some(InstanceAge::New)) {
+        return Lifetime::Permanent;
+    }
     let mount_namespace = |process| sys::namespace(process, "mnt");
     let (ours, firsts) = (mount_namespace("self"), mount_namespace("1"));
     // PID 1 of a container is not the host's.
@@ -191,7 +175,7 @@ pub(crate) fn run_if_helper(mut arguments: impl Iterator<Item = OsString>) -> Op
 /// # Errors
 /// `ENOENT` if it is new, or so young that its creator may still unmount it.
 fn find_held(at: &Path) -> Result<(), Errno> {
-    let before = Timestamp::now();
+    let before = before_all();
     mount_privately(at)?;
     if InstanceAge::of(at, before) == InstanceAge::Old { Ok(()) } else { Err(Errno::ENOENT) }
 }
@@ -280,7 +264,7 @@ mod tests {
 
     #[test]
     fn ages() {
-        let at = |seconds, nanoseconds| Timestamp { seconds, nanoseconds };
+        let at = TimeSpec::new;
         let (before, now) = (at(100, 500), at(100, 900));
         let cases = [
             (at(100, 500), InstanceAge::New),

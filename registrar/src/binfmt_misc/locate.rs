@@ -1,7 +1,7 @@
 //! Where `binfmt_misc` is: a folder bound into the container, the kernel's usual place, or nowhere yet; and the lock
 //! that all runs of this program share, in whatever containers they are.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::thread;
@@ -13,7 +13,7 @@ use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, statfs};
 use rustix::fs::{CWD, OFlags};
 
 use super::lifetime::{self, InstanceAge};
-use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, Timestamp};
+use super::mount::{DEFAULT_MOUNT, FILE_SYSTEM, MOUNT_FLAGS, before_all};
 use super::userns::{self, BIND_MOUNT};
 use super::{BinfmtMount, Error, RegisterFile, UserNamespace, helper};
 use crate::sys::{self, TimeLimit, errno};
@@ -46,12 +46,7 @@ pub(crate) enum MountPolicy {
 }
 
 impl MountPolicy {
-    /// What it is to see the programs of this user namespace alone served, or those of all.
-    pub(crate) fn in_scope(is_namespace: bool) -> Self {
-        if is_namespace { Self::PreferOwn } else { Self::IfMissing }
-    }
-
-    /// The same for who only looks.
+    /// To look for what serves the programs of this user namespace alone, or those of all.
     pub(crate) fn never_in_scope(is_namespace: bool) -> Self {
         if is_namespace { Self::LookupOwn } else { Self::Lookup }
     }
@@ -82,7 +77,7 @@ pub(crate) fn find(only: Option<&Path>, missing: MountPolicy) -> Result<BinfmtMo
         MountPolicy::IfMissing | MountPolicy::PreferOwn | MountPolicy::RequireOwn => {}
     }
     check_mount_point_empty(at)?;
-    let before = Timestamp::now();
+    let before = before_all();
     match mount(Some(FILE_SYSTEM), at, Some(FILE_SYSTEM), MOUNT_FLAGS, None::<&str>) {
         Ok(()) => {
             let needs_it = lifetime::needs_its_mount(at, InstanceAge::of(at, before));
@@ -112,7 +107,7 @@ pub(crate) fn look(only: Option<&Path>, may_be_new: bool, is_lasting: &dyn Fn() 
         }
         found => return found,
     };
-    let before = Timestamp::now();
+    let before = before_all();
     let is_mounted = lifetime::mount_privately(&at).is_ok();
     if is_mounted && (may_be_new || InstanceAge::of(&at, before) != InstanceAge::New) {
         return Ok(BinfmtMount::found(at));
@@ -147,12 +142,12 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result
             Ok(file) => {
                 sys::lock(&file, LOCK_TIMEOUT, RETRY_DELAY)
                     .map_err(|errno| Error::Lock { path: path.clone(), errno })?;
-                if folder.creator_may_unmount() {
-                    // Without this run's mount it shows whether there is another.
+                if folder.age_in_need() == Some(InstanceAge::Young) {
+                    // Its creator may still unmount it. Without this run's mount it shows whether there is another.
                     folder.unmount();
                     ("given up by others, time and again", RELEASE_DELAY)
-                } else if is_same(&file, &path) {
-                    return Ok((folder, RegisterFile::open(file)));
+                } else if sys::is_same_file(file.metadata(), fs::metadata(&path)) == Some(true) {
+                    return Ok((folder, RegisterFile(Ok(file))));
                 } else {
                     // Who had the lock has taken the mount back.
                     ("another one, time and again", RETRY_DELAY)
@@ -161,7 +156,7 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result
             // Unmounted since it was found.
             Err(Errno::ENOENT) => ("not there", RETRY_DELAY),
             Err(errno @ (Errno::EACCES | Errno::EPERM | Errno::EROFS)) => {
-                return Ok((folder, RegisterFile::closed(Error::Register { path, errno })));
+                return Ok((folder, RegisterFile(Err(Error::Register { path, errno }))));
             }
             Err(errno) => return Err(Error::Register { path, errno }),
         };
@@ -170,10 +165,6 @@ pub(crate) fn find_and_lock(only: Option<&Path>, missing: MountPolicy) -> Result
         }
         thread::sleep(pause);
     }
-}
-
-fn is_same(file: &File, path: &Path) -> bool {
-    matches!((file.metadata(), fs::metadata(path)), (Ok(file), Ok(found)) if sys::is_same_file(&file, &found))
 }
 
 /// Asks what is mounted, which triggers an automount. What cannot be asked is no place that could be used: mounting

@@ -7,10 +7,10 @@ use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, umount2};
+use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 use rustix::fs::{CWD, OFlags, RawDir};
 
@@ -46,41 +46,18 @@ pub(crate) struct BinfmtMount {
 pub(super) struct Mounted {
     pub(super) entries: Entries,
     /// When that was, at the earliest.
-    pub(super) before: Option<Timestamp>,
+    pub(super) before: Option<TimeSpec>,
     /// With the last mount the entries go.
     pub(super) needs_a_mount: bool,
 }
 
-/// A moment, as file systems stamp it: of the coarse clock, or since Linux 6.13 up to a tick later.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(super) struct Timestamp {
-    pub(super) seconds: i64,
-    pub(super) nanoseconds: i64,
-}
-
-impl Timestamp {
-    /// Before all that is stamped from now on.
-    pub(super) fn now() -> Option<Self> {
-        Self::by(ClockId::CLOCK_REALTIME_COARSE)
-    }
-
-    /// After all that has been stamped.
-    pub(super) fn after_all() -> Option<Self> {
-        Self::by(ClockId::CLOCK_REALTIME)
-    }
-
-    fn by(clock: ClockId) -> Option<Self> {
-        let now = clock_gettime(clock).ok()?;
-        Some(Self { seconds: now.tv_sec(), nanoseconds: now.tv_nsec() })
-    }
-
-    pub(super) fn plus(self, span: Duration) -> Self {
-        Self { seconds: self.seconds.saturating_add_unsigned(span.as_secs()), ..self }
-    }
+/// Before all that file systems stamp from now on: they use the coarse clock, or since Linux 6.13 up to a tick later.
+pub(super) fn before_all() -> Option<TimeSpec> {
+    clock_gettime(ClockId::CLOCK_REALTIME_COARSE).ok()
 }
 
 /// The `register` file, if it could be opened; open, it holds the lock of all runs.
-pub(crate) struct RegisterFile(Result<File, Error>);
+pub(crate) struct RegisterFile(pub(super) Result<File, Error>);
 
 impl BinfmtMount {
     /// One that was mounted before.
@@ -94,7 +71,7 @@ impl BinfmtMount {
     }
 
     /// One that this run has just mounted.
-    pub(super) fn mounted(path: impl Into<PathBuf>, before: Option<Timestamp>, needs_a_mount: bool) -> Self {
+    pub(super) fn mounted(path: impl Into<PathBuf>, before: Option<TimeSpec>, needs_a_mount: bool) -> Self {
         let folder = Self::own(path);
         // What cannot be listed now is not listed in the end either, and the mount stays.
         let entries = folder.entries().unwrap_or_default();
@@ -157,19 +134,10 @@ impl BinfmtMount {
         read(&file, &mut [0; LONGEST_ENTRY]).ok().map(|text| Entry::parse(&text))
     }
 
-    /// Removes an entry of ours. One that is gone already is as good as removed.
-    pub(crate) fn remove(&self, name: &str, handler: &Handler) -> Result<(), Error> {
-        self.remove_if(OsStr::new(name), &|entry| entry.is_of(handler))
-    }
-
-    /// Removes an entry of any tool, if it is still as `listed`.
-    pub(crate) fn remove_listed(&self, name: &OsStr, listed: &Entry) -> Result<(), Error> {
-        self.remove_if(name, &|entry| entry == listed)
-    }
-
     /// Removes an entry if it is still the one that is meant: a tool that takes no lock may have replaced it. Read and
-    /// written through one open file, it is one entry: a write to a removed entry does nothing to its successor.
-    fn remove_if(&self, name: &OsStr, is_meant: &dyn Fn(&Entry) -> bool) -> Result<(), Error> {
+    /// written through one open file, it is one entry: a write to a removed entry does nothing to its successor. One that
+    /// is gone already is as good as removed.
+    pub(crate) fn remove(&self, name: &OsStr, is_meant: &dyn Fn(&Entry) -> bool) -> Result<(), Error> {
         let path = self.path.join(name);
         let failed = |errno| Error::Remove { path: path.clone(), errno };
         let file = match sys::open(CWD, &path, OFlags::RDWR) {
@@ -194,14 +162,6 @@ impl BinfmtMount {
 }
 
 impl RegisterFile {
-    pub(super) fn open(file: File) -> Self {
-        Self(Ok(file))
-    }
-
-    pub(super) fn closed(cause: Error) -> Self {
-        Self(Err(cause))
-    }
-
     /// Hands the kernel a rule of `handler`, whose emulator is in `emulators`.
     pub(crate) fn add(&mut self, line: &str, handler: &Handler, emulators: &str) -> Result<(), Error> {
         let file = self.0.as_mut().map_err(|cause| cause.clone())?;

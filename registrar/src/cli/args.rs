@@ -9,7 +9,7 @@ use lexopt::prelude::*;
 
 use super::Error;
 use super::values::{
-    SCOPE, binary_environment, check_scope, emulator_folder, format, label, number, scope_environment, targets,
+    SCOPE, binary_environment, emulator_folder, format, label, number, refused, scope_environment, targets,
 };
 use crate::flags::Flags;
 use crate::output::CANNOT_RUN;
@@ -196,7 +196,9 @@ impl ParsedArgs {
         if self.value("mount").is_some_and(OsStr::is_empty) {
             return Err(Error::new("--mount '': no folder"));
         }
-        self.value("scope").map_or(Ok(()), check_scope)?;
+        if let Some(value) = self.value("scope").filter(|value| *value != "userns") {
+            return Err(refused("--scope", value, "the only value is userns"));
+        }
         let flags = self.flags()?;
         let (bindir, copy_to) = (self.value("bindir"), self.value("copy-to"));
         // Entries are removed whatever folder they name, so a BINDIR of another folder changes nothing.
@@ -231,9 +233,10 @@ impl ParsedArgs {
         } else if self.has("selinux-label") {
             return Err(Error::usage("--selinux-label needs --copy-to"));
         }
+        let scope = env::var_os(SCOPE).filter(|_| ["register", "unregister"].contains(&command));
         Ok(CommonArgs {
             desired: DesiredState { emulators, flags, keep_foreign: self.has("keep") },
-            in_user_namespace: self.in_user_namespace(command)?,
+            in_user_namespace: self.has("scope") || scope_environment(scope.as_deref())?,
             naming,
             mount: self.value("mount").map(PathBuf::from),
             copies,
@@ -241,11 +244,6 @@ impl ParsedArgs {
             detail: self.detail,
             ..CommonArgs::default()
         })
-    }
-
-    fn in_user_namespace(&self, command: &str) -> Result<bool, Error> {
-        let value = env::var_os(SCOPE).filter(|_| ["register", "unregister"].contains(&command));
-        Ok(self.has("scope") || scope_environment(value.as_deref())?)
     }
 
     fn flags(&self) -> Result<Flags, Error> {

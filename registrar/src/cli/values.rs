@@ -33,10 +33,6 @@ pub(super) fn format(value: &OsStr) -> Result<Format, Error> {
     }
 }
 
-pub(super) fn check_scope(value: &OsStr) -> Result<(), Error> {
-    if value == "userns" { Ok(()) } else { Err(refused("--scope", value, "the only value is userns")) }
-}
-
 /// The value of `--selinux-label`, else of `CHCON` in the environment, as tonistiigi's image reads it.
 pub(super) fn label(value: Option<&OsStr>) -> Result<Label, Error> {
     let (source, value, parse, cause): (_, _, fn(&str) -> _, _) = match (value, env::var_os("CHCON")) {
@@ -49,7 +45,7 @@ pub(super) fn label(value: Option<&OsStr>) -> Result<Label, Error> {
     value.to_str().and_then(parse).ok_or_else(|| refused(source, &value, cause))
 }
 
-fn refused(option: &str, value: &OsStr, cause: &str) -> Error {
+pub(super) fn refused(option: &str, value: &OsStr, cause: &str) -> Error {
     Error::new(format!("{option} '{}': {cause}", value.to_string_lossy()))
 }
 

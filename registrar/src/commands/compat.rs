@@ -1,19 +1,20 @@
 //! Carries out another image's command line: removes entries, registers, shows the status.
-
-mod remove;
+//!
+//! Entries of any tool are removed by their names, but none that is not for ELF programs (Python's, WSL's), whatever glob
+//! it matches.
 
 use std::ffi::OsStr;
 
-use remove::remove;
-
 use super::error::Error;
-use super::{handlers, register, running, status};
-use crate::binfmt_misc::Entry;
+use super::register::{self, Location};
+use super::report::DryRun;
+use super::{handlers, locate_to_remove, others, status};
+use crate::binfmt_misc::{self, Entry};
 use crate::commands::status::platforms;
 use crate::native;
 use crate::output::Output;
 use crate::plan::is_ours;
-use crate::request::{CommonArgs, CompatCommand, CompatMode, StatusKind};
+use crate::request::{CommonArgs, CompatCommand, CompatMode, EntryGlob, StatusKind};
 
 /// Advice of ours, and what has the same effect on other images' command lines.
 const COMMON_WORDS: [(&str, &str); 4] = [
@@ -30,6 +31,9 @@ const TONISTIIGIS_WORDS: [(&str, &str); 4] = [
 ];
 const SCRIPTS_WORDS: [(&str, &str); 3] =
     [("--no-fix-binary", "--persistent no"), ("--bindir", "--qemu-path"), ("registrar unregister ", "-- -r ")];
+
+/// Start of the magic of entries for ELF programs.
+const ELF: &[u8] = b"\x7fELF";
 
 /// Goes on after a failure. Failures are printed last, so that the last line is a cause.
 pub(super) fn run(command: &CompatCommand) -> Output {
@@ -50,7 +54,9 @@ pub(super) fn run(command: &CompatCommand) -> Output {
     if command.registers {
         parts.push(match nothing_to_register(args) {
             Some(cause) => Err(Error::Text(cause)),
-            None => register::register(&command.request).or_else(|error| running::already(&command.request, error)),
+            None => {
+                register::register(&command.request).or_else(|error| others::running_already(&command.request, error))
+            }
         });
     }
     match command.show {
@@ -73,4 +79,61 @@ fn nothing_to_register(args: &CommonArgs) -> Option<String> {
     let naming = args.naming.as_ref().filter(|_| args.targets.is_empty() && handlers(args).is_empty())?;
     let folder = &args.desired.emulators;
     Some(format!("{} {folder}: no {} is there", args.emulators_from.unwrap_or("--bindir"), naming.of_any()))
+}
+
+/// Removes the entries that `globs` match, except those that `is_kept` names.
+fn remove(args: &CommonArgs, globs: &[EntryGlob], is_kept: &dyn Fn(&OsStr, &Entry) -> bool) -> Result<Output, Error> {
+    let location = locate_to_remove(args, DryRun::No)?;
+    let output = remove_at(&location, args, globs, is_kept);
+    if let Some(mount) = &location.mount {
+        mount.unmount_if_unused();
+    }
+    Ok(output?)
+}
+
+fn remove_at(
+    location: &Location,
+    args: &CommonArgs,
+    globs: &[EntryGlob],
+    is_kept: &dyn Fn(&OsStr, &Entry) -> bool,
+) -> Result<Output, binfmt_misc::Error> {
+    let entries = location.entries()?;
+    let [mut log, mut failures] = [const { Output::success(String::new()) }; 2];
+    let mut say = |name: &OsStr, word: &str| {
+        // The other images log no successes.
+        if args.mode == Some(CompatMode::Tonistiigi) {
+            log.detail(&format!("uninstalling: {}{word}", name.display()));
+        }
+    };
+    let mut names: Vec<_> = entries.names().collect();
+    names.sort_unstable();
+    for name in names {
+        let Some(entry) = entries.get(name) else { continue };
+        let mut matching = globs.iter().filter(|glob| glob.matches(name)).peekable();
+        if matching.peek().is_none() || is_kept(name, entry) {
+            continue;
+        }
+        let path = location.at.join(name);
+        let failure = if let Some(errno) = entry.unreadable {
+            binfmt_misc::Error::Read { path, errno }.to_string()
+        } else if entry.rule.as_ref().is_some_and(|rule| rule.offset == 0 && rule.magic.starts_with(ELF)) {
+            match location.mount.as_ref().map(|mount| mount.remove(name, &|found| found == entry)) {
+                Some(Err(error)) => error.to_string(),
+                _ => {
+                    say(name, " OK");
+                    continue;
+                }
+            }
+        } else if matching.all(EntryGlob::is_glob) {
+            continue;
+        } else {
+            format!("{} is not for ELF programs; to remove it: echo -1 > {}", entry.owner(), path.display())
+        };
+        say(name, " failed");
+        failures = failures.with_error(&format!("uninstalling {}: {failure}", name.display()));
+    }
+    for glob in globs.iter().filter(|glob| !entries.names().any(|name| glob.matches(name))) {
+        say(&glob.word, " not found");
+    }
+    Ok(log.chain(failures))
 }

@@ -7,7 +7,6 @@
 
 mod checks;
 mod emulator;
-mod policy;
 
 use std::time::Duration;
 

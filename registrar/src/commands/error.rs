@@ -1,15 +1,10 @@
 //! Why a command is refused or fails as a whole, and what to do.
 
 use std::fmt;
-use std::path::PathBuf;
-
-use nix::errno::Errno;
 
 use crate::binfmt_misc::{self, BIND, DEFAULT_MOUNT, UserNamespace};
 use crate::emulators;
-use crate::native::Emulation;
 use crate::output::{CANNOT_TELL, Output};
-use crate::sys::errno_text;
 use crate::verify;
 
 pub(crate) enum Error {
@@ -17,22 +12,12 @@ pub(crate) enum Error {
     /// The message of another error.
     Text(String),
     Verify(verify::Error),
-    Emulators {
-        source: &'static str,
-        folder: PathBuf,
-        errno: Errno,
-    },
-    /// This process is emulated.
-    Emulated(Emulation),
     /// `--scope userns` in the initial user namespace.
     FirstNamespace,
     /// No `--scope userns` in this user namespace.
     InUserNamespace(UserNamespace),
     /// The handlers would disappear with this process's mount, in this user namespace if there is one.
     WouldNotPersist(Option<UserNamespace>),
-    SwitchedOff {
-        at: PathBuf,
-    },
 }
 
 impl Error {
@@ -81,15 +66,6 @@ impl fmt::Display for Error {
             Self::Kernel(error) => error.fmt(f),
             Self::Text(text) => f.write_str(text),
             Self::Verify(error) => error.fmt(f),
-            Self::Emulators { source, folder, errno } => {
-                let cause = match *errno {
-                    Errno::ENOENT => "no such directory".into(),
-                    Errno::ENOTDIR => "not a directory".into(),
-                    errno => errno_text(errno),
-                };
-                write!(f, "{source} {}: {cause}", folder.display())
-            }
-            Self::Emulated(emulation) => emulation.fmt(f),
             Self::FirstNamespace => f.write_str(
                 "--scope userns: this is the host's initial user namespace; leave the option out, or use podman unshare",
             ),
@@ -107,10 +83,6 @@ impl fmt::Display for Error {
                 "handlers would disappear with this process: nothing else keeps the binfmt_misc mount of {namespace}; \
                  see run, --stay and --temporary in registrar --help"
             ),
-            Self::SwitchedOff { at } => {
-                let at = at.display();
-                write!(f, "binfmt_misc is disabled, so no handler would be used; to enable it: echo 1 > {at}/status")
-            }
         }
     }
 }

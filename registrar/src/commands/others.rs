@@ -1,10 +1,18 @@
 //! Which handlers are left to entries of other tools. With `--keep`, all that such entries serve. Else, where no target
 //! is named: those of a translator that is no QEMU (Rosetta, FEX, box64), which is several times faster; in tonistiigi's
 //! command line, as its image does, all that run.
+//!
+//! And whether handlers that cannot be seen serve all that is asked for, where `binfmt_misc` is out of reach: those of the
+//! host in docker-in-docker, or of the user namespace above.
 
+use super::error::Error;
+use super::handlers;
+use super::report::architecture;
 use crate::binfmt_misc::{self, Entries, MountPolicy};
+use crate::native;
+use crate::output::Output;
 use crate::plan::{ActiveForeignEntry, LeftToOthers, Observed};
-use crate::request::{CommonArgs, CompatMode, PROBE_TIMEOUT};
+use crate::request::{CommonArgs, CompatMode, PROBE_TIMEOUT, RegisterArgs, Verbosity};
 use crate::table::Handler;
 use crate::verify;
 
@@ -73,4 +81,34 @@ pub(super) fn without_left(args: &CommonArgs, mut handlers: Vec<&'static Handler
     let lines = handlers.iter().filter_map(line).collect();
     handlers.retain(|handler| !left.keeps(handler));
     (handlers, lines)
+}
+
+/// Where `register` failed: success if a program of each target runs already, else `error`. A resident has nothing that it could restore.
+pub(super) fn running_already(request: &RegisterArgs, error: Error) -> Result<Output, Error> {
+    let args = &request.args;
+    if !error.is_out_of_reach() || request.stay.is_some() {
+        return Err(error);
+    }
+    let mut foreign = native::foreign_handlers(handlers(args));
+    let running = verify::running(&foreign, PROBE_TIMEOUT).unwrap_or_default();
+    // A target with several handlers, of which one serves older CPUs, needs one program that runs.
+    let mut targets: Vec<_> = foreign.iter().map(|handler| handler.target).collect();
+    targets.dedup();
+    if targets.is_empty() || !targets.iter().all(|target| running.contains(target)) {
+        return Err(error);
+    }
+    let mut output = Output::success(String::new());
+    match args.mode {
+        _ if args.detail == Verbosity::Quiet => {}
+        Some(CompatMode::Tonistiigi) => {
+            foreign.dedup_by_key(|handler| handler.target);
+            let names = foreign.iter().map(|handler| architecture(handler));
+            names.for_each(|name| output.detail(&format!("installing: {name} runs already")));
+        }
+        _ => {
+            output =
+                Output::success(format!("running already: {}; nothing was registered: {error}\n", targets.join(", ")))
+        }
+    }
+    Ok(output)
 }

@@ -10,13 +10,10 @@ use nix::unistd::{AccessFlags, access};
 use super::error::Error;
 use super::others::{in_order_of_asking, left_to_others};
 use super::report::{Action, DryRun, Report};
-use super::verify::run_probes;
 use super::{handlers, require_scope, resident, unregister};
 use crate::apply::{PlanResult, PlanStatus, Writer};
 use crate::arch::HOST;
-use crate::binfmt_misc::{
-    self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace, expected_lifetime, lifetime,
-};
+use crate::binfmt_misc::{self, BinfmtMount, Entries, Lifetime, MountPolicy, RegisterFile, UserNamespace, lifetime};
 use crate::elf::{self, Unfit};
 use crate::emulators::{self, CopyJob, Root};
 use crate::flags::tells_argv0;
@@ -24,7 +21,7 @@ use crate::native::{self, Emulation, NativeSupportCache};
 use crate::output::Output;
 use crate::plan::{self, HandlerPlan, PlanOutcome, SkipReason};
 use crate::request::{CommonArgs, PROBE_TIMEOUT, RegisterArgs, Verbosity};
-use crate::sys::{self, errno};
+use crate::sys::{self, errno, errno_text};
 use crate::table::{EMULATOR_DIR, Handler};
 use crate::verify;
 
@@ -49,7 +46,7 @@ pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
     };
     let all = handlers(args);
     let Some(resident) = request.stay else { return registration.run(&all) };
-    let output = resident::stay(args, &all, |handlers| registration.run(handlers))?;
+    let output = resident::stay(args, &all, &|handlers| registration.run(handlers))?;
     Ok(match resident.unregister_on_exit.then(|| unregister(args, DryRun::No)) {
         None => output,
         Some(Ok(gone)) => output.chain(gone),
@@ -191,7 +188,7 @@ impl Registration<'_> {
 
     fn refuse_emulation(&self) -> Result<(), Error> {
         match self.emulation {
-            Some(emulation) if !self.is_dry_run => Err(Error::Emulated(emulation)),
+            Some(emulation) if !self.is_dry_run => Err(Error::text(emulation)),
             _ => Ok(()),
         }
     }
@@ -204,8 +201,10 @@ impl Registration<'_> {
         let foreign = native::foreign_handlers(handlers.iter().copied());
         let dir = Root::open(Path::new("/"))?.make(folder)?;
         let is_ours = |_: &str| !dir.is_of_packages();
-        let report = CopyJob::new(copies.originals(&foreign), &copies.label, &dir, &is_ours)?.finish()?;
-        Ok(if self.args.detail == Verbosity::Quiet { nothing } else { Output::success(report.line(folder)) })
+        let job = CopyJob::new(copies.originals(&foreign), &copies.label, &dir, &is_ours)?;
+        let line = job.line(folder);
+        job.finish()?;
+        Ok(if self.args.detail == Verbosity::Quiet { nothing } else { Output::success(line) })
     }
 
     fn locate(&self) -> Result<Location, Error> {
@@ -213,14 +212,15 @@ impl Registration<'_> {
         if self.is_dry_run {
             return Location::foreseen(only, is_namespace, true, false);
         }
-        Ok(Location::locked(binfmt_misc::find_and_lock(only, MountPolicy::in_scope(is_namespace))?))
+        let policy = if is_namespace { MountPolicy::PreferOwn } else { MountPolicy::IfMissing };
+        Ok(Location::locked(binfmt_misc::find_and_lock(only, policy)?))
     }
 
     /// Refuses what would go with this process, unless that is asked for; says what else goes with what.
     fn lifetime(&self, location: &Location) -> Result<Vec<String>, Error> {
         let mount = location.mount.as_ref();
         let mut remarks = Vec::new();
-        match if self.must_last { mount.map_or_else(expected_lifetime, lifetime) } else { Lifetime::Permanent } {
+        match if self.must_last { lifetime(mount) } else { Lifetime::Permanent } {
             Lifetime::Process => return Err(Error::WouldNotPersist(self.namespace.clone())),
             Lifetime::MountNamespace => remarks.push("as long as this mount namespace".into()),
             Lifetime::Permanent => {}
@@ -296,7 +296,8 @@ impl Registration<'_> {
     /// What came of running programs of all that was asked for, whoever serves it, in a line; in full if that is wanted.
     fn verify_registered(&self, handlers: &[&'static Handler], mount: &BinfmtMount) -> Output {
         let verify = || -> Result<Output, verify::Error> {
-            let verified = run_probes(self.args, handlers, Some((mount, &mount.entries()?)), PROBE_TIMEOUT)?;
+            let verified =
+                verify::verify(handlers, Some((mount, &mount.entries()?)), &self.args.desired, PROBE_TIMEOUT)?;
             Ok(match self.args.detail {
                 Verbosity::Quiet => verified.summary().without_stdout(),
                 Verbosity::Normal => verified.summary(),
@@ -310,18 +311,18 @@ impl Registration<'_> {
 /// Reads all entries, unless `status` says that the kernel uses none.
 fn observe(location: &Location) -> Result<Entries, Error> {
     match &location.mount {
-        Some(mount) if !mount.is_switched_on()? => Err(Error::SwitchedOff { at: mount.path().into() }),
+        Some(mount) if !mount.is_switched_on()? => Err(Error::Text(format!(
+            "binfmt_misc is disabled, so no handler would be used; to enable it: echo 1 > {}/status",
+            mount.path().display()
+        ))),
         _ => Ok(location.entries()?),
     }
 }
 
 /// What keeps an emulator from running wherever its entry is used. Of one that cannot be opened, the kernel will tell.
 fn not_static(path: &str) -> Option<String> {
-    match elf::loader(Path::new(path)) {
-        Ok(loader) => loader.map(|loader| format!("not static: it needs {loader}")),
-        Err(Unfit::Unreadable(_)) => None,
-        Err(unfit) => Some(unfit.to_string()),
-    }
+    let unfit = elf::check_static(Path::new(path)).err();
+    unfit.filter(|unfit| !matches!(unfit, Unfit::Unreadable(_))).map(|unfit| unfit.to_string())
 }
 
 /// Whether the emulators are those of the root that this program was built with, which are known to be static. A host's
@@ -342,24 +343,20 @@ fn not_executable(path: &str) -> Option<Errno> {
 
 /// A folder that is not there is one mistake, not one of each handler. The image's own is not asked for.
 fn check_emulators(args: &CommonArgs) -> Result<(), Error> {
-    let emulators = args.copies.as_ref().map_or(&args.desired.emulators, |copies| &copies.from);
+    let emulators = args.copies.as_ref().map_or(args.desired.emulators.as_str(), |copies| &copies.from);
     if emulators == EMULATOR_DIR {
         return Ok(());
     }
-    let folder = Path::new(slashed(emulators));
-    let error = |errno| {
-        Err(Error::Emulators { source: args.emulators_from.unwrap_or("--bindir"), folder: folder.into(), errno })
+    // The root folder's path is empty, so that a slash may follow it.
+    let emulators = if emulators.is_empty() { "/" } else { emulators };
+    let cause = match fs::metadata(emulators).map_err(|error| errno(&error)) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) | Err(Errno::ENOTDIR) => "not a directory".into(),
+        Err(Errno::ENOENT) => "no such directory".into(),
+        Err(errno) => errno_text(errno),
     };
-    match fs::metadata(folder) {
-        Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => error(Errno::ENOTDIR),
-        Err(cause) => error(errno(&cause)),
-    }
-}
-
-/// The root folder's path is empty, so that a slash may follow it.
-fn slashed(folder: &str) -> &str {
-    if folder.is_empty() { "/" } else { folder }
+    let source = args.emulators_from.unwrap_or("--bindir");
+    Err(Error::Text(format!("{source} {emulators}: {cause}")))
 }
 
 /// Why nothing can be registered there, if so.

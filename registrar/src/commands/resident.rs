@@ -26,12 +26,11 @@ use crate::table::Handler;
 /// Milliseconds between polls. One costs some hundred system calls.
 const PERIOD: u16 = 5_000;
 
+/// Registers some handlers.
+type Register<'a> = &'a dyn Fn(&[&'static Handler]) -> Result<Output, Error>;
+
 /// Calls `register` for all handlers, then for those that are missing or shadowed, until SIGTERM, SIGINT or SIGHUP.
-pub(crate) fn stay(
-    args: &CommonArgs,
-    handlers: &[&'static Handler],
-    register: impl Fn(&[&'static Handler]) -> Result<Output, Error>,
-) -> Result<Output, Error> {
+pub(crate) fn stay(args: &CommonArgs, handlers: &[&'static Handler], register: Register<'_>) -> Result<Output, Error> {
     // First, so that no signal is lost. PID 1 of a container gets only signals that it handles.
     let signals = block_signals().map_err(waiting)?;
     let output = register(handlers)?;
@@ -39,35 +38,12 @@ pub(crate) fn stay(
         return Ok(output);
     }
     output.print();
-    let ended = watch(args, handlers, &signals, register);
-    Ok(ended.map_or_else(Output::from, |()| Output::success(String::new())))
-}
-
-fn watch(
-    args: &CommonArgs,
-    handlers: &[&'static Handler],
-    signals: &SignalFd,
-    register: impl Fn(&[&'static Handler]) -> Result<Output, Error>,
-) -> Result<(), Error> {
     // Not the entries there now: some may have been removed since `register`.
-    let mut watched = Watched::new(args, native::foreign_handlers(handlers.iter().copied()));
-    let mut last: Option<Output> = None;
-    while !is_signalled(signals).map_err(waiting)? {
-        let output = watched.look(&register).unwrap_or_else(|error| Some(error.into()));
-        match &output {
-            // Restored by another tool.
-            None if last.as_ref().is_some_and(Output::is_failure) && args.detail != Verbosity::Quiet => {
-                Output::success("all handlers are in place again\n".into()).print();
-            }
-            // Once, not at every poll.
-            Some(output) if last.as_ref() != Some(output) => {
-                output.clone().print();
-            }
-            _ => {}
-        }
-        last = output;
-    }
-    Ok(())
+    let handlers = native::foreign_handlers(handlers.iter().copied());
+    let (outdone, tried) = (Vec::new(), Default::default());
+    let watched = Watched { args, handlers, register, instance: None, outdone, tried };
+    let ended = watched.watch(&signals).map_err(waiting);
+    Ok(ended.map_or_else(Output::from, |()| Output::success(String::new())))
 }
 
 /// An entry of another tool: its name, and its inode, which tells it from a later one of that name.
@@ -77,6 +53,7 @@ type Newcomer = (OsString, Option<u64>);
 struct Watched<'a> {
     args: &'a CommonArgs,
     handlers: Vec<&'static Handler>,
+    register: Register<'a>,
     instance: Option<Instance>,
     /// Entries that served before ours, each dealt with once.
     outdone: Vec<Newcomer>,
@@ -84,16 +61,30 @@ struct Watched<'a> {
     tried: (Vec<Newcomer>, LeftToOthers),
 }
 
-impl<'a> Watched<'a> {
-    fn new(args: &'a CommonArgs, handlers: Vec<&'static Handler>) -> Self {
-        Self { args, handlers, instance: None, outdone: Vec::new(), tried: Default::default() }
+impl Watched<'_> {
+    fn watch(mut self, signals: &SignalFd) -> Result<(), Errno> {
+        let mut last: Option<Output> = None;
+        while !is_signalled(signals)? {
+            let output = self.look().unwrap_or_else(|error| Some(error.into()));
+            match &output {
+                // Restored by another tool.
+                None if last.as_ref().is_some_and(Output::is_failure) && self.args.detail != Verbosity::Quiet => {
+                    Output::success("all handlers are in place again\n".into()).print();
+                }
+                // Once, not at every poll.
+                Some(output) if last.as_ref() != Some(output) => {
+                    output.clone().print();
+                }
+                _ => {}
+            }
+            last = output;
+        }
+        Ok(())
     }
 
     /// Registers what is missing, and what is behind a newcomer. `None`: all is in place.
-    fn look(
-        &mut self,
-        register: impl Fn(&[&'static Handler]) -> Result<Output, Error>,
-    ) -> Result<Option<Output>, Error> {
+    fn look(&mut self) -> Result<Option<Output>, Error> {
+        let register = self.register;
         let mount = match find(self.args, &mut self.instance) {
             Err(binfmt_misc::Error::NotMounted { .. }) => return register(&self.handlers).map(Some),
             mount => mount?,

@@ -65,7 +65,8 @@ fn prepare(args: &CommonArgs) -> Result<(), Output> {
     }
     // MS_SLAVE: mounts of the host still arrive, for its automounts.
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>).map_err(|errno| {
-        failed("making / a slave mount", errno, &if is_policy(errno) { suspicion() } else { String::new() })
+        let is_policy = matches!(errno, Errno::EPERM | Errno::EACCES);
+        failed("making / a slave mount", errno, &if is_policy { suspicion() } else { String::new() })
     })?;
     match register::register_in_own_namespace(args) {
         Ok((output, false)) if output.is_failure() => return Err(output),
@@ -94,12 +95,8 @@ fn suspicion() -> String {
     match SecurityModule::current() {
         Some(SecurityModule::AppArmor(profile)) if profile == UNPRIVILEGED => APPARMOR.into(),
         None => APPARMOR.into(),
-        current => ["; ", &SecurityModule::suspicion(current.as_ref())].concat(),
+        Some(_) => ["; ", &SecurityModule::suspicion()].concat(),
     }
-}
-
-fn is_policy(errno: Errno) -> bool {
-    matches!(errno, Errno::EPERM | Errno::EACCES)
 }
 
 fn no_namespace(errno: Errno) -> Output {
@@ -127,7 +124,7 @@ fn is_chroot() -> bool {
     let mounts = sys::text("/proc/self/mountinfo");
     let has_root = mounts.lines().any(|line| line.split(' ').nth(4) == Some("/"));
     let is_of_first = sys::namespace("1", "mnt").is_some_and(|firsts| sys::namespace("self", "mnt") == Some(firsts));
-    let is_same = || Some(sys::is_same_file(&fs::metadata("/").ok()?, &fs::metadata("/proc/1/root/").ok()?));
+    let is_same = || sys::is_same_file(fs::metadata("/"), fs::metadata("/proc/1/root/"));
     !mounts.is_empty() && (!has_root || is_of_first && is_same() == Some(false))
 }
 

@@ -2,12 +2,13 @@
 //!
 //! `docs/json.md` lists the keys and states of the JSON: later versions add some, and rename none.
 
-mod colour;
 pub(crate) mod platforms;
 
 use std::borrow::Cow;
+use std::env;
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 
 use crate::arch::HOST;
@@ -76,17 +77,28 @@ enum HandlerStatus {
 
 impl HandlerStatus {
     fn word(self) -> &'static str {
+        self.shown().0
+    }
+
+    /// The word, and its colour. Green: as desired; yellow: programs run, but not as desired; red: programs do not run.
+    fn shown(self) -> (&'static str, u8) {
         match self {
-            Self::Registered => "registered",
-            Self::Different => "different",
-            Self::Disabled => "disabled",
-            Self::Shadowed => "shadowed",
-            Self::Absent => "absent",
-            Self::Served => "served",
-            Self::Native => "native",
-            Self::Unknown => "unknown",
+            Self::Registered => ("registered", 32),
+            Self::Different => ("different", 33),
+            Self::Disabled => ("disabled", 31),
+            Self::Shadowed => ("shadowed", 33),
+            Self::Absent => ("absent", 31),
+            Self::Served => ("served", 33),
+            Self::Native => ("native", 2),
+            Self::Unknown => ("unknown", 31),
         }
     }
+}
+
+/// On a terminal, unless `NO_COLOR` (<https://no-color.org>) or `TERM=dumb` is set.
+fn is_coloured() -> bool {
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    stdout().is_terminal() && !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 impl<'a> Status<'a> {
@@ -170,10 +182,10 @@ impl<'a> Status<'a> {
         text.push_str(if self.is_enabled { "\n" } else { ", disabled: the kernel uses no entry\n" });
         let heading = ["ENTRY", "TARGET", "PLATFORM", "STATE", "FLAGS", "INTERPRETER"].map(Cow::Borrowed);
         let table: Vec<_> = std::iter::once(heading).chain(self.rows.iter().map(Row::cells)).collect();
-        let is_coloured = colour::is_enabled();
+        let is_coloured = is_coloured();
         text.push_str(&columns::text(&table, |line, column| {
             let row = self.rows.get(line.checked_sub(1)?)?;
-            (is_coloured && column == 3).then(|| colour::of(row.state))
+            (is_coloured && column == 3).then(|| row.state.shown().1)
         }));
         text
     }
@@ -196,7 +208,7 @@ impl Row<'_> {
         }
         let flags = entry.map_or("", |entry| &entry.flags);
         let [name, target, platform, state, flags] =
-            [name, target, platform, self.state.word(), flags].map(Cow::Borrowed);
+            [name, target, platform, self.state.shown().0, flags].map(Cow::Borrowed);
         [name, target, platform, state, flags, last.into()]
     }
 
@@ -207,7 +219,7 @@ impl Row<'_> {
             ("name", string(name)),
             ("target", string(target)),
             ("platform", string(platform)),
-            ("state", string(self.state.word())),
+            ("state", string(self.state.shown().0)),
             ("entry", optional(self.entry.as_ref().map(|(name, _)| name.as_str()))),
             ("interpreter", optional(entry.map(Entry::path).as_deref())),
             ("flags", optional(entry.map(|entry| entry.flags.as_str()))),

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use super::error::Error;
 use super::others::served;
 use super::{handlers, look};
-use crate::binfmt_misc::{BinfmtMount, Entries};
+use crate::binfmt_misc::Entries;
 use crate::output::Output;
 use crate::request::{CommonArgs, Verbosity, VerifyArgs};
 use crate::table::Handler;
-use crate::verify::{self, Verified, VerifyRequest};
+use crate::verify::{self, Verified};
 
 /// Between two looks at what is not well yet.
 const DELAY: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ fn once(args: &CommonArgs, limit: Duration) -> Result<Verified, Error> {
     let (entries, folder) = match found {
         // Programs say for themselves whether they run.
         Err(_) if args.mount.is_none() && !args.targets.is_empty() => {
-            return Ok(run_probes(args, &handlers(args), None, limit)?);
+            return Ok(verify::verify(&handlers(args), None, &args.desired, limit)?);
         }
         found => found?,
     };
@@ -56,22 +56,11 @@ fn once(args: &CommonArgs, limit: Duration) -> Result<Verified, Error> {
     if handlers.is_empty() {
         return Err(Error::text(none_registered(&all, &entries)));
     }
-    Ok(run_probes(args, &handlers, Some((&folder, &entries)), limit)?)
+    Ok(verify::verify(&handlers, Some((&folder, &entries)), &args.desired, limit)?)
 }
 
 /// The message where there is nothing of ours.
 pub(super) fn none_registered(handlers: &[&'static Handler], entries: &Entries) -> String {
     let left = served(handlers, entries).map(|left| format!("; {left}")).unwrap_or_default();
     format!("no handler of ours is registered; first: registrar register{left}")
-}
-
-/// Verifies handlers with the emulators and flags of `args`.
-pub(super) fn run_probes(
-    args: &CommonArgs,
-    handlers: &[&'static Handler],
-    folder: Option<(&BinfmtMount, &Entries)>,
-    limit: Duration,
-) -> Result<Verified, verify::Error> {
-    let (emulators, is_fixed) = (&args.desired.emulators, args.desired.flags.fixes_binary());
-    verify::verify(&VerifyRequest { handlers, folder, emulators, is_fixed, limit })
 }

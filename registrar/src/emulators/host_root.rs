@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::fs::{self, File};
-use std::os::fd::AsRawFd;
 use std::path::{Component, Path, PathBuf};
 use std::rc::{Rc, Weak};
 
@@ -13,7 +12,7 @@ use nix::unistd::mkdir;
 use rustix::fs::{CWD, OFlags};
 
 use super::{Error, MODE, StagingDir, ownership};
-use crate::sys::{self, errno};
+use crate::sys::{self, errno, path_of};
 
 /// Links that Linux follows in one path.
 const MOST_LINKS: usize = 40;
@@ -56,7 +55,7 @@ impl Root {
         let Some((parent, name)) = path.rsplit_once('/') else { return };
         if let Ok(parent) = self.walk(Path::new(parent), false) {
             // Fails if it is not empty.
-            let _ = fs::remove_dir(reached(&parent).join(name));
+            let _ = fs::remove_dir(path_of(&parent).join(name));
         }
     }
 
@@ -72,7 +71,7 @@ impl Root {
                 Err(Error::Folder { errno: Errno::ENOENT | Errno::ENOTDIR, .. }) => return Ok(None),
                 folder => folder?,
             };
-            let at = reached(&folder).join(name);
+            let at = path_of(&folder).join(name);
             match fs::read_link(&at) {
                 Ok(link) => path = path.with_file_name("").join(link),
                 Err(_) => {
@@ -91,7 +90,7 @@ impl Root {
 
     /// Names in a folder; none if it cannot be read.
     pub(crate) fn names(&self, folder: &str) -> Vec<String> {
-        let files = self.walk(Path::new(folder), false).ok().and_then(|folder| fs::read_dir(reached(&folder)).ok());
+        let files = self.walk(Path::new(folder), false).ok().and_then(|folder| fs::read_dir(path_of(&folder)).ok());
         let names = files.into_iter().flatten().filter_map(|file| file.ok()?.file_name().into_string().ok());
         names.collect()
     }
@@ -121,7 +120,7 @@ impl Root {
                 way.truncate((way.len() - 1).max(1));
                 continue;
             }
-            let (reached, shown) = (reached(above).join(&name), at.join(&name));
+            let (reached, shown) = (path_of(above).join(&name), at.join(&name));
             match sys::open(above, &name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW) {
                 Ok(folder) => {
                     check(&folder, &shown)?;
@@ -169,13 +168,8 @@ fn components(path: &Path) -> Vec<PathBuf> {
 
 fn check(folder: &File, shown: &Path) -> Result<(), Error> {
     let found = folder.metadata().map_err(|error| Error::Folder { path: shown.into(), errno: errno(&error) })?;
-    match ownership::exposure(&reached(folder), &found) {
+    match ownership::exposure(&path_of(folder), &found) {
         Some(exposure) => Err(Error::Exposed { path: shown.into(), exposure }),
         None => Ok(()),
     }
-}
-
-/// The path of an open folder.
-fn reached(folder: &File) -> PathBuf {
-    format!("/proc/self/fd/{}", folder.as_raw_fd()).into()
 }

@@ -3,7 +3,6 @@
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Cursor, ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,7 +60,7 @@ impl Drop for StagingDir {
 impl StagingDir {
     /// Waits for other runs, and clears away what killed ones have left.
     pub(super) fn lock(folder: File, shown: &Path) -> Result<Self, Error> {
-        let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+        let path = sys::path_of(&folder);
         let mut dir = Self { folder, path, shown: shown.into(), lock: None };
         dir.lock = dir.locked()?;
         let failed = |error: io::Error| Error::Folder { path: shown.into(), errno: errno(&error) };
@@ -93,9 +92,7 @@ impl StagingDir {
                 errno => failed(errno),
             })?;
             // The run that had it has removed it.
-            let is_there =
-                |file: &File| Some(sys::is_same_file(&file.metadata().ok()?, &fs::symlink_metadata(&path).ok()?));
-            if is_there(&file) == Some(true) {
+            if sys::is_same_file(file.metadata(), fs::symlink_metadata(&path)) == Some(true) {
                 return Ok(Some(file));
             }
         }
@@ -103,8 +100,7 @@ impl StagingDir {
 
     /// Whether it is this open folder.
     pub(super) fn is(&self, folder: &File) -> bool {
-        let same = |one: &File, other: &File| Some(sys::is_same_file(&one.metadata().ok()?, &other.metadata().ok()?));
-        same(&self.folder, folder) == Some(true)
+        sys::is_same_file(self.folder.metadata(), folder.metadata()) == Some(true)
     }
 
     /// Whether a distribution's packages have their programs there.

@@ -84,11 +84,6 @@ impl<'e> Observed<'e> {
         })
     }
 
-    /// Whether programs of the handler run as their files' owners (flag `C`).
-    pub(super) fn has_credentials(&self) -> bool {
-        self.servers().any(|(_, entry)| entry.flags.contains('C'))
-    }
-
     /// The entry of somebody else that serves programs of the handler; of several, that of the first kind.
     pub(crate) fn server(&self) -> Option<ActiveForeignEntry<'e>> {
         let is_theirs = |(_, entry): &Named<'_>| !self.is_ours(entry);
@@ -107,7 +102,7 @@ impl<'e> Observed<'e> {
     }
 
     /// The entries that run programs of the handler.
-    fn servers(&self) -> impl Iterator<Item = Named<'e>> {
+    pub(super) fn servers(&self) -> impl Iterator<Item = Named<'e>> {
         self.variants.iter().filter_map(|(_, server)| *server)
     }
 

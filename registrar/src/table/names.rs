@@ -1,5 +1,5 @@
 //! Names of architectures that the table does not list: platforms of containerd and OCI with any variant, compilers'
-//! triples, and emulators' file names.
+//! triples, and emulators' file names. And a few names for many, in messages.
 
 use super::{EMULATOR_OF_ANY, TABLE};
 
@@ -22,6 +22,14 @@ const EXTENDED: [(&str, &str); 10] = [
     ("alphaev", "alpha"),
     ("hppa", "hppa"),
 ];
+
+/// At most this many names are written out of many.
+const NAMED: usize = 3;
+
+/// The first of many names of handlers.
+pub(crate) fn first_of(names: &[&str]) -> String {
+    names[..names.len().min(NAMED)].join(", ") + if names.len() > NAMED { ", …" } else { "" }
+}
 
 /// QEMU's name of the target that a user means.
 pub(crate) fn target(name: &str) -> Option<&'static str> {

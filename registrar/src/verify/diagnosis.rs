@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use super::protocol::{ProbeExit, ProbeResult, SetUserId};
+use super::protocol::{GOOD, ProbeExit, ProbeResult, SetUserId};
 use super::runner::NAME;
 use super::sandbox::Isolation;
-use crate::binfmt_misc::{Entries, Entry, Named};
-use crate::elf::Unfit;
+use super::worker::ProbeRun;
+use crate::binfmt_misc::{DEFAULT_MOUNT, Entries, Entry, Named};
 use crate::elf::header::{ElfHeader, KIND_NAMES};
+use crate::elf::{self, Unfit};
 use crate::output::escaped;
 use crate::plan::{Observed, is_ours};
 use crate::sys::errno_text;
-use crate::table::{EMULATOR_DIR, Handler};
+use crate::table::{EMULATOR_DIR, Handler, TABLE};
 
 /// Exit statuses of a test program whose second one could not be started, and that could do nothing at all.
 const NO_SECOND: i32 = 30;
@@ -64,14 +65,27 @@ pub(super) struct Context<'a> {
     pub(super) way: Isolation,
     /// Folder of this image's emulators.
     pub(super) emulators: &'a str,
-    /// What a test program exits with.
-    pub(super) good: i32,
-    /// What loads an emulator: [`crate::elf::loader`].
-    pub(super) look: &'a dyn Fn(&Path) -> Result<Option<String>, Unfit>,
+    /// What an emulator's file is: [`crate::elf::check_static`].
+    pub(super) look: &'a dyn Fn(&Path) -> Result<(), Unfit>,
     /// A path without links in it.
     pub(super) real: &'a dyn Fn(&Path) -> Option<PathBuf>,
     /// Whether the entries are in the order in which the kernel asks them.
     pub(super) is_order_known: bool,
+}
+
+impl Context<'_> {
+    /// Of this machine, before anything is known of its entries.
+    pub(super) fn new(way: Isolation) -> Self {
+        Self {
+            mount: Path::new(DEFAULT_MOUNT),
+            is_switched_on: true,
+            way,
+            emulators: EMULATOR_DIR,
+            look: &elf::check_static,
+            real: &|path| path.canonicalize().ok(),
+            is_order_known: super::is_order_known(),
+        }
+    }
 }
 
 impl<'e> MatchingEntries<'e> {
@@ -90,6 +104,11 @@ impl<'e> MatchingEntries<'e> {
             }
         }
         found
+    }
+
+    /// A run of one of these programs, as another user's if `set_user_id`.
+    pub(super) fn probe(&self, set_user_id: bool) -> ProbeRun {
+        ProbeRun { handler: self.handler, kind: self.kind, set_user_id }
     }
 
     fn is_ours(&self, (name, entry): Named<'_>) -> bool {
@@ -128,40 +147,7 @@ impl<'e> MatchingEntries<'e> {
 /// What the run of a handler's test program says.
 pub(super) fn judge(chain: &MatchingEntries<'_>, ran: &ProbeResult, context: &Context<'_>) -> Diagnosis {
     let server = chain.server(ran, context);
-    let fault = fault(chain, server, ran, context).or_else(|| unseen_fault(server?, context));
-    if let Some((result, detail)) = fault {
-        let said = Some(ran.said.clone()).filter(|said| !said.is_empty());
-        return Diagnosis { result, detail: Some(detail), said };
-    }
-    let mut notes = Vec::new();
-    let result = match server {
-        Some(named) if chain.is_ours(named) => "ok",
-        Some((name, entry)) => {
-            let name = name.display();
-            let by = format!("by {name} ({})", entry.path());
-            if chain.ours.is_some() {
-                let mount = context.mount.display();
-                notes.push(format!("{by}, which is not ours; to remove that: echo -1 > {mount}/{name}"));
-                "shadowed"
-            } else {
-                notes.push(by);
-                "served"
-            }
-        }
-        None => {
-            notes.push("by an entry that does not show here".into());
-            "served"
-        }
-    };
-    if let (Isolation::Memory, Some((_, entry))) = (context.way, server)
-        && !entry.flags.contains('F')
-    {
-        notes.push(format!("without flag F: only where {} is", entry.path()));
-    }
-    if let (SetUserId::NotChecked(why), true) = (&ran.set_user_id, has_credentials(server)) {
-        notes.push(format!("set-user-ID not checked: {why}"));
-    }
-    Diagnosis::of(result, if notes.is_empty() { None } else { Some(notes.join("; ")) })
+    Run { chain, server, ran, context }.judge()
 }
 
 /// What the diagnoses of a handler's kinds of programs come to: the first failure, or else all that differs.
@@ -180,54 +166,170 @@ pub(super) fn merged(found: impl IntoIterator<Item = (usize, Diagnosis)>) -> Dia
     Diagnosis { detail, ..found.swap_remove(at.unwrap_or_default()).1 }
 }
 
-/// What is wrong, if anything is.
-fn fault(
-    chain: &MatchingEntries<'_>,
-    server: Option<Named<'_>>,
-    ran: &ProbeResult,
-    context: &Context<'_>,
-) -> Option<(&'static str, String)> {
-    let emulator =
-        server.map_or_else(|| chain.handler.interpreter(context.emulators), |(_, entry)| entry.path().into());
-    let other = "try another build of the emulator";
-    let when = if ran.written.is_empty() { "" } else { " after its first words, at fork, exec or wait" };
-    let diagnosis = match ran.end {
-        ProbeExit::Refused(Errno::ENOEXEC) => not_taken(chain, server, context),
-        ProbeExit::Refused(Errno::ENOENT) => not_found(server, context),
-        ProbeExit::Refused(Errno::EACCES) => {
-            let cause = "is not executable, on a file system mounted noexec, or forbidden by SELinux or AppArmor";
-            ("failed", format!("permission denied: {emulator} {cause}"))
-        }
-        ProbeExit::Refused(Errno::ELOOP) => {
-            ("failed", format!("an entry takes {emulator} itself as a foreign program"))
-        }
-        ProbeExit::Refused(errno) => ("failed", format!("starting the program: {}", errno_text(errno))),
-        ProbeExit::TimedOut => {
-            ("timeout", format!("no end{when} within the time; {other}, or give it more with --timeout"))
-        }
-        ProbeExit::Killed(signal) => {
-            ("crashed", format!("{emulator} was killed by {}{when}; {other}", signal_name(signal)))
-        }
-        ProbeExit::Exited(_) if !ran.written.is_empty() && !named_rightly(chain, server, ran, context.way) => {
-            let got = String::from_utf8_lossy(&ran.written).into_owned();
-            let flag = server.is_some_and(|(_, entry)| entry.flags.contains('P'));
-            let cure = if flag { "flag P takes Linux 5.12 and QEMU 6.0" } else { "its emulator wants flag P" };
-            ("wrong-argv0", format!("its name arrived as '{got}': {cure}"))
-        }
-        ProbeExit::Exited(status) if status != context.good => unsuccessful(status, ran, context.good, other),
-        ProbeExit::Exited(_) if ran.written.is_empty() => ("wrong-argv0", format!("it wrote nothing; {other}")),
-        // An entry that did not run it may have flag C too.
-        ProbeExit::Exited(_) if ran.set_user_id == SetUserId::Ignored && has_credentials(server) => {
-            let cause = "flag C is set, but a program ran as the caller and not as its file's owner";
-            ("set-user-id-ignored", cause.into())
-        }
-        ProbeExit::Exited(_) => return None,
-    };
-    Some(diagnosis)
+/// A run of a test program, and what it is judged by.
+struct Run<'a> {
+    chain: &'a MatchingEntries<'a>,
+    server: Option<Named<'a>>,
+    ran: &'a ProbeResult,
+    context: &'a Context<'a>,
 }
 
-fn unsuccessful(status: i32, ran: &ProbeResult, good: i32, other: &str) -> (&'static str, String) {
-    let alone = ran.alone == Some(ProbeExit::Exited(good));
+/// A word for what is wrong, and what to say about it.
+type Fault = (&'static str, String);
+
+impl Run<'_> {
+    fn judge(&self) -> Diagnosis {
+        let Self { chain, server, ran, context } = *self;
+        if let Some((result, detail)) = self.fault().or_else(|| self.unseen_fault()) {
+            let said = Some(ran.said.clone()).filter(|said| !said.is_empty());
+            return Diagnosis { result, detail: Some(detail), said };
+        }
+        let mut notes = Vec::new();
+        let result = match server {
+            Some(named) if chain.is_ours(named) => "ok",
+            Some((name, entry)) => {
+                let (name, path, mount) = (name.display(), entry.path(), context.mount.display());
+                let is_instead = chain.ours.is_some();
+                let to_remove = format!(", which is not ours; to remove that: echo -1 > {mount}/{name}");
+                notes.push(format!("by {name} ({path}){}", if is_instead { &to_remove } else { "" }));
+                if is_instead { "shadowed" } else { "served" }
+            }
+            None => {
+                notes.push("by an entry that does not show here".into());
+                "served"
+            }
+        };
+        if let (Isolation::Memory, Some((_, entry)), false) = (context.way, server, self.has_flag('F')) {
+            notes.push(format!("without flag F: only where {} is", entry.path()));
+        }
+        if let (SetUserId::NotChecked(why), true) = (&ran.set_user_id, self.has_flag('C')) {
+            notes.push(format!("set-user-ID not checked: {why}"));
+        }
+        Diagnosis::of(result, if notes.is_empty() { None } else { Some(notes.join("; ")) })
+    }
+
+    /// Of the entry that took the program: another that did not may have it too.
+    fn has_flag(&self, flag: char) -> bool {
+        self.server.is_some_and(|(_, entry)| entry.flags.contains(flag))
+    }
+
+    /// Where the emulator is, or would be.
+    fn emulator(&self) -> String {
+        let would_be = || self.chain.handler.interpreter(self.context.emulators);
+        self.server.map_or_else(would_be, |(_, entry)| entry.path().into())
+    }
+
+    /// What is wrong, if anything is.
+    fn fault(&self) -> Option<Fault> {
+        let (ran, emulator) = (self.ran, self.emulator());
+        let other = "try another build of the emulator";
+        let when = if ran.written.is_empty() { "" } else { " after its first words, at fork, exec or wait" };
+        let is_named = |(_, entry): Named<'_>| ran.written == self.chain.name_with(entry, self.context.way);
+        Some(match ran.end {
+            ProbeExit::Refused(Errno::ENOEXEC) => self.not_taken(),
+            ProbeExit::Refused(Errno::ENOENT) => self.not_found(),
+            ProbeExit::Refused(Errno::EACCES) => {
+                let cause = "is not executable, on a file system mounted noexec, or forbidden by SELinux or AppArmor";
+                ("failed", format!("permission denied: {emulator} {cause}"))
+            }
+            ProbeExit::Refused(Errno::ELOOP) => {
+                ("failed", format!("an entry takes {emulator} itself as a foreign program"))
+            }
+            ProbeExit::Refused(errno) => ("failed", format!("starting the program: {}", errno_text(errno))),
+            ProbeExit::TimedOut => {
+                ("timeout", format!("no end{when} within the time; {other}, or give it more with --timeout"))
+            }
+            ProbeExit::Killed(signal) => {
+                ("crashed", format!("{emulator} was killed by {}{when}; {other}", signal_name(signal)))
+            }
+            ProbeExit::Exited(_) if !ran.written.is_empty() && !self.server.is_none_or(is_named) => {
+                let got = String::from_utf8_lossy(&ran.written);
+                let fix = match self.has_flag('P') {
+                    true => "flag P takes Linux 5.12 and QEMU 6.0",
+                    false => "its emulator wants flag P",
+                };
+                ("wrong-argv0", format!("its name arrived as '{got}': {fix}"))
+            }
+            ProbeExit::Exited(status) if ran.end != GOOD => unsuccessful(status, ran, other),
+            ProbeExit::Exited(_) if ran.written.is_empty() => ("wrong-argv0", format!("it wrote nothing; {other}")),
+            ProbeExit::Exited(_) if ran.set_user_id == SetUserId::Ignored && self.has_flag('C') => {
+                let cause = "flag C is set, but a program ran as the caller and not as its file's owner";
+                ("set-user-id-ignored", cause.into())
+            }
+            ProbeExit::Exited(_) => return None,
+        })
+    }
+
+    /// The kernel found nobody for the program.
+    fn not_taken(&self) -> Fault {
+        let Context { emulators, look, .. } = self.context;
+        let (mount, target) = (self.context.mount.display(), self.chain.handler.target);
+        if !self.context.is_switched_on {
+            return ("switched-off", format!("no entry is used at all; to switch it on: echo 1 > {mount}/status"));
+        }
+        let emulator = self.emulator();
+        let file = || look(self.server.map_or(Path::new(&emulator), |(_, entry)| &entry.interpreter));
+        match (self.server, &self.chain.ours) {
+            (Some((name, _)), _) => match file() {
+                Err(Unfit::Foreign(machine)) => {
+                    ("wrong-emulator", format!("{emulator} is a program for another machine (ELF number {machine})"))
+                }
+                Err(Unfit::NotElf | Unfit::Damaged) => ("wrong-emulator", format!("{emulator} is no program")),
+                _ => {
+                    let cause = "is in another user namespace's folder, or its emulator is no program of this machine";
+                    ("unused", format!("{} {cause}; verify where programs run", name.display()))
+                }
+            },
+            (None, Some((name, entry))) if entry.enabled => {
+                ("absent", format!("{name} has another magic or mask; registrar register {target} replaces it"))
+            }
+            (None, Some((name, _))) => ("disabled", format!("to enable it: echo 1 > {mount}/{name}")),
+            (None, None) if file() == Err(Unfit::Unreadable(Errno::ENOENT)) => {
+                ("absent", format!("no handler, and no {emulator}; --bindir names the folder of the emulators"))
+            }
+            (None, None) => {
+                let is_usual = *emulators == EMULATOR_DIR;
+                let option = if is_usual { String::new() } else { format!(" --bindir {emulators}") };
+                ("absent", format!("no handler; registrar register {target}{option}"))
+            }
+        }
+    }
+
+    /// There is an entry, but something that it needs is not where programs run.
+    fn not_found(&self) -> Fault {
+        let Some((name, entry)) = self.server else {
+            return ("failed", "starting the program: no such file".into());
+        };
+        let (name, path) = (name.display(), &entry.path());
+        match (self.context.look)(&entry.interpreter) {
+            Err(Unfit::Unreadable(Errno::ENOENT)) if !self.has_flag('F') => {
+                ("no-emulator", format!("{path}, which {name} names, is not there"))
+            }
+            _ if !self.has_flag('F') => {
+                let fix = "must be wherever a program runs; register it with F";
+                ("no-emulator", format!("{name} has no flag F, so that {path} {fix}"))
+            }
+            Err(Unfit::Dynamic(loader)) => dynamic(path, &loader),
+            Err(Unfit::Script) => ("wrong-emulator", format!("{path} is a script; take a static program")),
+            Ok(()) => ("failed", format!("{path} is static now, but the kernel holds another; register it again")),
+            Err(_) => {
+                ("dynamic", format!("something that {path} needs is not there: it is hardly static; take one that is"))
+            }
+        }
+    }
+
+    /// What is wrong although all went well where the files of this process could be seen.
+    fn unseen_fault(&self) -> Option<Fault> {
+        let (_, entry) = self.server.filter(|_| self.context.way == Isolation::Memory && self.has_flag('F'))?;
+        match (self.context.look)(&entry.interpreter) {
+            Err(Unfit::Dynamic(loader)) => Some(dynamic(&entry.path(), &loader)),
+            _ => None,
+        }
+    }
+}
+
+fn unsuccessful(status: i32, ran: &ProbeResult, other: &str) -> Fault {
+    let (alone, good) = (ran.alone == Some(GOOD), TABLE.probe_status);
     match status {
         NO_SECOND if alone => ("no-second-program", format!("a foreign program could not start another; {other}")),
         NO_FIRST if alone => ("no-second-program", format!("a foreign program could not write or fork; {other}")),
@@ -236,96 +338,7 @@ fn unsuccessful(status: i32, ran: &ProbeResult, good: i32, other: &str) -> (&'st
     }
 }
 
-fn has_credentials(server: Option<Named<'_>>) -> bool {
-    server.is_some_and(|(_, entry)| entry.flags.contains('C'))
-}
-
-fn named_rightly(chain: &MatchingEntries<'_>, server: Option<Named<'_>>, ran: &ProbeResult, way: Isolation) -> bool {
-    server.is_none_or(|(_, entry)| ran.written == chain.name_with(entry, way))
-}
-
-/// The kernel found nobody for the program.
-fn not_taken(chain: &MatchingEntries<'_>, server: Option<Named<'_>>, context: &Context<'_>) -> (&'static str, String) {
-    let Context { mount, .. } = context;
-    let mount = mount.display();
-    if !context.is_switched_on {
-        return ("switched-off", format!("no entry is used at all; to switch it on: echo 1 > {mount}/status"));
-    }
-    if let Some((name, entry)) = server {
-        let (name, path) = (name.display(), entry.path());
-        return match (context.look)(&entry.interpreter) {
-            Err(Unfit::Foreign(machine)) => {
-                ("wrong-emulator", format!("{path} is a program for another machine (ELF number {machine})"))
-            }
-            Err(Unfit::NotElf | Unfit::Damaged) => ("wrong-emulator", format!("{path} is no program")),
-            _ => {
-                let cause = "is in another user namespace's folder, or its emulator is no program of this machine";
-                ("unused", format!("{name} {cause}; verify where programs run"))
-            }
-        };
-    }
-    if let Some((name, entry)) = &chain.ours {
-        return if entry.enabled {
-            (
-                "absent",
-                format!("{name} has another magic or mask; registrar register {} replaces it", chain.handler.target),
-            )
-        } else {
-            ("disabled", format!("to enable it: echo 1 > {mount}/{name}"))
-        };
-    }
-    let emulator = chain.handler.interpreter(context.emulators);
-    let register = format!("registrar register {}", chain.handler.target);
-    (
-        "absent",
-        match (context.look)(Path::new(&emulator)) {
-            Err(Unfit::Unreadable(Errno::ENOENT)) => {
-                format!("no handler, and no {emulator}; --bindir names the folder of the emulators")
-            }
-            _ if context.emulators == EMULATOR_DIR => format!("no handler; {register}"),
-            _ => format!("no handler; {register} --bindir {}", context.emulators),
-        },
-    )
-}
-
-/// There is an entry, but something that it needs is not where programs run.
-fn not_found(server: Option<Named<'_>>, context: &Context<'_>) -> (&'static str, String) {
-    let Some((name, entry)) = server else {
-        return ("failed", "starting the program: no such file".into());
-    };
-    let (name, path) = (name.display(), &entry.path());
-    let loader = (context.look)(&entry.interpreter);
-    if !entry.flags.contains('F') {
-        return (
-            "no-emulator",
-            match loader {
-                Err(Unfit::Unreadable(Errno::ENOENT)) => format!("{path}, which {name} names, is not there"),
-                _ => {
-                    format!("{name} has no flag F, so that {path} must be wherever a program runs; register it with F")
-                }
-            },
-        );
-    }
-    match loader {
-        Ok(Some(loader)) => dynamic(path, &loader),
-        Err(Unfit::Script) => ("wrong-emulator", format!("{path} is a script; take a static program")),
-        Ok(_) => ("failed", format!("{path} is static now, but the kernel holds another; register it again")),
-        Err(_) => {
-            ("dynamic", format!("something that {path} needs is not there: it is hardly static; take one that is"))
-        }
-    }
-}
-
-/// What is wrong although all went well where the files of this process could be seen.
-fn unseen_fault((_, entry): Named<'_>, context: &Context<'_>) -> Option<(&'static str, String)> {
-    if context.way != Isolation::Memory || !entry.flags.contains('F') {
-        return None;
-    }
-    let loader = (context.look)(&entry.interpreter).ok()??;
-    Some(dynamic(&entry.path(), &loader))
-}
-
-fn dynamic(path: &str, loader: &str) -> (&'static str, String) {
+fn dynamic(path: &str, loader: &str) -> Fault {
     ("dynamic", format!("{path} runs only where {loader} and its libraries are; take a static one"))
 }
 

@@ -6,9 +6,13 @@ use nix::errno::Errno;
 
 use crate::output::escaped;
 use crate::sys::errno_text;
+use crate::table::TABLE;
+
+/// How a program ends that finds nothing wrong.
+pub(super) const GOOD: ProbeExit = ProbeExit::Exited(TABLE.probe_status as i32);
 
 /// What the tool knows of one target's test program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ProbeResult {
     /// How the run ended in which it was to start a second program.
     pub(super) end: ProbeExit,
@@ -25,27 +29,28 @@ pub(super) struct ProbeResult {
     pub(super) said: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum ProbeExit {
     /// The kernel did not start it.
     Refused(Errno),
     Exited(i32),
     /// By a signal of this number.
     Killed(i32),
+    #[default]
     TimedOut,
 }
 
 impl ProbeExit {
     /// What is wrong with who runs a test program that ends so, unless it is well or cannot be told.
-    pub(super) fn fault(self, good: i32, is_image: bool) -> Option<String> {
+    pub(super) fn fault(self, is_image: bool) -> Option<String> {
         match self {
-            Self::Exited(status) if status == good => None,
+            GOOD => None,
             // A security module's answer.
             Self::Refused(Errno::EACCES | Errno::EPERM) => None,
             // The host's translator, or a library of it: this image has nothing but emulators.
             Self::Refused(Errno::ENOENT) if is_image => None,
             Self::Refused(errno) => Some(errno_text(errno)),
-            Self::Exited(status) => Some(format!("exit status {status} of a test program, not {good}")),
+            Self::Exited(status) => Some(format!("exit status {status} of a test program, not {}", TABLE.probe_status)),
             Self::Killed(signal) => Some(format!("a test program was killed by signal {signal}")),
             Self::TimedOut => Some("a test program did not end".into()),
         }
@@ -53,10 +58,11 @@ impl ProbeExit {
 }
 
 /// Whether a program ran as the user whose file it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum SetUserId {
-    NotAsked,
-    Honoured,
+    /// Or it was not asked for.
+    #[default]
+    AsAsked,
     Ignored,
     NotChecked(String),
 }
@@ -89,8 +95,7 @@ impl ProbeResult {
     /// Fields between tabs, of which no field has one.
     pub(super) fn line(&self, name: &str) -> String {
         let set_user_id = match &self.set_user_id {
-            SetUserId::NotAsked => "-".into(),
-            SetUserId::Honoured => "honoured".into(),
+            SetUserId::AsAsked => "-".into(),
             SetUserId::Ignored => "ignored".into(),
             SetUserId::NotChecked(why) => format!("unchecked {}", escaped(why)),
         };
@@ -113,8 +118,7 @@ impl ProbeResult {
         let fields: Vec<_> = line.split('\t').collect();
         let &[name, end, alone, written, set_user_id, emulator, owner, said] = fields.as_slice() else { return None };
         let set_user_id = match set_user_id {
-            "-" => SetUserId::NotAsked,
-            "honoured" => SetUserId::Honoured,
+            "-" => SetUserId::AsAsked,
             "ignored" => SetUserId::Ignored,
             other => SetUserId::NotChecked(other.strip_prefix("unchecked ")?.into()),
         };
@@ -142,7 +146,7 @@ mod tests {
             end: ProbeExit::Exited(29),
             alone: None,
             written: b"argv\0\t\n\xff".to_vec(),
-            set_user_id: SetUserId::NotAsked,
+            set_user_id: SetUserId::AsAsked,
             emulator: Some("/usr/bin/qemu-arm-static".into()),
             is_of_root: true,
             said: String::new(),
@@ -156,12 +160,7 @@ mod tests {
                 is_of_root: false,
                 ..fine.clone()
             },
-            ProbeResult {
-                end: ProbeExit::Killed(11),
-                set_user_id: SetUserId::Honoured,
-                said: "a b".into(),
-                ..fine.clone()
-            },
+            ProbeResult { end: ProbeExit::Killed(11), said: "a b".into(), ..fine.clone() },
             ProbeResult {
                 end: ProbeExit::TimedOut,
                 set_user_id: SetUserId::Ignored,

@@ -12,9 +12,7 @@ use crate::output::columns;
 use crate::output::json::{self, members, optional, string};
 use crate::output::{Output, escaped};
 use crate::table::Handler;
-
-/// Names that are written out of many.
-const NAMED: usize = 3;
+use crate::table::names::first_of;
 
 /// The diagnoses, in the order of the handlers.
 pub(crate) struct Verified {
@@ -99,11 +97,7 @@ impl Verified {
         let cause = format!("{}: {}", first.diagnosis.result, self.detail(first).unwrap_or_default());
         Some(match names.as_slice() {
             [only] => format!("verifying {only}: {cause}"),
-            names => {
-                let more = if names.len() > NAMED { ", …" } else { "" };
-                let named = names[..names.len().min(NAMED)].join(", ");
-                format!("verifying {} handlers ({named}{more}), first: {cause}", names.len())
-            }
+            names => format!("verifying {} handlers ({}), first: {cause}", names.len(), first_of(names)),
         })
     }
 
@@ -144,24 +138,21 @@ impl Verified {
 
     /// What is left unproven.
     fn caveat(&self) -> Option<String> {
+        let less_isolated = (self.way == Some(Isolation::Memory)).then(|| match self.refused.as_slice() {
+            // There was no other way to try.
+            [] => "without F, programs run only where their emulator can be seen, as it can here".into(),
+            refused => format!(
+                "an emulator that is dynamic, or registered without F, may run here and nowhere else (an empty root is \
+                 refused: {})",
+                refusals(refused)
+            ),
+        });
         let unread = self.folder.is_none().then(|| {
             "no binfmt_misc can be read here, so that which entries run them, and how long these stay, is unknown"
                 .into()
         });
-        let less = [self.less_isolated(), unread].into_iter().flatten().collect::<Vec<_>>().join("; ");
-        Some(less).filter(|less| !less.is_empty())
-    }
-
-    fn less_isolated(&self) -> Option<String> {
-        if self.way != Some(Isolation::Memory) {
-            return None;
-        }
-        if self.refused.is_empty() {
-            // There was no other way to try.
-            return Some("without F, programs run only where their emulator can be seen, as it can here".into());
-        }
-        let unproven = "an emulator that is dynamic, or registered without F, may run here and nowhere else";
-        Some(format!("{unproven} (an empty root is refused: {})", refusals(&self.refused)))
+        let caveats: Vec<String> = less_isolated.into_iter().chain(unread).collect();
+        (!caveats.is_empty()).then(|| caveats.join("; "))
     }
 
     fn json(&self) -> String {

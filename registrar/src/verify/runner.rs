@@ -7,20 +7,21 @@ use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, FcntlArg, OFlag, fcntl, openat, readlinkat};
+use nix::fcntl::{AtFlags, FcntlArg, fcntl, readlinkat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::stat::{Mode, fstatat};
+use nix::sys::stat::fstatat;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+use rustix::fs::OFlags;
 
-use super::protocol::{ProbeExit, ProbeResult, SetUserId};
+use super::protocol::{GOOD, ProbeExit, ProbeResult, SetUserId};
 use super::sandbox::Program;
-use crate::sys::errno;
+use crate::sys::{self, errno};
 
 /// What each program is told that its name is: as many characters as it writes, and not those of any path.
 pub(super) const NAME: &str = "argv0 ok";
@@ -45,8 +46,6 @@ pub(super) struct Runner<'a> {
     pub(super) abreast: usize,
     /// Whoever wanted to know: if nobody does any more, all are ended.
     pub(super) asker: &'a dyn AsFd,
-    /// With which status a program ends that finds nothing wrong.
-    pub(super) good: i32,
 }
 
 /// A program that runs.
@@ -55,13 +54,20 @@ struct Running<'p> {
     program: &'p Program,
     child: Child,
     started: Instant,
-    out: Option<PipeReader>,
-    err: Option<ChildStderr>,
-    /// Of what standard output was filled with.
-    unread: usize,
-    said: Vec<u8>,
+    /// Standard output and standard error.
+    outputs: [Capture; 2],
     ran: ProbeResult,
     is_alone: bool,
+}
+
+/// The beginning of what a program writes to one of its outputs.
+struct Capture {
+    /// `None` once the program has closed it.
+    pipe: Option<PipeReader>,
+    /// Of what it was filled with.
+    unread: usize,
+    most: usize,
+    bytes: Vec<u8>,
 }
 
 impl Runner<'_> {
@@ -74,7 +80,9 @@ impl Runner<'_> {
                 let Some((index, program)) = waiting.next() else { break };
                 match self.start(index, program, false) {
                     Ok(started) => running.push(started),
-                    Err(errno) => done(index, refused(errno)),
+                    Err(errno) => {
+                        done(index, ProbeResult { end: ProbeExit::Refused(errno), ..ProbeResult::default() });
+                    }
                 }
             }
             if running.is_empty() {
@@ -96,7 +104,8 @@ impl Runner<'_> {
                     one.ran.alone = Some(end);
                 } else {
                     one.ran.end = end;
-                    if is_unclear(end, self.good) {
+                    // It takes a second look to tell who was at fault.
+                    if matches!(end, ProbeExit::Exited(_) | ProbeExit::Killed(_)) && end != GOOD {
                         match self.start(one.index, one.program, true) {
                             Ok(alone) => {
                                 going_on.push(Running { ran: one.ran, ..alone });
@@ -114,27 +123,28 @@ impl Runner<'_> {
 
     /// Starts a program, `alone` or as one that starts itself once more.
     fn start<'p>(&self, index: usize, program: &'p Program, alone: bool) -> Result<Running<'p>, Errno> {
-        let (out, unread, writer) = full_pipe()?;
+        let failed = |error: io::Error| errno(&error);
+        let (out, writer) = full_pipe().map_err(failed)?;
+        let (err, err_writer) = io::pipe().map_err(failed)?;
+        let err = Capture { pipe: Some(err), unread: 0, most: MOST_SAID, bytes: Vec::new() };
         let mut command = Command::new(&program.path);
         command.arg0(NAME).args((!alone).then_some(&program.path)).env_clear();
         // The runner's own is empty, and in the new root there is no /dev/null to open.
-        command.stdin(Stdio::inherit()).stdout(writer).stderr(Stdio::piped()).process_group(0);
+        command.stdin(Stdio::inherit()).stdout(writer).stderr(err_writer).process_group(0);
         let started = Instant::now();
-        let mut child = command.spawn().map_err(|error| errno(&error))?;
-        let err = child.stderr.take();
-        let mut ran = refused(Errno::UnknownErrno);
-        (ran.emulator, ran.is_of_root) = (self.emulator_of(&child), self.is_of_root(&child));
-        ran.set_user_id = match &program.owner {
-            None => SetUserId::NotAsked,
+        let child = command.spawn().map_err(failed)?;
+        let (emulator, is_of_root) = (self.emulator_of(&child), self.is_of_root(&child));
+        let set_user_id = match &program.owner {
+            None => SetUserId::AsAsked,
             Some(Err(why)) => SetUserId::NotChecked(why.clone()),
             Some(Ok(owner)) => match self.user_of(&child) {
-                Some(user) if user == *owner => SetUserId::Honoured,
+                Some(user) if user == *owner => SetUserId::AsAsked,
                 Some(_) => SetUserId::Ignored,
                 None => SetUserId::NotChecked("/proc does not show whose process it is".into()),
             },
         };
-        let out = Some(out);
-        Ok(Running { index, program, child, started, out, err, unread, said: Vec::new(), ran, is_alone: alone })
+        let ran = ProbeResult { emulator, is_of_root, set_user_id, ..ProbeResult::default() };
+        Ok(Running { index, program, child, started, outputs: [out, err], ran, is_alone: alone })
     }
 
     /// The file that a process executes.
@@ -151,10 +161,9 @@ impl Runner<'_> {
 
     /// The effective user.
     fn user_of(&self, child: &Child) -> Option<u32> {
-        let path = format!("{}/status", child.id());
-        let file = openat(self.processes, path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
         let mut status = Vec::new();
-        File::from(file).read_to_end(&mut status).ok()?;
+        let mut file = sys::open(self.processes, format!("{}/status", child.id()), OFlags::RDONLY).ok()?;
+        file.read_to_end(&mut status).ok()?;
         let status = String::from_utf8_lossy(&status);
         let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
         users.split_whitespace().nth(1)?.parse().ok()
@@ -163,11 +172,9 @@ impl Runner<'_> {
     /// Waits until there is something to read or look at, and reads. Returns whether anybody still wants to know.
     fn wait(&self, running: &mut [Running<'_>]) -> bool {
         let mut files = vec![PollFd::new(self.asker.as_fd(), PollFlags::empty())];
-        for one in running.iter() {
-            files.extend(one.out.as_ref().map(|out| PollFd::new(out.as_fd(), PollFlags::POLLIN)));
-            files.extend(one.err.as_ref().map(|err| PollFd::new(err.as_fd(), PollFlags::POLLIN)));
-        }
-        let is_closed = |one: &Running<'_>| one.out.is_none() && one.err.is_none();
+        let open = running.iter().flat_map(|one| &one.outputs).filter_map(|output| output.pipe.as_ref());
+        files.extend(open.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
+        let is_closed = |one: &Running<'_>| one.outputs.iter().all(|output| output.pipe.is_none());
         let until = |one: &Running<'_>| {
             if is_closed(one) { SETTLE } else { self.limit.saturating_sub(one.started.elapsed()) }
         };
@@ -180,14 +187,8 @@ impl Runner<'_> {
         if ready.next() == Some(true) {
             return false;
         }
-        for one in running {
-            if one.out.is_some() && ready.next() == Some(true) {
-                one.read_out();
-            }
-            if one.err.is_some() && ready.next() == Some(true) {
-                one.read_err();
-            }
-        }
+        let open = running.iter_mut().flat_map(|one| &mut one.outputs).filter(|output| output.pipe.is_some());
+        open.zip(ready).filter(|(_, is_ready)| *is_ready).for_each(|(output, _)| output.read());
         true
     }
 
@@ -215,83 +216,50 @@ impl Running<'_> {
             let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
         let status = self.child.wait().ok();
-        while has_something(self.out.as_ref()) {
-            self.read_out();
+        let [out, err] = &mut self.outputs;
+        out.read_rest();
+        err.read_rest();
+        if !self.is_alone {
+            self.ran.written = std::mem::take(&mut out.bytes);
         }
-        while has_something(self.err.as_ref()) && self.said.len() < MOST_SAID {
-            self.read_err();
-        }
-        let said = String::from_utf8_lossy(&self.said);
         if self.ran.said.is_empty() {
+            let said = String::from_utf8_lossy(&err.bytes);
             self.ran.said = said.lines().next().unwrap_or_default().trim().into();
         }
         status
     }
+}
 
-    fn read_out(&mut self) {
+impl Capture {
+    fn read(&mut self) {
         let mut bytes = [0; 4096];
-        match self.out.as_mut().map(|out| out.read(&mut bytes)) {
+        match self.pipe.as_mut().map(|pipe| pipe.read(&mut bytes)) {
             Some(Ok(length)) if length > 0 => {
                 let filler = length.min(self.unread);
                 self.unread -= filler;
-                let room = MOST_WRITTEN.saturating_sub(self.ran.written.len());
-                if !self.is_alone {
-                    self.ran.written.extend(bytes[filler..length].iter().take(room));
-                }
+                let room = self.most - self.bytes.len();
+                self.bytes.extend(bytes[filler..length].iter().take(room));
             }
-            _ => self.out = None,
+            _ => self.pipe = None,
         }
     }
 
-    fn read_err(&mut self) {
-        let mut bytes = [0; MOST_SAID];
-        match self.err.as_mut().map(|err| err.read(&mut bytes)) {
-            Some(Ok(length)) if length > 0 => {
-                let room = MOST_SAID - self.said.len();
-                self.said.extend(bytes[..length].iter().take(room));
-            }
-            _ => self.err = None,
+    /// Reads what is there already.
+    fn read_rest(&mut self) {
+        let is_ready = |pipe: &PipeReader| {
+            poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+        };
+        while self.bytes.len() < self.most && self.pipe.as_ref().is_some_and(is_ready) {
+            self.read();
         }
     }
 }
 
-/// Whether it takes a second look to tell who was at fault.
-fn is_unclear(end: ProbeExit, good: i32) -> bool {
-    match end {
-        ProbeExit::Exited(status) => status != good,
-        ProbeExit::Killed(_) => true,
-        ProbeExit::Refused(_) | ProbeExit::TimedOut => false,
-    }
-}
-
-fn refused(errno: Errno) -> ProbeResult {
-    let (written, said) = Default::default();
-    let set_user_id = SetUserId::NotAsked;
-    ProbeResult {
-        end: ProbeExit::Refused(errno),
-        alone: None,
-        written,
-        set_user_id,
-        emulator: None,
-        is_of_root: false,
-        said,
-    }
-}
-
-fn has_something(file: Option<&impl AsFd>) -> bool {
-    let Some(file) = file else { return false };
-    let mut files = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
-    poll(&mut files, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
-}
-
-/// A pipe that takes nothing more until it is read from, and how much it holds.
-fn full_pipe() -> Result<(PipeReader, usize, io::PipeWriter), Errno> {
-    let full = || -> io::Result<_> {
-        let (reader, mut writer) = io::pipe()?;
-        // The kernel makes a page of it.
-        let size = usize::try_from(fcntl(&writer, FcntlArg::F_SETPIPE_SZ(1))?).unwrap_or_default();
-        writer.write_all(&vec![0; size])?;
-        Ok((reader, size, writer))
-    };
-    full().map_err(|error| errno(&error))
+/// A pipe that takes nothing more until it is read from.
+fn full_pipe() -> io::Result<(Capture, io::PipeWriter)> {
+    let (reader, mut writer) = io::pipe()?;
+    // The kernel makes a page of it.
+    let size = usize::try_from(fcntl(&writer, FcntlArg::F_SETPIPE_SZ(1))?).unwrap_or_default();
+    writer.write_all(&vec![0; size])?;
+    Ok((Capture { pipe: Some(reader), unread: size, most: MOST_WRITTEN, bytes: Vec::new() }, writer))
 }

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::IntoRawFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -74,8 +74,6 @@ pub(super) struct Sandbox {
     way: Isolation,
     /// The folder that is the root now, and its parent, which is not to be seen from here any more.
     folder: Option<(File, String)>,
-    /// Files that are open as long as their programs run.
-    memory: Vec<File>,
     /// Whom programs with a user of their own belong to, or why there is none.
     owner: Result<u32, String>,
 }
@@ -90,7 +88,7 @@ pub(super) struct Program {
 impl Sandbox {
     /// Goes there, or says what was refused.
     pub(super) fn enter(way: Isolation) -> Result<Self, String> {
-        let place = |folder, owner| Self { way, folder, memory: Vec::new(), owner };
+        let place = |folder, owner| Self { way, folder, owner };
         Ok(match way {
             Isolation::Namespace => place(None, namespace()?),
             Isolation::Folder => {
@@ -100,7 +98,7 @@ impl Sandbox {
                 place(Some(folder), if is_nosuid { nosuid() } else { owner })
             }
             Isolation::Memory => {
-                let mut place = place(None, Err("memory files belong to the caller".into()));
+                let place = place(None, Err("memory files belong to the caller".into()));
                 let own = place.install("own", &native::unfinished_own(), false);
                 let own = own.map_err(|error| format!("writing a program: {}", errno_text(errno(&error))))?;
                 native::exec_refusal(&own.path).map_or(Ok(()), |errno| Err(not_executed(errno)))?;
@@ -110,13 +108,13 @@ impl Sandbox {
     }
 
     /// Puts a program there, owned by another user and marked to run as that one if `set_user_id`.
-    pub(super) fn install(&mut self, name: &str, content: &[u8], set_user_id: bool) -> io::Result<Program> {
+    pub(super) fn install(&self, name: &str, content: &[u8], set_user_id: bool) -> io::Result<Program> {
         if self.way == Isolation::Memory {
             let file = sys::program(content)?;
             // Without flag O the emulator opens it by its name.
             fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))?;
-            let path = PathBuf::from(format!("{FILES}{}", file.as_raw_fd()));
-            self.memory.push(file);
+            // It stays open as long as this process.
+            let path = PathBuf::from(format!("{FILES}{}", file.into_raw_fd()));
             return Ok(Program { path, owner: set_user_id.then(|| self.owner.clone()) });
         }
         let path = PathBuf::from(self.way.path(name));

@@ -96,66 +96,48 @@ pub(crate) fn run_if_worker(mut arguments: impl Iterator<Item = OsString>) -> Op
         return None;
     }
     let words: Option<Vec<_>> = arguments.map(|word| word.into_string().ok()).collect();
-    let Some(job) = words.as_deref().and_then(WorkerJob::of) else { return Some(ExitCode::FAILURE) };
+    let is_done = words.is_some_and(|words| work(&words).is_some());
+    Some(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `None` if the words make no sense, or nobody reads the answer.
+fn work(words: &[String]) -> Option<()> {
+    let [way, limit, names @ ..] = words else { return None };
+    let (way, limit) = (Isolation::of_word(way)?, Duration::from_millis(limit.parse().ok()?));
+    let wanted: Vec<_> = names.iter().map(|word| ProbeRun::of_word(word)).collect::<Option<_>>()?;
     let mut out = io::stdout();
-    let output = match job.prepare() {
-        Ok((place, processes, programs)) => writeln!(out, "{READY}").map(|()| {
-            job.run(&processes, &programs);
-            place.remove(&programs);
-        }),
-        Err(refused) => writeln!(out, "{refused}"),
+    let (place, processes, programs) = match prepare(way, &wanted) {
+        Ok(prepared) => prepared,
+        Err(refused) => return writeln!(out, "{refused}").ok(),
     };
-    Some(if output.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    writeln!(out, "{READY}").ok()?;
+    let asker = io::stdout();
+    // The standard library's way reads control groups too, and takes 16 kB of program.
+    let processors = sched_getaffinity(Pid::from_raw(0))
+        .map_or(0, |set| (0..CpuSet::count()).filter(|&processor| set.is_set(processor) == Ok(true)).count());
+    let abreast = processors.clamp(ABREAST.0, ABREAST.1);
+    Runner { processes: &processes, limit, abreast, asker: &asker }.all(&programs, |index, ran| {
+        // If nobody reads it, the runner sees that too.
+        let _ = out.write_all(ran.line(&wanted[index].word()).as_bytes());
+    });
+    place.remove(&programs);
+    Some(())
 }
 
-struct WorkerJob {
-    way: Isolation,
-    limit: Duration,
-    wanted: Vec<ProbeRun>,
-}
-
-impl WorkerJob {
-    fn of(words: &[String]) -> Option<Self> {
-        let [way, limit, names @ ..] = words else { return None };
-        let wanted = names.iter().map(|word| ProbeRun::of_word(word));
-        let limit = Duration::from_millis(limit.parse().ok()?);
-        Some(Self { way: Isolation::of_word(way)?, limit, wanted: wanted.collect::<Option<_>>()? })
-    }
-
-    fn prepare(&self) -> Result<(Sandbox, File, Vec<Program>), String> {
-        let opened = File::open("/proc").map_err(|error| format!("/proc: {}", errno_text(errno(&error))))?;
-        // A crash is told of; nobody wants its core.
-        let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-        let mut place = Sandbox::enter(self.way)?;
-        let mut programs = Vec::new();
-        for run in &self.wanted {
-            match place.install(&run.word(), &run.program(), run.set_user_id) {
-                Ok(program) => programs.push(program),
-                Err(error) => {
-                    place.remove(&programs);
-                    return Err(format!("writing a program: {}", errno_text(errno(&error))));
-                }
+fn prepare(way: Isolation, wanted: &[ProbeRun]) -> Result<(Sandbox, File, Vec<Program>), String> {
+    let opened = File::open("/proc").map_err(|error| format!("/proc: {}", errno_text(errno(&error))))?;
+    // A crash is told of; nobody wants its core.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let place = Sandbox::enter(way)?;
+    let mut programs = Vec::new();
+    for run in wanted {
+        match place.install(&run.word(), &run.program(), run.set_user_id) {
+            Ok(program) => programs.push(program),
+            Err(error) => {
+                place.remove(&programs);
+                return Err(format!("writing a program: {}", errno_text(errno(&error))));
             }
         }
-        Ok((place, opened, programs))
     }
-
-    fn run(&self, processes: &File, programs: &[Program]) {
-        let mut out = io::stdout();
-        let asker = io::stdout();
-        // The standard library's way reads control groups too, and takes 16 kB of program.
-        let processors = sched_getaffinity(Pid::from_raw(0))
-            .map_or(0, |set| (0..CpuSet::count()).filter(|&processor| set.is_set(processor) == Ok(true)).count());
-        let runner = Runner {
-            processes,
-            limit: self.limit,
-            abreast: processors.clamp(ABREAST.0, ABREAST.1),
-            asker: &asker,
-            good: TABLE.probe_status.into(),
-        };
-        runner.all(programs, |index, ran| {
-            // If nobody reads it, the runner sees that too.
-            let _ = out.write_all(ran.line(&self.wanted[index].word()).as_bytes());
-        });
-    }
+    Ok((place, opened, programs))
 }

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::emulator::emulator;
-use super::{Check, CheckStatus, policy};
+use super::emulator::{emulator, policy_hint};
+use super::{Check, CheckStatus};
 use crate::binfmt_misc::{BinfmtMount, Entries, UserNamespace};
-use crate::commands::verify::{none_registered, run_probes};
+use crate::commands::verify::none_registered;
 use crate::commands::{handlers, look};
 use crate::emulators;
 use crate::native::{NativeSupport, NativeSupportCache};
@@ -180,13 +180,12 @@ fn verified(
     limit: Duration,
     handlers: &[&'static Handler],
 ) -> Vec<Check> {
-    let verified = match run_probes(args, handlers, Some((folder, entries)), limit) {
+    let verified = match verify::verify(handlers, Some((folder, entries)), &args.desired, limit) {
         Ok(verified) => verified,
         Err(error) => {
             let path = handlers.first().map(|handler| handler.interpreter(&args.desired.emulators));
-            let hint = path
-                .and_then(|path| policy::hint(Path::new(&path), ""))
-                .map(|hint| Check::new("policy", Unknown, hint));
+            let hint =
+                path.and_then(|path| policy_hint(Path::new(&path), "")).map(|hint| Check::new("policy", Unknown, hint));
             return [Check::new("verify", Unknown, error.to_string())].into_iter().chain(hint).collect();
         }
     };
@@ -198,7 +197,7 @@ fn verified(
     }
     for (handler, diagnosis) in verified.failures().take(1) {
         let path = verified.emulator(handler).unwrap_or_else(|| handler.interpreter(&args.desired.emulators).into());
-        let hint = policy::hint(&path, diagnosis.said.as_deref().unwrap_or_default());
+        let hint = policy_hint(&path, diagnosis.said.as_deref().unwrap_or_default());
         checks.extend(hint.map(|hint| Check::new("policy", Unknown, hint)));
     }
     for (handler, _) in verified.diagnoses() {

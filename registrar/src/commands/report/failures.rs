@@ -3,9 +3,7 @@
 use super::Row;
 use super::messages::Failure;
 use crate::output::Output;
-
-/// At most this many names of handlers are written out.
-const NAMED: usize = 3;
+use crate::table::names::first_of;
 
 /// Names of the handlers that failed for one cause, each once, and the first of their failures.
 type Group<'r> = (Vec<&'static str>, &'r Failure);
@@ -32,9 +30,7 @@ pub(super) fn with_failures(mut output: Output, doing: &str, rows: &[Row<'_>]) -
         if names.len() == 1 {
             return failure.alone.clone();
         }
-        let more = if names.len() > NAMED { ", …" } else { "" };
-        let named = names[..names.len().min(NAMED)].join(", ");
-        format!("{doing} {} handlers ({named}{more}): {}", names.len(), failure.common)
+        format!("{doing} {} handlers ({}): {}", names.len(), first_of(names), failure.common)
     };
     let lines: Vec<_> = groups(rows).iter().map(line).collect();
     match lines.as_slice() {

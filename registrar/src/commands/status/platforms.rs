@@ -3,7 +3,7 @@
 //!
 //! Platforms have containerd's spelling and BuildKit's order. Test programs show whether they run.
 
-mod cpu_variants;
+use std::ffi::OsStr;
 
 use crate::arch::HOST;
 use crate::binfmt_misc::Entries;
@@ -11,9 +11,9 @@ use crate::commands::look;
 use crate::output::Output;
 use crate::output::json::string;
 use crate::request::{CommonArgs, PROBE_TIMEOUT};
+use crate::sys;
 use crate::table::TABLE;
 use crate::verify;
-use std::ffi::OsStr;
 
 /// QEMU's name of a target, and its platforms. This CPU's own are printed first.
 const PLATFORMS: &[(&str, &[&str])] = &[
@@ -28,6 +28,13 @@ const PLATFORMS: &[(&str, &[&str])] = &[
     ("mips64", &["linux/mips64"]),
     ("loongarch64", &["linux/loong64"]),
     ("arm", &["linux/arm/v7", "linux/arm/v6"]),
+];
+
+/// Variants of `linux/amd64`, the psABI's levels, with the CPU flags that each adds, in the kernel's spelling.
+const LEVELS: [(&str, &str); 3] = [
+    ("linux/amd64/v2", "cx16 lahf_lm popcnt pni ssse3 sse4_1 sse4_2"),
+    ("linux/amd64/v3", "avx avx2 bmi1 bmi2 f16c fma abm movbe"),
+    ("linux/amd64/v4", "avx512f avx512bw avx512cd avx512dq avx512vl"),
 ];
 
 pub(crate) fn platforms(args: &CommonArgs) -> Output {
@@ -55,7 +62,8 @@ pub(crate) fn platforms(args: &CommonArgs) -> Output {
             Vec::new()
         }
     };
-    let mut supported: Vec<_> = [of(HOST), cpu_variants::variants()].concat();
+    let mut supported = of(HOST).to_vec();
+    supported.extend(variants());
     supported.extend(PLATFORMS.iter().filter(|(target, _)| running.contains(target)).flat_map(|(_, names)| *names));
     let members = [member("supported", &supported), member("emulators", &emulators)].join(",\n");
     output.chain(Output::success(["{\n", &members, "\n}\n"].concat()))
@@ -63,6 +71,14 @@ pub(crate) fn platforms(args: &CommonArgs) -> Output {
 
 fn of(target: &str) -> &'static [&'static str] {
     PLATFORMS.iter().find(|(known, _)| *known == target).map_or(&[], |(_, names)| names)
+}
+
+/// Those that this CPU has; none on other architectures.
+fn variants() -> impl Iterator<Item = &'static str> {
+    let text = sys::text("/proc/cpuinfo");
+    let flags = text.lines().find(|line| line.starts_with("flags")).unwrap_or_default().to_owned();
+    let has_all = move |level: &str| level.split(' ').all(|flag| flags.split(' ').any(|found| found == flag));
+    LEVELS.into_iter().take_while(move |(_, level)| has_all(level)).map(|(name, _)| name)
 }
 
 fn member(key: &str, names: &[impl AsRef<str>]) -> String {

@@ -4,7 +4,7 @@ use super::*;
 use crate::table::{Rule, TABLE};
 
 /// What the emulator's file is, how a run ended, what it wrote, and the result with the beginning of the detail.
-type Case = (Result<Option<String>, Unfit>, ProbeExit, &'static str, &'static str, &'static str);
+type Case = (Result<(), Unfit>, ProbeExit, &'static str, &'static str, &'static str);
 
 fn handler() -> &'static Handler {
     TABLE.handlers_of("s390x").next().expect("the committed table holds all targets")
@@ -22,22 +22,17 @@ fn entries(named: &[(&str, Entry)]) -> Entries {
 }
 
 fn ran(end: ProbeExit, written: &str) -> ProbeResult {
-    let (emulator, said) = (None, String::new());
-    let written = written.into();
-    ProbeResult { end, alone: None, written, set_user_id: SetUserId::NotAsked, emulator, is_of_root: false, said }
+    ProbeResult { end, written: written.into(), ..ProbeResult::default() }
 }
 
-fn judged(entries: &Entries, facts: &Result<Option<String>, Unfit>, ran: &ProbeResult, way: Isolation) -> Diagnosis {
+fn judged(entries: &Entries, facts: &Result<(), Unfit>, ran: &ProbeResult, way: Isolation) -> Diagnosis {
     let context = Context {
         mount: Path::new("/b"),
-        is_switched_on: true,
-        way,
-        emulators: EMULATOR_DIR,
-        good: 29,
         look: &|_| facts.clone(),
         // One link, as Debian has them.
         real: &|path| (path == Path::new("/opt/link")).then(|| "/opt/s390x".into()),
         is_order_known: false,
+        ..Context::new(way)
     };
     judge(&MatchingEntries::of(handler(), entries)[0], ran, &context)
 }
@@ -50,8 +45,8 @@ fn expect(found: &Diagnosis, result: &str, detail: &str) {
 
 #[test]
 fn what_the_kernel_says() {
-    let dynamic = || Ok(Some("/lib/ld.so".into()));
-    let fine = || Ok(None);
+    let dynamic = || Err(Unfit::Dynamic("/lib/ld.so".into()));
+    let fine = || Ok(());
     let gone = || Err(Unfit::Unreadable(Errno::ENOENT));
     let cases: [Case; 12] = [
         (fine(), ProbeExit::Exited(29), "/qemu-s3", "ok", ""),
@@ -104,14 +99,14 @@ fn names_depend_on_flag_and_place() {
     ];
     for (flags, way, written, result) in cases {
         let entries = entries(&[("qemu-s390x", entry(flags))]);
-        let found = judged(&entries, &Ok(None), &ran(ProbeExit::Exited(29), written), way);
+        let found = judged(&entries, &Ok(()), &ran(ProbeExit::Exited(29), written), way);
         assert_eq!(found.result, result, "{flags} {way:?} {written}");
     }
 }
 
 #[test]
 fn what_memory_files_hide_is_read_from_the_emulator() {
-    let dynamic = Ok(Some("/lib/ld.so".into()));
+    let dynamic = Err(Unfit::Dynamic("/lib/ld.so".into()));
     let run = ran(ProbeExit::Exited(29), "/proc/se");
     let with = |flags| entries(&[("qemu-s390x", entry(flags))]);
     expect(&judged(&with("F"), &dynamic, &run, Isolation::Memory), "dynamic", "/usr/bin/qemu-s390x-static runs only");
@@ -150,14 +145,14 @@ fn which_entry_is_ours() {
         ),
     ];
     for (entries, run, result, detail) in cases {
-        expect(&judged(&entries, &Ok(None), run, Isolation::Namespace), result, detail);
+        expect(&judged(&entries, &Ok(()), run, Isolation::Namespace), result, detail);
     }
     // What was executed counts more than any order.
     let run = ProbeResult { emulator: Some("/opt/s390x".into()), ..run };
     let link = Entry { interpreter: "/opt/link".into(), ..theirs() };
     for theirs in [theirs(), link] {
         let entries = entries(&[("qemu-s390x", entry("F")), ("theirs", theirs)]);
-        expect(&judged(&entries, &Ok(None), &run, Isolation::Namespace), "shadowed", "by theirs (/opt/");
+        expect(&judged(&entries, &Ok(()), &run, Isolation::Namespace), "shadowed", "by theirs (/opt/");
     }
 }
 
@@ -173,7 +168,7 @@ fn who_was_at_fault() {
     let entries = entries(&[("qemu-s390x", entry("F"))]);
     for (end, alone, result) in cases {
         let ran = ProbeResult { alone, ..ran(end, "/qemu-s3") };
-        assert_eq!(judged(&entries, &Ok(None), &ran, Isolation::Namespace).result, result, "{end:?} {alone:?}");
+        assert_eq!(judged(&entries, &Ok(()), &ran, Isolation::Namespace).result, result, "{end:?} {alone:?}");
     }
 }
 
@@ -182,11 +177,11 @@ fn flags_count_of_the_entry_that_ran_the_program() {
     let run = ProbeResult { set_user_id: SetUserId::Ignored, ..ran(ProbeExit::Exited(29), "/qemu-s3") };
     let theirs = || Entry { interpreter: "/opt/s390x".into(), ..entry("POCF") };
     let below = entries(&[("qemu-s390x", entry("F")), ("theirs", theirs())]);
-    expect(&judged(&below, &Ok(None), &run, Isolation::Namespace), "ok", "");
+    expect(&judged(&below, &Ok(()), &run, Isolation::Namespace), "ok", "");
     let unchecked = ProbeResult { set_user_id: SetUserId::NotChecked("why".into()), ..run.clone() };
-    expect(&judged(&below, &Ok(None), &unchecked, Isolation::Namespace), "ok", "");
+    expect(&judged(&below, &Ok(()), &unchecked, Isolation::Namespace), "ok", "");
     let of_its_own = entries(&[("qemu-s390x", entry("OCF"))]);
-    expect(&judged(&of_its_own, &Ok(None), &run, Isolation::Namespace), "set-user-id-ignored", "flag C is set");
+    expect(&judged(&of_its_own, &Ok(()), &run, Isolation::Namespace), "set-user-id-ignored", "flag C is set");
 }
 
 #[test]
