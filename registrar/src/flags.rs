@@ -5,11 +5,13 @@ use crate::sys;
 /// Letters in the order in which the kernel shows them, those that it does not show yet after those that it does.
 const ORDER: &str = "POCF";
 
-/// Flags that somebody must have asked for, if an entry shows them. Linux 7.3 has `T` (which implies `O`), `L` and `D`.
+/// Flags that somebody must have asked for, if an entry shows them. Linux 7.3 has `T` (which implies `O`): the emulator
+/// gets the program by AT_EXECFD, and `argv` as it is; `L`: it is the loader of a program of this machine; `D`: the entry is
+/// disabled.
 const CHOICES: &str = "POCFTLD";
 
-/// Flags of Linux 7.3 for the moment of registration, which no entry shows later.
-const USED_UP: &str = "LD";
+/// Flag of Linux 7.3 for the moment of registration, which no entry shows later.
+const USED_UP: char = 'D';
 
 /// Flags, each once, in the kernel's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl Flags {
         &self.0
     }
 
-    /// Those that not every kernel has, or none.
+    /// Those that not every kernel has, nor every emulator fits, or none.
     pub(crate) fn uncommon(&self) -> String {
         self.0.chars().filter(|&letter| !ORDER.contains(letter)).collect()
     }
@@ -81,7 +83,7 @@ impl Flags {
     /// newer kernel adds.
     pub(crate) fn are(&self, shown: &str) -> bool {
         let requested = &self.0;
-        let is_shown = |flag: char| shown.contains(flag) || USED_UP.contains(flag);
+        let is_shown = |flag: char| shown.contains(flag) || flag == USED_UP;
         let has_newer = shown.chars().any(|flag| !"POCFDL".contains(flag));
         let is_implied = |flag: char| (flag == 'O' && (shown.contains('C') || has_newer)) || !CHOICES.contains(flag);
         let is_requested = |flag: char| requested.contains(flag) || is_implied(flag);
@@ -118,8 +120,10 @@ mod tests {
             (Flags::of("FT"), "OFT", true),
             (Flags::default(), "POFX", true),
             (Flags::of("F"), "CF", false),
-            // They are not shown.
+            // It is not shown.
             (Flags::of("FD"), "F", true),
+            (Flags::of("FL"), "FL", true),
+            (Flags::of("FL"), "F", false),
             (Flags::of("FL"), "OF", false),
         ];
         for (flags, shown, expected) in cases {

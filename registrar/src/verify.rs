@@ -46,7 +46,7 @@ pub(crate) use worker::run_if_worker;
 #[derive(Debug)]
 pub(crate) enum Error {
     Kernel(binfmt_misc::Error),
-    /// No way to run programs.
+    /// Programs could be run in no isolation.
     NoSandbox(Vec<(Isolation, String)>),
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn verify(
     desired: &DesiredState,
     limit: Duration,
 ) -> Result<Verified, Error> {
-    let ways = if desired.flags.fixes_binary() { &Isolation::ALL[..] } else { &[Isolation::Memory] };
+    let isolations = if desired.flags.fixes_binary() { &Isolation::ALL[..] } else { &[Isolation::Memory] };
     let unknown = Entries::default();
     let entries = folder.map_or(&unknown, |(_, entries)| entries);
     let is_switched_on = folder.map(|(folder, _)| folder.is_switched_on()).transpose()?;
@@ -101,14 +101,15 @@ pub(crate) fn verify(
     let set_user_id =
         |matching: &MatchingEntries<'_>| matching.takers.iter().any(|(_, entry)| entry.flags.contains('C'));
     let probes = foreign.map(|matching| matching.probe(set_user_id(matching)));
-    let runs = run(probes, limit, ways)?;
-    let mut context = Context { emulators: &desired.emulators, ..Context::new(runs.way.unwrap_or(Isolation::Memory)) };
+    let runs = run(probes, limit, isolations)?;
+    let mut context =
+        Context { emulators: &desired.emulators, ..Context::new(runs.isolation.unwrap_or(Isolation::Memory)) };
     if let Some((at, is_on)) = folder {
         (context.mount, context.is_switched_on) = (at, is_on);
     }
     let row = |&(handler, ref all_matching, is_native): &(&'static Handler, Vec<MatchingEntries<'_>>, bool)| {
         let diagnosis = |matching: &MatchingEntries<'_>| match runs.of(matching) {
-            Some(ran) => (matching.kind, diagnosis::judge(matching, ran, &context)),
+            Some(ran) => (matching.kind, diagnosis::diagnose(matching, ran, &context)),
             None => (matching.kind, without_run(handler, is_native)),
         };
         let diagnosis = diagnosis::merged(all_matching.iter().map(diagnosis));
@@ -119,7 +120,7 @@ pub(crate) fn verify(
     };
     let rows = of_handlers.iter().map(row).collect();
     let folder = folder.map(|(at, is_on)| (at.into(), is_on));
-    Ok(Verified { folder, way: runs.way, refused: runs.refused, rows, runs: 1 })
+    Ok(Verified { folder, isolation: runs.isolation, refused: runs.refused, rows, runs: 1 })
 }
 
 fn without_run(handler: &Handler, is_native: bool) -> Diagnosis {
@@ -160,7 +161,7 @@ pub(crate) fn servers(handlers: &[&'static Handler], entries: &Entries, limit: D
         all_matching.filter(|matching| matching.ours.is_some() && matching.takers.len() > 1).collect();
     let probes = contested.iter().map(|matching| matching.probe(false));
     let Ok(runs) = run(probes, limit, &Isolation::ALL) else { return Vec::new() };
-    let Some(context) = runs.way.map(Context::new) else { return Vec::new() };
+    let Some(context) = runs.isolation.map(Context::new) else { return Vec::new() };
     let server = |matching: &MatchingEntries<'_>| Some(matching.server(runs.of(matching)?, &context)?.0.to_owned());
     contested.iter().filter_map(server).collect()
 }
@@ -185,8 +186,8 @@ fn probes_of_both_kinds(handlers: &[&'static Handler]) -> impl Iterator<Item = P
 /// What came of probes.
 #[derive(Default)]
 struct Runs {
-    /// The first way that was not refused, and those that were.
-    way: Option<Isolation>,
+    /// The first that the kernel granted, and those that it refused before.
+    isolation: Option<Isolation>,
     refused: Vec<(Isolation, String)>,
     results: Vec<(ProbeRun, ProbeResult)>,
 }
@@ -203,16 +204,16 @@ impl Runs {
 }
 
 /// Runs those probes that have a program.
-fn run(probes: impl Iterator<Item = ProbeRun>, limit: Duration, ways: &[Isolation]) -> Result<Runs, Error> {
+fn run(probes: impl Iterator<Item = ProbeRun>, limit: Duration, isolations: &[Isolation]) -> Result<Runs, Error> {
     let probes: Vec<_> = probes.filter(|probe| !probe.handler.probe.is_empty()).collect();
     let mut runs = Runs::default();
     if probes.is_empty() {
         return Ok(runs);
     }
-    for &way in ways {
-        match worker::run(way, &probes, limit) {
-            Ok(results) => return Ok(Runs { way: Some(way), results, ..runs }),
-            Err(why) => runs.refused.push((way, why)),
+    for &isolation in isolations {
+        match worker::run(isolation, &probes, limit) {
+            Ok(results) => return Ok(Runs { isolation: Some(isolation), results, ..runs }),
+            Err(why) => runs.refused.push((isolation, why)),
         }
     }
     Err(Error::NoSandbox(runs.refused))

@@ -154,7 +154,7 @@ pub(crate) const FACTS: &[Fact] = &[
             try aarch64
             registrar unregister
             list",
-        expected: |machine| match machine.disabled_entries {
+        expected: |machine| match machine.linux_7_3 {
             false => &[
                 "no flag D",
                 "register: 0",
@@ -178,6 +178,105 @@ pub(crate) const FACTS: &[Fact] = &[
                 "aarch64 runs",
                 "unregister: 0",
                 "theirs register status",
+            ],
+        },
+    },
+    Fact {
+        name: "flags_of_newer_kernels",
+        script: r"
+            mount -t binfmt_misc none $folder
+            for flags in FT FL FD; do
+                registrar register aarch64 --flags $flags
+                [ ! -e $folder/qemu-aarch64 ] || grep ^flags $folder/qemu-aarch64
+                registrar status --check aarch64 --flags $flags
+                registrar status --check aarch64
+                try aarch64
+            done
+            registrar register aarch64
+            grep ^flags $folder/qemu-aarch64 | tr -d P
+            registrar unregister
+            list",
+        expected: |machine| match machine.linux_7_3 {
+            false => &[
+                "register: 1, registering qemu-aarch64: the kernel does not take this rule; it may not know flag T, or the \
+                 emulator does not fit it",
+                "status: 1, qemu-aarch64 is absent; registrar register with the same options fixes it",
+                "status: 1, qemu-aarch64 is absent; registrar register fixes it",
+                "aarch64 does not run",
+                "register: 1, registering qemu-aarch64: the kernel does not take this rule; it may not know flag L, or the \
+                 emulator does not fit it",
+                "status: 1, qemu-aarch64 is absent; registrar register with the same options fixes it",
+                "status: 1, qemu-aarch64 is absent; registrar register fixes it",
+                "aarch64 does not run",
+                "register: 1, registering qemu-aarch64: the kernel does not take this rule; it may not know flag D, or the \
+                 emulator does not fit it",
+                "status: 1, qemu-aarch64 is absent; registrar register with the same options fixes it",
+                "status: 1, qemu-aarch64 is absent; registrar register fixes it",
+                "aarch64 does not run",
+                "register: 0",
+                "flags: OF",
+                "unregister: 0",
+                "register status",
+            ],
+            true => &[
+                "register: 1, verifying qemu-aarch64: wrong-argv0: it wrote nothing; it may not know flag T: register it \
+                 without",
+                "flags: OFT",
+                "status: 0",
+                "status: 1, qemu-aarch64 is different; registrar register fixes it",
+                "aarch64 does not run",
+                "register: 1, verifying qemu-aarch64: unused: flag L of qemu-aarch64 is for loaders of this machine's \
+                 programs; register it without",
+                "flags: FL",
+                "status: 0",
+                "status: 1, qemu-aarch64 is different; registrar register fixes it",
+                "aarch64 does not run",
+                "register: 1, verifying qemu-aarch64: disabled: to enable it: echo 1 > \
+                 /proc/sys/fs/binfmt_misc/qemu-aarch64",
+                "flags: F",
+                "status: 1, qemu-aarch64 is disabled; registrar register with the same options fixes it",
+                "status: 1, qemu-aarch64 is disabled; registrar register fixes it",
+                "aarch64 does not run",
+                "register: 0",
+                "flags: OF",
+                "unregister: 0",
+                "register status",
+            ],
+        },
+    },
+    Fact {
+        name: "limit_of_interpreters",
+        script: r"
+            mount -t binfmt_misc none $folder
+            limit=/proc/sys/user/max_binfmt_misc_interpreters
+            [ ! -e $limit ] || { before=$(cat $limit); echo 1 >$limit; }
+            registrar register aarch64 s390x
+            try aarch64 s390x
+            registrar register aarch64
+            try aarch64
+            [ ! -e $limit ] || echo $before >$limit
+            registrar unregister
+            list",
+        expected: |machine| match machine.linux_7_3 {
+            false => &[
+                "register: 0",
+                "aarch64 runs",
+                "s390x runs",
+                "register: 0",
+                "aarch64 runs",
+                "unregister: 0",
+                "register status",
+            ],
+            true => &[
+                "register: 1, registering qemu-s390x: the kernel's limit is reached; remove entries, or raise sysctl \
+                 user.max_binfmt_misc_interpreters",
+                "aarch64 runs",
+                "s390x does not run",
+                "register: 1, registering qemu-aarch64: the kernel's limit is reached; remove entries, or raise sysctl \
+                 user.max_binfmt_misc_interpreters",
+                "aarch64 runs",
+                "unregister: 0",
+                "register status",
             ],
         },
     },

@@ -43,8 +43,8 @@ pub(crate) struct Machine {
     pub(crate) entries_need_a_mount: bool,
     /// Each user namespace has an instance of its own: since Linux 6.7.
     pub(crate) user_namespaces: bool,
-    /// Whether entries can be registered disabled (flag `D`, Linux 7.3).
-    pub(crate) disabled_entries: bool,
+    /// Flags `T`, `L` and `D`, and a limit of emulators that are held open: since Linux 7.3.
+    pub(crate) linux_7_3: bool,
     /// Targets that it runs itself.
     runs: &'static [&'static str],
     /// Targets whose emulators are in the machine; those of the others are not what they are called.
@@ -83,7 +83,7 @@ const NEWEST: Machine = Machine {
     facts: FACTS,
     entries_need_a_mount: true,
     user_namespaces: true,
-    disabled_entries: false,
+    linux_7_3: false,
     runs: &["i386", "x86_64"],
     emulated: &["aarch64", "arm", "i386", "s390x"],
 };
@@ -113,7 +113,7 @@ static MACHINES: [Machine; 10] = [
     Machine { name: "6.12-without-i386", parameters: "ia32_emulation=0", runs: &["x86_64"], ..NEWEST },
     // In the autumn of 2026 7.2 and 7.3.
     Machine { name: "sid", release: &SID, version: "7.", ..NEWEST },
-    Machine { name: "experimental", release: &EXPERIMENTAL, version: "7.", disabled_entries: true, ..NEWEST },
+    Machine { name: "experimental", release: &EXPERIMENTAL, version: "7.", linux_7_3: true, ..NEWEST },
     ARM64,
     Machine { name: "arm64-without-arm", parameters: "arm64.no32bit_el0", runs: &["aarch64"], ..ARM64 },
     Machine {

@@ -31,7 +31,7 @@ Options of register:
                           set-user-ID file. Default flags: P (original argv[0]; from Linux 5.12 on), O, F
       --preserve-argv0    flag P also on older kernels, which do not tell emulators of it
       --no-fix-binary     open the emulator's path at each start, in the program's root, not once now (no flag F)
-      --flags LETTERS     exactly these flags
+      --flags LETTERS     exactly these flags; with one besides P, O, C and F, as with --verify: few emulators fit it
       --copy-to DIR       copy the emulators to DIR first, and register the copies; also BINDIR in the environment
       --selinux-label L   label of the copies: a type, a full label, none, or auto: bin_t if SELinux is enabled;
                           also CHCON='-t TYPE' in the environment [auto]

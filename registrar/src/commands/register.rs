@@ -41,7 +41,8 @@ pub(super) fn register(request: &RegisterArgs) -> Result<Output, Error> {
         emulation: Emulation::current(),
         is_dry_run: request.dry_run,
         must_last: request.stay.is_none() && !request.temporary,
-        verify: request.verify,
+        // With flags that its emulator does not fit, an entry is taken that runs nothing.
+        verify: request.verify || (!request.dry_run && !args.desired.flags.uncommon().is_empty()),
         are_static: are_static(args),
     };
     let all = handlers(args);

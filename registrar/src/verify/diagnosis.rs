@@ -31,12 +31,12 @@ pub(crate) struct Diagnosis {
     pub(crate) result: &'static str,
     pub(crate) detail: Option<String>,
     /// The first line that an emulator wrote to standard error where something is wrong.
-    pub(crate) said: Option<String>,
+    pub(crate) stderr_line: Option<String>,
 }
 
 impl Diagnosis {
     pub(super) fn of(result: &'static str, detail: Option<String>) -> Self {
-        Self { result, detail, said: None }
+        Self { result, detail, stderr_line: None }
     }
 
     /// Whether programs of the target run.
@@ -62,7 +62,7 @@ pub(super) struct Context<'a> {
     pub(super) mount: &'a Path,
     pub(super) is_switched_on: bool,
     /// How programs were run.
-    pub(super) way: Isolation,
+    pub(super) isolation: Isolation,
     /// Folder of this image's emulators.
     pub(super) emulators: &'a str,
     /// What an emulator's file is: [`crate::elf::check_static`].
@@ -75,11 +75,11 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     /// Of this machine, before anything is known of its entries.
-    pub(super) fn new(way: Isolation) -> Self {
+    pub(super) fn new(isolation: Isolation) -> Self {
         Self {
             mount: Path::new(DEFAULT_MOUNT),
             is_switched_on: true,
-            way,
+            isolation,
             emulators: EMULATOR_DIR,
             look: &elf::check_static,
             real: &|path| path.canonicalize().ok(),
@@ -122,7 +122,7 @@ impl<'e> MatchingEntries<'e> {
             let path = &entry.interpreter;
             is_seen(path) || ran.emulator.is_some() && (context.real)(path).is_some_and(|path| is_seen(&path))
         };
-        let names = |(_, entry): &Named<'_>| ran.written == self.name_with(entry, context.way);
+        let names = |(_, entry): &Named<'_>| ran.written == self.name_with(entry, context.isolation);
         // Nothing shows whose emulator was missing; where it is opened for each program, it may have been.
         let misses = |(_, entry): &Named<'_>| {
             !context.is_order_known && ran.end == ProbeExit::Refused(Errno::ENOENT) && !entry.flags.contains('F')
@@ -136,18 +136,18 @@ impl<'e> MatchingEntries<'e> {
         left.first().copied()
     }
 
-    /// The beginning of what a program takes for its own name: with flag `P` what it was told, else its path.
-    fn name_with(&self, entry: &Entry, way: Isolation) -> Vec<u8> {
-        let path = way.path(self.handler.original().name);
-        let output = if entry.flags.contains('P') { NAME } else { &path };
+    /// The beginning of what a program takes for its own name: with flag `P` or `T` what it was told, else its path.
+    fn name_with(&self, entry: &Entry, isolation: Isolation) -> Vec<u8> {
+        let path = isolation.path(self.handler.original().name);
+        let output = if entry.flags.contains(['P', 'T']) { NAME } else { &path };
         output.bytes().take(NAME.len()).collect()
     }
 }
 
 /// What the run of a handler's test program says.
-pub(super) fn judge(chain: &MatchingEntries<'_>, ran: &ProbeResult, context: &Context<'_>) -> Diagnosis {
-    let server = chain.server(ran, context);
-    Run { chain, server, ran, context }.judge()
+pub(super) fn diagnose(matching: &MatchingEntries<'_>, ran: &ProbeResult, context: &Context<'_>) -> Diagnosis {
+    let server = matching.server(ran, context);
+    Run { matching, server, ran, context }.diagnose()
 }
 
 /// What the diagnoses of a handler's kinds of programs come to: the first failure, or else all that differs.
@@ -168,7 +168,7 @@ pub(super) fn merged(found: impl IntoIterator<Item = (usize, Diagnosis)>) -> Dia
 
 /// A run of a test program, and what it is judged by.
 struct Run<'a> {
-    chain: &'a MatchingEntries<'a>,
+    matching: &'a MatchingEntries<'a>,
     server: Option<Named<'a>>,
     ran: &'a ProbeResult,
     context: &'a Context<'a>,
@@ -178,18 +178,18 @@ struct Run<'a> {
 type Fault = (&'static str, String);
 
 impl Run<'_> {
-    fn judge(&self) -> Diagnosis {
-        let Self { chain, server, ran, context } = *self;
+    fn diagnose(&self) -> Diagnosis {
+        let Self { matching, server, ran, context } = *self;
         if let Some((result, detail)) = self.fault().or_else(|| self.unseen_fault()) {
-            let said = Some(ran.said.clone()).filter(|said| !said.is_empty());
-            return Diagnosis { result, detail: Some(detail), said };
+            let stderr_line = Some(ran.stderr_line.clone()).filter(|stderr_line| !stderr_line.is_empty());
+            return Diagnosis { result, detail: Some(detail), stderr_line };
         }
         let mut notes = Vec::new();
         let result = match server {
-            Some(named) if chain.is_ours(named) => "ok",
+            Some(named) if matching.is_ours(named) => "ok",
             Some((name, entry)) => {
                 let (name, path, mount) = (name.display(), entry.path(), context.mount.display());
-                let is_instead = chain.ours.is_some();
+                let is_instead = matching.ours.is_some();
                 let to_remove = format!(", which is not ours; to remove that: echo -1 > {mount}/{name}");
                 notes.push(format!("by {name} ({path}){}", if is_instead { &to_remove } else { "" }));
                 if is_instead { "shadowed" } else { "served" }
@@ -199,7 +199,7 @@ impl Run<'_> {
                 "served"
             }
         };
-        if let (Isolation::Memory, Some((_, entry)), false) = (context.way, server, self.has_flag('F')) {
+        if let (Isolation::Memory, Some((_, entry)), false) = (context.isolation, server, self.has_flag('F')) {
             notes.push(format!("without flag F: only where {} is", entry.path()));
         }
         if let (SetUserId::NotChecked(why), true) = (&ran.set_user_id, self.has_flag('C')) {
@@ -215,16 +215,19 @@ impl Run<'_> {
 
     /// Where the emulator is, or would be.
     fn emulator(&self) -> String {
-        let would_be = || self.chain.handler.interpreter(self.context.emulators);
+        let would_be = || self.matching.handler.interpreter(self.context.emulators);
         self.server.map_or_else(would_be, |(_, entry)| entry.path().into())
     }
 
     /// What is wrong, if anything is.
     fn fault(&self) -> Option<Fault> {
         let (ran, emulator) = (self.ran, self.emulator());
-        let other = "try another build of the emulator";
+        let other = match self.has_flag('T') {
+            true => "it may not know flag T: register it without",
+            false => "try another build of the emulator",
+        };
         let when = if ran.written.is_empty() { "" } else { " after its first words, at fork, exec or wait" };
-        let is_named = |(_, entry): Named<'_>| ran.written == self.chain.name_with(entry, self.context.way);
+        let is_named = |(_, entry): Named<'_>| ran.written == self.matching.name_with(entry, self.context.isolation);
         Some(match ran.end {
             ProbeExit::Refused(Errno::ENOEXEC) => self.not_taken(),
             ProbeExit::Refused(Errno::ENOENT) => self.not_found(),
@@ -263,13 +266,17 @@ impl Run<'_> {
     /// The kernel found nobody for the program.
     fn not_taken(&self) -> Fault {
         let Context { emulators, look, .. } = self.context;
-        let (mount, target) = (self.context.mount.display(), self.chain.handler.target);
+        let (mount, target) = (self.context.mount.display(), self.matching.handler.target);
         if !self.context.is_switched_on {
             return ("switched-off", format!("no entry is used at all; to switch it on: echo 1 > {mount}/status"));
         }
         let emulator = self.emulator();
         let file = || look(self.server.map_or(Path::new(&emulator), |(_, entry)| &entry.interpreter));
-        match (self.server, &self.chain.ours) {
+        match (self.server, &self.matching.ours) {
+            (Some((name, _)), _) if self.has_flag('L') => (
+                "unused",
+                format!("flag L of {} is for loaders of this machine's programs; register it without", name.display()),
+            ),
             (Some((name, _)), _) => match file() {
                 Err(Unfit::Foreign(machine)) => {
                     ("wrong-emulator", format!("{emulator} is a program for another machine (ELF number {machine})"))
@@ -320,7 +327,7 @@ impl Run<'_> {
 
     /// What is wrong although all went well where the files of this process could be seen.
     fn unseen_fault(&self) -> Option<Fault> {
-        let (_, entry) = self.server.filter(|_| self.context.way == Isolation::Memory && self.has_flag('F'))?;
+        let (_, entry) = self.server.filter(|_| self.context.isolation == Isolation::Memory && self.has_flag('F'))?;
         match (self.context.look)(&entry.interpreter) {
             Err(Unfit::Dynamic(loader)) => Some(dynamic(&entry.path(), &loader)),
             _ => None,

@@ -26,7 +26,7 @@ pub(super) struct ProbeResult {
     /// Whether root of this user namespace owns that file.
     pub(super) is_of_root: bool,
     /// The first line of standard error.
-    pub(super) said: String,
+    pub(super) stderr_line: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl ProbeResult {
             set_user_id,
             escaped(self.emulator.as_deref().unwrap_or_default()).into_owned(),
             if self.is_of_root { "root".into() } else { String::new() },
-            escaped(&self.said).into_owned(),
+            escaped(&self.stderr_line).into_owned(),
         ];
         fields.join("\t") + "\n"
     }
@@ -116,7 +116,9 @@ impl ProbeResult {
     /// The name and what was told of it.
     pub(super) fn of_line(line: &str) -> Option<(&str, Self)> {
         let fields: Vec<_> = line.split('\t').collect();
-        let &[name, end, alone, written, set_user_id, emulator, owner, said] = fields.as_slice() else { return None };
+        let &[name, end, alone, written, set_user_id, emulator, owner, stderr_line] = fields.as_slice() else {
+            return None;
+        };
         let set_user_id = match set_user_id {
             "-" => SetUserId::AsAsked,
             "ignored" => SetUserId::Ignored,
@@ -130,7 +132,7 @@ impl ProbeResult {
             set_user_id,
             emulator: Some(emulator).filter(|path| !path.is_empty()).map(String::from),
             is_of_root: owner == "root",
-            said: said.into(),
+            stderr_line: stderr_line.into(),
         };
         Some((name, ran))
     }
@@ -149,7 +151,7 @@ mod tests {
             set_user_id: SetUserId::AsAsked,
             emulator: Some("/usr/bin/qemu-arm-static".into()),
             is_of_root: true,
-            said: String::new(),
+            stderr_line: String::new(),
         };
         let cases = [
             fine.clone(),
@@ -160,7 +162,7 @@ mod tests {
                 is_of_root: false,
                 ..fine.clone()
             },
-            ProbeResult { end: ProbeExit::Killed(11), said: "a b".into(), ..fine.clone() },
+            ProbeResult { end: ProbeExit::Killed(11), stderr_line: "a b".into(), ..fine.clone() },
             ProbeResult {
                 end: ProbeExit::TimedOut,
                 set_user_id: SetUserId::Ignored,
@@ -184,7 +186,7 @@ mod tests {
             set_user_id: SetUserId::NotChecked("a\tb".into()),
             emulator: Some("/a\nb".into()),
             is_of_root: true,
-            said: "\tc".into(),
+            stderr_line: "\tc".into(),
         };
         let line = ran.line("x");
         assert_eq!((line.matches('\t').count(), line.matches('\n').count()), (7, 1));

@@ -18,8 +18,8 @@ use crate::table::names::first_of;
 pub(crate) struct Verified {
     /// Where the entries are, and whether they are in use, if that could be read.
     pub(super) folder: Option<(PathBuf, bool)>,
-    /// How programs were run, if any was; and the better ways that were refused.
-    pub(super) way: Option<Isolation>,
+    /// How programs were run, if any was; and the better isolation that was refused.
+    pub(super) isolation: Option<Isolation>,
     pub(super) refused: Vec<(Isolation, String)>,
     pub(super) rows: Vec<Row>,
     /// How often each program was run.
@@ -103,10 +103,10 @@ impl Verified {
 
     fn text(&self) -> String {
         let cells = |row: &Row| {
-            let Diagnosis { result, said, .. } = &row.diagnosis;
+            let Diagnosis { result, stderr_line, .. } = &row.diagnosis;
             let mut detail = self.detail(row).unwrap_or_default();
-            if let Some(said) = said {
-                detail.push_str(&format!("; it said: {said}"));
+            if let Some(line) = stderr_line {
+                detail.push_str(&format!("; it said: {line}"));
             }
             [row.handler.name.into(), row.handler.target.into(), (*result).into(), escaped(&detail).into_owned().into()]
         };
@@ -126,7 +126,7 @@ impl Verified {
         let (good, bad): (Vec<_>, Vec<_>) =
             results.into_iter().partition(|(result, _)| Diagnosis::of(result, None).is_good());
         let counts: Vec<_> = good.iter().chain(&bad).map(|(result, count)| format!("{count} {result}")).collect();
-        let proven = match self.way {
+        let proven = match self.isolation {
             None => "",
             Some(Isolation::Namespace | Isolation::Folder) => "; in an empty root",
             Some(Isolation::Memory) => "; from memory files",
@@ -138,8 +138,8 @@ impl Verified {
 
     /// What is left unproven.
     fn caveat(&self) -> Option<String> {
-        let less_isolated = (self.way == Some(Isolation::Memory)).then(|| match self.refused.as_slice() {
-            // There was no other way to try.
+        let less_isolated = (self.isolation == Some(Isolation::Memory)).then(|| match self.refused.as_slice() {
+            // Nothing else was tried.
             [] => "without F, programs run only where their emulator can be seen, as it can here".into(),
             refused => format!(
                 "an emulator that is dynamic, or registered without F, may run here and nowhere else (an empty root is \
@@ -157,7 +157,7 @@ impl Verified {
 
     fn json(&self) -> String {
         let more = [
-            ("proven", optional(self.way.map(Isolation::word))),
+            ("proven", optional(self.isolation.map(Isolation::word))),
             ("caveat", optional(self.caveat().as_deref())),
             ("good", self.failures().next().is_none().to_string()),
         ];
@@ -175,7 +175,7 @@ impl Verified {
                 ("interpreter", optional(entry.map(Entry::path).as_deref())),
                 ("flags", optional(entry.map(|entry| entry.flags.as_str()))),
                 ("detail", optional(self.detail(row).as_deref())),
-                ("said", optional(diagnosis.said.as_deref())),
+                ("said", optional(diagnosis.stderr_line.as_deref())),
             ];
             format!("    {{{}}}", members(&fields, ", "))
         });
@@ -184,14 +184,16 @@ impl Verified {
     }
 }
 
-/// Why there was no better way.
+/// Why programs were not better isolated.
 pub(super) fn refusals(refused: &[(Isolation, String)]) -> String {
     let mut causes: Vec<(String, &str)> = Vec::new();
-    for (way, why) in refused {
+    for (isolation, why) in refused {
         match causes.last_mut() {
-            Some((ways, known)) if known == why => *ways = [ways.as_str(), ", ", way.word()].concat(),
-            _ => causes.push((way.word().into(), why)),
+            Some((isolations, known)) if known == why => {
+                *isolations = [isolations.as_str(), ", ", isolation.word()].concat()
+            }
+            _ => causes.push((isolation.word().into(), why)),
         }
     }
-    causes.iter().map(|(ways, why)| format!("{ways}: {why}")).collect::<Vec<_>>().join("; ")
+    causes.iter().map(|(isolations, why)| format!("{isolations}: {why}")).collect::<Vec<_>>().join("; ")
 }

@@ -222,9 +222,9 @@ impl Running<'_> {
         if !self.is_alone {
             self.ran.written = std::mem::take(&mut out.bytes);
         }
-        if self.ran.said.is_empty() {
-            let said = String::from_utf8_lossy(&err.bytes);
-            self.ran.said = said.lines().next().unwrap_or_default().trim().into();
+        if self.ran.stderr_line.is_empty() {
+            let text = String::from_utf8_lossy(&err.bytes);
+            self.ran.stderr_line = text.lines().next().unwrap_or_default().trim().into();
         }
         status
     }

@@ -34,7 +34,7 @@ const WRITABLE: [&str; 5] = ["/tmp", "/run", "/var/tmp", "/dev/shm", "/"];
 /// changes its user.
 const INNER: &str = "root";
 
-/// A way to a place, best first.
+/// Where test programs run, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Isolation {
     /// A mount namespace, of a user namespace if need be, with a new file system as its root.
@@ -65,13 +65,13 @@ impl Isolation {
     }
 
     pub(super) fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|way| way.word() == word)
+        Self::ALL.into_iter().find(|isolation| isolation.word() == word)
     }
 }
 
-/// A place that this process has gone to.
+/// The root that this process has entered.
 pub(super) struct Sandbox {
-    way: Isolation,
+    isolation: Isolation,
     /// The folder that is the root now, and its parent, which is not to be seen from here any more.
     folder: Option<(File, String)>,
     /// Whom programs with a user of their own belong to, or why there is none.
@@ -87,29 +87,29 @@ pub(super) struct Program {
 
 impl Sandbox {
     /// Goes there, or says what was refused.
-    pub(super) fn enter(way: Isolation) -> Result<Self, String> {
-        let place = |folder, owner| Self { way, folder, owner };
-        Ok(match way {
-            Isolation::Namespace => place(None, namespace()?),
+    pub(super) fn enter(isolation: Isolation) -> Result<Self, String> {
+        let sandbox = |folder, owner| Self { isolation, folder, owner };
+        Ok(match isolation {
+            Isolation::Namespace => sandbox(None, namespace()?),
             Isolation::Folder => {
                 let owner = other_user();
                 let (folder, is_nosuid) = folder()?;
                 let nosuid = || Err("the file system that can be written to is mounted nosuid".into());
-                place(Some(folder), if is_nosuid { nosuid() } else { owner })
+                sandbox(Some(folder), if is_nosuid { nosuid() } else { owner })
             }
             Isolation::Memory => {
-                let place = place(None, Err("memory files belong to the caller".into()));
-                let own = place.install("own", &native::unfinished_own(), false);
+                let sandbox = sandbox(None, Err("memory files belong to the caller".into()));
+                let own = sandbox.install("own", &native::unfinished_own(), false);
                 let own = own.map_err(|error| format!("writing a program: {}", errno_text(errno(&error))))?;
                 native::exec_refusal(&own.path).map_or(Ok(()), |errno| Err(not_executed(errno)))?;
-                place
+                sandbox
             }
         })
     }
 
     /// Puts a program there, owned by another user and marked to run as that one if `set_user_id`.
     pub(super) fn install(&self, name: &str, content: &[u8], set_user_id: bool) -> io::Result<Program> {
-        if self.way == Isolation::Memory {
+        if self.isolation == Isolation::Memory {
             let file = sys::program(content)?;
             // Without flag O the emulator opens it by its name.
             fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))?;
@@ -117,7 +117,7 @@ impl Sandbox {
             let path = PathBuf::from(format!("{FILES}{}", file.into_raw_fd()));
             return Ok(Program { path, owner: set_user_id.then(|| self.owner.clone()) });
         }
-        let path = PathBuf::from(self.way.path(name));
+        let path = PathBuf::from(self.isolation.path(name));
         fs::write(&path, content)?;
         let owner = set_user_id.then(|| self.owner.clone().and_then(|owner| give(&path, owner)));
         let mode = if matches!(owner, Some(Ok(_))) { 0o4755 } else { 0o755 };
@@ -258,8 +258,8 @@ mod tests {
 
     #[test]
     fn ways_have_words() {
-        for way in Isolation::ALL {
-            assert_eq!(Isolation::of_word(way.word()), Some(way));
+        for isolation in Isolation::ALL {
+            assert_eq!(Isolation::of_word(isolation.word()), Some(isolation));
         }
     }
 }

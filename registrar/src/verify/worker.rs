@@ -65,12 +65,12 @@ impl ProbeRun {
 
 /// Has the programs run. Those that ended before something went wrong are among the results.
 pub(super) fn run(
-    way: Isolation,
+    isolation: Isolation,
     wanted: &[ProbeRun],
     limit: Duration,
 ) -> Result<Vec<(ProbeRun, ProbeResult)>, String> {
     let mut command = Command::new("/proc/self/exe");
-    command.args([INSIDE, way.word(), &limit.as_millis().to_string()]);
+    command.args([INSIDE, isolation.word(), &limit.as_millis().to_string()]);
     command.args(wanted.iter().map(ProbeRun::word));
     // Pipes without their other ends, since a root may have no /dev/null.
     let unused = || io::pipe().map_err(|error| format!("making a pipe: {}", errno_text(errno(&error))));
@@ -102,11 +102,11 @@ pub(crate) fn run_if_worker(mut arguments: impl Iterator<Item = OsString>) -> Op
 
 /// `None` if the words make no sense, or nobody reads the answer.
 fn work(words: &[String]) -> Option<()> {
-    let [way, limit, names @ ..] = words else { return None };
-    let (way, limit) = (Isolation::of_word(way)?, Duration::from_millis(limit.parse().ok()?));
+    let [isolation, limit, names @ ..] = words else { return None };
+    let (isolation, limit) = (Isolation::of_word(isolation)?, Duration::from_millis(limit.parse().ok()?));
     let wanted: Vec<_> = names.iter().map(|word| ProbeRun::of_word(word)).collect::<Option<_>>()?;
     let mut out = io::stdout();
-    let (place, processes, programs) = match prepare(way, &wanted) {
+    let (sandbox, processes, programs) = match prepare(isolation, &wanted) {
         Ok(prepared) => prepared,
         Err(refused) => return writeln!(out, "{refused}").ok(),
     };
@@ -120,24 +120,24 @@ fn work(words: &[String]) -> Option<()> {
         // If nobody reads it, the runner sees that too.
         let _ = out.write_all(ran.line(&wanted[index].word()).as_bytes());
     });
-    place.remove(&programs);
+    sandbox.remove(&programs);
     Some(())
 }
 
-fn prepare(way: Isolation, wanted: &[ProbeRun]) -> Result<(Sandbox, File, Vec<Program>), String> {
+fn prepare(isolation: Isolation, wanted: &[ProbeRun]) -> Result<(Sandbox, File, Vec<Program>), String> {
     let opened = File::open("/proc").map_err(|error| format!("/proc: {}", errno_text(errno(&error))))?;
     // A crash is told of; nobody wants its core.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    let place = Sandbox::enter(way)?;
+    let sandbox = Sandbox::enter(isolation)?;
     let mut programs = Vec::new();
     for run in wanted {
-        match place.install(&run.word(), &run.program(), run.set_user_id) {
+        match sandbox.install(&run.word(), &run.program(), run.set_user_id) {
             Ok(program) => programs.push(program),
             Err(error) => {
-                place.remove(&programs);
+                sandbox.remove(&programs);
                 return Err(format!("writing a program: {}", errno_text(errno(&error))));
             }
         }
     }
-    Ok((place, opened, programs))
+    Ok((sandbox, opened, programs))
 }

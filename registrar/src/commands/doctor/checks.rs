@@ -197,7 +197,7 @@ fn verified(
     }
     for (handler, diagnosis) in verified.failures().take(1) {
         let path = verified.emulator(handler).unwrap_or_else(|| handler.interpreter(&args.desired.emulators).into());
-        let hint = policy_hint(&path, diagnosis.said.as_deref().unwrap_or_default());
+        let hint = policy_hint(&path, diagnosis.stderr_line.as_deref().unwrap_or_default());
         checks.extend(hint.map(|hint| Check::new("policy", Unknown, hint)));
     }
     for (handler, _) in verified.diagnoses() {

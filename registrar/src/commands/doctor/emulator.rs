@@ -40,7 +40,7 @@ pub(super) fn emulator(handler: &Handler, entry: &Entry) -> Check {
 }
 
 /// The security module that may forbid an emulator at `path`, which fails and may have said why, and what to do.
-pub(super) fn policy_hint(path: &Path, said: &str) -> Option<String> {
+pub(super) fn policy_hint(path: &Path, stderr_line: &str) -> Option<String> {
     let module = SecurityModule::current()?;
     if text("/sys/fs/selinux/enforce").trim_end() == "0" && module == SecurityModule::SeLinux {
         return None;
@@ -53,7 +53,7 @@ pub(super) fn policy_hint(path: &Path, said: &str) -> Option<String> {
             ));
         }
         // QEMU's message where it may not have memory that is written and then executed.
-        SecurityModule::SeLinux if said.contains("jit buffer") => {
+        SecurityModule::SeLinux if stderr_line.contains("jit buffer") => {
             "it may not have executable memory: setsebool -P allow_execmem 1".into()
         }
         SecurityModule::SeLinux => {

@@ -25,16 +25,16 @@ fn ran(end: ProbeExit, written: &str) -> ProbeResult {
     ProbeResult { end, written: written.into(), ..ProbeResult::default() }
 }
 
-fn judged(entries: &Entries, facts: &Result<(), Unfit>, ran: &ProbeResult, way: Isolation) -> Diagnosis {
+fn diagnosed(entries: &Entries, facts: &Result<(), Unfit>, ran: &ProbeResult, isolation: Isolation) -> Diagnosis {
     let context = Context {
         mount: Path::new("/b"),
         look: &|_| facts.clone(),
         // One link, as Debian has them.
         real: &|path| (path == Path::new("/opt/link")).then(|| "/opt/s390x".into()),
         is_order_known: false,
-        ..Context::new(way)
+        ..Context::new(isolation)
     };
-    judge(&MatchingEntries::of(handler(), entries)[0], ran, &context)
+    diagnose(&MatchingEntries::of(handler(), entries)[0], ran, &context)
 }
 
 fn expect(found: &Diagnosis, result: &str, detail: &str) {
@@ -82,7 +82,7 @@ fn what_the_kernel_says() {
     ];
     let entries = entries(&[("qemu-s390x", entry("F"))]);
     for (facts, end, written, result, detail) in cases {
-        expect(&judged(&entries, &facts, &ran(end, written), Isolation::Namespace), result, detail);
+        expect(&diagnosed(&entries, &facts, &ran(end, written), Isolation::Namespace), result, detail);
     }
 }
 
@@ -97,10 +97,23 @@ fn names_depend_on_flag_and_place() {
         ("F", Isolation::Memory, "/qemu-s3", "wrong-argv0"),
         ("F", Isolation::Namespace, "", "wrong-argv0"),
     ];
-    for (flags, way, written, result) in cases {
+    for (flags, isolation, written, result) in cases {
         let entries = entries(&[("qemu-s390x", entry(flags))]);
-        let found = judged(&entries, &Ok(()), &ran(ProbeExit::Exited(29), written), way);
-        assert_eq!(found.result, result, "{flags} {way:?} {written}");
+        let found = diagnosed(&entries, &Ok(()), &ran(ProbeExit::Exited(29), written), isolation);
+        assert_eq!(found.result, result, "{flags} {isolation:?} {written}");
+    }
+}
+
+#[test]
+fn flags_that_the_emulator_does_not_fit_are_named() {
+    let cases = [
+        ("OFT", ProbeExit::Exited(1), "", "wrong-status", "exit status 1, not 29; it may not know flag T"),
+        ("OFT", ProbeExit::Exited(29), NAME, "ok", ""),
+        ("FL", ProbeExit::Refused(Errno::ENOEXEC), "", "unused", "flag L of qemu-s390x is for loaders"),
+    ];
+    for (flags, end, written, result, detail) in cases {
+        let entries = entries(&[("qemu-s390x", entry(flags))]);
+        expect(&diagnosed(&entries, &Ok(()), &ran(end, written), Isolation::Namespace), result, detail);
     }
 }
 
@@ -109,9 +122,13 @@ fn what_memory_files_hide_is_read_from_the_emulator() {
     let dynamic = Err(Unfit::Dynamic("/lib/ld.so".into()));
     let run = ran(ProbeExit::Exited(29), "/proc/se");
     let with = |flags| entries(&[("qemu-s390x", entry(flags))]);
-    expect(&judged(&with("F"), &dynamic, &run, Isolation::Memory), "dynamic", "/usr/bin/qemu-s390x-static runs only");
     expect(
-        &judged(&with(""), &dynamic, &run, Isolation::Memory),
+        &diagnosed(&with("F"), &dynamic, &run, Isolation::Memory),
+        "dynamic",
+        "/usr/bin/qemu-s390x-static runs only",
+    );
+    expect(
+        &diagnosed(&with(""), &dynamic, &run, Isolation::Memory),
         "ok",
         "without flag F: only where /usr/bin/qemu-s390x",
     );
@@ -145,14 +162,14 @@ fn which_entry_is_ours() {
         ),
     ];
     for (entries, run, result, detail) in cases {
-        expect(&judged(&entries, &Ok(()), run, Isolation::Namespace), result, detail);
+        expect(&diagnosed(&entries, &Ok(()), run, Isolation::Namespace), result, detail);
     }
     // What was executed counts more than any order.
     let run = ProbeResult { emulator: Some("/opt/s390x".into()), ..run };
     let link = Entry { interpreter: "/opt/link".into(), ..theirs() };
     for theirs in [theirs(), link] {
         let entries = entries(&[("qemu-s390x", entry("F")), ("theirs", theirs)]);
-        expect(&judged(&entries, &Ok(()), &run, Isolation::Namespace), "shadowed", "by theirs (/opt/");
+        expect(&diagnosed(&entries, &Ok(()), &run, Isolation::Namespace), "shadowed", "by theirs (/opt/");
     }
 }
 
@@ -168,7 +185,7 @@ fn who_was_at_fault() {
     let entries = entries(&[("qemu-s390x", entry("F"))]);
     for (end, alone, result) in cases {
         let ran = ProbeResult { alone, ..ran(end, "/qemu-s3") };
-        assert_eq!(judged(&entries, &Ok(()), &ran, Isolation::Namespace).result, result, "{end:?} {alone:?}");
+        assert_eq!(diagnosed(&entries, &Ok(()), &ran, Isolation::Namespace).result, result, "{end:?} {alone:?}");
     }
 }
 
@@ -177,11 +194,11 @@ fn flags_count_of_the_entry_that_ran_the_program() {
     let run = ProbeResult { set_user_id: SetUserId::Ignored, ..ran(ProbeExit::Exited(29), "/qemu-s3") };
     let theirs = || Entry { interpreter: "/opt/s390x".into(), ..entry("POCF") };
     let below = entries(&[("qemu-s390x", entry("F")), ("theirs", theirs())]);
-    expect(&judged(&below, &Ok(()), &run, Isolation::Namespace), "ok", "");
+    expect(&diagnosed(&below, &Ok(()), &run, Isolation::Namespace), "ok", "");
     let unchecked = ProbeResult { set_user_id: SetUserId::NotChecked("why".into()), ..run.clone() };
-    expect(&judged(&below, &Ok(()), &unchecked, Isolation::Namespace), "ok", "");
+    expect(&diagnosed(&below, &Ok(()), &unchecked, Isolation::Namespace), "ok", "");
     let of_its_own = entries(&[("qemu-s390x", entry("OCF"))]);
-    expect(&judged(&of_its_own, &Ok(()), &run, Isolation::Namespace), "set-user-id-ignored", "flag C is set");
+    expect(&diagnosed(&of_its_own, &Ok(()), &run, Isolation::Namespace), "set-user-id-ignored", "flag C is set");
 }
 
 #[test]
@@ -214,6 +231,6 @@ fn a_missing_emulator_is_of_the_entry_that_opens_it_for_each_program() {
     let entries = entries(&[("qemu-s390x", entry("POF")), ("theirs", theirs)]);
     let gone = Err(Unfit::Unreadable(Errno::ENOENT));
     let refused = ran(ProbeExit::Refused(Errno::ENOENT), "");
-    let found = judged(&entries, &gone, &refused, Isolation::Namespace);
+    let found = diagnosed(&entries, &gone, &refused, Isolation::Namespace);
     expect(&found, "no-emulator", "/nonexistent/theirs, which theirs names, is not there");
 }
