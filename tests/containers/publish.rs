@@ -9,6 +9,7 @@ use std::{env, fs};
 
 use codegen::targets;
 use fedora_mirror::{Mirror, Options, Server, Updates};
+use serde_json::Value;
 use tests::binfmt_misc::DEFAULT_MOUNT_POINT;
 use tests::docker::Docker;
 use tests::host::{self, Host};
@@ -195,6 +196,14 @@ impl Checkout {
         skopeo
     }
 
+    /// The digests of an image's hosts.
+    fn manifests(&self, image: &str) -> Vec<String> {
+        let output = system::run(self.skopeo().args(["inspect", "--raw", &format!("docker://{image}")]));
+        let index: Value = serde_json::from_slice(&output.expect("an index").stdout).expect("JSON");
+        let manifests = index["manifests"].as_array().expect("manifests").iter();
+        manifests.map(|manifest| manifest["digest"].as_str().expect("a digest").to_owned()).collect()
+    }
+
     /// The digest that a tag leads to.
     fn tag(&self, repository: &str, tag: &str) -> String {
         self.inspect(repository, tag, "{{.Digest}}")
@@ -250,11 +259,22 @@ fn the_weekly_workflows_update_build_push_sign_and_tag() {
     // The SBOM of this host in each image, in both compressions.
     let count = |printed: &String| printed.matches(": registrar-image\n").count();
     assert!(first.printed.iter().any(|printed| count(printed) == 2 * SETS.len()), "{:?}", first.printed);
+    // Another key has attested the SBOMs of the one image, and has signed the other: each alone is refused.
+    let [attested, signed] = SETS.map(|set| format!("{repository}@{}", first.outputs[set]));
     checkout.cosign(&["generate-key-pair", "--output-key-prefix", "target/other"]);
-    let signed = format!("{repository}@{}", first.outputs["whole"]);
-    checkout.verify_by("target/cosign.pub", &signed).expect("a signature");
-    let error = checkout.verify_by("target/other.pub", &signed).expect_err("another key");
-    assert!(error.contains("signature"), "{error}");
+    let by_other = ["--key", "target/other.key", "--signing-config", "target/signing.json", "--yes"];
+    fs::write(checkout.folder.join("target/other.json"), r#"{"name":"other"}"#).expect("a predicate");
+    let predicate = ["--type", "spdxjson", "--predicate", "target/other.json"];
+    for manifest in checkout.manifests(&attested) {
+        let manifest = format!("{repository}@{manifest}");
+        checkout.cosign(&[&["attest"], &by_other[..], &predicate, &[&manifest]].concat());
+    }
+    checkout.cosign(&[&["sign"], &by_other[..], &[&signed]].concat());
+    for image in [&attested, &signed] {
+        checkout.verify_by("target/cosign.pub", image).expect("a signature");
+        let error = checkout.verify_by("target/other.pub", image).expect_err("another key");
+        assert!(error.contains("signature"), "{error}");
+    }
     checkout.tags(&first);
     let version = title.expect("a title").trim_start_matches("QEMU ").to_owned();
     for (set, names) in [

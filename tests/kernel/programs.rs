@@ -109,11 +109,14 @@ fn scripts(sandbox: &Sandbox) {
         };
         script("plain", "./show");
         script("argument", "./show arg");
+        // The kernel names a script's program by its path with any flags; what that one starts is named with flag P alone.
+        script("starter", "./start ./show");
         let absolute = script("absolute", &whole);
         script("of_a_script", &absolute);
         for (name, expected) in [
             ("./plain", "./show ./plain arg2".to_owned()),
             ("./argument", "./show arg ./argument arg2".to_owned()),
+            ("./starter", "./starter arg2".to_owned()),
             ("./absolute", format!("{whole} ./absolute arg2")),
             ("./of_a_script", format!("{whole} {absolute} ./of_a_script arg2")),
         ] {
