@@ -15,8 +15,10 @@ use nix::errno::Errno;
 use rustix::fs::{CWD, OFlags};
 
 use crate::request::{CopySpec, Label};
-use crate::sys;
+use crate::sys::{self, errno};
 use crate::table::Handler;
+
+use error::Cause;
 
 pub(crate) use error::Error;
 pub(crate) use host_root::Root;
@@ -69,7 +71,7 @@ impl<'a> CopyJob<'a> {
             let found = dir.existing(name)?;
             let Some(original) = original(&path)? else { continue };
             let is_same = match &found {
-                Some(found) => is_same(&original, found).map_err(|error| Error::read(&path, &error))?,
+                Some(found) => is_same(&original, found).map_err(|error| Cause::Read(errno(&error)).at(&path))?,
                 None => false,
             };
             match found.filter(|_| is_same) {
@@ -79,7 +81,7 @@ impl<'a> CopyJob<'a> {
                 }
                 None if dir.found(name)?.is_some() && !is_ours(name) => return Err(dir.foreign(name)),
                 None => {
-                    space += original.metadata().map_err(|error| Error::read(&path, &error))?.len();
+                    space += original.metadata().map_err(|error| Cause::Read(errno(&error)).at(&path))?.len();
                     job.wanted.push((name, original));
                 }
             }
@@ -116,15 +118,15 @@ impl<'a> CopyJob<'a> {
 /// # Errors
 /// It cannot be opened, is no file, or another user can change it.
 pub(crate) fn original(path: &str) -> Result<Option<File>, Error> {
-    let failed = |errno| Error::Read { path: path.into(), errno };
+    let failed = |errno| Cause::Read(errno).at(path);
     // `O_NONBLOCK`: do not block on a FIFO.
     let file = match sys::open(CWD, path, OFlags::NONBLOCK) {
         Err(Errno::ENOENT) => return Ok(None),
         file => file.map_err(failed)?,
     };
-    let found = file.metadata().map_err(|error| Error::read(path, &error))?;
+    let found = file.metadata().map_err(|error| failed(errno(&error)))?;
     match ownership::exposure(Path::new(path), &found) {
-        Some(exposure) => Err(Error::ExposedOriginal { path: path.into(), exposure }),
+        Some(exposure) => Err(Cause::ExposedOriginal(exposure).at(path)),
         None if found.is_file() => Ok(Some(file)),
         None => Err(failed(Errno::EACCES)),
     }

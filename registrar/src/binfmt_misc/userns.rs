@@ -115,7 +115,7 @@ impl CreatedBy {
     }
 
     /// An ordinary user may map nobody but himself without help, and so is the first line of the helped ones. Where
-    /// podman puts a namespace of its own into that one (`--userns=keep_foreign-id`), the ids above are those of a container. An
+    /// podman puts a namespace of its own into that one (`--userns=keep-id`), the ids above are those of a container. An
     /// engine that root runs maps a range of ids that nobody has.
     fn told_by(is_container: bool, map: Option<&IdRange>) -> Self {
         match map {

@@ -1,40 +1,63 @@
 //! What kept a file from being put in place, with what to do.
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use super::ownership::Exposure;
-use crate::sys::{errno, errno_text};
+use crate::sys::errno_text;
 
 /// Nothing half-written is ever left under a file's own name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Error {
-    /// An original, or the host's own file, cannot be read.
-    Read { path: PathBuf, errno: Errno },
-    /// The folder is not there and cannot be made, or cannot be opened.
-    Folder { path: PathBuf, errno: Errno },
-    /// Another user can change a file or folder.
-    Exposed { path: PathBuf, exposure: Exposure },
-    /// Another user can change an emulator that is to be copied, and so others beside it.
-    ExposedOriginal { path: PathBuf, exposure: Exposure },
-    /// A file that is not ours has a name that is needed.
-    Foreign { path: PathBuf },
-    /// Another run has had the folder for too long.
-    Busy { path: PathBuf },
-    /// In bytes.
-    Space { path: PathBuf, needed: u64, free: u64 },
-    /// A file cannot be made, written or renamed.
-    Write { path: PathBuf, errno: Errno },
-    /// It cannot be labelled so.
-    Label { path: PathBuf, label: String, errno: Errno },
+#[derive(Debug)]
+pub(crate) struct Error {
+    pub(super) path: PathBuf,
+    pub(super) cause: Cause,
 }
 
-impl Error {
-    pub(super) fn read(path: impl AsRef<Path>, error: &io::Error) -> Self {
-        Self::Read { path: path.as_ref().into(), errno: errno(error) }
+#[derive(Debug)]
+pub(super) enum Cause {
+    /// An original, or the host's own file, cannot be read.
+    Read(Errno),
+    /// The folder is not there and cannot be made, or cannot be opened.
+    Folder(Errno),
+    /// Another user can change a file or folder.
+    Exposed(Exposure),
+    /// Another user can change an emulator that is to be copied, and so others beside it.
+    ExposedOriginal(Exposure),
+    /// A file that is not ours has a name that is needed.
+    Foreign,
+    /// Another run has had the folder for too long.
+    Busy,
+    /// In bytes.
+    Space { needed: u64, free: u64 },
+    /// A file cannot be made, written or renamed.
+    Write(Errno),
+    /// It cannot be labelled so.
+    Label(String, Errno),
+}
+
+impl Cause {
+    /// Of a file or folder.
+    pub(super) fn at(self, path: impl Into<PathBuf>) -> Error {
+        Error { path: path.into(), cause: self }
+    }
+}
+
+/// What lets another user change a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exposure {
+    Owner(u32),
+    Writable,
+}
+
+impl fmt::Display for Exposure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owner(uid) => {
+                write!(f, "belongs to uid {uid}, who may change it; nothing was changed; first: chown root:")
+            }
+            Self::Writable => f.write_str("other users may write to it; nothing was changed; first: chmod go-w"),
+        }
     }
 }
 
@@ -45,37 +68,29 @@ fn megabytes(bytes: u64) -> String {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read { path, errno } => write!(f, "reading {}: {}", path.display(), errno_text(*errno)),
-            Self::Folder { path, errno } => write!(f, "making {}: {}", path.display(), writing(*errno)),
-            Self::Exposed { path, exposure } => write!(f, "{0}: {exposure} {0}", path.display()),
-            Self::ExposedOriginal { path, exposure } => {
-                write!(f, "{}: {exposure} {}", path.display(), path.with_file_name("*").display())
+        let path = self.path.display();
+        match &self.cause {
+            Cause::Read(errno) => write!(f, "reading {path}: {}", errno_text(*errno)),
+            Cause::Folder(errno) => write!(f, "making {path}: {}", writing(*errno)),
+            Cause::Exposed(exposure) => write!(f, "{path}: {exposure} {path}"),
+            Cause::ExposedOriginal(exposure) => {
+                write!(f, "{path}: {exposure} {}", self.path.with_file_name("*").display())
             }
-            Self::Foreign { path } => {
-                write!(f, "{} belongs to another tool; nothing was changed; remove it first", path.display())
+            Cause::Foreign => write!(f, "{path} belongs to another tool; nothing was changed; remove it first"),
+            Cause::Busy => write!(f, "{path}: another run is writing there; run this again when it has ended"),
+            Cause::Space { needed, free } => {
+                let (needed, free) = (megabytes(*needed), megabytes(*free));
+                write!(f, "{path}: too little space: {needed} needed, {free} free; nothing was changed; ")?;
+                f.write_str("free some, or name fewer architectures")
             }
-            Self::Busy { path } => {
-                write!(f, "{}: another run is writing there; run this again when it has ended", path.display())
-            }
-            Self::Space { path, needed, free } => write!(
-                f,
-                "{}: too little space: {} needed, {} free; nothing was changed; free some, or name fewer architectures",
-                path.display(),
-                megabytes(*needed),
-                megabytes(*free)
-            ),
-            Self::Write { path, errno } => {
-                write!(f, "writing {}: {}; what was there stays", path.display(), writing(*errno))
-            }
-            Self::Label { path, label, errno } => {
+            Cause::Write(errno) => write!(f, "writing {path}: {}; what was there stays", writing(*errno)),
+            Cause::Label(label, errno) => {
                 let cause = match *errno {
                     Errno::EPERM | Errno::EACCES => "not permitted".into(),
                     Errno::ENOTSUP => "the file system has no labels".into(),
                     Errno::EINVAL => "SELinux knows no such label".into(),
                     errno => errno_text(errno),
                 };
-                let path = path.display();
                 write!(f, "labelling {path} {label}: {cause}; what was there stays; see --selinux-label, also none")
             }
         }

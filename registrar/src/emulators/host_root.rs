@@ -11,7 +11,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::mkdir;
 use rustix::fs::{CWD, OFlags};
 
-use super::{Error, MODE, StagingDir, ownership};
+use super::{Cause, Error, MODE, StagingDir, ownership};
 use crate::sys::{self, errno, path_of};
 
 /// Links that Linux follows in one path.
@@ -29,7 +29,7 @@ pub(crate) struct Root {
 impl Root {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let folder = sys::open(CWD, path, OFlags::PATH | OFlags::DIRECTORY);
-        let folder = folder.map_err(|errno| Error::Folder { path: path.into(), errno })?;
+        let folder = folder.map_err(|errno| Cause::Folder(errno).at(path))?;
         check(&folder, path)?;
         Ok(Self { folder, locked: RefCell::default() })
     }
@@ -38,7 +38,7 @@ impl Root {
     pub(crate) fn find(&self, path: &str) -> Result<Option<Rc<StagingDir>>, Error> {
         match self.walk(Path::new(path), false) {
             Ok(folder) => self.lock(&folder, path).map(Some),
-            Err(Error::Folder { errno: Errno::ENOENT, .. }) => Ok(None),
+            Err(Error { cause: Cause::Folder(Errno::ENOENT), .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -47,7 +47,7 @@ impl Root {
     pub(crate) fn make(&self, path: &str) -> Result<Rc<StagingDir>, Error> {
         let make = || self.walk(Path::new(path), true).and_then(|folder| self.lock(&folder, path));
         // ENOENT: another run has removed the empty folder meanwhile.
-        let is_gone = |made: &Result<_, Error>| matches!(made, Err(Error::Folder { errno: Errno::ENOENT, .. }));
+        let is_gone = |made: &Result<_, Error>| matches!(made, Err(Error { cause: Cause::Folder(Errno::ENOENT), .. }));
         (1..TRIES).map(|_| make()).find(|made| !is_gone(made)).unwrap_or_else(make)
     }
 
@@ -68,7 +68,7 @@ impl Root {
         for _ in 0..MOST_LINKS {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { break };
             let folder = match self.walk(parent, false) {
-                Err(Error::Folder { errno: Errno::ENOENT | Errno::ENOTDIR, .. }) => return Ok(None),
+                Err(Error { cause: Cause::Folder(Errno::ENOENT | Errno::ENOTDIR), .. }) => return Ok(None),
                 folder => folder?,
             };
             let at = path_of(&folder).join(name);
@@ -77,9 +77,9 @@ impl Root {
                 Err(_) => {
                     let file = match sys::open(&folder, name, OFlags::NOFOLLOW | OFlags::NONBLOCK) {
                         Err(Errno::ENOENT) => return Ok(None),
-                        file => file.map_err(|errno| Error::Read { path: path.clone(), errno })?,
+                        file => file.map_err(|errno| Cause::Read(errno).at(&path))?,
                     };
-                    let found = file.metadata().map_err(|error| Error::read(&path, &error))?;
+                    let found = file.metadata().map_err(|error| Cause::Read(errno(&error)).at(&path))?;
                     check(&file, &path)?;
                     return Ok(found.is_file().then_some(file));
                 }
@@ -101,14 +101,14 @@ impl Root {
             return Ok(known);
         }
         let folder = sys::open(folder, ".", OFlags::DIRECTORY);
-        let folder = folder.map_err(|errno| Error::Folder { path: path.into(), errno })?;
+        let folder = folder.map_err(|errno| Cause::Folder(errno).at(path))?;
         let dir = Rc::new(StagingDir::lock(folder, Path::new(path))?);
         locked.push(Rc::downgrade(&dir));
         Ok(dir)
     }
 
     fn walk(&self, path: &Path, makes: bool) -> Result<File, Error> {
-        let failed = |shown: &Path, errno| Error::Folder { path: shown.into(), errno };
+        let failed = |shown: &Path, errno| Cause::Folder(errno).at(shown);
         let start = || self.folder.try_clone().map_err(|error| failed(path, errno(&error)));
         // Folders on the way, from the root on, and what is left of the path, last component first.
         let mut way = vec![(start()?, PathBuf::from("/"))];
@@ -141,9 +141,7 @@ impl Root {
                 Err(Errno::ENOTDIR | Errno::ELOOP) => {
                     let link = fs::read_link(&reached).map_err(|_| failed(&shown, Errno::ENOTDIR))?;
                     let found = fs::symlink_metadata(&reached).map_err(|error| failed(&shown, errno(&error)))?;
-                    if let Some(exposure) = ownership::exposure(&reached, &found) {
-                        return Err(Error::Exposed { path: shown, exposure });
-                    }
+                    ownership::check(&reached, &found, &shown)?;
                     links += 1;
                     if links > MOST_LINKS {
                         return Err(failed(&shown, Errno::ELOOP));
@@ -167,9 +165,6 @@ fn components(path: &Path) -> Vec<PathBuf> {
 }
 
 fn check(folder: &File, shown: &Path) -> Result<(), Error> {
-    let found = folder.metadata().map_err(|error| Error::Folder { path: shown.into(), errno: errno(&error) })?;
-    match ownership::exposure(&path_of(folder), &found) {
-        Some(exposure) => Err(Error::Exposed { path: shown.into(), exposure }),
-        None => Ok(()),
-    }
+    let found = folder.metadata().map_err(|error| Cause::Folder(errno(&error)).at(shown))?;
+    ownership::check(&path_of(folder), &found, shown)
 }

@@ -1,35 +1,22 @@
 //! Files and folders that another user may change: as root, none of them is used, replaced or waited for.
 
-use std::fmt;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{getegid, geteuid};
 use rustix::fs::getxattr;
 
+use super::error::{Cause, Error, Exposure};
 use crate::binfmt_misc::UserNamespace;
 
 const OTHERS_MAY_WRITE: u32 = 0o002;
 const GROUP_MAY_WRITE: u32 = 0o020;
 const STICKY: u32 = 0o1000;
 
-/// What lets another user change a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exposure {
-    Owner(u32),
-    Writable,
-}
-
-impl fmt::Display for Exposure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Owner(uid) => {
-                write!(f, "belongs to uid {uid}, who may change it; nothing was changed; first: chown root:")
-            }
-            Self::Writable => f.write_str("other users may write to it; nothing was changed; first: chmod go-w"),
-        }
-    }
+/// Refuses what is at `path` if another user can change it.
+pub(super) fn check(path: &Path, found: &Metadata, shown: impl Into<PathBuf>) -> Result<(), Error> {
+    exposure(path, found).map_or(Ok(()), |exposure| Err(Cause::Exposed(exposure).at(shown)))
 }
 
 /// What lets a user other than root and the caller change what is at `path`. A folder with the sticky bit is good:

@@ -11,8 +11,8 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::statvfs::fstatvfs;
 
-use super::ownership::{self, Exposure};
-use super::{Error, selinux};
+use super::error::Exposure;
+use super::{Cause, Error, ownership, selinux};
 use crate::sys::{self, errno};
 
 /// How the name of a file in the making begins and ends. What a killed run has left is known by it.
@@ -63,7 +63,7 @@ impl StagingDir {
         let path = sys::path_of(&folder);
         let mut dir = Self { folder, path, shown: shown.into(), lock: None };
         dir.lock = dir.locked()?;
-        let failed = |error: io::Error| Error::Folder { path: shown.into(), errno: errno(&error) };
+        let failed = |error: io::Error| Cause::Folder(errno(&error)).at(shown);
         for file in fs::read_dir(&dir.path).map_err(failed)? {
             let name = file.map_err(failed)?.file_name();
             if let Some(name) = name.to_str().filter(|name| name.starts_with(BEGIN) && name.ends_with(END)) {
@@ -74,7 +74,7 @@ impl StagingDir {
     }
 
     fn locked(&self) -> Result<Option<File>, Error> {
-        let failed = |errno| Error::Folder { path: self.shown.clone(), errno };
+        let failed = |errno| Cause::Folder(errno).at(&self.shown);
         let path = self.path.join(LOCK);
         loop {
             let mut options = File::options();
@@ -85,10 +85,10 @@ impl StagingDir {
                 opened => opened.map_err(failed)?,
             };
             if found.is_some_and(|found| found.mode() & ALL_BITS & !LOCK_MODE != 0) {
-                return Err(Error::Exposed { path: self.shown.join(LOCK), exposure: Exposure::Writable });
+                return Err(Cause::Exposed(Exposure::Writable).at(self.shown.join(LOCK)));
             }
             sys::lock(&file, LOCK_TIMEOUT, RETRY_DELAY).map_err(|errno| match errno {
-                Errno::EBUSY => Error::Busy { path: self.shown.clone() },
+                Errno::EBUSY => Cause::Busy.at(&self.shown),
                 errno => failed(errno),
             })?;
             // The run that had it has removed it.
@@ -111,7 +111,7 @@ impl StagingDir {
 
     /// The error of a name that is another tool's.
     pub(crate) fn foreign(&self, name: &str) -> Error {
-        Error::Foreign { path: self.shown.join(name) }
+        Cause::Foreign.at(self.shown.join(name))
     }
 
     /// What has that name.
@@ -121,10 +121,8 @@ impl StagingDir {
     pub(crate) fn found(&self, name: &str) -> Result<Option<Metadata>, Error> {
         let path = self.path.join(name);
         let Ok(found) = fs::symlink_metadata(&path) else { return Ok(None) };
-        match ownership::exposure(&path, &found) {
-            Some(exposure) => Err(Error::Exposed { path: self.shown.join(name), exposure }),
-            None => Ok(Some(found)),
-        }
+        ownership::check(&path, &found, self.shown.join(name))?;
+        Ok(Some(found))
     }
 
     /// A regular file of that name.
@@ -157,7 +155,7 @@ impl StagingDir {
         // Their types differ between architectures.
         #[allow(clippy::useless_conversion)]
         let free = u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size()));
-        if needed <= free { Ok(()) } else { Err(Error::Space { path: self.shown.clone(), needed, free }) }
+        if needed <= free { Ok(()) } else { Err(Cause::Space { needed, free }.at(&self.shown)) }
     }
 
     /// Puts a file in place of what has that name. What a kill leaves is the old file or the new one; after a failure it
@@ -200,11 +198,8 @@ impl StagingDir {
 
     fn label(&self, file: &File, label: Option<&str>, name: &str) -> Result<(), Error> {
         match label {
-            Some(wanted) if !selinux::has(file, wanted) => selinux::set(file, wanted).map_err(|errno| Error::Label {
-                path: self.shown.join(name),
-                label: wanted.into(),
-                errno: Errno::from_raw(errno.raw_os_error()),
-            }),
+            Some(wanted) if !selinux::has(file, wanted) => selinux::set(file, wanted)
+                .map_err(|errno| Cause::Label(wanted.into(), sys::of_rustix(errno)).at(self.shown.join(name))),
             _ => Ok(()),
         }
     }
@@ -232,7 +227,7 @@ impl StagingDir {
     }
 
     pub(super) fn failed(&self, name: &str, error: &io::Error) -> Error {
-        Error::Write { path: self.shown.join(name), errno: errno(error) }
+        Cause::Write(errno(error)).at(self.shown.join(name))
     }
 }
 
