@@ -1,5 +1,5 @@
-//! What can be registered: the generated table, its types, and look-up by any name. What must hold of it is asserted
-//! by the compiler, in `assertions`.
+//! What can be registered: the generated table, its types, and look-up by any name. The compiler refuses a table
+//! that would harm a machine, in `assertions`; its form is held by a test.
 //!
 //! Nothing here is parsed or formatted at run time. Which handlers are wanted, and whether they are in place, is the
 //! business of [`crate::plan`].

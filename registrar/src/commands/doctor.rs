@@ -62,7 +62,7 @@ impl Check {
             ("state", string(self.state.word())),
             ("detail", string(&self.detail)),
         ];
-        format!("    {{{}}}", members(&fields, ", "))
+        members(&fields, ", ")
     }
 
     fn text(&self) -> String {
@@ -95,8 +95,7 @@ pub(crate) fn doctor(args: &CommonArgs, has_json: bool, limit: Duration) -> Outp
 /// All checks. Keys and values are in `docs/json.md`: added to in later versions, never renamed.
 fn json(checks: &[Check], broken: Option<&Check>) -> String {
     let head = [&json::program()[..], &[("broken", optional(broken.map(|check| check.what)))]].concat();
-    let checks: Vec<_> = checks.iter().map(Check::json).collect();
-    format!("{{\n  {},\n  \"checks\": [\n{}\n  ]\n}}\n", members(&head, ",\n  "), checks.join(",\n"))
+    json::document(&head, "checks", checks.iter().map(Check::json))
 }
 
 /// Merges the good checks of several handlers into one line.

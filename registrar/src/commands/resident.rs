@@ -130,7 +130,7 @@ impl Watched<'_> {
 /// Path and device number of the `binfmt_misc` that was found last.
 type Instance = (PathBuf, u64);
 
-/// Finds the mount. In a user namespace the check whose it is needs a thread and a mount namespace, so it is made only if
+/// Finds the mount. In a user namespace the check whose it is needs a process and a mount namespace, so it is made only if
 /// the device number has changed.
 fn find(args: &CommonArgs, known: &mut Option<Instance>) -> Result<BinfmtMount, binfmt_misc::Error> {
     let number = |path: &Path| fs::metadata(path).ok().map(|folder| folder.dev());

@@ -193,8 +193,7 @@ impl<'a> Status<'a> {
     pub(crate) fn json(&self) -> String {
         let namespace = optional(self.namespace.as_ref().map(|namespace| namespace.name.as_str()));
         let head = [&json::head(Some((&self.folder, self.is_enabled)))[..], &[("namespace", namespace)]].concat();
-        let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
-        format!("{{\n  {},\n  \"handlers\": [\n{}\n  ]\n}}\n", members(&head, ",\n  "), rows.join(",\n"))
+        json::document(&head, "handlers", self.rows.iter().map(Row::json))
     }
 }
 
@@ -226,6 +225,6 @@ impl Row<'_> {
             ("server", optional(self.server.as_deref())),
             ("detail", optional(self.detail.as_deref())),
         ];
-        format!("    {{{}}}", members(&fields, ", "))
+        members(&fields, ", ")
     }
 }

@@ -43,6 +43,12 @@ pub(crate) fn optional(text: Option<&str>) -> String {
     text.map_or("null".into(), string)
 }
 
+/// A document: its first members, and a list of objects, each of such members, under `key`.
+pub(crate) fn document(head: &[(&str, String)], key: &str, objects: impl Iterator<Item = String>) -> String {
+    let objects: Vec<_> = objects.map(|object| format!("    {{{object}}}")).collect();
+    format!("{{\n  {},\n  \"{key}\": [\n{}\n  ]\n}}\n", members(head, ",\n  "), objects.join(",\n"))
+}
+
 /// The inside of an object; values are JSON.
 pub(crate) fn members(fields: &[(&str, String)], separator: &str) -> String {
     let members: Vec<_> = fields.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();

@@ -177,10 +177,9 @@ impl Verified {
                 ("detail", optional(self.detail(row).as_deref())),
                 ("said", optional(diagnosis.stderr_line.as_deref())),
             ];
-            format!("    {{{}}}", members(&fields, ", "))
+            members(&fields, ", ")
         });
-        let rows: Vec<_> = rows.collect();
-        format!("{{\n  {},\n  \"handlers\": [\n{}\n  ]\n}}\n", members(&head, ",\n  "), rows.join(",\n"))
+        json::document(&head, "handlers", rows)
     }
 }
 
